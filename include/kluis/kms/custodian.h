@@ -1,0 +1,61 @@
+/*
+ * What keeps the root key, and where. A custodian is named by text:
+ *
+ *   file:PATH        the root file, bare: who reads the file has the root key
+ *   passphrase:PATH  the root file, each slot wrapped under a key that Argon2id (RFC 9106) makes of a passphrase
+ *
+ * The root file is two 4 KiB slots, overwritten in place and never moved.
+ */
+#ifndef KLUIS_KMS_CUSTODIAN_H
+#define KLUIS_KMS_CUSTODIAN_H
+
+#include "kluis/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define KMS_CUSTODIAN_TEXT_MAX_BYTES 4096
+#define KMS_PASSPHRASE_MIN_BYTES 8
+#define KMS_PASSPHRASE_MAX_BYTES 1024
+
+/* How final an overwrite of the root slot is (DESIGN.md, section 5). */
+enum kms_finality {
+    KMS_FINALITY_F0, /* old blocks may be kept: copy-on-write, data journal, unknown file system */
+    KMS_FINALITY_F1, /* overwritten in place; checked at run time by the file's extents */
+    KMS_FINALITY_F2, /* hardware token */
+    KMS_FINALITY_F3  /* every mirror confirmed as well */
+};
+const char *kms_finality_name(enum kms_finality finality); /* "F0".."F3" */
+
+/*
+ * custodian            "file:PATH" or "passphrase:PATH"; PATH absolute or relative to the working folder.
+ * passphrase           for passphrase: only; KMS_PASSPHRASE_MIN..MAX_BYTES; read, not kept. NULL for file:.
+ * accept_f0            go on where the finality class is F0 (else refused with KL_ERR_REFUSED "finality_f0").
+ * forbidden_dir        the data directory: a root file inside it is refused (KL_ERR_INVALID "root_file_in_data").
+ * argon2_light         use libsodium's OPSLIMIT_MIN/MEMLIMIT_MIN when making a new file: for tests.
+ */
+struct kms_custodian_options {
+    const char *custodian;
+    const char *passphrase;
+    size_t passphrase_bytes;
+    bool accept_f0;
+    bool argon2_light;
+    const char *forbidden_dir;
+};
+
+/* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
+struct kms_custodian_report {
+    enum kms_finality finality;
+    char kind[16];         /* "file", "passphrase" */
+    char file_system[32];  /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..." */
+    bool in_place;         /* the extents did not move and are not shared */
+    char reason[256];
+    char advice[256];
+};
+
+/* Look at an existing root file; writes nothing but a rewrite in place of bytes that are there. Errors: KL_ERR_INVALID, KL_ERR_NOT_FOUND, KL_ERR_IO. */
+KL_MUST_USE enum kl_status kms_custodian_report(const struct kms_custodian_options *options,
+                                                struct kms_custodian_report *ret_report,
+                                                struct kl_err *err);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * The key tree: every key of a store hangs under one root key, which lies in
+ * the only place that is really overwritten. Shredding a key rewrites the
+ * pages on its path under fresh keys and destroys the old root key; whoever
+ * kept every old byte then has no way down to it (Di Crescenzo et al. 1999;
+ * Reardon, Basin, Capkun, CCS 2013).
+ *
+ *   root key ─ store tree (slots: tenants) ─ tenant tree (slots: subjects,
+ *   buckets, a tenant's own keys) ─ subject tree (slots: values)
+ *
+ * A slot that was never punctured is derived from a seed above it, so taking
+ * a slot writes no key. Keys never leave kms: callers seal, unseal, sign and
+ * authenticate by naming a place.
+ *
+ * Threads: everything here from any number of threads at once, but for
+ * kms_create, kms_open and kms_close.
+ */
+#ifndef KLUIS_KMS_KMS_H
+#define KLUIS_KMS_KMS_H
+
+#include "kluis/base/buf.h"
+#include "kluis/base/status.h"
+#include "kluis/kms/custodian.h"
+#include "kluis/kms/storage.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kms;
+struct kms_staged;
+
+#define KMS_STORE_ID_BYTES 16
+#define KMS_SLOT_MAX ((UINT64_C(1) << 40) - 1)
+#define KMS_VALUE_NONE UINT64_MAX /* the slot itself, not a value below it */
+/* version 1, salt 24, commitment 32, tag 16 */
+#define KMS_SEAL_OVERHEAD_BYTES 73
+#define KMS_SEAL_MAX_BYTES (64 * 1024 + 4096)
+#define KMS_CONTEXT_MAX_BYTES 1024
+#define KMS_LABEL_MAX_BYTES 64
+#define KMS_NOTE_MAX_BYTES 4096
+#define KMS_CHANGES_MAX 65536
+#define KMS_GROUP_MAX 1024
+#define KMS_MAC_BYTES 32
+#define KMS_PUBLIC_KEY_BYTES 32
+#define KMS_SIGNATURE_BYTES 64
+
+/*
+ * A place in the tree. tenant: slot of the store tree. slot: slot of the tenant's tree. value: slot of the subject's tree, or
+ * KMS_VALUE_NONE when the slot holds no tree of its own (a bucket, a tenant's own key). One slot is used in one of the two ways only.
+ */
+struct kms_place {
+    uint64_t tenant;
+    uint64_t slot;
+    uint64_t value;
+};
+
+/* ---- life ---- */
+
+enum kms_change_kind {
+    KMS_CHANGE_SHRED, /* the slot, and all below it, is gone for ever */
+    KMS_CHANGE_REKEY  /* the slot gets a fresh key; what was sealed under the old one no longer opens */
+};
+/*
+ * tenant only (slot = KMS_SLOT_NONE): the whole tenant. value KMS_VALUE_NONE: the slot with all its values; else one value.
+ * A shred of what is gone already is no error and changes nothing.
+ */
+#define KMS_SLOT_NONE UINT64_MAX
+struct kms_change {
+    enum kms_change_kind kind;
+    struct kms_place place;
+};
+
+/*
+ * One caller's part of a commit. note is kept in the key store from the commit on, in clear, until kms_notes_forget(): it must not
+ * hold personal data. work is the caller's own, handed back to the hooks.
+ */
+struct kms_request {
+    const struct kms_change *changes;
+    size_t changes_count; /* 0..KMS_CHANGES_MAX; 0 with a note is a rotation of the root key */
+    const void *note;
+    size_t note_bytes; /* 0..KMS_NOTE_MAX_BYTES */
+    void *work;
+    uint64_t ret_generation; /* set on KL_OK: the generation that this commit made */
+};
+
+/*
+ * What the layer above does inside a commit, on the leader's thread, with no lock of kms held.
+ *
+ * prepare  before anything is committed: write, beside what is there, whatever must exist under the fresh keys of the REKEYed slots
+ *          (kms_staged_seal). A failure ends the whole group without any change.
+ * publish  the fresh keys count from now on (kms_unseal uses them); called after the old root key was destroyed. Cannot fail.
+ * finish   make the notes durable as audit entries and receipts. A failure is returned to every request of the group although the
+ *          shredding is done and stays done; the notes come again at the next open.
+ * generation is the one being made. Hooks may be NULL.
+ */
+struct kms_hooks {
+    void *context;
+    enum kl_status (*prepare)(void *context, struct kms_staged *staged, uint64_t generation,
+                              struct kms_request **requests, size_t count, struct kl_err *err);
+    void (*publish)(void *context, uint64_t generation);
+    enum kl_status (*finish)(void *context, uint64_t generation, struct kms_request **requests, size_t count,
+                             struct kl_err *err);
+    /* A write to the key store or the root file failed: the process must end and recover at its next start. NULL: abort(). */
+    void (*fatal)(void *context, const struct kl_err *err);
+};
+
+/*
+ * pages_max  how many explicit pages the cache keeps in locked memory (64..16777216); 0 takes KMS_PAGES_MAX_DEFAULT. When less memory can
+ *            be locked the cache is smaller, never unlocked.
+ */
+#define KMS_PAGES_MAX_DEFAULT 16384
+struct kms_options {
+    struct kms_custodian_options custodian;
+    const struct kms_storage *storage; /* must outlive the kms */
+    size_t pages_max;
+};
+
+/*
+ * Make a new key store: a fresh store id, a root file that was not there, the first rows of storage.
+ * KL_ERR_EXISTS the root file is there, or storage holds a key store. KL_ERR_REFUSED finality F0. KL_ERR_INVALID, KL_ERR_IO, KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct kl_err *err);
+
+/*
+ * Open, and recover what a crash left: a torn or older slot, and a staged root key that may have taken part in a failed attempt, are
+ * overwritten with a fresh one.
+ *
+ * KL_ERR_REFUSED "root_key_generation"  no slot of the root file is of the store's generation: the key store is older or newer than the
+ *                root file (a copy from before an erasure or a rotation); the text says both generations. Nothing was changed.
+ * KL_ERR_REFUSED "root_file_other_store"  the root file belongs to another store.
+ * KL_ERR_REFUSED "finality_f0"          see kms_custodian_options.
+ * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND no root file.  KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY, KL_ERR_INVALID.
+ */
+KL_MUST_USE enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms,
+                                    struct kl_err *err);
+void kms_close(struct kms *kms); /* wipes; NULL is fine; nobody may be inside */
+
+/* Before the first kms_commit, once. The struct is copied. */
+void kms_hooks_set(struct kms *kms, const struct kms_hooks *hooks);
+
+/* ---- taking slots: no key is written ---- */
+
+/*
+ * The next free tenant number; its mark is durable when this returns.
+ */
+KL_MUST_USE enum kl_status kms_tenant_take(struct kms *kms, uint64_t *ret_tenant, struct kl_err *err);
+/*
+ * count (1..65536) consecutive free slots of a tenant's tree, never given out before and never again. Numbers are reserved in blocks of
+ * KMS_RESERVE_BLOCK, durably; what a crash leaves unused of a block stays unused. Slots below KMS_TENANT_OWN_SLOTS are the tenant's own
+ * and never given out here.
+ * KL_ERR_GONE the tenant was shredded. KL_ERR_TOO_LARGE the tree is full.
+ */
+#define KMS_RESERVE_BLOCK 4096
+#define KMS_TENANT_OWN_SLOTS 64
+KL_MUST_USE enum kl_status kms_slot_take(struct kms *kms, uint64_t tenant, uint32_t count,
+                                         uint64_t *ret_first, struct kl_err *err);
+
+/* ---- using keys ---- */
+
+/*
+ * Seal plaintext under the key of a place: ChaCha20-Poly1305 (RFC 8439) with key and commitment from one BLAKE2b-512 (RFC 7693) over
+ * (slot key; tenant, slot, value, context, 24-byte salt). Key-committing, bound to its place and context, safe against a repeated place.
+ * Lengths are the caller's to pad.
+ *
+ * context     1..KMS_CONTEXT_MAX_BYTES: record, field, version, as the caller lays them out (unambiguously).
+ * plaintext   0..KMS_SEAL_MAX_BYTES.
+ * ret_sealed  appended to: plaintext.size + KMS_SEAL_OVERHEAD_BYTES bytes.
+ *
+ * KL_ERR_GONE the place was shredded. KL_ERR_INVALID a size is outside. KL_ERR_TOO_LARGE ret_sealed is full. KL_ERR_IO, KL_ERR_CORRUPT a
+ * page cannot be read. KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status kms_seal(struct kms *kms, const struct kms_place *place, struct kl_slice context,
+                                    struct kl_slice plaintext, struct kl_buf *ret_sealed, struct kl_err *err);
+/*
+ * Open what kms_seal wrote. ret_plaintext is appended to; on failure it is as before.
+ * KL_ERR_CORRUPT "unseal_failed": another place, context or key, or tampering: the answer does not tell which. Others as kms_seal.
+ * When a shred of the place is acknowledged, no call that started before is still using its key.
+ */
+KL_MUST_USE enum kl_status kms_unseal(struct kms *kms, const struct kms_place *place, struct kl_slice context,
+                                      struct kl_slice sealed, struct kl_buf *ret_plaintext, struct kl_err *err);
+
+/* Several opens with one walk to the subject: items share tenant and slot. Each item has its own status. Returns the walk's. */
+struct kms_unseal_item {
+    uint64_t value;
+    struct kl_slice context;
+    struct kl_slice sealed;
+    struct kl_buf *ret_plaintext;
+    enum kl_status status;
+};
+KL_MUST_USE enum kl_status kms_unseal_many(struct kms *kms, uint64_t tenant, uint64_t slot,
+                                           struct kms_unseal_item *items, size_t count, struct kl_err *err);
+
+/* Keyed BLAKE2b-256 over label and data, under the key of a place (value KMS_VALUE_NONE). label 1..KMS_LABEL_MAX_BYTES. */
+KL_MUST_USE enum kl_status kms_mac(struct kms *kms, const struct kms_place *place, const char *label,
+                                   struct kl_slice data, unsigned char ret_mac[KMS_MAC_BYTES],
+                                   struct kl_err *err);
+/* Ed25519 (RFC 8032) with the seed that the place gives under label. */
+KL_MUST_USE enum kl_status kms_sign(struct kms *kms, const struct kms_place *place, const char *label,
+                                    struct kl_slice message, unsigned char ret_signature[KMS_SIGNATURE_BYTES],
+                                    struct kl_err *err);
+KL_MUST_USE enum kl_status kms_public_key(struct kms *kms, const struct kms_place *place, const char *label,
+                                          unsigned char ret_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err);
+/* A vault-wide place for keys that belong to no tenant (credential hashes, operator trail): tenant 0, made by kms_create. */
+#define KMS_TENANT_VAULT 0
+
+/* Whether the place still has a key: KL_OK, KL_ERR_GONE, or an error. */
+KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_place *place, struct kl_err *err);
+
+/* ---- changing keys ---- */
+
+/*
+ * Shred and rekey, durably; requests of many threads share one commit (group commit, at most KMS_GROUP_MAX requests). When it returns
+ * KL_OK the old root key is destroyed and nothing shredded can be opened by anybody.
+ *
+ * Order: prepare hook; one synced batch to storage (pages, generation, notes: the commit point); the old root slot overwritten in place
+ * with a newly staged key, synced (the point of no return); pages swapped and old keys wiped; publish; finish hook.
+ *
+ * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid"; whatever prepare or finish returned; KL_ERR_IO.
+ * After a failed write to storage or the root file the fatal hook ends the process.
+ */
+KL_MUST_USE enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err);
+
+/* Within prepare (and until publish): seal under the key that a REKEYed slot is about to get. As kms_seal. */
+KL_MUST_USE enum kl_status kms_staged_seal(struct kms_staged *staged, const struct kms_place *place,
+                                           struct kl_slice context, struct kl_slice plaintext,
+                                           struct kl_buf *ret_sealed, struct kl_err *err);
+/* The slots that are being rekeyed, without repeats. The array lives as long as staged. */
+size_t kms_staged_rekeyed(const struct kms_staged *staged, const struct kms_place **ret_places);
+
+/* ---- notes of past commits ---- */
+
+typedef enum kl_status (*kms_note_visit)(void *visitor, uint64_t generation, struct kl_slice note,
+                                         struct kl_err *err);
+/* Every note of a generation > after, in order. */
+KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_note_visit visit, void *visitor,
+                                          struct kl_err *err);
+/* Notes up to and including that generation are safe elsewhere; not synced. */
+KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, struct kl_err *err);
+
+/* ---- state ---- */
+
+struct kms_state {
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    uint64_t generation;          /* of the root key in use */
+    int64_t root_key_since_us;    /* when it came into use */
+    int64_t created_us;
+    enum kms_finality finality;
+    char custodian_kind[16];
+    uint64_t commits;             /* since open */
+    uint64_t pages_cached;
+    uint64_t page_cache_max;
+    bool old_root_destroyed;      /* both slots hold only the current and a never used key: true after every commit */
+};
+void kms_state(struct kms *kms, struct kms_state *ret_state);
+
+#endif
