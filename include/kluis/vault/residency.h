@@ -1,0 +1,59 @@
+/*
+ * Countries: who is in the EEA, which adequacy decisions of the Commission
+ * (GDPR art. 45) hold when and for whom, and which country a cloud region
+ * lies in. Tables with their sources are in vault/residency_tables.c.
+ * Threads: any; tables are constant.
+ */
+#ifndef KLUIS_VAULT_RESIDENCY_H
+#define KLUIS_VAULT_RESIDENCY_H
+
+#include "kluis/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ISO 3166-1 alpha-2, upper case, 0-terminated; all zero: none declared. */
+struct vault_country {
+    char code[3];
+};
+
+/* KL_ERR_INVALID "invalid_country": no assigned alpha-2 code (EL and UK get a suggestion: GR, GB). */
+KL_MUST_USE enum kl_status vault_country_parse(const char *text, size_t size, struct vault_country *ret_country,
+                                               struct kl_err *err);
+bool vault_country_is_set(struct vault_country country);
+/* The 27 EU members with the territories that are part of it under their own code, and IS, LI, NO. */
+bool vault_country_in_eea(struct vault_country country);
+
+/* One adequacy decision. scope: NULL when it covers the whole country. to_us: 0 when it has no end. */
+struct vault_adequacy {
+    struct vault_country country;
+    const char *decision; /* "2000/518/EC" */
+    int64_t from_us;
+    int64_t to_us;
+    const char *scope;    /* "commercial organisations under PIPEDA"; who relies on it must say that the scope fits */
+    bool never_alone;     /* United States: certified organisations only, so `adequate` alone never admits it */
+};
+/* The decision that covers country at that moment; NULL when there is none. */
+const struct vault_adequacy *vault_adequacy_find(struct vault_country country, int64_t at_us);
+
+/*
+ * The country of "aws:eu-west-1", "azure:westeurope", "gcp:europe-west1". A multi-region ("gcp:europe") is no country: refused.
+ * KL_ERR_INVALID "unknown_region" with the nearest name.
+ */
+KL_MUST_USE enum kl_status vault_region_country(const char *region, struct vault_country *ret_country,
+                                                struct kl_err *err);
+/* A country code or a region. */
+KL_MUST_USE enum kl_status vault_place_country(const char *text, struct vault_country *ret_country,
+                                               struct kl_err *err);
+
+/* A subject's residency tag. */
+enum vault_residency { VAULT_RESIDENCY_EEA, VAULT_RESIDENCY_NONE };
+const char *vault_residency_name(enum vault_residency residency); /* "EEA", "none" */
+KL_MUST_USE enum kl_status vault_residency_parse(const char *text, enum vault_residency *ret_residency,
+                                                 struct kl_err *err);
+/* May data of that tag be placed in a store in that country? KL_ERR_FORBIDDEN "residency" when not. */
+KL_MUST_USE enum kl_status vault_residency_place(enum vault_residency residency, struct vault_country store,
+                                                 struct kl_err *err);
+
+#endif
