@@ -1,0 +1,63 @@
+/*
+ * Every write of the vault: one batch, one sync, shared by all who wait.
+ * The leader of a group checks each request's expectation, lets the index
+ * and the audit trail add their rows, and applies one batch.
+ */
+#ifndef VAULT_COMMIT_H
+#define VAULT_COMMIT_H
+
+#include "kluis/base/status.h"
+#include "vault/audit.h"
+#include "vault/index.h"
+#include "vault/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_COMMIT_GROUP_MAX 1024
+#define VAULT_COMMIT_AUDIT_MAX 1024
+
+struct vault_committer;
+
+/*
+ * One request's part of a commit. Everything stays the caller's.
+ *
+ * check_head     the subject's head row must be of head_version (0: must not exist) when the group is applied; else KL_ERR_PRECONDITION
+ *                "head_changed" and nothing of this request is written: read again and try again. New head rows start with
+ *                their version as the first 8 bytes (big-endian), which is what is compared.
+ * audit_on_fail  entries that are written even when the request is refused by the check or the index (a refused attempt is an event too).
+ * inside         run by the leader for this request, with the group's batch, in place of the above: for erasures' bookkeeping. May be NULL.
+ */
+struct vault_commit {
+    uint64_t tenant;
+    const struct vault_batch *batch; /* may be NULL */
+    bool check_head;
+    uint64_t slot;
+    uint64_t head_version;
+    const struct vault_index_change *index;
+    size_t index_count;
+    struct vault_audit_entry *const *audit;
+    size_t audit_count;
+    enum kl_status (*inside)(void *context, struct vault_batch *batch, struct kl_err *err);
+    void *inside_context;
+    bool unsynced; /* this request alone needs no sync (others of the group may) */
+};
+
+struct vault_committer *vault_committer_new(struct vault_store *store, struct vault_index_store *index,
+                                            struct vault_trails *trails);
+void vault_committer_free(struct vault_committer *committer);
+
+/*
+ * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; what index, trail or
+ * inside returned; KL_ERR_IO: the store failed and takes no more writes ("audit_unavailable": nothing was written, no value may leave).
+ */
+KL_MUST_USE enum kl_status vault_commit_submit(struct vault_committer *committer, struct vault_commit *commit,
+                                               struct kl_err *err);
+
+/* Mark slots of a tenant dying: from now on commits that name them (commit.slot with check_head) are refused. ends takes the marks off. */
+KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *committer, uint64_t tenant, uint64_t slot,
+                                                    struct kl_err *err);
+void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, uint64_t slot);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * The index: from an id or an indexed value to the slots of subjects,
+ * through buckets that leave no trace once their keys are gone.
+ *
+ * An entry is a 16-byte tag (keyed hash of the thing looked for, under the address key), a slot, and 8 bytes that tell apart two entries of
+ * one subject. A bucket holds the entries whose tags share its prefix; content is sealed under the bucket's own slot of the tenant's
+ * tree, as a base page and at most VAULT_BUCKET_DELTAS_MAX deltas. Erasing somebody re-keys the buckets that name them.
+ *
+ * Threads: lookups from any number at once. All changes are made by the commit's leader (commit.h), so one thread at a time.
+ */
+#ifndef VAULT_INDEX_H
+#define VAULT_INDEX_H
+
+#include "kluis/base/buf.h"
+#include "kluis/base/status.h"
+#include "kluis/kms/kms.h"
+#include "vault/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_TAG_BYTES 16
+#define VAULT_BUCKET_ENTRIES_SPLIT 64
+#define VAULT_BUCKET_DELTAS_MAX 16
+/* How many entries may share one tag (people with one value). */
+#define VAULT_TAG_ENTRIES_MAX 2000
+
+struct vault_index_store;
+
+struct vault_index_entry {
+    unsigned char tag[VAULT_TAG_BYTES];
+    uint64_t slot;
+    uint64_t discriminator; /* 0 for a subject's id; from the record's id and field for a value */
+};
+enum vault_index_change_kind { VAULT_INDEX_ADD, VAULT_INDEX_ADD_UNIQUE, VAULT_INDEX_REMOVE };
+struct vault_index_change {
+    enum vault_index_change_kind kind;
+    struct vault_index_entry entry;
+};
+
+/* keys and store outlive it. NULL when out of memory. */
+struct vault_index_store *vault_index_new(struct kms *keys, struct vault_store *store);
+void vault_index_free(struct vault_index_store *index);
+
+/* The tag of an id or value: kind names what is looked for ("id", "newsletter.email"), so equal values of two fields differ. */
+KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant, const char *kind,
+                                           struct kl_slice value, unsigned char ret_tag[VAULT_TAG_BYTES],
+                                           struct kl_err *err);
+/*
+ * The entries with that tag, at most max of them, after the first `skip`. ret_count 0 when there are none: KL_OK.
+ * Entries of shredded subjects may still come until their erasure is done: the caller opens the subject and sees.
+ */
+KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uint64_t tenant,
+                                            const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
+                                            struct vault_index_entry *ret_entries, size_t *ret_count,
+                                            struct kl_err *err);
+
+/* ---- for the commit's leader ---- */
+
+/*
+ * Add the writes of changes to batch, in order. Reads through what earlier calls since the last vault_index_applied() put into batches, so
+ * that several requests of one group may touch one bucket. Keys being replaced by a running erasure get every change under both keys.
+ * KL_ERR_CONFLICT "not_unique" (nothing of this call is added), KL_ERR_TOO_LARGE "index_value_too_common".
+ */
+KL_MUST_USE enum kl_status vault_index_change(struct vault_index_store *index, uint64_t tenant,
+                                              const struct vault_index_change *changes, size_t count,
+                                              struct vault_batch *batch, struct kl_err *err);
+/* The batch with those writes was applied (ok) or given up. */
+void vault_index_applied(struct vault_index_store *index, bool ok);
+
+/* ---- erasure ---- */
+
+/* The places of the buckets that hold these entries: what a kms_commit has to REKEY. At most max; KL_ERR_TOO_LARGE past that. */
+KL_MUST_USE enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tenant,
+                                              const struct vault_index_entry *entries, size_t count,
+                                              struct kms_place *ret_places, size_t max, size_t *ret_count,
+                                              struct kl_err *err);
+/*
+ * Within kms's prepare hook, on the commit's leader: write to batch, beside the old, a new version of every rekeyed bucket without the
+ * entries of the dying slots; from now on until published, changes go to both versions.
+ */
+KL_MUST_USE enum kl_status vault_index_stage(struct vault_index_store *index, struct kms_staged *staged,
+                                             const struct kms_place *dying, size_t dying_count,
+                                             struct vault_batch *batch, struct kl_err *err);
+/* The fresh keys count (kms's publish hook), or the attempt was given up (ok false). */
+void vault_index_published(struct vault_index_store *index, bool ok);
+/* Remove rows of versions that no longer open, of buckets rekeyed since the last call: for space only. */
+KL_MUST_USE enum kl_status vault_index_tidy(struct vault_index_store *index, struct vault_batch *batch,
+                                            struct kl_err *err);
+
+/* Start a tenant's index anew, empty, under a new epoch with a fresh address slot; rows of older epochs are removed. For a rebuild. */
+KL_MUST_USE enum kl_status vault_index_reset(struct vault_index_store *index, uint64_t tenant, struct vault_batch *batch,
+                                             struct kl_err *err);
+
+#endif

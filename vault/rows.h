@@ -1,0 +1,65 @@
+/*
+ * Where everything lies in a store: the keys of all rows. Numbers are
+ * big-endian, so that ranges read in order. No natural identifier is ever
+ * part of a key: an LSM tree keeps keys in its manifest, index and logs.
+ *
+ *   'M' name                              meta: "stamp", "noted" (key generation whose notes are done), "prepared"
+ *   'T' name                              tenant (JSON)
+ *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
+ *   'C' mac32                             credential by keyed hash of its token or certificate
+ *   'D' tenant8 cred16                    credential's row in 'C'
+ *   'H' tenant8 slot8                     head of a subject: counters in clear, manifest sealed
+ *   'V' tenant8 slot8 value8              a sealed value
+ *   'O' tenant8 time8 slot8 value8        a value slot no longer in use, waiting for the sweep
+ *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index
+ *   'A' tenant8 seq8                      audit entry (JSON)
+ *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
+ *   'E' tenant8 er16                      receipt (signed JSON)
+ *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
+ *   'R' tenant8 id16                      rotation job (JSON)
+ */
+#ifndef VAULT_ROWS_H
+#define VAULT_ROWS_H
+
+#include "kluis/base/buf.h"
+#include "kluis/base/id.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_ROW_KEY_MAX_BYTES 128
+
+/* A key being built; slice() gives it. Lives on the stack. */
+struct vault_row_key {
+    unsigned char bytes[VAULT_ROW_KEY_MAX_BYTES];
+    size_t size;
+};
+struct kl_slice vault_row_slice(const struct vault_row_key *key);
+
+struct vault_row_key vault_row_meta(const char *name);
+struct vault_row_key vault_row_tenant(const char *name);
+struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version);
+struct vault_row_key vault_row_credential(const unsigned char mac[32]);
+struct vault_row_key vault_row_credential_id(uint64_t tenant, const struct kl_id *credential);
+struct vault_row_key vault_row_head(uint64_t tenant, uint64_t slot);
+struct vault_row_key vault_row_value(uint64_t tenant, uint64_t slot, uint64_t value);
+struct vault_row_key vault_row_old(uint64_t tenant, int64_t time_us, uint64_t slot, uint64_t value);
+struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t depth, uint64_t prefix,
+                                      uint32_t version, uint8_t seq);
+struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
+struct vault_row_key vault_row_frontier(uint64_t tenant);
+struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
+struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
+struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation);
+/* The first key behind all keys that start with key: for ranges. */
+struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
+
+/* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */
+enum vault_own_slot {
+    VAULT_SLOT_SIGNING = 0,    /* Ed25519 seed: receipts and tree heads */
+    VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
+    VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
+    VAULT_SLOT_CREDENTIAL = 3  /* in the vault's own tenant: hashes of tokens */
+};
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * The engine interface: an ordered byte store with atomic durable batches.
+ * Whatever engine is below (RocksDB now, a SQL engine later) sees sealed
+ * bytes, slot numbers, sizes and times, nothing else.
+ * Keys compare as unsigned bytes.
+ */
+#ifndef VAULT_STORE_STORE_H
+#define VAULT_STORE_STORE_H
+
+#include "kluis/base/buf.h"
+#include "kluis/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_STORE_KEY_MAX_BYTES 128
+#define VAULT_STORE_VALUE_MAX_BYTES (2 * 1024 * 1024)
+
+struct vault_store;
+struct vault_batch;
+
+struct vault_store_options {
+    const char *path;
+    bool create;            /* make it; KL_ERR_EXISTS when there is one. Else open; KL_ERR_NOT_FOUND when there is none */
+    size_t cache_bytes;     /* block cache; 0: 64 MiB */
+};
+/* Threads: open and close from one; all else from any number. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_BUSY (another process has it open). */
+KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options, struct vault_store **ret_store,
+                                            struct kl_err *err);
+void vault_store_close(struct vault_store *store);
+
+/* A batch: one thread at a time. Its bytes are ciphertext and bookkeeping, so it does not wipe. put and remove copy. */
+struct vault_batch *vault_batch_new(void); /* NULL when out of memory */
+void vault_batch_free(struct vault_batch *batch);
+void vault_batch_clear(struct vault_batch *batch);
+void vault_batch_put(struct vault_batch *batch, struct kl_slice key, struct kl_slice value);
+void vault_batch_remove(struct vault_batch *batch, struct kl_slice key);
+void vault_batch_remove_range(struct vault_batch *batch, struct kl_slice first, struct kl_slice past_last);
+/* Append all of from's operations to batch. */
+void vault_batch_append(struct vault_batch *batch, const struct vault_batch *from);
+size_t vault_batch_count(const struct vault_batch *batch);
+
+/* ret is made by the caller (kl_buf_init) and appended to. KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE. */
+KL_MUST_USE enum kl_status vault_store_get(struct vault_store *store, struct kl_slice key, struct kl_buf *ret,
+                                           struct kl_err *err);
+/* Several at once; statuses[i] is KL_OK or KL_ERR_NOT_FOUND. */
+KL_MUST_USE enum kl_status vault_store_get_many(struct vault_store *store, const struct kl_slice *keys, size_t count,
+                                                struct kl_buf *rets, enum kl_status *statuses, struct kl_err *err);
+/* Atomic; with sync it is on the disk when this returns KL_OK. After a failure the process must not go on writing (fail-stop). */
+KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch, bool sync,
+                                             struct kl_err *err);
+
+/* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". One thread. */
+struct vault_iter;
+struct vault_iter *vault_iter_new(struct vault_store *store, struct kl_slice first, struct kl_slice past_last, bool backwards);
+void vault_iter_free(struct vault_iter *iter);
+/* False at the end or on an error (vault_iter_status tells). The slices live until the next call. */
+bool vault_iter_next(struct vault_iter *iter, struct kl_slice *ret_key, struct kl_slice *ret_value);
+KL_MUST_USE enum kl_status vault_iter_status(const struct vault_iter *iter, struct kl_err *err);
+
+#endif
