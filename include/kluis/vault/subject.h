@@ -1,0 +1,230 @@
+/*
+ * Data subjects and their records: create, read field by field, rectify,
+ * find, erase. Every function asks the policy and writes the audit trail;
+ * a value is handed out only when its audit entry is on the disk.
+ *
+ * What a caller without any grant would learn from an answer is nothing: the same KL_ERR_NOT_FOUND "not_found" as for a subject that never was.
+ * Memory of results: an arena of the caller's, which wipes.
+ */
+#ifndef KLUIS_VAULT_SUBJECT_H
+#define KLUIS_VAULT_SUBJECT_H
+
+#include "kluis/base/arena.h"
+#include "kluis/base/buf.h"
+#include "kluis/base/id.h"
+#include "kluis/base/status.h"
+#include "kluis/vault/policy.h"
+#include "kluis/vault/value.h"
+#include "kluis/vault/vault.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_RECORDS_MAX 256          /* of one subject */
+#define VAULT_RECORDS_CREATE_MAX 32    /* in one request */
+#define VAULT_FIELDS_INPUT_MAX 256     /* of one record */
+#define VAULT_SOURCE_MAX_BYTES 64      /* [a-z][a-z0-9-]* */
+#define VAULT_EVIDENCE_MAX_BYTES 4096
+#define VAULT_PAGE_MAX 1000            /* items of one page of a list */
+#define VAULT_PAGE_DEFAULT 100
+#define VAULT_CURSOR_MAX_BYTES 256
+#define VAULT_BATCH_MAX 1000
+#define VAULT_IDEMPOTENCY_KEY_MAX_BYTES 255
+
+/* ---- input ---- */
+
+struct vault_field_input {
+    const char *name;
+    bool remove;                     /* null in a merge patch */
+    struct vault_value_input value;
+};
+/* A consent as given (GDPR art. 7). notice, channel: names; evidence: free text, kept sealed under the subject's key; at_us 0: now; expires_us 0: never. */
+struct vault_consent_input {
+    const char *purpose;
+    const char *recipient; /* NULL: for the controller */
+    const char *notice;
+    const char *channel;
+    const char *evidence;  /* NULL: none */
+    int64_t at_us;
+    int64_t expires_us;
+    bool is_explicit;      /* GDPR art. 9(2)(a), 49(1)(a) */
+};
+struct vault_record_input {
+    const char *type;
+    const char *source; /* NULL: not said */
+    const struct vault_field_input *fields;
+    size_t field_count;
+    const struct vault_consent_input *consents;
+    size_t consent_count;
+};
+struct vault_subject_input {
+    const char *residency; /* NULL: the policy's default */
+    const struct vault_record_input *records;
+    size_t record_count;
+};
+/*
+ * Idempotency-Key of the request and a hash of what it asked (of method, path and body; the vault keys it before it is stored).
+ * key NULL: the request is not to be remembered.
+ */
+struct vault_idempotency {
+    const char *key;
+    unsigned char fingerprint[32];
+};
+
+/* ---- results ---- */
+
+struct vault_field_result {
+    const char *name;
+    enum vault_gate withheld; /* VAULT_GATE_NONE: shown as view says */
+    enum vault_view view;
+    enum vault_type type;
+    struct kl_slice value;    /* plain: the normalised value; masked: a text; token: "tok_..."; present: empty */
+};
+struct vault_record_result {
+    struct kl_id id;
+    const char *type;
+    const char *source;       /* NULL: not said */
+    uint64_t version;         /* from 1; the ETag */
+    int64_t created_us;
+    struct vault_field_result *fields; /* only fields that the record has a value for */
+    size_t field_count;
+};
+struct vault_subject_result {
+    struct kl_id id;
+    enum vault_residency residency;
+    struct vault_record_result *records;
+    size_t record_count;
+    bool replayed;            /* create: an earlier request with this idempotency key had made it */
+};
+
+/* ---- calls ---- */
+
+/*
+ * Make a subject with its records, consents, index entries and audit entry: one batch, one sync. Needs `write` on every field given.
+ * KL_ERR_INVALID "unknown_record_type", "unknown_field", "invalid_value", "invalid_type", "unknown_purpose", ... err->where is a JSON pointer
+ * into the request ("/records/0/fields/email"). KL_ERR_FORBIDDEN "withheld" (where: the field; text: the gate), "residency".
+ * KL_ERR_CONFLICT "not_unique"; "idempotency_key_reused" (KL_ERR_INVALID: another body), "idempotent_result_erased" (KL_ERR_GONE).
+ * KL_ERR_REFUSED "no_policy". KL_ERR_TOO_LARGE "too_many_records", "value_too_large". KL_ERR_UNAVAILABLE "audit_unavailable".
+ */
+KL_MUST_USE enum kl_status vault_subject_create(struct vault *vault, const struct vault_caller *caller,
+                                                const struct vault_subject_input *input,
+                                                const struct vault_idempotency *idempotency, struct kl_arena *arena,
+                                                struct vault_subject_result *ret, struct kl_err *err);
+
+/* What to read. fields: "type.field" or "type.*" names; count 0: all that may be shown. record: only that record; NULL: all. */
+struct vault_read_input {
+    struct kl_id subject;
+    const struct kl_id *record;
+    const char *purpose;      /* NULL: the credential's single purpose; KL_ERR_INVALID "purpose_required" without one */
+    const char *recipient;    /* NULL: the controller itself */
+    const char *const *fields;
+    size_t field_count;
+};
+/*
+ * Read fields. A field asked for by name that is withheld is listed with its gate; without names, fields that role withholds are left out
+ * and the others listed. KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose", "unknown_field", "unknown_recipient", "purpose_required".
+ */
+KL_MUST_USE enum kl_status vault_subject_read(struct vault *vault, const struct vault_caller *caller,
+                                              const struct vault_read_input *input, struct kl_arena *arena,
+                                              struct vault_subject_result *ret, struct kl_err *err);
+/* Many reads with one sync for all their audit entries; statuses and errs per item. Returns KL_OK unless the audit could not be written. */
+KL_MUST_USE enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_caller *caller,
+                                                   const struct vault_read_input *inputs, size_t count,
+                                                   struct kl_arena *arena, struct vault_subject_result *rets,
+                                                   enum kl_status *statuses, struct kl_err *errs, struct kl_err *err);
+
+/*
+ * Subjects with a record of that type whom this purpose may reach (their consent gate lets it), page by page, an audit entry each.
+ * cursor: NULL or "" for the first page; ret_cursor (VAULT_CURSOR_MAX_BYTES + 1) is empty at the end.
+ * KL_ERR_INVALID "invalid_cursor", "invalid_limit" (1..VAULT_PAGE_MAX).
+ */
+KL_MUST_USE enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller *caller, const char *type,
+                                              const struct vault_read_input *what, size_t limit, const char *cursor,
+                                              struct kl_arena *arena, struct vault_subject_result **ret_subjects,
+                                              size_t *ret_count, char *ret_cursor, struct kl_err *err);
+
+/* Change the residency tag, if every rule allows: the store's country, the policy. Needs `write` on all fields that the subject has. */
+KL_MUST_USE enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *subject, const char *residency, struct kl_err *err);
+
+KL_MUST_USE enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *caller,
+                                            const struct kl_id *subject, const struct vault_record_input *input,
+                                            const struct vault_idempotency *idempotency, struct kl_arena *arena,
+                                            struct vault_record_result *ret, struct kl_err *err);
+/*
+ * Rectify: set and remove fields. if_version: the version that the caller saw (If-Match); 0: any ("*").
+ * KL_ERR_PRECONDITION "version_mismatch". ret_version: the new version.
+ */
+KL_MUST_USE enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *subject, const struct kl_id *record, uint64_t if_version,
+                                              const struct vault_field_input *fields, size_t field_count,
+                                              uint64_t *ret_version, struct kl_err *err);
+
+/*
+ * Find subjects by an indexed field ("newsletter.email") and value; needs `lookup` on the field for the purpose, on each subject found.
+ * Subjects that may not be found for this purpose are left out.
+ */
+struct vault_lookup_input {
+    const char *field;
+    struct vault_value_input value;
+    const char *purpose;
+    size_t limit;       /* 1..VAULT_PAGE_MAX */
+    const char *cursor; /* NULL: from the start */
+};
+KL_MUST_USE enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *caller,
+                                        const struct vault_lookup_input *input, struct kl_arena *arena,
+                                        struct kl_id **ret_subjects, size_t *ret_count, char *ret_cursor,
+                                        struct kl_err *err);
+
+/* ---- consent ---- */
+
+struct vault_consent_result {
+    const char *purpose;
+    const char *recipient; /* NULL: for the controller */
+    const char *notice;
+    const char *channel;
+    const char *evidence;  /* NULL: none */
+    int64_t given_us;
+    int64_t expires_us;    /* 0: never */
+    int64_t withdrawn_us;  /* 0: not */
+    bool is_explicit;
+    bool counts;           /* now, under the policy in force */
+};
+#define VAULT_CONSENTS_MAX 512 /* entries of one subject's ledger */
+/* The ledger, oldest first; needs `consent`. */
+KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *subject, struct kl_arena *arena,
+                                              struct vault_consent_result **ret_consents, size_t *ret_count,
+                                              struct kl_err *err);
+KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *subject, const struct vault_consent_input *input,
+                                              struct kl_err *err);
+/* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force. */
+KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_caller *caller,
+                                                  const struct kl_id *subject, const char *purpose,
+                                                  const char *recipient, struct kl_err *err);
+
+/* ---- erasure ---- */
+
+enum vault_erase_reason {
+    VAULT_ERASE_REQUEST, VAULT_ERASE_RETENTION, VAULT_ERASE_CONSENT_WITHDRAWN, VAULT_ERASE_TENANT_END, VAULT_ERASE_OTHER, VAULT_ERASE_REASONS
+};
+const char *vault_erase_reason_name(enum vault_erase_reason reason);
+/*
+ * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed.
+ * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
+ * Needs `erase` on every field that the subject has.
+ */
+KL_MUST_USE enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,
+                                               const struct kl_id *subject, enum vault_erase_reason reason,
+                                               struct kl_buf *ret_receipt, struct kl_err *err);
+/* Shred one record's values; the subject goes on. */
+KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *subject, const struct kl_id *record,
+                                              enum vault_erase_reason reason, struct kl_buf *ret_receipt, struct kl_err *err);
+/* A stored receipt, without the subject. For stewards, auditors and roles that may erase or report. */
+KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller,
+                                              const struct kl_id *receipt, struct kl_buf *ret, struct kl_err *err);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * A vault: one data directory with its store, its keys, its tenants. This
+ * header makes, opens and closes it, and says how it is.
+ *
+ *   DIR/stamp.json  store id, country, format: written once by init
+ *   DIR/data/       records, sealed; index, audit trail, receipts (RocksDB)
+ *   DIR/keys/       key pages, sealed under the root key (RocksDB)
+ *
+ * Threads: vault_init, vault_open and vault_close from one; all that takes a vault otherwise from any number at once.
+ */
+#ifndef KLUIS_VAULT_VAULT_H
+#define KLUIS_VAULT_VAULT_H
+
+#include "kluis/base/buf.h"
+#include "kluis/base/id.h"
+#include "kluis/base/status.h"
+#include "kluis/vault/policy.h"
+#include "kluis/vault/residency.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vault;
+
+/*
+ * data_dir        the data directory.
+ * country         vault_init: the store's country, stamped for ever ("IE" or "aws:eu-west-1"). vault_open: what the configuration says; it must
+ *                 agree with the stamp; NULL: take the stamp.
+ * custodian       "file:PATH", "passphrase:PATH" (see kluis/kms/custodian.h); not inside data_dir.
+ * passphrase      for a passphrase custodian; NULL else. Read, not kept.
+ * accept_f0       work although the old root slot may survive its overwriting (doctor says why).
+ * cache_bytes     block cache of the store; 0: 64 MiB.
+ */
+struct vault_options {
+    const char *data_dir;
+    const char *country;
+    const char *custodian;
+    const char *passphrase;
+    size_t passphrase_bytes;
+    bool accept_f0;
+    bool argon2_light;
+    size_t cache_bytes;
+};
+
+/* A secret token shown once: "kl_" and 43 characters of base64url, 0-terminated. Wipe it after use (sodium_memzero). */
+#define VAULT_TOKEN_BYTES 48
+struct vault_token {
+    char text[VAULT_TOKEN_BYTES];
+};
+
+/*
+ * Make a vault: the directory (0700; must be missing or empty), its databases, the root file, the tenant "default", and two credentials:
+ * the operator's, and the steward's of "default".
+ * KL_ERR_EXISTS "data_dir_not_empty", "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_INVALID; KL_ERR_IO.
+ */
+KL_MUST_USE enum kl_status vault_init(const struct vault_options *options, struct vault_token *ret_operator,
+                                      struct vault_token *ret_steward, struct kl_err *err);
+
+/*
+ * Open, recover what a crash left (key store, erasures whose receipts were not yet written), and, when data/ is older than keys/ (a
+ * restored copy), rebuild the index.
+ * KL_ERR_REFUSED "country_mismatch": the stamp says another country than the configuration. "root_key_generation", "root_file_other_store",
+ * "finality_f0": see kms_open. KL_ERR_NOT_FOUND "no_vault". KL_ERR_BUSY another process has it open. KL_ERR_UNAUTHORISED "wrong_passphrase".
+ */
+KL_MUST_USE enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault, struct kl_err *err);
+void vault_close(struct vault *vault); /* NULL is fine; nobody may be inside */
+
+struct vault_country vault_store_country(const struct vault *vault);
+
+/* ---- who asks ---- */
+
+#define VAULT_TENANT_NAME_MAX_BYTES 64 /* [a-z0-9][a-z0-9-]* */
+#define VAULT_REQUEST_ID_MAX_BYTES 64  /* [A-Za-z0-9-]{1,64} */
+
+enum vault_builtin { VAULT_BUILTIN_NONE, VAULT_BUILTIN_OPERATOR, VAULT_BUILTIN_STEWARD, VAULT_BUILTIN_AUDITOR };
+
+/*
+ * Somebody who was let in, for one request: opened by vault_caller_open(), ended by vault_caller_done(). Holds a reference to the
+ * tenant's policy of that moment, so a request sees one policy from its start to its end.
+ */
+struct vault_caller {
+    uint64_t tenant;                   /* the tenant acted on; UINT64_MAX: none (an operator who named none) */
+    char tenant_name[VAULT_TENANT_NAME_MAX_BYTES + 1];
+    struct kl_id credential;
+    enum vault_builtin builtin;
+    char role_name[VAULT_NAME_MAX_BYTES + 1];
+    struct vault_policy *policy;       /* NULL: the tenant has none yet */
+    uint64_t policy_number;            /* counts up with each apply; 0: none */
+    int role;                          /* in policy; VAULT_NONE for built-in roles, or when the policy has no such role any more */
+    uint64_t purposes;                 /* bits of the policy the credential is made for; all ones: any */
+    int single_purpose;                /* the one purpose, when it is made for exactly one; VAULT_NONE else */
+    struct vault_country location;     /* declared by the operator; unset: none */
+    bool bound;                        /* to one subject */
+    struct kl_id bound_subject;
+    char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
+    int64_t now_us;
+};
+
+/*
+ * How the caller proved who it is: a bearer token (0-terminated, any text), or the SHA-256 of a verified client certificate.
+ * tenant_name: what ?tenant= said; NULL: none. Only an operator may name a tenant that is not the credential's own.
+ * KL_ERR_UNAUTHORISED "unauthorised" for an unknown, expired or revoked one alike (the log text tells them apart).
+ * KL_ERR_NOT_FOUND "unknown_tenant" (operators), KL_ERR_FORBIDDEN "tenant_forbidden". KL_ERR_INVALID "invalid_tenant".
+ * request_id is copied. ret_caller untouched on failure.
+ */
+struct vault_proof {
+    const char *token;
+    const unsigned char *certificate_sha256; /* 32 bytes; NULL when there is none */
+};
+KL_MUST_USE enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof, const char *tenant_name,
+                                             const char *request_id, struct vault_caller *ret_caller, struct kl_err *err);
+void vault_caller_done(struct vault_caller *caller);
+
+/* ---- how it is ---- */
+
+/*
+ * For /readyz and doctor. ready: requests can be answered. unenforced: what tenants' policies ask for that this version does not enforce
+ * (VAULT_UNENFORCED_* bits of all policies in force), never a silent yes.
+ */
+struct vault_readiness {
+    bool ready;
+    uint32_t unenforced;
+    uint64_t key_generation;
+    char finality[4];
+    char reason[160]; /* why not ready; empty when ready */
+};
+void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness);
+/* The names of unenforced bits, ended by NULL: "objection", "restriction", ... ret has room for 9 pointers. */
+void vault_unenforced_names(uint32_t bits, const char *ret[9]);
+
+/* Figures for /metrics; counts since open. */
+struct vault_figures {
+    uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified, erasures, rotations, audit_entries,
+        refused_unauthorised, key_generation, key_pages_cached;
+};
+void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
+
+/*
+ * Look at a vault that may be closed (no server running) or opened elsewhere, and say what is wrong with it and what to do:
+ * the stamp, the root file and its finality, core dumps, locked memory, permissions, free disk space, unenforced policies.
+ * Appends JSON {"checks":[{"name","state":"ok|warning|failed","text","advice"}]} to ret. Opens the databases only when it can.
+ */
+KL_MUST_USE enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret, struct kl_err *err);
+
+#endif
