@@ -1,0 +1,99 @@
+/*
+ * What the files of vault/ share: an open vault and its tenants in memory.
+ */
+#ifndef VAULT_VAULT_INTERNAL_H
+#define VAULT_VAULT_INTERNAL_H
+
+#include "kluis/kms/kms.h"
+#include "kluis/vault/admin.h"
+#include "kluis/vault/subject.h"
+#include "kluis/vault/vault.h"
+#include "vault/audit.h"
+#include "vault/commit.h"
+#include "vault/index.h"
+#include "vault/key_storage.h"
+#include "vault/store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define VAULT_STAMP_FORMAT 1
+#define VAULT_DEFAULT_TENANT "default"
+#define VAULT_TENANTS_MAX 10000
+
+/* A tenant in memory. name, number, created never change; the policy does, under the lock of the tenants. */
+struct vault_tenant {
+    char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
+    uint64_t number;
+    int64_t created_us;
+    char grace[24];
+    struct vault_policy *policy; /* a counted reference; NULL: none */
+    uint64_t policy_number;
+    bool accept_unenforced;
+};
+
+/* All tenants, read at open; guarded by lock, which is never held across the store. See tenants.h for the calls. */
+struct vault_tenants {
+    pthread_rwlock_t lock;
+    struct vault_tenant **items; /* by number of arrival; a tenant's struct never moves */
+    size_t count;
+};
+
+struct vault_counters {
+    atomic_uint_fast64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified, erasures, rotations,
+        audit_entries, refused_unauthorised;
+};
+
+struct vault {
+    struct vault_country country;
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    struct vault_store *keys_store;
+    struct vault_store *data_store;
+    struct vault_key_storage *key_storage;
+    struct kms *keys;
+    struct vault_index_store *index;
+    struct vault_trails *trails;
+    struct vault_committer *committer;
+    struct vault_tenants tenants;
+    struct vault_credentials *credentials; /* cache of credentials; credentials.h */
+    struct vault_counters counters;
+};
+
+/* ---- helpers of every operation ---- */
+
+/* who.* of an audit entry from a caller; the pointers live as long as the caller. */
+struct vault_audit_who vault_caller_who(const struct vault_caller *caller, char location_text[3]);
+
+/* Commit audit entries alone (reads, refused attempts). KL_ERR_UNAVAILABLE "audit_unavailable": no value may leave. */
+KL_MUST_USE enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry *const *entries, size_t count,
+                                              struct kl_err *err);
+
+/* hooks of kms: erasures write their receipts here, rotations their end. Set at open by erasure.c. */
+void vault_erasure_hooks_set(struct vault *vault);
+/* At open: make audit entries and receipts of key commits whose notes were left by a crash; rebuild the index when data/ is older than keys/. */
+KL_MUST_USE enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err);
+/* Build a tenant's index anew from its subjects. */
+KL_MUST_USE enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant, struct kl_err *err);
+/* Whether any subject of the tenant has a record of that type (policy changes ask). */
+KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant, const char *type, bool *ret_in_use,
+                                                     struct kl_err *err);
+/* A root rotation through kms_commit with a note; the hooks write its audit entry. Used by keys.c. */
+KL_MUST_USE enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_caller *caller, const struct kl_id *rotation,
+                                                 uint64_t *ret_generation, struct kl_err *err);
+
+/*
+ * Cursors: sealed, bound to tenant, credential and what is listed (kind); they carry up to 64 bytes of position. Text is base64url.
+ */
+KL_MUST_USE enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller *caller, const char *kind,
+                                             struct kl_slice position, char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
+                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller, const char *kind,
+                                             const char *cursor, struct kl_buf *ret_position, struct kl_err *err);
+
+/*
+ * Find a subject by id for a caller: its slot. KL_ERR_NOT_FOUND "not_found".
+ */
+KL_MUST_USE enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
+                                              uint64_t *ret_slot, struct kl_err *err);
+
+#endif
