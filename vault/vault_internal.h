@@ -30,13 +30,21 @@ struct vault_tenant {
     struct vault_policy *policy; /* a counted reference; NULL: none */
     uint64_t policy_number;
     bool accept_unenforced;
+    bool policy_broken; /* a policy is stored that this version does not compile: the tenant has none */
 };
 
 /* All tenants, read at open; guarded by lock, which is never held across the store. See tenants.h for the calls. */
 struct vault_tenants {
     pthread_rwlock_t lock;
-    struct vault_tenant **items; /* by number of arrival; a tenant's struct never moves */
+    struct vault_tenant **items; /* by number; a tenant's struct never moves */
     size_t count;
+};
+
+/* Changes of tenants, policies and credentials are made one at a time: whoever holds the turn may go to the disk, the lock is held only to take it. */
+struct vault_turn {
+    pthread_mutex_t lock;
+    pthread_cond_t is_free;
+    bool taken;
 };
 
 struct vault_counters {
@@ -55,6 +63,7 @@ struct vault {
     struct vault_trails *trails;
     struct vault_committer *committer;
     struct vault_tenants tenants;
+    struct vault_turn turn;
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
     struct vault_counters counters;
 };
@@ -95,5 +104,14 @@ KL_MUST_USE enum kl_status vault_cursor_open(struct vault *vault, const struct v
  */
 KL_MUST_USE enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
                                               uint64_t *ret_slot, struct kl_err *err);
+/*
+ * The other way round, for a credential bound to a subject: KL_ERR_NOT_FOUND "not_found" or KL_ERR_GONE when there is none any more.
+ */
+KL_MUST_USE enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_id *ret_subject,
+                                            struct kl_err *err);
+/* What is known of a subject for a query of that policy (explain). Asks no gate, writes no audit entry. KL_ERR_NOT_FOUND "not_found". */
+KL_MUST_USE enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+                                               const struct vault_query *query, struct vault_facts *ret_facts,
+                                               struct kl_err *err);
 
 #endif
