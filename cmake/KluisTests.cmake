@@ -1,6 +1,4 @@
-# Tests, fuzz targets, benchmarks and checks. Files are found by their place and name; see tests/README.md.
-
-find_package(Python3 COMPONENTS Interpreter)
+# Tests, fuzz targets, benchmarks and checks. A file's place and name make it one; nothing is listed here.
 
 set(KLUIS_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1"
@@ -8,44 +6,133 @@ set(KLUIS_TEST_ENVIRONMENT
     "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:ignore_noninstrumented_modules=1:second_deadlock_stack=1"
     "KLUIS_SOURCE_DIR=${CMAKE_SOURCE_DIR}"
     "KLUIS_BUILD_DIR=${CMAKE_BINARY_DIR}"
+    "KLUIS_SANITIZE=${KLUIS_SANITIZE}"
     "KLUISD=${CMAKE_BINARY_DIR}/kluisd"
     "KLUIS=${CMAKE_BINARY_DIR}/kluis")
 
-# What all tests share: a test's exit status 77 means skipped.
+# What all tests share. A test that ends with status 77 counts as skipped.
 function(kluis_test_properties test seconds)
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${seconds}
         ENVIRONMENT "${KLUIS_TEST_ENVIRONMENT}" LABELS "${ARGN}")
 endfunction()
 
-# The libraries that exist, in link order from the highest layer.
-set(KLUIS_LIBRARIES "")
-foreach(layer cli api vault kms base)
-    if(TARGET kluis_${layer})
-        list(APPEND KLUIS_LIBRARIES kluis_${layer})
+# The libraries a program that belongs to a folder is linked with, highest first: the folder's layer and those below it, so that
+# the tests of a lower layer build while a higher one does not. Any other folder gets all of them.
+function(kluis_libraries_of folder ret_libraries)
+    if(folder STREQUAL "base")
+        set(layers base)
+    elseif(folder STREQUAL "kms")
+        set(layers kms base)
+    elseif(folder STREQUAL "vault")
+        set(layers vault kms base)
+    elseif(folder STREQUAL "cli")
+        set(layers cli base)
+    else()
+        set(layers cli api vault kms base)
     endif()
-endforeach()
+    set(libraries "")
+    foreach(layer IN LISTS layers)
+        if(TARGET kluis_${layer})
+            list(APPEND libraries kluis_${layer})
+        endif()
+    endforeach()
+    set(${ret_libraries} ${libraries} PARENT_SCOPE)
+endfunction()
 
+# tests/support/*.c is for tests of every folder; whoever uses a part of it has the layers which that part calls.
 file(GLOB support_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/support/*.c")
 if(support_)
     add_library(kluis_test_support STATIC ${support_})
-    target_link_libraries(kluis_test_support PRIVATE kluis_flags PUBLIC ${KLUIS_LIBRARIES} kluis::cmocka)
+    target_link_libraries(kluis_test_support PRIVATE kluis_flags PUBLIC kluis::cmocka kluis::sodium kluis::yyjson)
+    target_include_directories(kluis_test_support SYSTEM PRIVATE
+        $<TARGET_PROPERTY:kluis_rocksdb,INTERFACE_INCLUDE_DIRECTORIES>
+        $<TARGET_PROPERTY:kluis_mbedtls,INTERFACE_INCLUDE_DIRECTORIES>)
+    target_compile_definitions(kluis_test_support PRIVATE
+        $<TARGET_PROPERTY:kluis_mbedtls,INTERFACE_COMPILE_DEFINITIONS>)
     set(KLUIS_TEST_SUPPORT kluis_test_support)
 endif()
+
+# kluis_add_test_program(<target> <folder> <source>): linked as the folder asks, placed at build/<preset>/tests/<folder>/.
+function(kluis_add_test_program target folder source)
+    cmake_path(GET source STEM name)
+    kluis_libraries_of(${folder} libraries)
+    add_executable(${target} "${source}" ${ARGN})
+    target_link_libraries(${target} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${libraries} kluis::cmocka kluis::sodium kluis::yyjson)
+    set_target_properties(${target} PROPERTIES
+        OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
+endfunction()
 
 # tests/<folder>/test_<name>.c: one cmocka program each, target test_<name>, test <folder>/test_<name>. Where two folders have
 # a test of the same name, the target of the second is test_<folder>_<name>.
 file(GLOB unit_tests_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/*/test_*.c")
-foreach(source IN LISTS unit_tests_)
-    cmake_path(GET source STEM name)
-    cmake_path(GET source PARENT_PATH folder)
-    cmake_path(GET folder FILENAME folder)
-    set(target ${name})
-    if(TARGET ${target})
-        string(REPLACE "test_" "test_${folder}_" target "${name}")
+foreach(source_ IN LISTS unit_tests_)
+    cmake_path(GET source_ STEM name_)
+    cmake_path(GET source_ PARENT_PATH folder_)
+    cmake_path(GET folder_ FILENAME folder_)
+    set(target_ ${name_})
+    if(TARGET ${target_})
+        string(REGEX REPLACE "^test_" "test_${folder_}_" target_ "${name_}")
     endif()
-    add_executable(${target} "${source}")
-    target_link_libraries(${target} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${KLUIS_LIBRARIES} kluis::cmocka)
-    set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
-    add_test(NAME ${folder}/${name} COMMAND ${target} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
-    kluis_test_properties(${folder}/${name} 300 unit)
+    kluis_add_test_program(${target_} ${folder_} "${source_}")
+    add_test(NAME ${folder_}/${name_} COMMAND ${target_} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder_}")
+    kluis_test_properties(${folder_}/${name_} 300 unit)
 endforeach()
+
+# tests/scenarios/<name>/run and tests/faults/<name>/run: scripts against the real programs. Each runs in a folder of its own
+# that is empty at the start. `# kluis-test: all` as a script's third line keeps it out of the short run (label `long`).
+foreach(kind_ scenario fault)
+    file(GLOB scripts_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${kind_}s/*/run")
+    foreach(script_ IN LISTS scripts_)
+        cmake_path(GET script_ PARENT_PATH folder_)
+        cmake_path(GET folder_ FILENAME folder_)
+        set(test_ ${kind_}s/${folder_})
+        set(labels_ ${kind_})
+        file(STRINGS "${script_}" lines_ LIMIT_COUNT 3)
+        if(lines_ MATCHES "# kluis-test: all")
+            list(APPEND labels_ long)
+        endif()
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${script_}")
+        add_test(NAME ${test_} COMMAND "${CMAKE_SOURCE_DIR}/cmake/run-in-empty-folder"
+            "${CMAKE_BINARY_DIR}/tests/${test_}" "${script_}")
+        kluis_test_properties(${test_} 900 ${labels_})
+    endforeach()
+endforeach()
+
+# tests/fuzz/fuzz_<name>.c define LLVMFuzzerTestOneInput. Preset fuzz makes fuzzers of them; the others make programs that run
+# once over tests/fuzz/corpus/<name>/, so that a crash found once stays fixed.
+file(GLOB fuzz_targets_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c")
+foreach(source_ IN LISTS fuzz_targets_)
+    cmake_path(GET source_ STEM target_)
+    string(REGEX REPLACE "^fuzz_" "" name_ "${target_}")
+    set(corpus_ "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name_}")
+    if(KLUIS_SANITIZE STREQUAL "fuzzer")
+        kluis_add_test_program(${target_} fuzz "${source_}")
+        target_link_options(${target_} PRIVATE -fsanitize=fuzzer)
+        add_test(NAME fuzz/${target_} COMMAND ${target_} -runs=0 "${corpus_}")
+    else()
+        kluis_add_test_program(${target_} fuzz "${source_}" "${CMAKE_SOURCE_DIR}/cmake/fuzz_replay.c")
+        add_test(NAME fuzz/${target_} COMMAND ${target_} "${corpus_}")
+    endif()
+    kluis_test_properties(fuzz/${target_} 300 fuzz-corpus)
+endforeach()
+
+# bench/bench_<subject>.c: programs at build/<preset>/bench/, built by the target bench only.
+file(GLOB benchmarks_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/bench/bench_*.c")
+if(benchmarks_)
+    add_custom_target(bench)
+    kluis_libraries_of(bench libraries_)
+    foreach(source_ IN LISTS benchmarks_)
+        cmake_path(GET source_ STEM target_)
+        add_executable(${target_} EXCLUDE_FROM_ALL "${source_}")
+        target_link_libraries(${target_} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${libraries_})
+        set_target_properties(${target_} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+        add_dependencies(bench ${target_})
+    endforeach()
+endif()
+
+# Checks of the source tree itself.
+add_test(NAME check/headers COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-headers" "${CMAKE_C_COMPILER}"
+    -std=c17 -D_GNU_SOURCE ${KLUIS_WARNINGS} -Werror)
+kluis_test_properties(check/headers 120 check)
+add_test(NAME check/layers COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-layers" "${CMAKE_SOURCE_DIR}")
+kluis_test_properties(check/layers 60 check)
