@@ -35,6 +35,7 @@ struct vault_audit_entry {
  * Begin an entry: writes {"id":"aud_...","at":...,"salt":...,"action":...,"credential":...,"role":...,"request_id":...} and leaves the
  * object open, so that the caller adds members with the writer; vault_audit_end() closes and hashes it.
  */
+#define VAULT_AUDIT_SALT_BYTES 16
 struct vault_audit_who {
     const struct kl_id *credential; /* NULL: the vault itself */
     const char *role;
@@ -52,12 +53,31 @@ struct vault_trail;
 struct vault_trails;
 struct vault_trails *vault_trails_new(struct kms *keys, struct vault_store *store);
 void vault_trails_free(struct vault_trails *trails);
-/* Append entries of one tenant: rows and the new frontier go into batch. Not counted until vault_trails_applied(true). */
+/*
+ * Append entries: their rows go into batch, in order. Entries of several tenants may be mixed. Not counted until
+ * vault_trails_applied(true). KL_ERR_IO, KL_ERR_CORRUPT "audit_frontier_corrupt", KL_ERR_NO_MEMORY: nothing is added.
+ */
 KL_MUST_USE enum kl_status vault_trails_append(struct vault_trails *trails, const struct vault_audit_entry *const *entries,
                                                size_t count, struct vault_batch *batch, struct kl_err *err);
+/* Put the frontiers of all trails that were appended to into batch; once, before it is applied. */
+void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *batch);
+/* The batch was applied (ok) or given up: then what was appended since never was. */
 void vault_trails_applied(struct vault_trails *trails, bool ok);
+/* How many entries a tenant's trail has. Any thread. */
+KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size, struct kl_err *err);
 
-/* The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret. Root hash as RFC 9162 section 2.1.1. Any thread. */
+/*
+ * The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret (ret as before on failure). Root hash as
+ * RFC 9162 section 2.1.1; hashes, key and signature in base64url. Any thread.
+ *
+ * Signed (Ed25519, key of VAULT_SLOT_SIGNING under the label "audit-head") are these five lines, each ended by a line feed; none can hold one:
+ *   kluis-audit-head-v1
+ *   tenant's name
+ *   size, decimal
+ *   root_hash, as above
+ *   at, as above
+ */
+#define VAULT_AUDIT_HEAD_LABEL "audit-head"
 KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant, const char *tenant_name,
                                              struct kl_buf *ret, struct kl_err *err);
 

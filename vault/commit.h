@@ -27,7 +27,9 @@ struct vault_committer;
  *                "head_changed" and nothing of this request is written: read again and try again. New head rows start with
  *                their version as the first 8 bytes (big-endian), which is what is compared.
  * audit_on_fail  entries that are written even when the request is refused by the check or the index (a refused attempt is an event too).
- * inside         run by the leader for this request, with the group's batch, in place of the above: for erasures' bookkeeping. May be NULL.
+ * inside         run by the leader for this request after the above, with a batch whose rows join the group's when it returns KL_OK; on
+ *                failure the whole request writes nothing. For erasures' bookkeeping (vault_index_stage, _tidy, _reset). It must
+ *                not submit, nor wait for anybody who does. A request with inside has no index changes of its own. May be NULL.
  */
 struct vault_commit {
     uint64_t tenant;
@@ -39,6 +41,8 @@ struct vault_commit {
     size_t index_count;
     struct vault_audit_entry *const *audit;
     size_t audit_count;
+    struct vault_audit_entry *const *audit_on_fail;
+    size_t audit_on_fail_count;
     enum kl_status (*inside)(void *context, struct vault_batch *batch, struct kl_err *err);
     void *inside_context;
     bool unsynced; /* this request alone needs no sync (others of the group may) */
@@ -49,13 +53,18 @@ struct vault_committer *vault_committer_new(struct vault_store *store, struct va
 void vault_committer_free(struct vault_committer *committer);
 
 /*
- * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; what index, trail or
- * inside returned; KL_ERR_IO: the store failed and takes no more writes ("audit_unavailable": nothing was written, no value may leave).
+ * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; what the index or
+ * inside returned; KL_ERR_UNAVAILABLE "audit_unavailable": the store or the trail failed and takes no more writes until the vault is opened
+ * again; what was asked is not acknowledged and no value may leave. Entries given are still the caller's to end.
  */
 KL_MUST_USE enum kl_status vault_commit_submit(struct vault_committer *committer, struct vault_commit *commit,
                                                struct kl_err *err);
 
-/* Mark slots of a tenant dying: from now on commits that name them (commit.slot with check_head) are refused. ends takes the marks off. */
+/*
+ * Mark a slot of a tenant dying: commits that name it (commit.slot with check_head) are refused from now on, and those admitted before
+ * are done when this returns, so that what is read of the subject now is its last state. Ends with vault_commit_dying_end().
+ * KL_ERR_GONE "subject_dying" somebody else marked it. KL_ERR_NO_MEMORY.
+ */
 KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *committer, uint64_t tenant, uint64_t slot,
                                                     struct kl_err *err);
 void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, uint64_t slot);

@@ -25,6 +25,9 @@
 #define VAULT_BUCKET_DELTAS_MAX 16
 /* How many entries may share one tag (people with one value). */
 #define VAULT_TAG_ENTRIES_MAX 2000
+/* What is looked for is named by at most this many bytes. */
+#define VAULT_TAG_KIND_MAX_BYTES 256
+#define VAULT_TAG_VALUE_MAX_BYTES 65536
 
 struct vault_index_store;
 
@@ -43,13 +46,17 @@ struct vault_index_change {
 struct vault_index_store *vault_index_new(struct kms *keys, struct vault_store *store);
 void vault_index_free(struct vault_index_store *index);
 
-/* The tag of an id or value: kind names what is looked for ("id", "newsletter.email"), so equal values of two fields differ. */
+/*
+ * The tag of an id or value: kind names what is looked for ("id", "newsletter.email"), so equal values of two fields differ.
+ * KL_ERR_INVALID "index_value_too_long" past VAULT_TAG_KIND_MAX_BYTES or VAULT_TAG_VALUE_MAX_BYTES. Any thread.
+ */
 KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant, const char *kind,
                                            struct kl_slice value, unsigned char ret_tag[VAULT_TAG_BYTES],
                                            struct kl_err *err);
 /*
  * The entries with that tag, at most max of them, after the first `skip`. ret_count 0 when there are none: KL_OK.
  * Entries of shredded subjects may still come until their erasure is done: the caller opens the subject and sees.
+ * Ordered by slot, then discriminator. KL_ERR_CORRUPT "index_bucket_corrupt": no version of the bucket opens.
  */
 KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uint64_t tenant,
                                             const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
@@ -61,7 +68,9 @@ KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uin
 /*
  * Add the writes of changes to batch, in order. Reads through what earlier calls since the last vault_index_applied() put into batches, so
  * that several requests of one group may touch one bucket. Keys being replaced by a running erasure get every change under both keys.
- * KL_ERR_CONFLICT "not_unique" (nothing of this call is added), KL_ERR_TOO_LARGE "index_value_too_common".
+ * Adding what is there, or removing what is not, is no error. ADD_UNIQUE needs that no other entry has the tag.
+ * On failure nothing of this call is added: KL_ERR_CONFLICT "not_unique", KL_ERR_TOO_LARGE "index_value_too_common", KL_ERR_BUSY
+ * "index_busy" (a bucket that a running erasure holds is full), KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_index_change(struct vault_index_store *index, uint64_t tenant,
                                               const struct vault_index_change *changes, size_t count,
@@ -71,25 +80,42 @@ void vault_index_applied(struct vault_index_store *index, bool ok);
 
 /* ---- erasure ---- */
 
-/* The places of the buckets that hold these entries: what a kms_commit has to REKEY. At most max; KL_ERR_TOO_LARGE past that. */
+/*
+ * The places whose keys opened, now or before a split, what names these entries: what a kms_commit has to REKEY, without repeats. Entries
+ * need not be there any more: one that was removed since its bucket was last rekeyed still stands in old bytes, so give it as well.
+ * At most max; KL_ERR_TOO_LARGE "index_places_too_many" past that. Any thread.
+ *
+ * From here until vault_index_release() with the same entries these buckets do not split, so that the places stay the right ones: every
+ * successful call is followed by one release, after the kms_commit, however that ended. On failure nothing is held.
+ */
 KL_MUST_USE enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tenant,
                                               const struct vault_index_entry *entries, size_t count,
                                               struct kms_place *ret_places, size_t max, size_t *ret_count,
                                               struct kl_err *err);
+void vault_index_release(struct vault_index_store *index, uint64_t tenant, const struct vault_index_entry *entries, size_t count);
 /*
  * Within kms's prepare hook, on the commit's leader: write to batch, beside the old, a new version of every rekeyed bucket without the
- * entries of the dying slots; from now on until published, changes go to both versions.
+ * entries of the dying slots (places with a value are of living subjects and take no entry away); from now on until published, changes
+ * go to both versions. Rekeyed places that vault_index_places() did not give are not the index's and are passed over.
+ * On failure nothing is staged. KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY, what kms_staged_seal returns.
  */
 KL_MUST_USE enum kl_status vault_index_stage(struct vault_index_store *index, struct kms_staged *staged,
                                              const struct kms_place *dying, size_t dying_count,
                                              struct vault_batch *batch, struct kl_err *err);
-/* The fresh keys count (kms's publish hook), or the attempt was given up (ok false). */
+/*
+ * The fresh keys count (kms's publish hook), or the attempt was given up (ok false) and its staged keys will never count. Any thread.
+ * staged is not used any more when this returns. Without a stage before it nothing happens.
+ */
 void vault_index_published(struct vault_index_store *index, bool ok);
-/* Remove rows of versions that no longer open, of buckets rekeyed since the last call: for space only. */
+/* Remove rows of versions that no longer open, of buckets rekeyed since the last call: for space only. On the commit's leader. */
 KL_MUST_USE enum kl_status vault_index_tidy(struct vault_index_store *index, struct vault_batch *batch,
                                             struct kl_err *err);
 
-/* Start a tenant's index anew, empty, under a new epoch with a fresh address slot; rows of older epochs are removed. For a rebuild. */
+/*
+ * Start a tenant's index anew, empty, under a new epoch with a fresh address slot, on the commit's leader; rows of the epoch before are
+ * removed, and the slots they were under are listed (vault_row_index_old) for a sweep to shred. Tags made before no longer find
+ * anything. KL_ERR_BUSY "index_busy" while places are held or a staged erasure is not published, or when this group changed that index.
+ */
 KL_MUST_USE enum kl_status vault_index_reset(struct vault_index_store *index, uint64_t tenant, struct vault_batch *batch,
                                              struct kl_err *err);
 

@@ -1,16 +1,11 @@
-/* The keys/ database as the storage that kms asks for. */
+/* Where kms keeps its wrapped keys: the interface that kms declares, over a store of its own (the database keys/). */
 #ifndef VAULT_KEY_STORAGE_H
 #define VAULT_KEY_STORAGE_H
 
 #include "kluis/kms/storage.h"
 #include "vault/store/store.h"
 
-struct vault_key_storage;
-
-/* store must outlive it. NULL when out of memory. */
-struct vault_key_storage *vault_key_storage_new(struct vault_store *store);
-void vault_key_storage_free(struct vault_key_storage *storage);
-/* Lives as long as storage. */
-const struct kms_storage *vault_key_storage_interface(const struct vault_key_storage *storage);
+/* store outlives it. Keys are 1..VAULT_STORE_KEY_MAX_BYTES, values at most VAULT_STORE_VALUE_MAX_BYTES. Threads: as kms_storage asks. */
+struct kms_storage vault_key_storage(struct vault_store *store);
 
 #endif

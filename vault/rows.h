@@ -4,6 +4,8 @@
  * part of a key: an LSM tree keeps keys in its manifest, index and logs.
  *
  *   'M' name                              meta: "stamp", "noted" (key generation whose notes are done), "prepared"
+ *   'M' "index" tenant8                   the tenant's index: epoch, address slot
+ *   'M' "index-old" tenant8 epoch4 part4  slots of an index that was given up, for a sweep to shred
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
  *   'C' mac32                             credential by keyed hash of its token or certificate
@@ -11,7 +13,7 @@
  *   'H' tenant8 slot8                     head of a subject: counters in clear, manifest sealed
  *   'V' tenant8 slot8 value8              a sealed value
  *   'O' tenant8 time8 slot8 value8        a value slot no longer in use, waiting for the sweep
- *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index
+ *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index; version 0: it was split (index_rows.h)
  *   'A' tenant8 seq8                      audit entry (JSON)
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'E' tenant8 er16                      receipt (signed JSON)
@@ -29,7 +31,12 @@
 
 #define VAULT_ROW_KEY_MAX_BYTES 128
 
-/* A key being built; slice() gives it. Lives on the stack. */
+/*
+ * A key being built; slice() gives it. Lives on the stack. A name may have at most VAULT_ROW_NAME_MAX_BYTES (an assert).
+ * What a function below leaves out at its end, its caller may cut off as well (size): all heads of a tenant are the first 9 bytes of
+ * vault_row_head(tenant, 0).
+ */
+#define VAULT_ROW_NAME_MAX_BYTES 100
 struct vault_row_key {
     unsigned char bytes[VAULT_ROW_KEY_MAX_BYTES];
     size_t size;
@@ -37,6 +44,8 @@ struct vault_row_key {
 struct kl_slice vault_row_slice(const struct vault_row_key *key);
 
 struct vault_row_key vault_row_meta(const char *name);
+struct vault_row_key vault_row_index(uint64_t tenant);
+struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32_t part);
 struct vault_row_key vault_row_tenant(const char *name);
 struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version);
 struct vault_row_key vault_row_credential(const unsigned char mac[32]);
@@ -51,7 +60,7 @@ struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation);
-/* The first key behind all keys that start with key: for ranges. */
+/* The first key behind all keys that start with prefix: for ranges. Empty (to the end) when every byte of it is 0xff. */
 struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 
 /* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */

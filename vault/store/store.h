@@ -30,7 +30,11 @@ KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *op
                                             struct kl_err *err);
 void vault_store_close(struct vault_store *store);
 
-/* A batch: one thread at a time. Its bytes are ciphertext and bookkeeping, so it does not wipe. put and remove copy. */
+/*
+ * A batch: one thread at a time. Its bytes are ciphertext and bookkeeping, so it does not wipe. put and remove copy. Keys are
+ * 1..VAULT_STORE_KEY_MAX_BYTES. A value that is too large, or memory that runs out, is kept in mind and refused by
+ * vault_store_apply (KL_ERR_TOO_LARGE, KL_ERR_NO_MEMORY), which then writes nothing and is no failure of the store.
+ */
 struct vault_batch *vault_batch_new(void); /* NULL when out of memory */
 void vault_batch_free(struct vault_batch *batch);
 void vault_batch_clear(struct vault_batch *batch);
@@ -40,6 +44,11 @@ void vault_batch_remove_range(struct vault_batch *batch, struct kl_slice first, 
 /* Append all of from's operations to batch. */
 void vault_batch_append(struct vault_batch *batch, const struct vault_batch *from);
 size_t vault_batch_count(const struct vault_batch *batch);
+/*
+ * What batch last does to key: false when it does nothing to it (ranges are not looked at). ret_value (bytes NULL: removed) lives until
+ * batch changes.
+ */
+bool vault_batch_find(const struct vault_batch *batch, struct kl_slice key, struct kl_slice *ret_value);
 
 /* ret is made by the caller (kl_buf_init) and appended to. KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE. */
 KL_MUST_USE enum kl_status vault_store_get(struct vault_store *store, struct kl_slice key, struct kl_buf *ret,
@@ -47,14 +56,19 @@ KL_MUST_USE enum kl_status vault_store_get(struct vault_store *store, struct kl_
 /* Several at once; statuses[i] is KL_OK or KL_ERR_NOT_FOUND. */
 KL_MUST_USE enum kl_status vault_store_get_many(struct vault_store *store, const struct kl_slice *keys, size_t count,
                                                 struct kl_buf *rets, enum kl_status *statuses, struct kl_err *err);
-/* Atomic; with sync it is on the disk when this returns KL_OK. After a failure the process must not go on writing (fail-stop). */
+/*
+ * Atomic; with sync it is on the disk when this returns KL_OK. After a failed write nothing is known of the disk: it is logged once and
+ * every later apply fails with KL_ERR_IO "store_failed" (fail-stop). The batch is left as it is.
+ */
 KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch, bool sync,
                                              struct kl_err *err);
 
-/* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". One thread. */
+/* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". NULL when out of memory. One thread. */
 struct vault_iter;
 struct vault_iter *vault_iter_new(struct vault_store *store, struct kl_slice first, struct kl_slice past_last, bool backwards);
 void vault_iter_free(struct vault_iter *iter);
+/* The next row given is the first at or behind key (backwards: at or before it), within the range. The view stays that of the making. */
+void vault_iter_seek(struct vault_iter *iter, struct kl_slice key);
 /* False at the end or on an error (vault_iter_status tells). The slices live until the next call. */
 bool vault_iter_next(struct vault_iter *iter, struct kl_slice *ret_key, struct kl_slice *ret_value);
 KL_MUST_USE enum kl_status vault_iter_status(const struct vault_iter *iter, struct kl_err *err);
