@@ -136,3 +136,5 @@ add_test(NAME check/headers COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-headers" "$
 kluis_test_properties(check/headers 120 check)
 add_test(NAME check/layers COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-layers" "${CMAKE_SOURCE_DIR}")
 kluis_test_properties(check/layers 60 check)
+add_test(NAME check/format COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-format")
+kluis_test_properties(check/format 120 check)

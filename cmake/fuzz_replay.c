@@ -44,7 +44,8 @@ static void replay_file(const char *path)
     }
     data_bytes = fread(data, 1, sizeof data, file);
     if (ferror(file) || !feof(file)) {
-        fprintf(stderr, "%s: could not read, or longer than %u bytes\n", path, REPLAY_INPUT_MAX_BYTES);
+        fprintf(stderr, "%s: could not read, or longer than %u bytes\n", path,
+                REPLAY_INPUT_MAX_BYTES);
         exit(1);
     }
     fclose(file);
