@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1
 #include "kluis/base/id.h"
 
 #include <assert.h>

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1
 #include "kluis/base/time.h"
 
 #include <assert.h>
