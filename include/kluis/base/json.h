@@ -15,6 +15,7 @@
 
 #define KL_JSON_DEPTH_MAX 32
 #define KL_JSON_MEMBERS_MAX 65536 /* members of one object, elements of one array */
+#define KL_JSON_OUT_DEPTH_MAX 63  /* of what is written */
 
 /* A parsed text; a value inside one, valid until kl_json_free(). NULL values are allowed as inputs and are "absent". */
 struct kl_json;
@@ -36,14 +37,14 @@ enum kl_json_type kl_json_type(const struct kl_json_value *value);
 /* Absent (NULL) when value is no object or has no such member. */
 const struct kl_json_value *kl_json_member(const struct kl_json_value *value, const char *key);
 size_t kl_json_count(const struct kl_json_value *value); /* members or elements; 0 for others */
-/* The i-th element of an array, or value of an object's i-th member; ret_key (may be NULL) gets that member's key. O(1) going forward. */
+/* A walk over the elements of an array or the members of an object; over anything else it ends at once. */
 struct kl_json_iter {
     const struct kl_json_value *container;
     size_t at;
     const void *next;
 };
 struct kl_json_iter kl_json_iter(const struct kl_json_value *container);
-/* False at the end. key_bytes may be NULL. For an array key is NULL. Keys have no 0 byte inside. */
+/* The next one; false at the end. ret_key may be NULL; it gets NULL in an array. Keys have no 0 byte inside. */
 bool kl_json_next(struct kl_json_iter *iter, const char **ret_key, const struct kl_json_value **ret_value);
 
 bool kl_json_bool(const struct kl_json_value *value);     /* false when it is none */
@@ -67,12 +68,14 @@ KL_MUST_USE enum kl_status kl_json_expect(const struct kl_json_value *value, con
 /*
  * A writer: appends compact JSON to a buffer; commas and escapes are its
  * business. Misuse (a value without its key, ends that do not pair) is an
- * assert. Look at kl_buf_status() at the end.
+ * assert. What is no UTF-8 in a text becomes U+FFFD. Look at
+ * kl_buf_status() at the end.
  */
 struct kl_json_out {
     struct kl_buf *buf;
     uint64_t started; /* bit per depth: something was written at that depth */
-    unsigned depth;
+    uint64_t objects; /* bit per depth: it is an object */
+    unsigned depth;   /* 0..KL_JSON_OUT_DEPTH_MAX */
     bool after_key;
 };
 struct kl_json_out kl_json_out(struct kl_buf *buf);
