@@ -1,8 +1,9 @@
 /*
  * The log: one JSON object a line on stderr. Names of things and ids, never
  * personal data, never a secret. With JOURNAL_STREAM set a line starts with
- * its syslog priority ("<6>", sd-daemon(3)).
- * Threads: any number; a line is one write(2).
+ * its syslog priority ("<6>", sd-daemon(3)); as systemd.exec(5) asks, only
+ * when it names the device and inode that stderr is.
+ * Threads: any number; a line is one write(2). errno stays as it was.
  */
 #ifndef KLUIS_BASE_LOG_H
 #define KLUIS_BASE_LOG_H
@@ -10,6 +11,10 @@
 #include "kluis/base/status.h"
 
 #include <stdint.h>
+
+/* A longer text is cut; fields that would make a line longer are left out, and it ends with "cut":true. */
+#define KL_LOG_TEXT_MAX_BYTES 1024
+#define KL_LOG_LINE_MAX_BYTES 4096
 
 enum kl_log_level { KL_LOG_DEBUG, KL_LOG_INFO, KL_LOG_WARNING, KL_LOG_ERROR };
 
