@@ -1,0 +1,230 @@
+/* Text and e-mail addresses: Unicode normal forms (UAX #15), IDNA2008 (RFC 5891, UTS #46 non-transitional). */
+#include "value_internal.h"
+
+#include <assert.h>
+#include <idn2.h>
+#include <sodium.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#define LOCAL_PART_MAX_BYTES 64 /* RFC 5321 section 4.5.3.1.1 */
+#define DOMAIN_MAX_BYTES 253    /* RFC 1035 section 3.1, as text */
+#define STACK_CODE_POINTS 256
+
+static enum kl_status map_failed(utf8proc_ssize_t code, struct kl_err *err)
+{
+    if (code == UTF8PROC_ERROR_NOTASSIGNED)
+        return kl_fail(err, KL_ERR_INVALID, "unassigned_character",
+                       "a value that can be looked up has only characters that Unicode has assigned",
+                       NULL);
+    return value_invalid(err, "a value is valid UTF-8");
+}
+
+static void encode(const utf8proc_int32_t *points, size_t count, struct kl_buf *ret)
+{
+    utf8proc_uint8_t bytes[4] = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        utf8proc_ssize_t size = utf8proc_encode_char(points[i], bytes);
+        kl_buf_add(ret, bytes, (size_t)size);
+    }
+    sodium_memzero(bytes, sizeof bytes);
+}
+
+enum kl_status value_map(struct kl_slice text, unsigned options, struct kl_buf *ret,
+                         struct kl_err *err)
+{
+    const utf8proc_option_t flags = (utf8proc_option_t)options;
+    utf8proc_int32_t on_stack[STACK_CODE_POINTS];
+    utf8proc_int32_t *points = on_stack;
+    utf8proc_ssize_t count = 0;
+    struct kl_buf heap;
+    enum kl_status status = KL_OK;
+
+    if (text.size == 0)
+        return KL_OK;
+    if ((options & (UTF8PROC_COMPAT | UTF8PROC_CASEFOLD)) == 0 && value_is_ascii(text)) {
+        kl_buf_add(ret, text.bytes, text.size);
+        return kl_buf_status(ret, err);
+    }
+    assert(text.size <= VALUE_INPUT_MAX_BYTES);
+    kl_buf_init(&heap, 32 * (size_t)VALUE_INPUT_MAX_BYTES);
+    count = utf8proc_decompose(text.bytes, (utf8proc_ssize_t)text.size, on_stack,
+                               STACK_CODE_POINTS, flags);
+    if (count > STACK_CODE_POINTS) {
+        points = (utf8proc_int32_t *)(void *)kl_buf_extend(&heap, (size_t)count * sizeof *points);
+        if (points == NULL) {
+            status = kl_buf_status(&heap, err);
+            goto out;
+        }
+        count = utf8proc_decompose(text.bytes, (utf8proc_ssize_t)text.size, points, count, flags);
+    }
+    if (count >= 0)
+        count = utf8proc_normalize_utf32(points, count, flags);
+    if (count < 0) {
+        status = map_failed(count, err);
+        goto out;
+    }
+    encode(points, (size_t)count, ret);
+    status = kl_buf_status(ret, err);
+
+out:
+    kl_buf_done(&heap);
+    sodium_memzero(on_stack, sizeof on_stack);
+    return status;
+}
+
+/* C0 and C1 controls and DEL, but for tab and line feed. */
+static bool has_control(struct kl_slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = text.bytes[i];
+        if ((byte < 0x20 && byte != '\t' && byte != '\n') || byte == 0x7f)
+            return true;
+        if (byte == 0xc2 && i + 1 < text.size && text.bytes[i + 1] < 0xa0)
+            return true;
+    }
+    return false;
+}
+
+/* Browsers send line breaks of a form as CR LF; kept is LF. */
+static void add_with_line_feeds(struct kl_slice text, struct kl_buf *ret)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i + 1 < text.size; i++)
+        if (text.bytes[i] == '\r' && text.bytes[i + 1] == '\n') {
+            kl_buf_add(ret, text.bytes + from, i - from);
+            from = i + 1;
+        }
+    kl_buf_add(ret, text.bytes + from, text.size - from);
+}
+
+enum kl_status value_text(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+{
+    struct kl_buf lines;
+    enum kl_status status;
+
+    kl_buf_init(&lines, VALUE_INPUT_MAX_BYTES);
+    add_with_line_feeds(text, &lines);
+    status = kl_buf_status(&lines, err);
+    if (status == KL_OK && has_control(kl_buf_slice(&lines)))
+        status = value_invalid(err, "a text has no control characters but tab and line feed");
+    if (status == KL_OK)
+        status =
+            value_map(kl_buf_slice(&lines), UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret, err);
+    kl_buf_done(&lines);
+    return status;
+}
+
+/* A letter of RFC 5322 atext, a dot, or beyond ASCII (RFC 6531). */
+static bool is_local_byte(unsigned char byte)
+{
+    if (byte >= 0x80 || value_is_digit(byte) || (byte >= 'a' && byte <= 'z') ||
+        (byte >= 'A' && byte <= 'Z'))
+        return true;
+    return byte != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", byte) != NULL;
+}
+
+/* Beyond ASCII: letters, marks, numbers, punctuation and symbols, no spaces, controls or unassigned ones. */
+static bool has_odd_character(struct kl_slice text)
+{
+    for (size_t at = 0; at < text.size;) {
+        utf8proc_int32_t point = 0;
+        utf8proc_ssize_t size = utf8proc_iterate(text.bytes + at,
+                                                 (utf8proc_ssize_t)(text.size - at), &point);
+        utf8proc_category_t category;
+        if (size <= 0)
+            return true;
+        category = utf8proc_category(point);
+        if (category == UTF8PROC_CATEGORY_CN || category >= UTF8PROC_CATEGORY_ZS)
+            return true;
+        at += (size_t)size;
+    }
+    return false;
+}
+
+static enum kl_status check_local_part(struct kl_slice local, struct kl_err *err)
+{
+    if (local.size == 0 || local.size > LOCAL_PART_MAX_BYTES)
+        return value_invalid(err, "an e-mail address has 1 to 64 bytes before its @");
+    if (local.bytes[0] == '.' || local.bytes[local.size - 1] == '.')
+        return value_invalid(err, "an e-mail address has no dot first or last before its @");
+    for (size_t i = 0; i < local.size; i++) {
+        if (!is_local_byte(local.bytes[i]))
+            return value_invalid(err, "an e-mail address has no spaces, quotes or brackets, and "
+                                      "one @");
+        if (local.bytes[i] == '.' && local.bytes[i + 1] == '.')
+            return value_invalid(err, "an e-mail address has no two dots side by side");
+    }
+    if (has_odd_character(local))
+        return value_invalid(err, "an e-mail address has no invisible characters");
+    return KL_OK;
+}
+
+/* As DNS knows it: two labels or more, the last one not a number. */
+static bool is_host_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    if (dot == NULL || dot[1] == '\0' || strlen(name) > DOMAIN_MAX_BYTES)
+        return false;
+    return strspn(dot + 1, "0123456789") != strlen(dot + 1);
+}
+
+static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, struct kl_err *err)
+{
+    char text[4 * VAULT_EMAIL_MAX_BYTES + 1];
+    uint8_t *ascii = NULL;
+    int code = IDN2_TOO_BIG_DOMAIN;
+    enum kl_status status = KL_OK;
+
+    if (domain.size > 0 && domain.size < sizeof text) {
+        memcpy(text, domain.bytes, domain.size);
+        text[domain.size] = '\0';
+        code = idn2_lookup_u8((const uint8_t *)text, &ascii,
+                              IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+    }
+    if (code == IDN2_MALLOC)
+        status = kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "idn2");
+    else if (code != IDN2_OK || !is_host_name((const char *)ascii))
+        status = value_invalid(err, "an e-mail address ends in a domain name such as example.org");
+    if (status == KL_OK) {
+        for (const uint8_t *byte = ascii; *byte != '\0'; byte++)
+            kl_buf_add_byte(ret, (unsigned char)(*byte >= 'A' && *byte <= 'Z' ? *byte - 'A' + 'a' : *byte));
+        status = kl_buf_status(ret, err);
+    }
+    if (ascii != NULL)
+        sodium_memzero(ascii, strlen((const char *)ascii));
+    idn2_free(ascii);
+    sodium_memzero(text, sizeof text);
+    return status;
+}
+
+enum kl_status value_email(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+{
+    struct kl_buf local;
+    size_t at = text.size;
+    enum kl_status status;
+
+    kl_buf_init(&local, 4 * VAULT_EMAIL_MAX_BYTES);
+    while (at > 0 && text.bytes[at - 1] != '@')
+        at--;
+    if (at == 0) {
+        status = value_invalid(err, "an e-mail address has an @");
+        goto out;
+    }
+    status = value_map(kl_slice_of(text.bytes, at - 1), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &local,
+                       err);
+    if (status == KL_OK)
+        status = check_local_part(kl_buf_slice(&local), err);
+    if (status != KL_OK)
+        goto out;
+    kl_buf_add(ret, local.bytes, local.size);
+    kl_buf_add_byte(ret, '@');
+    status = add_domain(kl_slice_of(text.bytes + at, text.size - at), ret, err);
+
+out:
+    kl_buf_done(&local);
+    return status;
+}
