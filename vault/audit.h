@@ -39,13 +39,15 @@ struct vault_audit_entry {
 struct vault_audit_who {
     const struct kl_id *credential; /* NULL: the vault itself */
     const char *role;
-    const char *request_id;         /* NULL: none */
-    const char *location;           /* declared country; NULL: none */
+    const char *request_id; /* NULL: none */
+    const char *location;   /* declared country; NULL: none */
     int64_t at_us;
 };
-void vault_audit_begin(struct vault_audit_entry *entry, uint64_t tenant, const struct vault_audit_who *who,
-                       const char *action, struct kl_json_out *ret_out);
-KL_MUST_USE enum kl_status vault_audit_end(struct vault_audit_entry *entry, struct kl_json_out *out, struct kl_err *err);
+void vault_audit_begin(struct vault_audit_entry *entry, uint64_t tenant,
+                       const struct vault_audit_who *who, const char *action,
+                       struct kl_json_out *ret_out);
+KL_MUST_USE enum kl_status vault_audit_end(struct vault_audit_entry *entry, struct kl_json_out *out,
+                                           struct kl_err *err);
 void vault_audit_done(struct vault_audit_entry *entry);
 
 /* The trail's state in memory; one for each tenant, read from the store at first use. Used by the commit's leader only, but for head. */
@@ -57,14 +59,17 @@ void vault_trails_free(struct vault_trails *trails);
  * Append entries: their rows go into batch, in order. Entries of several tenants may be mixed. Not counted until
  * vault_trails_applied(true). KL_ERR_IO, KL_ERR_CORRUPT "audit_frontier_corrupt", KL_ERR_NO_MEMORY: nothing is added.
  */
-KL_MUST_USE enum kl_status vault_trails_append(struct vault_trails *trails, const struct vault_audit_entry *const *entries,
-                                               size_t count, struct vault_batch *batch, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_trails_append(struct vault_trails *trails,
+                                               const struct vault_audit_entry *const *entries,
+                                               size_t count, struct vault_batch *batch,
+                                               struct kl_err *err);
 /* Put the frontiers of all trails that were appended to into batch; once, before it is applied. */
 void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *batch);
 /* The batch was applied (ok) or given up: then what was appended since never was. */
 void vault_trails_applied(struct vault_trails *trails, bool ok);
 /* How many entries a tenant's trail has. Any thread. */
-KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant,
+                                             uint64_t *ret_size, struct kl_err *err);
 
 /*
  * The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret (ret as before on failure). Root hash as
@@ -78,7 +83,8 @@ KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64
  *   at, as above
  */
 #define VAULT_AUDIT_HEAD_LABEL "audit-head"
-KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant, const char *tenant_name,
-                                             struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
+                                             const char *tenant_name, struct kl_buf *ret,
+                                             struct kl_err *err);
 
 #endif

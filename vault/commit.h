@@ -48,7 +48,8 @@ struct vault_commit {
     bool unsynced; /* this request alone needs no sync (others of the group may) */
 };
 
-struct vault_committer *vault_committer_new(struct vault_store *store, struct vault_index_store *index,
+struct vault_committer *vault_committer_new(struct vault_store *store,
+                                            struct vault_index_store *index,
                                             struct vault_trails *trails);
 void vault_committer_free(struct vault_committer *committer);
 
@@ -57,15 +58,16 @@ void vault_committer_free(struct vault_committer *committer);
  * inside returned; KL_ERR_UNAVAILABLE "audit_unavailable": the store or the trail failed and takes no more writes until the vault is opened
  * again; what was asked is not acknowledged and no value may leave. Entries given are still the caller's to end.
  */
-KL_MUST_USE enum kl_status vault_commit_submit(struct vault_committer *committer, struct vault_commit *commit,
-                                               struct kl_err *err);
+KL_MUST_USE enum kl_status vault_commit_submit(struct vault_committer *committer,
+                                               struct vault_commit *commit, struct kl_err *err);
 
 /*
  * Mark a slot of a tenant dying: commits that name it (commit.slot with check_head) are refused from now on, and those admitted before
  * are done when this returns, so that what is read of the subject now is its last state. Ends with vault_commit_dying_end().
  * KL_ERR_GONE "subject_dying" somebody else marked it. KL_ERR_NO_MEMORY.
  */
-KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *committer, uint64_t tenant, uint64_t slot,
+KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *committer,
+                                                    uint64_t tenant, uint64_t slot,
                                                     struct kl_err *err);
 void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, uint64_t slot);
 

@@ -50,8 +50,9 @@ void vault_index_free(struct vault_index_store *index);
  * The tag of an id or value: kind names what is looked for ("id", "newsletter.email"), so equal values of two fields differ.
  * KL_ERR_INVALID "index_value_too_long" past VAULT_TAG_KIND_MAX_BYTES or VAULT_TAG_VALUE_MAX_BYTES. Any thread.
  */
-KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant, const char *kind,
-                                           struct kl_slice value, unsigned char ret_tag[VAULT_TAG_BYTES],
+KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant,
+                                           const char *kind, struct kl_slice value,
+                                           unsigned char ret_tag[VAULT_TAG_BYTES],
                                            struct kl_err *err);
 /*
  * The entries with that tag, at most max of them, after the first `skip`. ret_count 0 when there are none: KL_OK.
@@ -59,9 +60,9 @@ KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint
  * Ordered by slot, then discriminator. KL_ERR_CORRUPT "index_bucket_corrupt": no version of the bucket opens.
  */
 KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uint64_t tenant,
-                                            const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
-                                            struct vault_index_entry *ret_entries, size_t *ret_count,
-                                            struct kl_err *err);
+                                            const unsigned char tag[VAULT_TAG_BYTES], size_t skip,
+                                            size_t max, struct vault_index_entry *ret_entries,
+                                            size_t *ret_count, struct kl_err *err);
 
 /* ---- for the commit's leader ---- */
 
@@ -73,8 +74,9 @@ KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uin
  * "index_busy" (a bucket that a running erasure holds is full), KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_index_change(struct vault_index_store *index, uint64_t tenant,
-                                              const struct vault_index_change *changes, size_t count,
-                                              struct vault_batch *batch, struct kl_err *err);
+                                              const struct vault_index_change *changes,
+                                              size_t count, struct vault_batch *batch,
+                                              struct kl_err *err);
 /* The batch with those writes was applied (ok) or given up. */
 void vault_index_applied(struct vault_index_store *index, bool ok);
 
@@ -90,16 +92,18 @@ void vault_index_applied(struct vault_index_store *index, bool ok);
  */
 KL_MUST_USE enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tenant,
                                               const struct vault_index_entry *entries, size_t count,
-                                              struct kms_place *ret_places, size_t max, size_t *ret_count,
-                                              struct kl_err *err);
-void vault_index_release(struct vault_index_store *index, uint64_t tenant, const struct vault_index_entry *entries, size_t count);
+                                              struct kms_place *ret_places, size_t max,
+                                              size_t *ret_count, struct kl_err *err);
+void vault_index_release(struct vault_index_store *index, uint64_t tenant,
+                         const struct vault_index_entry *entries, size_t count);
 /*
  * Within kms's prepare hook, on the commit's leader: write to batch, beside the old, a new version of every rekeyed bucket without the
  * entries of the dying slots (places with a value are of living subjects and take no entry away); from now on until published, changes
  * go to both versions. Rekeyed places that vault_index_places() did not give are not the index's and are passed over.
  * On failure nothing is staged. KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY, what kms_staged_seal returns.
  */
-KL_MUST_USE enum kl_status vault_index_stage(struct vault_index_store *index, struct kms_staged *staged,
+KL_MUST_USE enum kl_status vault_index_stage(struct vault_index_store *index,
+                                             struct kms_staged *staged,
                                              const struct kms_place *dying, size_t dying_count,
                                              struct vault_batch *batch, struct kl_err *err);
 /*
@@ -108,15 +112,15 @@ KL_MUST_USE enum kl_status vault_index_stage(struct vault_index_store *index, st
  */
 void vault_index_published(struct vault_index_store *index, bool ok);
 /* Remove rows of versions that no longer open, of buckets rekeyed since the last call: for space only. On the commit's leader. */
-KL_MUST_USE enum kl_status vault_index_tidy(struct vault_index_store *index, struct vault_batch *batch,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_index_tidy(struct vault_index_store *index,
+                                            struct vault_batch *batch, struct kl_err *err);
 
 /*
  * Start a tenant's index anew, empty, under a new epoch with a fresh address slot, on the commit's leader; rows of the epoch before are
  * removed, and the slots they were under are listed (vault_row_index_old) for a sweep to shred. Tags made before no longer find
  * anything. KL_ERR_BUSY "index_busy" while places are held or a staged erasure is not published, or when this group changed that index.
  */
-KL_MUST_USE enum kl_status vault_index_reset(struct vault_index_store *index, uint64_t tenant, struct vault_batch *batch,
-                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_index_reset(struct vault_index_store *index, uint64_t tenant,
+                                             struct vault_batch *batch, struct kl_err *err);
 
 #endif

@@ -53,8 +53,8 @@ struct vault_row_key vault_row_credential_id(uint64_t tenant, const struct kl_id
 struct vault_row_key vault_row_head(uint64_t tenant, uint64_t slot);
 struct vault_row_key vault_row_value(uint64_t tenant, uint64_t slot, uint64_t value);
 struct vault_row_key vault_row_old(uint64_t tenant, int64_t time_us, uint64_t slot, uint64_t value);
-struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t depth, uint64_t prefix,
-                                      uint32_t version, uint8_t seq);
+struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t depth,
+                                      uint64_t prefix, uint32_t version, uint8_t seq);
 struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
 struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
@@ -65,10 +65,10 @@ struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 
 /* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */
 enum vault_own_slot {
-    VAULT_SLOT_SIGNING = 0,    /* Ed25519 seed: receipts and tree heads */
-    VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
-    VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
-    VAULT_SLOT_CREDENTIAL = 3  /* in the vault's own tenant: hashes of tokens */
+    VAULT_SLOT_SIGNING = 0,   /* Ed25519 seed: receipts and tree heads */
+    VAULT_SLOT_ADDRESS = 1,   /* bucket addresses of epoch 0 */
+    VAULT_SLOT_MAC = 2,       /* idempotency keys, cursors, fingerprints */
+    VAULT_SLOT_CREDENTIAL = 3 /* in the vault's own tenant: hashes of tokens */
 };
 
 #endif

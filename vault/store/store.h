@@ -22,12 +22,13 @@ struct vault_batch;
 
 struct vault_store_options {
     const char *path;
-    bool create;            /* make it; KL_ERR_EXISTS when there is one. Else open; KL_ERR_NOT_FOUND when there is none */
-    size_t cache_bytes;     /* block cache; 0: 64 MiB */
+    bool
+        create; /* make it; KL_ERR_EXISTS when there is one. Else open; KL_ERR_NOT_FOUND when there is none */
+    size_t cache_bytes; /* block cache; 0: 64 MiB */
 };
 /* Threads: open and close from one; all else from any number. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_BUSY (another process has it open). */
-KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options, struct vault_store **ret_store,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options,
+                                            struct vault_store **ret_store, struct kl_err *err);
 void vault_store_close(struct vault_store *store);
 
 /*
@@ -40,7 +41,8 @@ void vault_batch_free(struct vault_batch *batch);
 void vault_batch_clear(struct vault_batch *batch);
 void vault_batch_put(struct vault_batch *batch, struct kl_slice key, struct kl_slice value);
 void vault_batch_remove(struct vault_batch *batch, struct kl_slice key);
-void vault_batch_remove_range(struct vault_batch *batch, struct kl_slice first, struct kl_slice past_last);
+void vault_batch_remove_range(struct vault_batch *batch, struct kl_slice first,
+                              struct kl_slice past_last);
 /* Append all of from's operations to batch. */
 void vault_batch_append(struct vault_batch *batch, const struct vault_batch *from);
 size_t vault_batch_count(const struct vault_batch *batch);
@@ -48,24 +50,28 @@ size_t vault_batch_count(const struct vault_batch *batch);
  * What batch last does to key: false when it does nothing to it (ranges are not looked at). ret_value (bytes NULL: removed) lives until
  * batch changes.
  */
-bool vault_batch_find(const struct vault_batch *batch, struct kl_slice key, struct kl_slice *ret_value);
+bool vault_batch_find(const struct vault_batch *batch, struct kl_slice key,
+                      struct kl_slice *ret_value);
 
 /* ret is made by the caller (kl_buf_init) and appended to. KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE. */
-KL_MUST_USE enum kl_status vault_store_get(struct vault_store *store, struct kl_slice key, struct kl_buf *ret,
-                                           struct kl_err *err);
+KL_MUST_USE enum kl_status vault_store_get(struct vault_store *store, struct kl_slice key,
+                                           struct kl_buf *ret, struct kl_err *err);
 /* Several at once; statuses[i] is KL_OK or KL_ERR_NOT_FOUND. */
-KL_MUST_USE enum kl_status vault_store_get_many(struct vault_store *store, const struct kl_slice *keys, size_t count,
-                                                struct kl_buf *rets, enum kl_status *statuses, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_store_get_many(struct vault_store *store,
+                                                const struct kl_slice *keys, size_t count,
+                                                struct kl_buf *rets, enum kl_status *statuses,
+                                                struct kl_err *err);
 /*
  * Atomic; with sync it is on the disk when this returns KL_OK. After a failed write nothing is known of the disk: it is logged once and
  * every later apply fails with KL_ERR_IO "store_failed" (fail-stop). The batch is left as it is.
  */
-KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch, bool sync,
-                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch,
+                                             bool sync, struct kl_err *err);
 
 /* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". NULL when out of memory. One thread. */
 struct vault_iter;
-struct vault_iter *vault_iter_new(struct vault_store *store, struct kl_slice first, struct kl_slice past_last, bool backwards);
+struct vault_iter *vault_iter_new(struct vault_store *store, struct kl_slice first,
+                                  struct kl_slice past_last, bool backwards);
 void vault_iter_free(struct vault_iter *iter);
 /* The next row given is the first at or behind key (backwards: at or before it), within the range. The view stays that of the making. */
 void vault_iter_seek(struct vault_iter *iter, struct kl_slice key);

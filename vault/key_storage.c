@@ -1,0 +1,68 @@
+#include "vault/key_storage.h"
+
+#include "vault/rows.h"
+
+#include <assert.h>
+#include <string.h>
+
+_Static_assert(VAULT_ROW_KEY_MAX_BYTES >= VAULT_STORE_KEY_MAX_BYTES, "any key fits");
+
+static enum kl_status storage_get(void *context, struct kl_slice key, struct kl_buf *ret,
+                                  struct kl_err *err)
+{
+    return vault_store_get(context, key, ret, err);
+}
+
+static enum kl_status storage_apply(void *context, const struct kms_storage_write *writes,
+                                    size_t count, bool sync, struct kl_err *err)
+{
+    struct vault_batch *batch = vault_batch_new();
+    if (batch == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                       "key storage: no memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (writes[i].value.bytes == NULL) {
+            vault_batch_remove(batch, writes[i].key);
+        } else {
+            vault_batch_put(batch, writes[i].key, writes[i].value);
+        }
+    }
+    enum kl_status status = vault_store_apply(context, batch, sync, err);
+    vault_batch_free(batch);
+    return status;
+}
+
+static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_storage_visit visit,
+                                    void *visitor, struct kl_err *err)
+{
+    struct vault_row_key first = {.size = prefix.size};
+    assert(prefix.size <= VAULT_STORE_KEY_MAX_BYTES);
+    if (prefix.size > 0) {
+        memcpy(first.bytes, prefix.bytes, prefix.size);
+    }
+    struct vault_row_key past = vault_row_past(&first);
+    struct vault_iter *iter =
+        vault_iter_new(context, vault_row_slice(&first), vault_row_slice(&past), false);
+    if (iter == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                       "key storage: no memory");
+    }
+    enum kl_status status = KL_OK;
+    struct kl_slice key;
+    struct kl_slice value;
+    while (status == KL_OK && vault_iter_next(iter, &key, &value)) {
+        status = visit(visitor, key, value, err);
+    }
+    if (status == KL_OK) {
+        status = vault_iter_status(iter, err);
+    }
+    vault_iter_free(iter);
+    return status;
+}
+
+struct kms_storage vault_key_storage(struct vault_store *store)
+{
+    return (struct kms_storage){
+        .context = store, .get = storage_get, .apply = storage_apply, .range = storage_range};
+}

@@ -1,0 +1,189 @@
+#include "vault/rows.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct kl_slice vault_row_slice(const struct vault_row_key *key)
+{
+    return kl_slice_of(key->bytes, key->size);
+}
+
+static struct vault_row_key row_begin(char kind)
+{
+    struct vault_row_key key = {.size = 1};
+    key.bytes[0] = (unsigned char)kind;
+    return key;
+}
+
+static void row_add(struct vault_row_key *key, const void *bytes, size_t size)
+{
+    assert(size <= sizeof(key->bytes) - key->size);
+    memcpy(key->bytes + key->size, bytes, size);
+    key->size += size;
+}
+
+static void row_add_name(struct vault_row_key *key, const char *name)
+{
+    size_t size = strlen(name);
+    assert(size <= VAULT_ROW_NAME_MAX_BYTES);
+    row_add(key, name, size);
+}
+
+static void row_add_u8(struct vault_row_key *key, uint8_t number)
+{
+    row_add(key, &number, 1);
+}
+
+static void row_add_u32(struct vault_row_key *key, uint32_t number)
+{
+    unsigned char bytes[4];
+    kl_put_u32be(bytes, number);
+    row_add(key, bytes, sizeof(bytes));
+}
+
+static void row_add_u64(struct vault_row_key *key, uint64_t number)
+{
+    unsigned char bytes[8];
+    kl_put_u64be(bytes, number);
+    row_add(key, bytes, sizeof(bytes));
+}
+
+static struct vault_row_key row_of_tenant(char kind, uint64_t tenant)
+{
+    struct vault_row_key key = row_begin(kind);
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_meta(const char *name)
+{
+    struct vault_row_key key = row_begin('M');
+    row_add_name(&key, name);
+    return key;
+}
+
+struct vault_row_key vault_row_index(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("index");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32_t part)
+{
+    struct vault_row_key key = vault_row_meta("index-old");
+    row_add_u64(&key, tenant);
+    row_add_u32(&key, epoch);
+    row_add_u32(&key, part);
+    return key;
+}
+
+struct vault_row_key vault_row_tenant(const char *name)
+{
+    struct vault_row_key key = row_begin('T');
+    row_add_name(&key, name);
+    return key;
+}
+
+struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version)
+{
+    struct vault_row_key key = row_of_tenant('P', tenant);
+    row_add_u64(&key, version);
+    return key;
+}
+
+struct vault_row_key vault_row_credential(const unsigned char mac[32])
+{
+    struct vault_row_key key = row_begin('C');
+    row_add(&key, mac, 32);
+    return key;
+}
+
+struct vault_row_key vault_row_credential_id(uint64_t tenant, const struct kl_id *credential)
+{
+    struct vault_row_key key = row_of_tenant('D', tenant);
+    row_add(&key, credential->bytes, KL_ID_BYTES);
+    return key;
+}
+
+struct vault_row_key vault_row_head(uint64_t tenant, uint64_t slot)
+{
+    struct vault_row_key key = row_of_tenant('H', tenant);
+    row_add_u64(&key, slot);
+    return key;
+}
+
+struct vault_row_key vault_row_value(uint64_t tenant, uint64_t slot, uint64_t value)
+{
+    struct vault_row_key key = row_of_tenant('V', tenant);
+    row_add_u64(&key, slot);
+    row_add_u64(&key, value);
+    return key;
+}
+
+struct vault_row_key vault_row_old(uint64_t tenant, int64_t time_us, uint64_t slot, uint64_t value)
+{
+    assert(time_us >= 0);
+    struct vault_row_key key = row_of_tenant('O', tenant);
+    row_add_u64(&key, (uint64_t)time_us);
+    row_add_u64(&key, slot);
+    row_add_u64(&key, value);
+    return key;
+}
+
+struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t depth,
+                                      uint64_t prefix, uint32_t version, uint8_t seq)
+{
+    struct vault_row_key key = row_of_tenant('B', tenant);
+    row_add_u32(&key, epoch);
+    row_add_u8(&key, depth);
+    row_add_u64(&key, prefix);
+    row_add_u32(&key, version);
+    row_add_u8(&key, seq);
+    return key;
+}
+
+struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq)
+{
+    struct vault_row_key key = row_of_tenant('A', tenant);
+    row_add_u64(&key, seq);
+    return key;
+}
+
+struct vault_row_key vault_row_frontier(uint64_t tenant)
+{
+    return row_of_tenant('F', tenant);
+}
+
+struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt)
+{
+    struct vault_row_key key = row_of_tenant('E', tenant);
+    row_add(&key, receipt->bytes, KL_ID_BYTES);
+    return key;
+}
+
+struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16])
+{
+    struct vault_row_key key = row_of_tenant('I', tenant);
+    row_add(&key, mac, 16);
+    return key;
+}
+
+struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation)
+{
+    struct vault_row_key key = row_of_tenant('R', tenant);
+    row_add(&key, rotation->bytes, KL_ID_BYTES);
+    return key;
+}
+
+struct vault_row_key vault_row_past(const struct vault_row_key *prefix)
+{
+    struct vault_row_key key = *prefix;
+    while (key.size > 0 && key.bytes[key.size - 1] == 0xff) {
+        key.size--;
+    }
+    if (key.size > 0) {
+        key.bytes[key.size - 1]++;
+    }
+    return key;
+}
