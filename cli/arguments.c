@@ -1,0 +1,160 @@
+#include "cli/command.h"
+
+#include "kluis/base/yaml.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static size_t option_count(const struct cli_option *options)
+{
+    size_t count = 0;
+    while (options != NULL && options[count].name != NULL)
+        count++;
+    return count;
+}
+
+static size_t option_find(const struct cli_command *command, const char *name)
+{
+    size_t count = option_count(command->options);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(command->options[i].name, name) == 0)
+            return i;
+    assert(!"the command has no such option");
+    return 0;
+}
+
+const char *cli_call_value(const struct cli_call *call, const char *option)
+{
+    return call->values[option_find(call->command, option)];
+}
+
+bool cli_call_is_set(const struct cli_call *call, const char *option)
+{
+    return cli_call_value(call, option) != NULL;
+}
+
+static void say_unknown(const char *what, const char *text, const char *const *known)
+{
+    const char *near = kl_suggest(text, known);
+    (void)fprintf(stderr, "kluis: unknown %s '%s'", what, text);
+    if (near != NULL)
+        (void)fprintf(stderr, ", did you mean '%s'?\n", near);
+    else
+        (void)fprintf(stderr, "; see kluis help\n");
+}
+
+/* The command that words name; says what is wrong when there is none. ret_words: how many words it took. */
+static const struct cli_command *find_command(int count, char **words, int *ret_words)
+{
+    const char *nouns[64] = {NULL}, *verbs[16] = {NULL};
+    size_t noun_count = 0, verb_count = 0;
+    bool noun_known = false;
+    for (const struct cli_command *command = cli_commands; command->noun != NULL; command++) {
+        if (noun_count + 1 < sizeof nouns / sizeof nouns[0] &&
+            (noun_count == 0 || strcmp(nouns[noun_count - 1], command->noun) != 0))
+            nouns[noun_count++] = command->noun;
+        if (strcmp(command->noun, words[0]) != 0)
+            continue;
+        noun_known = true;
+        if (command->verb == NULL) {
+            *ret_words = 1;
+            return command;
+        }
+        if (count > 1 && strcmp(command->verb, words[1]) == 0) {
+            *ret_words = 2;
+            return command;
+        }
+        if (verb_count + 1 < sizeof verbs / sizeof verbs[0])
+            verbs[verb_count++] = command->verb;
+    }
+    if (!noun_known)
+        say_unknown("command", words[0], nouns);
+    else if (count > 1)
+        say_unknown("verb", words[1], verbs);
+    else
+        (void)cli_help_print(words[0], NULL);
+    return NULL;
+}
+
+/* Words before the first that is no flag of the globals decide the command; getopt permutes the rest. */
+static size_t fill_options(struct option *out, const struct cli_option *options, int base)
+{
+    size_t count = option_count(options);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct option){.name = options[i].name,
+                                 .has_arg = options[i].value_name != NULL ? required_argument
+                                                                          : no_argument,
+                                 .val = base + (int)i};
+    return count;
+}
+
+#define GLOBAL_BASE 1000
+#define COMMAND_BASE 2000
+
+/* Take options off argv; words that are none stay in argv[optind..]. stop_early: leave at the first word. */
+static bool take_options(int argc, char **argv, const struct cli_command *command, bool stop_early,
+                         struct cli_call *call, const char *global[CLI_OPTIONS_MAX])
+{
+    struct option options[2 * CLI_OPTIONS_MAX + 1] = {{0}};
+    size_t count = fill_options(options, cli_global_options, GLOBAL_BASE);
+    if (command != NULL)
+        count += fill_options(options + count, command->options, COMMAND_BASE);
+    assert(count <= 2 * CLI_OPTIONS_MAX);
+
+    optind = 0;
+    int found = 0;
+    while ((found = getopt_long(argc, argv, stop_early ? "+hf:q" : "hf:q", options, NULL)) != -1) {
+        const char *value = optarg != NULL ? optarg : "";
+        if (found == 'h')
+            global[10] = "";
+        else if (found == 'f')
+            global[8] = value;
+        else if (found == 'q')
+            global[9] = "";
+        else if (found >= COMMAND_BASE)
+            call->values[found - COMMAND_BASE] = value;
+        else if (found >= GLOBAL_BASE)
+            global[found - GLOBAL_BASE] = value;
+        else
+            return false;
+    }
+    return true;
+}
+
+enum cli_exit cli_arguments_parse(int argc, char **argv, struct cli_call *ret_call,
+                                  const char *ret_global[CLI_OPTIONS_MAX])
+{
+    struct cli_call call = {0};
+    const char *global[CLI_OPTIONS_MAX] = {NULL};
+    if (!take_options(argc, argv, NULL, true, &call, global))
+        return CLI_USAGE;
+    int first = optind;
+    if (first < argc) {
+        int words = 0;
+        call.command = find_command(argc - first, argv + first, &words);
+        if (call.command == NULL)
+            return CLI_USAGE;
+        int rest = first + words - 1; /* getopt skips argv[0], here the verb */
+        if (!take_options(argc - rest, argv + rest, call.command, false, &call, global))
+            return CLI_USAGE;
+        for (int i = rest + optind; i < argc; i++) {
+            if (call.argument_count == CLI_ARGUMENTS_MAX)
+                return CLI_USAGE;
+            call.arguments[call.argument_count++] = argv[i];
+        }
+        bool wants_help = global[10] != NULL;
+        if (!wants_help && (call.argument_count < call.command->arguments_min ||
+                            call.argument_count > call.command->arguments_max)) {
+            (void)fprintf(stderr, "usage: kluis %s%s%s %s\n", call.command->noun,
+                          call.command->verb != NULL ? " " : "",
+                          call.command->verb != NULL ? call.command->verb : "",
+                          call.command->arguments != NULL ? call.command->arguments : "");
+            return CLI_USAGE;
+        }
+    }
+    *ret_call = call;
+    memcpy(ret_global, global, sizeof global);
+    return CLI_DONE;
+}

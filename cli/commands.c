@@ -1,0 +1,171 @@
+#include "cli/command.h"
+
+const struct cli_option cli_global_options[] = {
+    {"profile", "NAME", "take server, CA and credential from this profile"},
+    {"config", "FILE", "the file with the profiles (~/.config/kluis/config.yaml)"},
+    {"server", "URL", "https://HOST:PORT"},
+    {"ca", "FILE", "the CA that vouches for the server, and no other (PEM)"},
+    {"credential", "FILE", "the file that holds the token"},
+    {"certificate", "FILE", "client certificate (PEM), instead of a token"},
+    {"key", "FILE", "the client certificate's key (PEM)"},
+    {"tenant", "NAME", "the tenant to act on (operators)"},
+    {"format", "FORMAT", "table, json or csv"},
+    {"quiet", NULL, "print results only"},
+    {"help", NULL, "show help"},
+    {"version", NULL, "show the version"},
+    {NULL, NULL, NULL},
+};
+
+#define PURPOSE                                                                              \
+    {                                                                                        \
+        "purpose", "PURPOSE", "what it is for; a credential made for one purpose needs none" \
+    }
+#define FIELDS                                                                          \
+    {                                                                                   \
+        "fields", "LIST", "fields, separated by commas (newsletter.email,newsletter.*)" \
+    }
+#define LIMIT                                       \
+    {                                               \
+        "limit", "N", "at most this many (1..1000)" \
+    }
+#define CURSOR                                                \
+    {                                                         \
+        "cursor", "CURSOR", "go on where the last page ended" \
+    }
+#define RECIPIENT                                               \
+    {                                                           \
+        "recipient", "NAME", "for this recipient of the policy" \
+    }
+#define YES                       \
+    {                             \
+        "yes", NULL, "do not ask" \
+    }
+#define DRY_RUN                                                     \
+    {                                                               \
+        "dry-run", NULL, "show what would be erased, erase nothing" \
+    }
+#define REASON                                                                           \
+    {                                                                                    \
+        "reason", "REASON", "request, retention, consent_withdrawn, tenant_end or other" \
+    }
+#define END              \
+    {                    \
+        NULL, NULL, NULL \
+    }
+
+static const struct cli_option subject_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
+static const struct cli_option subject_list_options[] = {
+    {"type", "TYPE", "record type"}, PURPOSE, FIELDS, RECIPIENT, LIMIT, CURSOR, END};
+static const struct cli_option subject_find_options[] = {PURPOSE, LIMIT, CURSOR, END};
+static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE, END};
+static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
+static const struct cli_option record_patch_options[] = {
+    {"version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
+static const struct cli_option consent_give_options[] = {
+    {"notice", "NOTICE", "the notice it was given for"},
+    {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},
+    RECIPIENT,
+    {"evidence", "FILE", "a text that shows it; - for standard input"},
+    {"at", "TIME", "when it was given (RFC 3339)"},
+    {"expires", "TIME", "when it ends (RFC 3339)"},
+    {"explicit", NULL, "an explicit consent (GDPR art. 9, 49)"},
+    END};
+static const struct cli_option consent_withdraw_options[] = {RECIPIENT, END};
+static const struct cli_option policy_apply_options[] = {
+    {"accept-unenforced", NULL,
+     "go on although it asks for what this version does not enforce yet"},
+    END};
+static const struct cli_option policy_explain_options[] = {
+    {"role", "ROLE", "the role that asks"},
+    PURPOSE,
+    FIELDS,
+    {"action", "ACTION", "read (the default), write, lookup, ..."},
+    {"from", "COUNTRY", "where the credential is"},
+    RECIPIENT,
+    {"subject", "SUBJECT", "with what is known of this subject"},
+    END};
+static const struct cli_option credential_create_options[] = {
+    {"role", "ROLE", "a role of the policy, or steward, auditor, operator"},
+    {"purposes", "LIST", "made for these purposes only"},
+    {"location", "COUNTRY", "where it is used from: country or region"},
+    {"subject", "SUBJECT", "bound to this one subject"},
+    {"expires-in", "DURATION", "ISO 8601, such as P90D (the default)"},
+    {"client-certificate", "SHA256",
+     "for the client certificate with this fingerprint, instead of a token"},
+    {"out", "FILE", "write the token to a new file of mode 0600 instead of showing it"},
+    END};
+static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
+static const struct cli_option revoke_options[] = {YES, END};
+static const struct cli_option rotate_options[] = {
+    {"level", "LEVEL", "root (the default)"},
+    {"wait", NULL, "show progress, end when the old key is out of use"},
+    END};
+static const struct cli_option audit_options[] = {
+    {"subject", "SUBJECT", "of this subject"},
+    {"credential-id", "CREDENTIAL", "by this credential"},
+    {"from", "TIME", "from this time on (RFC 3339)"},
+    {"to", "TIME", "before this time"},
+    LIMIT,
+    CURSOR,
+    END};
+static const struct cli_option tenant_create_options[] = {
+    {"store", "STORE", "the store its data lies in (main)"},
+    {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
+    END};
+static const struct cli_option help_options[] = {{"man", NULL, "the man page, in scdoc's language"},
+                                                 {"completion", NULL, "the bash completion"},
+                                                 END};
+
+const struct cli_command cli_commands[] = {
+    {"subject", "create", "[FILE]", 0, 1,
+     "store a person: JSON with records, from FILE or standard input", NULL, cli_subject_create},
+    {"subject", "read", "SUBJECT", 1, 1, "read fields, each as the role may see it",
+     subject_read_options, cli_subject_read},
+    {"subject", "list", NULL, 0, 0, "those whom a purpose may reach", subject_list_options,
+     cli_subject_list},
+    {"subject", "find", "FIELD", 1, 1,
+     "find by an indexed field; the value comes from standard input", subject_find_options,
+     cli_subject_find},
+    {"subject", "erase", "SUBJECT", 1, 1, "destroy a person's key; prints the receipt",
+     erase_options, cli_subject_erase},
+    {"record", "add", "SUBJECT [FILE]", 1, 2, "add a record: JSON from FILE or standard input",
+     NULL, cli_record_add},
+    {"record", "read", "SUBJECT RECORD", 2, 2, "read one record", record_read_options,
+     cli_record_read},
+    {"record", "patch", "SUBJECT RECORD [FILE]", 2, 3,
+     "rectify: JSON {\"fields\":{...}}, null removes", record_patch_options, cli_record_patch},
+    {"record", "erase", "SUBJECT RECORD", 2, 2, "shred one record; the subject goes on",
+     erase_options, cli_record_erase},
+    {"consent", "list", "SUBJECT", 1, 1, "the ledger of consents", NULL, cli_consent_list},
+    {"consent", "give", "SUBJECT PURPOSE", 2, 2, "note a consent", consent_give_options,
+     cli_consent_give},
+    {"consent", "withdraw", "SUBJECT PURPOSE", 2, 2, "withdraw a consent; acts on the next read",
+     consent_withdraw_options, cli_consent_withdraw},
+    {"policy", "show", NULL, 0, 0, "the policy in force", NULL, cli_policy_show},
+    {"policy", "check", "FILE", 1, 1, "check a policy and run its tests", NULL, cli_policy_check},
+    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", policy_apply_options,
+     cli_policy_apply},
+    {"policy", "explain", NULL, 0, 0, "each gate's answer for a role, a purpose and fields",
+     policy_explain_options, cli_policy_explain},
+    {"credential", "create", NULL, 0, 0, "make a credential; its token is shown once",
+     credential_create_options, cli_credential_create},
+    {"credential", "list", NULL, 0, 0, "the tenant's credentials", page_options,
+     cli_credential_list},
+    {"credential", "revoke", "CREDENTIAL", 1, 1, "end a credential at once", revoke_options,
+     cli_credential_revoke},
+    {"key", "status", NULL, 0, 0, "the root key: generation, age, place, finality", NULL,
+     cli_key_status},
+    {"key", "rotate", NULL, 0, 0, "rotate keys while the vault works", rotate_options,
+     cli_key_rotate},
+    {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
+    {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
+    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},
+    {"tenant", "create", "TENANT", 1, 1, "make a tenant, or change its grace period",
+     tenant_create_options, cli_tenant_create},
+    {"tenant", "show", "TENANT", 1, 1, "a tenant", NULL, cli_tenant_show},
+    {"tenant", "list", NULL, 0, 0, "all tenants", NULL, cli_tenant_list},
+    {"status", NULL, NULL, 0, 0, "whether the server is ready, and what it does not enforce", NULL,
+     cli_status},
+    {"help", NULL, "[NOUN] [VERB]", 0, 2, "show help", help_options, cli_help},
+    {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};

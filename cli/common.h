@@ -1,0 +1,23 @@
+/* What the commands share: requests without much ado. */
+#ifndef CLI_COMMON_H
+#define CLI_COMMON_H
+
+#include "cli/command.h"
+#include "cli/output.h"
+
+/* GET path and print its rows (list: see cli_output_rows). */
+enum cli_exit cli_common_show(struct cli_call *call, const struct cli_path *path, const char *list,
+                              const struct cli_column *columns, size_t column_count);
+/* Send a file or standard input as a body with an own Idempotency-Key on POST; the answer is printed in the columns. */
+enum cli_exit cli_common_send_file(struct cli_call *call, const char *method,
+                                   const struct cli_path *path, const char *file,
+                                   const char *if_match, const struct cli_column *columns,
+                                   size_t column_count);
+/* Add --limit and --cursor of the call to a path. */
+void cli_common_page(const struct cli_call *call, struct cli_path *path);
+/* A member of the answer as text on stdout, whatever the format says ("id"): for commands whose result is one name. */
+enum cli_exit cli_common_print_receipt(struct cli_call *call, const struct cli_response *response);
+/* A fresh Idempotency-Key. */
+void cli_common_idempotency_key(char out[40]);
+
+#endif

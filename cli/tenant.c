@@ -1,0 +1,52 @@
+#include "cli/common.h"
+
+static const struct cli_column tenant_columns[] = {
+    {"TENANT", "tenant"},         {"STORE", "store"},        {"COUNTRY", "country"},
+    {"GRACE", "grace"},           {"CREATED", "created_at"}, {"POLICY", "policy"},
+    {"VERSION", "policy_version"}};
+#define COLUMN_COUNT (sizeof tenant_columns / sizeof tenant_columns[0])
+
+static void tenant_path(const struct cli_call *call, struct cli_path *path)
+{
+    cli_path_start(path, "/v1/tenants");
+    cli_path_segment(path, call->arguments[0]);
+}
+
+enum cli_exit cli_tenant_create(struct cli_call *call)
+{
+    struct kl_buf body;
+    kl_buf_init(&body, 1024);
+    struct kl_json_out out = kl_json_out(&body);
+    kl_json_object_begin(&out);
+    if (cli_call_is_set(call, "store"))
+        kl_json_add_text(&out, "store", cli_call_value(call, "store"));
+    if (cli_call_is_set(call, "grace"))
+        kl_json_add_text(&out, "grace", cli_call_value(call, "grace"));
+    kl_json_object_end(&out);
+
+    struct cli_path path;
+    tenant_path(call, &path);
+    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_response response;
+    enum kl_status status = cli_call_send(call, "PUT", path.text, &request, &response);
+    kl_buf_done(&body);
+    if (status != KL_OK)
+        return CLI_FAILED;
+    enum cli_exit result = cli_output_rows(call, &response, NULL, tenant_columns, COLUMN_COUNT);
+    cli_response_done(&response);
+    return result;
+}
+
+enum cli_exit cli_tenant_show(struct cli_call *call)
+{
+    struct cli_path path;
+    tenant_path(call, &path);
+    return cli_common_show(call, &path, NULL, tenant_columns, COLUMN_COUNT);
+}
+
+enum cli_exit cli_tenant_list(struct cli_call *call)
+{
+    struct cli_path path;
+    cli_path_start(&path, "/v1/tenants");
+    return cli_common_show(call, &path, "tenants", tenant_columns, COLUMN_COUNT);
+}
