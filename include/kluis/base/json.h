@@ -24,7 +24,7 @@ struct kl_json_value; /* opaque; never defined */
 enum kl_json_type { KL_JSON_ABSENT, KL_JSON_NULL, KL_JSON_BOOL, KL_JSON_NUMBER, KL_JSON_TEXT, KL_JSON_ARRAY, KL_JSON_OBJECT };
 
 /*
- * text is copied, so it may go away at once.
+ * text is copied, so it may go away at once. Depth counts arrays and objects within each other.
  * KL_ERR_INVALID "invalid_json" (err->where "line:column"), "duplicate_key" (err->where the JSON pointer of the object; the key is
  * not shown), "json_too_deep"; KL_ERR_TOO_LARGE "json_too_many"; KL_ERR_NO_MEMORY.
  */
@@ -54,7 +54,7 @@ size_t kl_json_text_bytes(const struct kl_json_value *value);
 bool kl_json_int(const struct kl_json_value *value, int64_t *ret_number);
 /* The number as it was written in the input ("1.50" stays "1.50"); NULL when it is no number. Not 0-terminated. */
 const char *kl_json_number_text(const struct kl_json_value *value, size_t *ret_bytes);
-/* Append the value as compact JSON; object members in the order they came. */
+/* Append the value as compact JSON; members in the order they came, numbers as they were written. Absent is null. */
 void kl_json_write_value(struct kl_buf *out, const struct kl_json_value *value);
 
 /*
