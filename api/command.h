@@ -1,0 +1,50 @@
+/*
+ * The subcommands of `kluisd`: what touches a data directory.
+ */
+#ifndef API_COMMAND_H
+#define API_COMMAND_H
+
+#include "kluis/base/config.h"
+#include "kluis/base/secret.h"
+#include "kluis/base/status.h"
+#include "kluis/vault/vault.h"
+
+/* Exit statuses: done; refused or failed; called wrongly. */
+enum api_exit { API_DONE = 0, API_FAILED = 1, API_USAGE = 2 };
+
+/* Every key of the configuration; a flag, a line of the file and a variable KLUISD_<KEY> each. Ended by a NULL name. */
+extern const struct kl_config_key api_config_keys[];
+
+/*
+ * Read the file that --config names, the environment and the flags. argv[1..] keeps what is no flag.
+ * Prints nothing; err says what is wrong. End ret_config with kl_config_free().
+ */
+KL_MUST_USE enum kl_status api_config_read(int *argc, char **argv, struct kl_config **ret_config,
+                                           struct kl_err *err);
+
+/*
+ * The vault's options out of a configuration; texts live as long as it.
+ * KL_ERR_INVALID "usage": --data or --custodian is missing.
+ */
+KL_MUST_USE enum kl_status api_config_vault(const struct kl_config *config,
+                                            struct vault_options *ret_options, struct kl_err *err);
+
+/*
+ * The passphrase of a passphrase custodian: from --passphrase-file, from the systemd credential "kluis-passphrase", or asked for on
+ * a terminal (twice when confirm). Another custodian needs none: *ret is NULL. End with kl_secret_free().
+ */
+KL_MUST_USE enum kl_status api_passphrase_read(const struct kl_config *config,
+                                               const char *custodian, bool confirm,
+                                               struct kl_secret **ret_passphrase, size_t *ret_bytes,
+                                               struct kl_err *err);
+
+/* Print an error the way commands do: text, place and code on stderr. */
+void api_command_say(const struct kl_err *err);
+
+enum api_exit api_command_init(const struct kl_config *config);
+enum api_exit api_command_serve(const struct kl_config *config);
+enum api_exit api_command_doctor(const struct kl_config *config);
+/* file: a policy to check, without a server. */
+enum api_exit api_command_policy_check(const struct kl_config *config, const char *file);
+
+#endif

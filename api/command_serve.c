@@ -1,0 +1,144 @@
+#include "api/command.h"
+#include "api/notify.h"
+
+#include "kluis/api/server.h"
+#include "kluis/base/log.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum kl_status take_log_level(const struct kl_config *config, struct kl_err *err)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    const char *text = kl_config_text(config, "log-level");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            kl_log_level_set((enum kl_log_level)i);
+            return KL_OK;
+        }
+    return kl_fail(err, KL_ERR_INVALID, "usage", "--log-level is debug, info, warning or error",
+                   NULL);
+}
+
+static enum kl_status server_options(const struct kl_config *config,
+                                     struct api_server_options *ret_options, struct kl_err *err)
+{
+    struct api_server_options options = {
+        .listen = kl_config_list(config, "listen"),
+        .metrics_listen = kl_config_text(config, "metrics-listen"),
+        .cert_file = kl_config_text(config, "tls-cert"),
+        .key_file = kl_config_text(config, "tls-key"),
+        .client_ca_file = kl_config_text(config, "client-ca"),
+        .threads = (int)kl_config_int(config, "threads"),
+        .body_max_bytes = (size_t)kl_config_int(config, "body-max-kib") << 10,
+        .handshake_timeout_ms = (int)kl_config_int(config, "handshake-timeout-ms"),
+        .request_timeout_ms = (int)kl_config_int(config, "request-timeout-ms"),
+        .keep_alive_timeout_ms = (int)kl_config_int(config, "idle-timeout-ms"),
+    };
+    const char *mode = kl_config_text(config, "client-auth");
+    while (options.listen[options.listen_count] != NULL)
+        options.listen_count++;
+    if (options.cert_file == NULL || options.key_file == NULL)
+        return kl_fail(err, KL_ERR_INVALID, "usage",
+                       "--tls-cert and --tls-key are needed (PEM files)", NULL);
+    if (strcmp(mode, "required") != 0 && strcmp(mode, "optional") != 0)
+        return kl_fail(err, KL_ERR_INVALID, "usage", "--client-auth is optional or required", NULL);
+    if (options.client_ca_file != NULL)
+        options.client_auth =
+            strcmp(mode, "required") == 0 ? API_CLIENT_AUTH_REQUIRED : API_CLIENT_AUTH_OPTIONAL;
+    else if (strcmp(mode, "required") == 0)
+        return kl_fail(err, KL_ERR_INVALID, "usage", "--client-auth required needs --client-ca",
+                       NULL);
+    *ret_options = options;
+    return KL_OK;
+}
+
+/* The signals of a service, blocked before the first thread so that only wait_for_end() takes them. */
+static void block_signals(sigset_t *ret_signals)
+{
+    sigemptyset(ret_signals);
+    sigaddset(ret_signals, SIGTERM);
+    sigaddset(ret_signals, SIGINT);
+    sigaddset(ret_signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, ret_signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void say_unenforced(struct vault *vault)
+{
+    struct vault_readiness readiness;
+    const char *names[9];
+    vault_readiness(vault, &readiness);
+    vault_unenforced_names(readiness.unenforced, names);
+    for (size_t i = 0; names[i] != NULL; i++)
+        kl_log(KL_LOG_WARNING, "policy_not_enforced", KL_LOG_TEXT("what", names[i]));
+}
+
+static void wait_for_end(struct api_server *server, const sigset_t *signals)
+{
+    int signal_number = 0;
+    while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP) {
+        struct kl_err err = {0};
+        api_notify("RELOADING=1");
+        if (api_server_reload(server, &err) == KL_OK)
+            kl_log(KL_LOG_INFO, "certificates_reloaded");
+        else
+            kl_log_err(KL_LOG_ERROR, "certificates_not_reloaded", &err);
+        api_notify("READY=1");
+    }
+    api_notify("STOPPING=1");
+    kl_log(KL_LOG_INFO, "server_stopping", KL_LOG_INT("signal", signal_number));
+}
+
+static enum kl_status serve(const struct kl_config *config, const sigset_t *signals,
+                            struct kl_err *err)
+{
+    struct vault_options vault_options;
+    struct api_server_options options;
+    struct kl_secret *passphrase = NULL;
+    struct vault *vault = NULL;
+    struct api_server *server = NULL;
+
+    enum kl_status status = take_log_level(config, err);
+    if (status == KL_OK)
+        status = api_config_vault(config, &vault_options, err);
+    if (status == KL_OK)
+        status = server_options(config, &options, err);
+    if (status == KL_OK)
+        status = api_passphrase_read(config, vault_options.custodian, false, &passphrase,
+                                     &vault_options.passphrase_bytes, err);
+    if (status == KL_OK && passphrase != NULL)
+        vault_options.passphrase = (const char *)kl_secret_peek(passphrase);
+    if (status == KL_OK)
+        status = vault_open(&vault_options, &vault, err);
+    kl_secret_free(passphrase);
+    if (status == KL_OK)
+        status = api_server_start(vault, &options, &server, err);
+    if (status == KL_OK) {
+        say_unenforced(vault);
+        kl_log(KL_LOG_INFO, "server_started", KL_LOG_TEXT("version", KLUIS_VERSION),
+               KL_LOG_INT("port", api_server_port(server, 0)),
+               KL_LOG_TEXT("country", vault_store_country(vault).code));
+        api_notify("READY=1");
+        wait_for_end(server, signals);
+    }
+    api_server_stop(server);
+    vault_close(vault);
+    if (status == KL_OK)
+        kl_log(KL_LOG_INFO, "server_stopped");
+    return status;
+}
+
+enum api_exit api_command_serve(const struct kl_config *config)
+{
+    sigset_t signals;
+    struct kl_err err = {0};
+    block_signals(&signals);
+    if (serve(config, &signals, &err) == KL_OK)
+        return API_DONE;
+    kl_log_err(KL_LOG_ERROR, "server_not_started", &err);
+    api_command_say(&err);
+    return strcmp(err.code, "usage") == 0 ? API_USAGE : API_FAILED;
+}
