@@ -38,8 +38,9 @@ struct kl_yaml_node {
 struct kl_yaml;
 
 /*
- * KL_ERR_INVALID "invalid_yaml" (syntax or something refused), "duplicate_key"; KL_ERR_TOO_LARGE "yaml_too_large", "yaml_too_deep";
- * KL_ERR_NO_MEMORY. err->where is "line:column".
+ * An empty document is refused too. KL_ERR_INVALID "invalid_yaml" (syntax or something refused), "duplicate_key";
+ * KL_ERR_TOO_LARGE "yaml_too_large" (bytes or nodes), "yaml_too_deep"; KL_ERR_NO_MEMORY. err->where is "line:column", but
+ * empty for too many bytes.
  */
 KL_MUST_USE enum kl_status kl_yaml_parse(const void *text, size_t size, struct kl_yaml **ret_yaml,
                                          struct kl_err *err);
@@ -48,7 +49,10 @@ const struct kl_yaml_node *kl_yaml_root(const struct kl_yaml *yaml);
 /* The value of key in a mapping; NULL when node is NULL, no mapping, or has none. */
 const struct kl_yaml_node *kl_yaml_member(const struct kl_yaml_node *node, const char *key);
 
-/* The name in names (ended by NULL) nearest to text by edit distance, when within 3 and a third of its length; NULL else. */
+/*
+ * The name in names (ended by NULL) nearest to text by edit distance (two neighbours swapped count as one edit), when within 3
+ * and a third of the name's length; NULL else. Names and texts of more than 63 characters are near to nothing.
+ */
 const char *kl_suggest(const char *text, const char *const *names);
 
 #endif
