@@ -4,8 +4,8 @@
  * One table names every key. Unknown keys are refused with a suggestion.
  * Secrets are never in it, only the paths of files.
  *
- * A key "tls-cert" is `tls-cert:` in the file, PREFIX_TLS_CERT in the
- * environment, --tls-cert VALUE (or --tls-cert=VALUE) as a flag. The two
+ * A key "tls-cert" is `tls-cert:` in the file, KLUISD_TLS_CERT in the
+ * environment (of a program whose prefix is "KLUISD_"), --tls-cert VALUE (or --tls-cert=VALUE) as a flag. The two
  * words must not be one flag's value by accident: a VALUE that begins with
  * "--" is taken after "=" only. A flag of KL_CONFIG_BOOL stands alone, or
  * with =true or =false. Booleans are written true or false, yes or no, on or
@@ -25,6 +25,7 @@ enum kl_config_type { KL_CONFIG_TEXT, KL_CONFIG_INT, KL_CONFIG_BOOL, KL_CONFIG_L
 
 #define KL_CONFIG_FILE_MAX_BYTES 65536
 #define KL_CONFIG_NAME_MAX_CHARS 63
+#define KL_CONFIG_PREFIX_MAX_CHARS 15
 
 /* One key: lower case, digits and "-". A table of them ends with a NULL name. minimum and maximum are for KL_CONFIG_INT. */
 struct kl_config_key {
@@ -40,7 +41,8 @@ struct kl_config_key {
 struct kl_config;
 
 /*
- * keys and environment_prefix ("KLUISD_") stay the caller's and must outlive the configuration. NULL when out of memory.
+ * environment_prefix is 1..KL_CONFIG_PREFIX_MAX_CHARS characters. It and keys stay the caller's and must outlive the
+ * configuration. NULL when out of memory.
  */
 struct kl_config *kl_config_new(const struct kl_config_key *keys, const char *environment_prefix);
 void kl_config_free(struct kl_config *config);
@@ -53,7 +55,7 @@ void kl_config_free(struct kl_config *config);
 KL_MUST_USE enum kl_status kl_config_read_file(struct kl_config *config, const char *path,
                                                struct kl_err *err);
 /*
- * Take every KLUIS_<KEY> of the environment that the table knows. KLUIS_* that it does not know are refused:
+ * Take every variable whose name begins with the prefix. One that the table does not know is refused:
  * KL_ERR_INVALID "invalid_config".
  */
 KL_MUST_USE enum kl_status kl_config_read_environment(struct kl_config *config, struct kl_err *err);
