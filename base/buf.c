@@ -191,7 +191,8 @@ enum kl_status kl_buf_status(const struct kl_buf *buf, struct kl_err *err)
         return KL_OK;
     }
     if (buf->no_memory) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is short of memory; try again",
                        "no memory for a buffer of %zu bytes", buf->size);
     }
     return kl_fail(err, KL_ERR_TOO_LARGE, "too_large", "too much data at once; ask for less",

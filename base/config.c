@@ -46,7 +46,10 @@ static enum kl_status fail_memory(struct kl_err *err)
                    "no memory for the configuration");
 }
 
-/* The name as it is written at its origin: tls-cert, KLUISD_TLS_CERT, --tls-cert. A long one is cut. */
+/*
+ * The name as it is written at its origin: tls-cert, KLUISD_TLS_CERT, --tls-cert. A long one is
+ * cut.
+ */
 static void shown_name(const struct origin *origin, const char *name, char out[SHOWN_NAME_BYTES])
 {
     (void)snprintf(out, SHOWN_NAME_BYTES, "%.*s%.*s", KL_CONFIG_PREFIX_MAX_CHARS, origin->prefix,
@@ -177,7 +180,10 @@ static enum kl_status fail_value(const struct kl_config_key *key, const struct o
     return fail_origin(origin, key->name, text, err);
 }
 
-/* Take one value of key i. It replaces what an earlier source gave; more of a list from the same source is appended when append. */
+/*
+ * Take one value of key i. It replaces what an earlier source gave; more of a list from the same
+ * source is appended when append.
+ */
 static enum kl_status take_value(struct kl_config *config, size_t i, const char *text, bool append,
                                  const struct origin *origin, struct kl_err *err)
 {
@@ -315,8 +321,11 @@ static enum kl_status take_node(struct kl_config *config, const struct kl_yaml_n
                                 const struct kl_yaml_node *node, const char *path,
                                 struct kl_err *err)
 {
-    const struct origin origin = {
-        .source = SOURCE_FILE, .prefix = "", .path = path, .line = key->line, .column = key->column};
+    const struct origin origin = {.source = SOURCE_FILE,
+                                  .prefix = "",
+                                  .path = path,
+                                  .line = key->line,
+                                  .column = key->column};
     enum kl_status status = KL_OK;
     size_t i = find_key(config, key->text);
 
@@ -403,7 +412,8 @@ out:
 }
 
 /* TLS_CERT, behind the prefix, as tls-cert; false when it has a form that no key has. */
-static bool key_of_variable(const char *variable, size_t chars, char out[KL_CONFIG_NAME_MAX_CHARS + 1])
+static bool key_of_variable(const char *variable, size_t chars,
+                            char out[KL_CONFIG_NAME_MAX_CHARS + 1])
 {
     if (chars > KL_CONFIG_NAME_MAX_CHARS) {
         return false;
@@ -466,7 +476,10 @@ enum kl_status kl_config_read_environment(struct kl_config *config, struct kl_er
     return status;
 }
 
-/* One flag, its argument without the "--". ret_used: 1, or 2 when next (may be NULL) was its value. */
+/*
+ * One flag, its argument without the "--". ret_used: 1, or 2 when next (may be NULL) was its
+ * value.
+ */
 static enum kl_status take_flag(struct kl_config *config, const char *flag, const char *next,
                                 int *ret_used, struct kl_err *err)
 {

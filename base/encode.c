@@ -25,9 +25,8 @@ bool kl_base64_decode(const char *text, size_t text_bytes, void *out, size_t siz
 
     assert(size < SIZE_MAX / 4 - 1);
     if (text_bytes == KL_BASE64_CHARS(size) &&
-        (size == 0 ||
-         sodium_base642bin(out, size, text, text_bytes, NULL, &written, NULL,
-                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0) &&
+        (size == 0 || sodium_base642bin(out, size, text, text_bytes, NULL, &written, NULL,
+                                        sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0) &&
         written == size) {
         return true;
     }
@@ -123,11 +122,14 @@ size_t kl_utf8_cut(const void *text, size_t size, size_t max)
     size_t cut = size <= max ? size : max;
     size_t start = cut;
 
-    /* The last character begins at most three bytes before the cut; it goes when it is not whole. */
+    /*
+     * The last character begins at most three bytes before the cut; it goes when it is not whole.
+     */
     while (start > 0 && cut - start < 3 && is_continuation(at[start - 1])) {
         start--;
     }
-    if (start > 0 && at[start - 1] >= 0xC0 && kl_utf8_char_bytes(at + start - 1, cut - start + 1) == 0) {
+    if (start > 0 && at[start - 1] >= 0xC0 &&
+        kl_utf8_char_bytes(at + start - 1, cut - start + 1) == 0) {
         return start - 1;
     }
     return cut;

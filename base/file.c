@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* errno as a status; the text goes to the log alone, as a path may name what a client need not know. */
+/*
+ * errno as a status; the text goes to the log alone, as a path may name what a client need not
+ * know.
+ */
 static enum kl_status fail_errno(const char *what, const char *path, struct kl_err *err)
 {
     switch (errno) {
@@ -141,8 +144,8 @@ static enum kl_status folder_sync(const char *path, struct kl_err *err)
     char *folder = folder_of(path);
 
     if (folder == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
-                       "no memory for a path");
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is short of memory; try again", "no memory for a path");
     }
     status = kl_dir_sync(folder, err);
     free(folder);
@@ -176,8 +179,8 @@ enum kl_status kl_file_replace(const char *path, mode_t mode, const void *bytes,
     int fd;
 
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
-                       "no memory for a path");
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is short of memory; try again", "no memory for a path");
     }
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) {

@@ -33,15 +33,16 @@ static enum kl_status fail_syntax(const char *text, size_t size, const yyjson_re
     size_t character;
 
     if (failure->code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
-                       "no memory to read JSON");
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is short of memory; try again", "no memory to read JSON");
     }
     if (size > 0) {
-        (void)yyjson_locate_pos(text, size, failure->pos < size ? failure->pos : size, &line, &column,
-                                &character);
+        (void)yyjson_locate_pos(text, size, failure->pos < size ? failure->pos : size, &line,
+                                &column, &character);
     }
     kl_err_where(err, "%zu:%zu", line, column);
-    return kl_failf(err, KL_ERR_INVALID, "invalid_json", "this is not valid JSON: %s", failure->msg);
+    return kl_failf(err, KL_ERR_INVALID, "invalid_json", "this is not valid JSON: %s",
+                    failure->msg);
 }
 
 enum kl_status kl_json_parse(const void *text, size_t size, struct kl_json **ret_json,

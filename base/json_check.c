@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Up to here each key is compared with each; above, keys are hashed under a random key, as it is a client who chooses them. */
+/*
+ * Up to here each key is compared with each; above, keys are hashed under a random key, as it is a
+ * client who chooses them.
+ */
 #define COMPARED_MEMBERS_MAX 16
 
 /* Where in the text a value is: the way up to the root. */
@@ -107,8 +110,8 @@ static enum kl_status fail_zero(struct check *check)
     (void)yyjson_locate_pos(check->text, check->size, find_escaped_zero(check->text, check->size),
                             &line, &column, &character);
     kl_err_where(check->err, "%zu:%zu", line, column);
-    return kl_fail(check->err, KL_ERR_INVALID, "invalid_json", "a string holds the character U+0000",
-                   NULL);
+    return kl_fail(check->err, KL_ERR_INVALID, "invalid_json",
+                   "a string holds the character U+0000", NULL);
 }
 
 static bool has_zero(yyjson_val *string)
@@ -222,7 +225,8 @@ static enum kl_status check_container(struct check *check, yyjson_val *container
     if (depth > KL_JSON_DEPTH_MAX) {
         note_place(place, check->err);
         return kl_failf(check->err, KL_ERR_INVALID, "json_too_deep",
-                        "arrays and objects lie more than %d deep in each other", KL_JSON_DEPTH_MAX);
+                        "arrays and objects lie more than %d deep in each other",
+                        KL_JSON_DEPTH_MAX);
     }
     if (count > KL_JSON_MEMBERS_MAX) {
         note_place(place, check->err);

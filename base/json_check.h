@@ -14,7 +14,10 @@
 KL_MUST_USE enum kl_status kl_json_check(yyjson_val *root, const char *text, size_t size,
                                          struct kl_err *err);
 
-/* Write key as one part of a JSON pointer (RFC 6901) and a 0 byte; what does not fit room (1 or more) is left out. */
+/*
+ * Write key as one part of a JSON pointer (RFC 6901) and a 0 byte; what does not fit room (1 or
+ * more) is left out.
+ */
 void kl_json_pointer_escape(const char *key, size_t key_bytes, char *out, size_t room);
 
 #endif

@@ -19,7 +19,10 @@
 
 /* What a line ends with when it was cut, and its line feed. */
 #define LINE_TAIL_BYTES 16
-/* One field on top of a full line: every byte of key and text escaped as \u00xx, and what is between. */
+/*
+ * One field on top of a full line: every byte of key and text escaped as \u00xx, and what is
+ * between.
+ */
 #define FIELD_MAX_BYTES (2 * KL_LOG_TEXT_MAX_BYTES * 6 + 64)
 
 static const struct {
@@ -75,7 +78,9 @@ static void put_field(struct kl_json_out *out, const struct kl_log_field *field)
     }
 }
 
-/* Write the fields that fit the line; the first that does not is taken back, and the line says so. */
+/*
+ * Write the fields that fit the line; the first that does not is taken back, and the line says so.
+ */
 static void put_fields(struct kl_json_out *out, const struct kl_log_field *fields)
 {
     for (; fields->kind != KL_LOG_FIELD_END; fields++) {

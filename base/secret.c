@@ -54,7 +54,8 @@ enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err)
     const struct rlimit no_core = {0, 0};
 
     if (sodium_init() < 0) {
-        return kl_fail(err, KL_ERR_INTERNAL, "crypto_unavailable", "libsodium does not start", NULL);
+        return kl_fail(err, KL_ERR_INTERNAL, "crypto_unavailable", "libsodium does not start",
+                       NULL);
     }
     if (setrlimit(RLIMIT_CORE, &no_core) != 0 ||
         (!HAS_LEAK_CHECKER && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)) {

@@ -4,7 +4,10 @@
 
 #include <stddef.h>
 
-/* Zeroed guarded memory, ended with sodium_free(); NULL when there is none, or none that can be locked where that is required. */
+/*
+ * Zeroed guarded memory, ended with sodium_free(); NULL when there is none, or none that can be
+ * locked where that is required.
+ */
 unsigned char *kl_guarded_new(size_t bytes);
 
 #endif

@@ -262,7 +262,8 @@ enum kl_status kl_time_parse(const char *text, size_t size, int64_t *ret_time_us
     time_us -= scan_offset(&scan);
     if (!scan.ok || scan.at != scan.end || time_us != time_clamp(time_us)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_time",
-                       "not a valid time: it is written like 2026-11-22T16:50:40Z (RFC 3339)", NULL);
+                       "not a valid time: it is written like 2026-11-22T16:50:40Z (RFC 3339)",
+                       NULL);
     }
     *ret_time_us = time_us;
     return KL_OK;
@@ -282,7 +283,10 @@ enum kl_status kl_date_parse(const char *text, size_t size, int64_t *ret_midnigh
     return KL_OK;
 }
 
-/* The units of a duration in the order they are written; each adds factor to one of the three sums. */
+/*
+ * The units of a duration in the order they are written; each adds factor to one of the three
+ * sums.
+ */
 struct unit {
     char letter;
     bool in_time; /* behind the T */
@@ -291,8 +295,8 @@ struct unit {
 };
 
 static const struct unit UNITS[] = {
-    {'Y', false, SUM_MONTHS, 12},   {'M', false, SUM_MONTHS, 1},  {'W', false, SUM_DAYS, 7},
-    {'D', false, SUM_DAYS, 1},      {'H', true, SUM_SECONDS, 3600}, {'M', true, SUM_SECONDS, 60},
+    {'Y', false, SUM_MONTHS, 12}, {'M', false, SUM_MONTHS, 1},    {'W', false, SUM_DAYS, 7},
+    {'D', false, SUM_DAYS, 1},    {'H', true, SUM_SECONDS, 3600}, {'M', true, SUM_SECONDS, 60},
     {'S', true, SUM_SECONDS, 1},
 };
 #define UNITS_COUNT (sizeof(UNITS) / sizeof(UNITS[0]))

@@ -1,4 +1,7 @@
-/* An allocator that wipes what it frees, for libraries that take one and may hold personal data in it. Threads: as malloc. */
+/*
+ * An allocator that wipes what it frees, for libraries that take one and may hold personal data in
+ * it. Threads: as malloc.
+ */
 #ifndef BASE_WIPE_ALLOC_H
 #define BASE_WIPE_ALLOC_H
 

@@ -16,8 +16,8 @@
 #define COMPARED_KEYS_MAX 16
 
 /* Texts, nodes, the two arrays of a mapping, and what aligning each of them costs. */
-#define ARENA_BYTES                                                                           \
-    ((size_t)KL_YAML_BYTES_MAX +                                                              \
+#define ARENA_BYTES              \
+    ((size_t)KL_YAML_BYTES_MAX + \
      (size_t)KL_YAML_NODES_MAX * (sizeof(struct kl_yaml_node) + 2 * sizeof(void *) + 128))
 
 struct kl_yaml {
@@ -25,7 +25,10 @@ struct kl_yaml {
     struct kl_yaml_node *root;
 };
 
-/* A collection whose end has not come: its members lie in gathered[] from first on, a mapping's as key, value, key, value. */
+/*
+ * A collection whose end has not come: its members lie in gathered[] from first on, a mapping's as
+ * key, value, key, value.
+ */
 struct open_node {
     struct kl_yaml_node *node;
     size_t first;
@@ -69,7 +72,8 @@ static enum kl_status fail_parser(struct reader *reader)
     if (parser->error == YAML_MEMORY_ERROR) {
         return fail_memory(reader->err);
     }
-    note_mark(reader->err, parser->error == YAML_READER_ERROR ? &parser->mark : &parser->problem_mark);
+    note_mark(reader->err,
+              parser->error == YAML_READER_ERROR ? &parser->mark : &parser->problem_mark);
     return kl_failf(reader->err, KL_ERR_INVALID, "invalid_yaml", "this is not valid YAML: %s",
                     parser->problem != NULL ? parser->problem : "it cannot be read");
 }
@@ -162,8 +166,8 @@ static enum kl_status take_scalar(struct reader *reader, const yaml_event_t *eve
     return node->text != NULL ? KL_OK : fail_memory(reader->err);
 }
 
-static enum kl_status begin_collection(struct reader *reader, enum kl_yaml_kind kind, bool decorated,
-                                       const yaml_mark_t *mark)
+static enum kl_status begin_collection(struct reader *reader, enum kl_yaml_kind kind,
+                                       bool decorated, const yaml_mark_t *mark)
 {
     enum kl_status status;
     struct kl_yaml_node *node = NULL;
@@ -362,7 +366,8 @@ static enum kl_status check_text(const char *text, size_t size, struct kl_err *e
         if (bytes == 0 || text[i] == '\0') {
             kl_err_where(err, "%zu:%zu", line, i - begin + 1);
             return kl_fail(err, KL_ERR_INVALID, "invalid_yaml",
-                           bytes == 0 ? "the text is not UTF-8" : "the text holds a zero byte", NULL);
+                           bytes == 0 ? "the text is not UTF-8" : "the text holds a zero byte",
+                           NULL);
         }
         i += bytes;
         if (text[i - 1] == '\n') {

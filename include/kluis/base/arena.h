@@ -18,7 +18,10 @@ struct kl_arena *kl_arena_new(size_t max_bytes);
 void kl_arena_free(struct kl_arena *arena);
 /* Wipe everything and start again, keeping the first block. */
 void kl_arena_reset(struct kl_arena *arena);
-/* Zeroed, aligned for any type; NULL when max_bytes or memory is at its end. size 0 gives a valid pointer. */
+/*
+ * Zeroed, aligned for any type; NULL when max_bytes or memory is at its end. size 0 gives a valid
+ * pointer.
+ */
 void *kl_arena_alloc(struct kl_arena *arena, size_t size);
 /* count elements of size each, with the overflow checked. */
 void *kl_arena_array(struct kl_arena *arena, size_t count, size_t size);

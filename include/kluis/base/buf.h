@@ -21,7 +21,7 @@ struct kl_buf {
     size_t size;
     size_t capacity; /* bytes allocated; more than size, or 0 */
     size_t max;
-    bool failed;    /* an append did not fit max, or memory ran out: the content is not to be used */
+    bool failed; /* an append did not fit max, or memory ran out: the content is not to be used */
     bool no_memory; /* which of the two it was */
 };
 
@@ -33,12 +33,18 @@ struct kl_slice {
 
 /* Make an empty buffer that will hold at most max bytes (1..1 GiB). Allocates nothing. */
 void kl_buf_init(struct kl_buf *buf, size_t max);
-/* Wipe and release; the struct is again as after kl_buf_init() with the same max. A zeroed struct is fine too. */
+/*
+ * Wipe and release; the struct is again as after kl_buf_init() with the same max. A zeroed struct
+ * is fine too.
+ */
 void kl_buf_done(struct kl_buf *buf);
 /* Wipe the content, keep the memory for use again; failed is cleared. */
 void kl_buf_clear(struct kl_buf *buf);
 
-/* Append; on failure the buffer is marked failed and nothing more is appended. bytes must not lie in the buffer itself. */
+/*
+ * Append; on failure the buffer is marked failed and nothing more is appended. bytes must not lie
+ * in the buffer itself.
+ */
 void kl_buf_add(struct kl_buf *buf, const void *bytes, size_t size);
 void kl_buf_add_text(struct kl_buf *buf, const char *text);
 void kl_buf_add_byte(struct kl_buf *buf, unsigned char byte);
@@ -48,10 +54,16 @@ void kl_buf_add_u64be(struct kl_buf *buf, uint64_t value);
 /* A 32-bit big-endian length, then the bytes. */
 void kl_buf_add_sized(struct kl_buf *buf, const void *bytes, size_t size);
 void kl_buf_addf(struct kl_buf *buf, const char *format, ...) KL_PRINTF(2, 3);
-/* Make room for size more bytes and return where they go (uninitialised); NULL on failure. Counts them as content at once. */
+/*
+ * Make room for size more bytes and return where they go (uninitialised); NULL on failure. Counts
+ * them as content at once.
+ */
 unsigned char *kl_buf_extend(struct kl_buf *buf, size_t size);
 
-/* KL_OK, or the failure that is sticky in the buffer: KL_ERR_TOO_LARGE "too_large", KL_ERR_NO_MEMORY "no_memory". */
+/*
+ * KL_OK, or the failure that is sticky in the buffer: KL_ERR_TOO_LARGE "too_large",
+ * KL_ERR_NO_MEMORY "no_memory".
+ */
 KL_MUST_USE enum kl_status kl_buf_status(const struct kl_buf *buf, struct kl_err *err);
 struct kl_slice kl_buf_slice(const struct kl_buf *buf);
 

@@ -5,11 +5,10 @@
  * Secrets are never in it, only the paths of files.
  *
  * A key "tls-cert" is `tls-cert:` in the file, KLUISD_TLS_CERT in the
- * environment (of a program whose prefix is "KLUISD_"), --tls-cert VALUE (or --tls-cert=VALUE) as a flag. The two
- * words must not be one flag's value by accident: a VALUE that begins with
- * "--" is taken after "=" only. A flag of KL_CONFIG_BOOL stands alone, or
- * with =true or =false. Booleans are written true or false, yes or no, on or
- * off, 1 or 0.
+ * environment (of a program whose prefix is "KLUISD_"), --tls-cert VALUE (or --tls-cert=VALUE)
+ * as a flag. The two words must not be one flag's value by accident: a VALUE that begins with
+ * "--" is taken after "=" only. A flag of KL_CONFIG_BOOL stands alone, or with =true or =false.
+ * Booleans are written true or false, yes or no, on or off, 1 or 0.
  * Threads: one fills it; then any number read.
  */
 #ifndef KLUIS_BASE_CONFIG_H
@@ -27,7 +26,10 @@ enum kl_config_type { KL_CONFIG_TEXT, KL_CONFIG_INT, KL_CONFIG_BOOL, KL_CONFIG_L
 #define KL_CONFIG_NAME_MAX_CHARS 63
 #define KL_CONFIG_PREFIX_MAX_CHARS 15
 
-/* One key: lower case, digits and "-". A table of them ends with a NULL name. minimum and maximum are for KL_CONFIG_INT. */
+/*
+ * One key: lower case, digits and "-". A table of them ends with a NULL name. minimum and maximum
+ * are for KL_CONFIG_INT.
+ */
 struct kl_config_key {
     const char *name;
     enum kl_config_type type;
@@ -41,22 +43,22 @@ struct kl_config_key {
 struct kl_config;
 
 /*
- * environment_prefix is 1..KL_CONFIG_PREFIX_MAX_CHARS characters. It and keys stay the caller's and must outlive the
- * configuration. NULL when out of memory.
+ * environment_prefix is 1..KL_CONFIG_PREFIX_MAX_CHARS characters. It and keys stay the caller's
+ * and must outlive the configuration. NULL when out of memory.
  */
 struct kl_config *kl_config_new(const struct kl_config_key *keys, const char *environment_prefix);
 void kl_config_free(struct kl_config *config);
 
 /*
- * KL_ERR_INVALID "invalid_config": what is wrong, with file and line, the key and a suggestion, never a value; err->where is
- * "line:column". KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE as kl_file_read(); KL_ERR_NO_MEMORY. After a failure the
- * configuration is only to be freed.
+ * KL_ERR_INVALID "invalid_config": what is wrong, with file and line, the key and a suggestion,
+ * never a value; err->where is "line:column". KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE as
+ * kl_file_read(); KL_ERR_NO_MEMORY. After a failure the configuration is only to be freed.
  */
 KL_MUST_USE enum kl_status kl_config_read_file(struct kl_config *config, const char *path,
                                                struct kl_err *err);
 /*
- * Take every variable whose name begins with the prefix. One that the table does not know is refused:
- * KL_ERR_INVALID "invalid_config".
+ * Take every variable whose name begins with the prefix. One that the table does not know is
+ * refused: KL_ERR_INVALID "invalid_config".
  */
 KL_MUST_USE enum kl_status kl_config_read_environment(struct kl_config *config, struct kl_err *err);
 /*
@@ -67,13 +69,19 @@ KL_MUST_USE enum kl_status kl_config_read_environment(struct kl_config *config, 
 KL_MUST_USE enum kl_status kl_config_read_flags(struct kl_config *config, int *argc, char **argv,
                                                 struct kl_err *err);
 
-/* NULL when neither set nor defaulted. Asking for a key the table lacks, or by another type, is an assert. Valid until the config ends. */
+/*
+ * NULL when neither set nor defaulted. Asking for a key the table lacks, or by another type, is an
+ * assert. Valid until the config ends.
+ */
 const char *kl_config_text(const struct kl_config *config, const char *name);
 /* 0 when neither set nor defaulted. */
 int64_t kl_config_int(const struct kl_config *config, const char *name);
 /* False when neither set nor defaulted. */
 bool kl_config_bool(const struct kl_config *config, const char *name);
-/* A list may be repeated as a flag, a sequence in the file, or separated by spaces in the environment. ended by NULL; never NULL itself. */
+/*
+ * A list may be repeated as a flag, a sequence in the file, or separated by spaces in the
+ * environment. ended by NULL; never NULL itself.
+ */
 const char *const *kl_config_list(const struct kl_config *config, const char *name);
 /* Set by file, environment or flag; a default does not count. */
 bool kl_config_is_set(const struct kl_config *config, const char *name);

@@ -22,7 +22,9 @@ struct kl_id {
 
 /* 128 fresh random bits. */
 struct kl_id kl_id_new(void);
-/* Write prefix_DIGITS and a 0 byte. prefix without its underscore, 2..4 characters: "sub", "cred". */
+/*
+ * Write prefix_DIGITS and a 0 byte. prefix without its underscore, 2..4 characters: "sub", "cred".
+ */
 void kl_id_format(const char *prefix, const struct kl_id *id, char out[KL_ID_TEXT_BYTES]);
 /*
  * Read an id of that prefix; the first digit carries 3 bits, so it is 0..7.

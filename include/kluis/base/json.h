@@ -17,16 +17,28 @@
 #define KL_JSON_MEMBERS_MAX 65536 /* members of one object, elements of one array */
 #define KL_JSON_OUT_DEPTH_MAX 63  /* of what is written */
 
-/* A parsed text; a value inside one, valid until kl_json_free(). NULL values are allowed as inputs and are "absent". */
+/*
+ * A parsed text; a value inside one, valid until kl_json_free(). NULL values are allowed as inputs
+ * and are "absent".
+ */
 struct kl_json;
 struct kl_json_value; /* opaque; never defined */
 
-enum kl_json_type { KL_JSON_ABSENT, KL_JSON_NULL, KL_JSON_BOOL, KL_JSON_NUMBER, KL_JSON_TEXT, KL_JSON_ARRAY, KL_JSON_OBJECT };
+enum kl_json_type {
+    KL_JSON_ABSENT,
+    KL_JSON_NULL,
+    KL_JSON_BOOL,
+    KL_JSON_NUMBER,
+    KL_JSON_TEXT,
+    KL_JSON_ARRAY,
+    KL_JSON_OBJECT
+};
 
 /*
  * text is copied, so it may go away at once. Depth counts arrays and objects within each other.
- * KL_ERR_INVALID "invalid_json" (err->where "line:column"), "duplicate_key" (err->where the JSON pointer of the object; the key is
- * not shown), "json_too_deep"; KL_ERR_TOO_LARGE "json_too_many"; KL_ERR_NO_MEMORY.
+ * KL_ERR_INVALID "invalid_json" (err->where "line:column"), "duplicate_key" (err->where the
+ * JSON pointer of the object; the key is not shown), "json_too_deep"; KL_ERR_TOO_LARGE
+ * "json_too_many"; KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status kl_json_parse(const void *text, size_t size, struct kl_json **ret_json,
                                          struct kl_err *err);
@@ -37,33 +49,48 @@ enum kl_json_type kl_json_type(const struct kl_json_value *value);
 /* Absent (NULL) when value is no object or has no such member. */
 const struct kl_json_value *kl_json_member(const struct kl_json_value *value, const char *key);
 size_t kl_json_count(const struct kl_json_value *value); /* members or elements; 0 for others */
-/* A walk over the elements of an array or the members of an object; over anything else it ends at once. */
+/*
+ * A walk over the elements of an array or the members of an object; over anything else it ends at
+ * once.
+ */
 struct kl_json_iter {
     const struct kl_json_value *container;
     size_t at;
     const void *next;
 };
 struct kl_json_iter kl_json_iter(const struct kl_json_value *container);
-/* The next one; false at the end. ret_key may be NULL; it gets NULL in an array. Keys have no 0 byte inside. */
-bool kl_json_next(struct kl_json_iter *iter, const char **ret_key, const struct kl_json_value **ret_value);
+/*
+ * The next one; false at the end. ret_key may be NULL; it gets NULL in an array. Keys have no 0
+ * byte inside.
+ */
+bool kl_json_next(struct kl_json_iter *iter, const char **ret_key,
+                  const struct kl_json_value **ret_value);
 
-bool kl_json_bool(const struct kl_json_value *value);     /* false when it is none */
-const char *kl_json_text(const struct kl_json_value *value); /* 0-terminated, no 0 inside; NULL when it is no string */
+bool kl_json_bool(const struct kl_json_value *value); /* false when it is none */
+const char *kl_json_text(
+    const struct kl_json_value *value); /* 0-terminated, no 0 inside; NULL when it is no string */
 size_t kl_json_text_bytes(const struct kl_json_value *value);
 /* An integer in int64_t; false when it is none or outside. */
 bool kl_json_int(const struct kl_json_value *value, int64_t *ret_number);
-/* The number as it was written in the input ("1.50" stays "1.50"); NULL when it is no number. Not 0-terminated. */
+/*
+ * The number as it was written in the input ("1.50" stays "1.50"); NULL when it is no number. Not
+ * 0-terminated.
+ */
 const char *kl_json_number_text(const struct kl_json_value *value, size_t *ret_bytes);
-/* Append the value as compact JSON; members in the order they came, numbers as they were written. Absent is null. */
+/*
+ * Append the value as compact JSON; members in the order they came, numbers as they were written.
+ * Absent is null.
+ */
 void kl_json_write_value(struct kl_buf *out, const struct kl_json_value *value);
 
 /*
  * Refuse members that nobody expects. known: names ended by NULL.
- * KL_ERR_INVALID "unknown_key" with err->where the pointer (prefix + "/" + key, cut) and the nearest known name as a suggestion;
- * "invalid_type" when value is no object.
+ * KL_ERR_INVALID "unknown_key" with err->where the pointer (prefix + "/" + key, cut) and the
+ * nearest known name as a suggestion; "invalid_type" when value is no object.
  */
-KL_MUST_USE enum kl_status kl_json_expect(const struct kl_json_value *value, const char *const *known,
-                                          const char *where_prefix, struct kl_err *err);
+KL_MUST_USE enum kl_status kl_json_expect(const struct kl_json_value *value,
+                                          const char *const *known, const char *where_prefix,
+                                          struct kl_err *err);
 
 /*
  * A writer: appends compact JSON to a buffer; commas and escapes are its

@@ -12,13 +12,19 @@
 
 #include <stdint.h>
 
-/* A longer text is cut; fields that would make a line longer are left out, and it ends with "cut":true. */
+/*
+ * A longer text is cut; fields that would make a line longer are left out, and it ends with
+ * "cut":true.
+ */
 #define KL_LOG_TEXT_MAX_BYTES 1024
 #define KL_LOG_LINE_MAX_BYTES 4096
 
 enum kl_log_level { KL_LOG_DEBUG, KL_LOG_INFO, KL_LOG_WARNING, KL_LOG_ERROR };
 
-/* Lines below this level are not written; KL_LOG_INFO at start. Before the first thread, or with no care for order. */
+/*
+ * Lines below this level are not written; KL_LOG_INFO at start. Before the first thread, or with
+ * no care for order.
+ */
 void kl_log_level_set(enum kl_log_level level);
 
 /*
@@ -32,12 +38,15 @@ struct kl_log_field {
     const char *text;
     int64_t number;
 };
-#define KL_LOG_TEXT(name, value) ((struct kl_log_field){.key = (name), .kind = KL_LOG_FIELD_TEXT, .text = (value)})
-#define KL_LOG_INT(name, value) ((struct kl_log_field){.key = (name), .kind = KL_LOG_FIELD_INT, .number = (int64_t)(value)})
+#define KL_LOG_TEXT(name, value) \
+    ((struct kl_log_field){.key = (name), .kind = KL_LOG_FIELD_TEXT, .text = (value)})
+#define KL_LOG_INT(name, value) \
+    ((struct kl_log_field){.key = (name), .kind = KL_LOG_FIELD_INT, .number = (int64_t)(value)})
 #define KL_LOG_END ((struct kl_log_field){.kind = KL_LOG_FIELD_END})
 void kl_log_fields(enum kl_log_level level, const char *event, const struct kl_log_field *fields);
-#define kl_log(level, event, ...) \
-    kl_log_fields((level), (event), (const struct kl_log_field[]){__VA_ARGS__ __VA_OPT__(, ) KL_LOG_END})
+#define kl_log(level, event, ...)   \
+    kl_log_fields((level), (event), \
+                  (const struct kl_log_field[]){__VA_ARGS__ __VA_OPT__(, ) KL_LOG_END})
 
 /* Log a failure: event, status, code and log_text (client_text where that is empty). */
 void kl_log_err(enum kl_log_level level, const char *event, const struct kl_err *err);

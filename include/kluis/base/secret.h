@@ -19,8 +19,8 @@ struct kl_secret;
  *
  * allow_unlocked  go on when memory cannot be locked (a flag of main; tests).
  *
- * KL_ERR_NO_MEMORY  memory cannot be locked and allow_unlocked is false; the text names RLIMIT_MEMLOCK.
- * KL_ERR_INTERNAL   libsodium does not start.
+ * KL_ERR_NO_MEMORY  memory cannot be locked and allow_unlocked is false; the text names
+ * RLIMIT_MEMLOCK. KL_ERR_INTERNAL   libsodium does not start.
  */
 KL_MUST_USE enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err);
 
@@ -42,7 +42,10 @@ size_t kl_secret_size(const struct kl_secret *secret);
  */
 struct kl_secret_arena;
 
-/* cell_bytes 16..65536, cells_max 1..16777216; memory is taken in locked chunks as it is needed. NULL when out of memory. */
+/*
+ * cell_bytes 16..65536, cells_max 1..16777216; memory is taken in locked chunks as it is needed.
+ * NULL when out of memory.
+ */
 struct kl_secret_arena *kl_secret_arena_new(size_t cell_bytes, size_t cells_max);
 void kl_secret_arena_free(struct kl_secret_arena *arena);
 /* A zeroed cell, or NULL when cells_max are out or no memory can be locked. */

@@ -10,7 +10,8 @@
 #include <stddef.h>
 
 #define KL_MUST_USE __attribute__((warn_unused_result))
-#define KL_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
+#define KL_PRINTF(format_index, first_index) \
+    __attribute__((format(printf, format_index, first_index)))
 
 enum kl_status {
     KL_OK = 0,
@@ -38,10 +39,11 @@ enum kl_status {
 #define KL_ERR_TEXT_BYTES 320
 
 /*
- * code         stable, snake_case, part of the API ("unknown_field"); never empty when status is not KL_OK
- * where        the place in the input: a JSON pointer ("/records/0/fields/email") or "line:column"; may be empty
- * client_text  may leave the server: says what is wrong and what to do next; never a value, never a secret
- * log_text     stays on the server; no personal data, no secret either
+ * code         stable, snake_case, part of the API ("unknown_field"); never empty when status
+ * is not KL_OK where        the place in the input: a JSON pointer ("/records/0/fields/email")
+ * or "line:column"; may be empty client_text  may leave the server: says what is wrong and what
+ * to do next; never a value, never a secret log_text     stays on the server; no personal data,
+ * no secret either
  */
 struct kl_err {
     enum kl_status status;
@@ -55,8 +57,8 @@ struct kl_err {
  * Record a failure and return its status, so that `return kl_fail(...)` and
  * `status = kl_fail(...); goto out;` read alike.
  *
- * err          may be NULL. When it already holds a failure, that one stays: the first is nearest to the cause.
- * code         stable code, shorter than KL_ERR_CODE_BYTES.
+ * err          may be NULL. When it already holds a failure, that one stays: the first is
+ * nearest to the cause. code         stable code, shorter than KL_ERR_CODE_BYTES.
  * client_text  may leave the server.
  * log_format   printf text for the log; NULL when client_text says all.
  *
@@ -65,11 +67,17 @@ struct kl_err {
 enum kl_status kl_fail(struct kl_err *err, enum kl_status status, const char *code,
                        const char *client_text, const char *log_format, ...) KL_PRINTF(5, 6);
 
-/* As kl_fail(), with a client text made by printf. The caller answers for what the arguments hold: names, never values. */
+/*
+ * As kl_fail(), with a client text made by printf. The caller answers for what the arguments hold:
+ * names, never values.
+ */
 enum kl_status kl_failf(struct kl_err *err, enum kl_status status, const char *code,
                         const char *client_format, ...) KL_PRINTF(4, 5);
 
-/* Note where in the input it went wrong (printf). Nothing happens when err is NULL or a place is noted already. */
+/*
+ * Note where in the input it went wrong (printf). Nothing happens when err is NULL or a place is
+ * noted already.
+ */
 void kl_err_where(struct kl_err *err, const char *format, ...) KL_PRINTF(2, 3);
 
 /* Make err empty (KL_OK), for use again. NULL is fine. */
