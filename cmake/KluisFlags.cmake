@@ -15,7 +15,7 @@ endif()
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-fstack-protector-strong -ffunction-sections)
-add_link_options(LINKER:-z,relro,-z,now,-z,noexecstack LINKER:--gc-sections -pie)
+add_link_options(LINKER:-z,relro,-z,now,-z,noexecstack LINKER:--gc-sections,--as-needed -pie)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
     add_compile_options(-fcf-protection)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")

@@ -34,6 +34,7 @@ function(kluis_add_program name main)
         endif()
     endforeach()
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+    install(TARGETS ${name})
 endfunction()
 
 # kluis_embed(<target> <file> <symbol>): the bytes of a file become part of a target, as
