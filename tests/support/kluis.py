@@ -1,0 +1,334 @@
+"""The real kluisd on loopback, for scenarios: makes a vault in a folder, starts and stops it, speaks HTTPS to it, and holds
+every answer against api/openapi.json.
+
+    with Vault("IE") as vault:
+        steward = vault.steward()
+        steward.put("/v1/policy", text, type="application/yaml").expect(200)
+"""
+import atexit
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import jsonschema
+
+SOURCE = pathlib.Path(os.environ["KLUIS_SOURCE_DIR"])
+KLUISD = os.environ["KLUISD"]
+KLUIS = os.environ["KLUIS"]
+SANITIZED = os.environ.get("KLUIS_SANITIZE", "") != ""
+START_TIMEOUT_S = 60
+
+
+# ---- checks -------------------------------------------------------------------------------------------------------------------
+
+_checks = 0
+
+
+def check(condition, text):
+    """A check of a scenario: counted, and fatal when it does not hold."""
+    global _checks
+    _checks += 1
+    if not condition:
+        print(f"FAILED: {text}", flush=True)
+        sys.exit(1)
+
+
+def equal(seen, expected, text):
+    check(seen == expected, f"{text}: expected {expected!r}, saw {seen!r}")
+
+
+def done(name):
+    print(f"{name}: {_checks} checks held", flush=True)
+
+
+# ---- the description of the API ---------------------------------------------------------------------------------------------------
+
+class Description:
+    """api/openapi.json: finds the operation of a request and validates the answer's body."""
+
+    def __init__(self):
+        self.document = json.loads((SOURCE / "api/openapi.json").read_text())
+        self.resolver = jsonschema.RefResolver("", self.document)
+        self.paths = []
+        for template, item in self.document["paths"].items():
+            pattern = re.sub(r"\{[^}]+\}", "[^/]+", template)
+            self.paths.append((template.count("{"), re.compile(f"^{pattern}$"), template, item))
+        self.paths.sort(key=lambda entry: entry[0])
+        self.seen = set()
+
+    def operation(self, method, path):
+        for _, pattern, template, item in self.paths:
+            if pattern.match(path):
+                return template, item.get(method.lower())
+        return None, None
+
+    def resolve(self, value):
+        while isinstance(value, dict) and "$ref" in value:
+            value = self.resolver.resolve(value["$ref"])[1]
+        return value
+
+    def validate(self, method, target, response):
+        path = target.split("?")[0]
+        template, operation = self.operation(method, path)
+        if operation is None:
+            return
+        answers = operation["responses"]
+        answer = self.resolve(answers.get(str(response.status), answers.get("default")))
+        check(answer is not None, f"{method} {template}: status {response.status} is not in openapi.json")
+        self.seen.add((method, template, response.status))
+        content = answer.get("content", {})
+        kind = response.headers.get("content-type", "").split(";")[0]
+        if not response.body:
+            return
+        check(kind in content, f"{method} {template} {response.status}: content type {kind!r} is not in openapi.json")
+        schema = content[kind].get("schema")
+        if schema is None or "json" not in kind:
+            return
+        validator = jsonschema.Draft202012Validator(schema, resolver=self.resolver)
+        for error in validator.iter_errors(response.json()):
+            check(False, f"{method} {template} {response.status}: {'/'.join(map(str, error.absolute_path))}: {error.message}")
+
+
+_description = None
+
+
+def description():
+    global _description
+    if _description is None:
+        _description = Description()
+    return _description
+
+
+# ---- client -----------------------------------------------------------------------------------------------------------------------
+
+class Response:
+    def __init__(self, request, status, headers, body):
+        self.request, self.status, self.headers, self.body = request, status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __getitem__(self, key):
+        return self.json()[key]
+
+    def expect(self, status, code=None):
+        """Fail the scenario unless the answer has this status (and, for a problem document, this code)."""
+        text = self.body.decode("utf-8", "replace")[:600]
+        check(self.status == status, f"{self.request}: expected {status}, saw {self.status}: {text}")
+        if code is not None:
+            equal(self.json().get("code"), code, f"{self.request}: code")
+        return self
+
+
+class Client:
+    """One credential (or none) over one kept connection. Not for several threads."""
+
+    def __init__(self, vault, token=None, certificate=None, tenant=None):
+        self.vault, self.token, self.certificate, self.tenant = vault, token, certificate, tenant
+        self.connection = None
+
+    def context(self):
+        context = ssl.create_default_context(cafile=str(self.vault.folder / "tls/ca.pem"))
+        if self.certificate is not None:
+            context.load_cert_chain(*self.certificate)
+        return context
+
+    def send(self, method, target, body=None, headers=None, type="application/json", validate=True):
+        if self.tenant is not None:
+            target += ("&" if "?" in target else "?") + f"tenant={self.tenant}"
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body, ensure_ascii=False)
+        if isinstance(body, str):
+            body = body.encode()
+        sent = {"Content-Type": type} if body is not None else {}
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
+        sent.update(headers or {})
+        for attempt in (1, 2):
+            if self.connection is None:
+                self.connection = http.client.HTTPSConnection("127.0.0.1", self.vault.port, timeout=60, context=self.context())
+            try:
+                self.connection.request(method, target, body=body, headers=sent)
+                raw = self.connection.getresponse()
+                data = raw.read()
+                break
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+                self.close()
+                if attempt == 2 or method not in ("GET", "DELETE"):
+                    raise
+        seen = {name.lower(): value for name, value in raw.getheaders()}
+        if seen.get("connection", "").lower() == "close":
+            self.close()
+        response = Response(f"{method} {target}", raw.status, seen, data)
+        if validate:
+            description().validate(method, target, response)
+        return response
+
+    def get(self, target, **more):
+        return self.send("GET", target, **more)
+
+    def post(self, target, body=None, **more):
+        return self.send("POST", target, body, **more)
+
+    def put(self, target, body=None, **more):
+        return self.send("PUT", target, body, **more)
+
+    def patch(self, target, body=None, **more):
+        return self.send("PATCH", target, body, **more)
+
+    def delete(self, target, **more):
+        return self.send("DELETE", target, **more)
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+# ---- server -----------------------------------------------------------------------------------------------------------------------
+
+def run(*arguments, expect=0, input=None, env=None):
+    """Run a command; its standard output and error as text. Another exit status than expected fails the scenario."""
+    result = subprocess.run([str(a) for a in arguments], input=input, capture_output=True, text=True,
+                            env={**os.environ, **(env or {})}, timeout=300, check=False)
+    check(expect is None or result.returncode == expect,
+          f"{' '.join(str(a) for a in arguments)}: expected exit status {expect}, saw {result.returncode}:\n"
+          f"{result.stdout[-2000:]}{result.stderr[-2000:]}")
+    return result
+
+
+def make_certificates(folder):
+    """A CA, a server certificate for 127.0.0.1 and localhost, and a client certificate, all ECDSA P-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    run(*new, "-subj", "/CN=Kluis test CA", "-keyout", folder / "ca.key", "-out", folder / "ca.pem",
+        "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    for name, extra in (("server", "subjectAltName=DNS:localhost,IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+        issue_certificate(folder, name, extra)
+
+
+def issue_certificate(folder, name, extension, authority="ca"):
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+        "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr")
+    (folder / f"{name}.ext").write_text(f"{extension}\nbasicConstraints=CA:FALSE\n")
+    run("openssl", "x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{authority}.pem", "-CAkey",
+        folder / f"{authority}.key", "-CAcreateserial", "-days", "30", "-extfile", folder / f"{name}.ext", "-out",
+        folder / f"{name}.pem")
+
+
+class Vault:
+    """A vault in ./name (a scenario runs in an empty folder) and the server on it."""
+
+    def __init__(self, country="IE", name="vault", init=True, flags=(), custodian=None, passphrase_file=None):
+        self.folder = pathlib.Path.cwd() / name
+        self.country, self.flags = country, list(flags)
+        self.custodian = custodian or f"file:{self.folder}/root/root.key"
+        self.common = ["--data", str(self.folder / "data"), "--custodian", self.custodian, "--accept-f0",
+                       "--allow-unlocked-memory"]
+        if passphrase_file is not None:
+            self.common += ["--passphrase-file", str(passphrase_file)]
+        self.process = None
+        self.port = None
+        self.log_path = self.folder / "kluisd.log"
+        if init:
+            (self.folder / "root").mkdir(parents=True)
+            make_certificates(self.folder / "tls")
+            run(KLUISD, "init", *self.common, "--country", country)
+        atexit.register(self.kill)
+
+    def token(self, name):
+        return (self.folder / f"{name}.credential").read_text().strip()
+
+    def start(self, *flags, expect_failure=False):
+        """Start and wait until it listens; with expect_failure, wait until it has ended and return its output."""
+        tls = self.folder / "tls"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = [KLUISD, "serve", *self.common, "--listen", f"127.0.0.1:{self.port}", "--tls-cert", str(tls / "server.pem"),
+                   "--tls-key", str(tls / "server.key"), *self.flags, *flags]
+        before = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                text = self.log_path.read_bytes()[before:].decode("utf-8", "replace")
+                check(expect_failure, f"kluisd ended with {self.process.returncode}: {text[-2000:]}")
+                return text
+            if not expect_failure and b'"server_started"' in self.log_path.read_bytes()[before:]:
+                return self
+            time.sleep(0.02)
+        check(False, "kluisd neither started nor ended in time")
+        return None
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+            equal(self.process.returncode, 0, "kluisd's exit status after SIGTERM")
+        self.process = None
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(60)
+        self.process = None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def client(self, token=None, **more):
+        return Client(self, token, **more)
+
+    def operator(self, tenant=None):
+        return self.client(self.token("operator"), tenant=tenant)
+
+    def steward(self):
+        return self.client(self.token("steward"))
+
+    def role(self, role, **more):
+        """A client with a fresh credential for a role of the policy."""
+        made = self.steward().post("/v1/credentials", {"role": role, "expires_in": "P1D", **more}).expect(201)
+        return self.client(made["token"])
+
+    def apply_policy(self, path, accept_unenforced=True):
+        query = "?accept_unenforced=true" if accept_unenforced else ""
+        return self.steward().put(f"/v1/policy{query}", pathlib.Path(path).read_text(), type="application/yaml").expect(200)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+
+def in_threads(count, work):
+    """work(i) on count threads; the first exception (also a failed check) comes out here."""
+    failures = []
+
+    def body(i):
+        try:
+            work(i)
+        except BaseException as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=body, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
