@@ -167,9 +167,12 @@ const struct vault_region vault_region_table[] = {
 const size_t vault_region_count = sizeof vault_region_table / sizeof vault_region_table[0];
 
 const char *const vault_multi_regions[] = {
-    "aws:global",      "azure:asia",   "azure:asiapacific", "azure:europe", "azure:global",
-    "azure:unitedstates", "gcp:asia",  "gcp:asia1",         "gcp:eu",       "gcp:eur3",
-    "gcp:eur4",        "gcp:eur5",     "gcp:eur6",          "gcp:europe",   "gcp:eur7",
-    "gcp:eur8",        "gcp:global",   "gcp:nam-eur-asia1", "gcp:nam-eur-asia3", "gcp:nam3",
-    "gcp:nam4",        "gcp:nam5",     "gcp:nam6",          "gcp:nam7",     "gcp:nam8",
-    "gcp:us",          NULL};
+    "aws:global",        "azure:asia",   "azure:asiapacific",
+    "azure:europe",      "azure:global", "azure:unitedstates",
+    "gcp:asia",          "gcp:asia1",    "gcp:eu",
+    "gcp:eur3",          "gcp:eur4",     "gcp:eur5",
+    "gcp:eur6",          "gcp:europe",   "gcp:eur7",
+    "gcp:eur8",          "gcp:global",   "gcp:nam-eur-asia1",
+    "gcp:nam-eur-asia3", "gcp:nam3",     "gcp:nam4",
+    "gcp:nam5",          "gcp:nam6",     "gcp:nam7",
+    "gcp:nam8",          "gcp:us",       NULL};

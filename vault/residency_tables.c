@@ -11,9 +11,9 @@
 #define DAY_US INT64_C(86400000000)
 #define YEAR_FROM_MARCH(y, m) ((int64_t)(y) - ((m) <= 2))
 #define DAY_FROM_MARCH(m, d) ((153 * ((m) + ((m) > 2 ? -3 : 9)) + 2) / 5 + (d)-1)
-#define DATE_US(y, m, d)                                                                           \
-    ((YEAR_FROM_MARCH(y, m) * 365 + YEAR_FROM_MARCH(y, m) / 4 - YEAR_FROM_MARCH(y, m) / 100 +      \
-      YEAR_FROM_MARCH(y, m) / 400 + DAY_FROM_MARCH(m, d) - 719468) *                               \
+#define DATE_US(y, m, d)                                                                      \
+    ((YEAR_FROM_MARCH(y, m) * 365 + YEAR_FROM_MARCH(y, m) / 4 - YEAR_FROM_MARCH(y, m) / 100 + \
+      YEAR_FROM_MARCH(y, m) / 400 + DAY_FROM_MARCH(m, d) - 719468) *                          \
      DAY_US)
 
 const char *const vault_iso3166_second[26] = {
@@ -77,9 +77,19 @@ const struct vault_adequacy vault_adequacy_table[] = {
     {{"IM"}, "2004/411/EC", DATE_US(2004, 4, 28), 0, NULL, false},
     {{"JE"}, "2008/393/EC", DATE_US(2008, 5, 8), 0, NULL, false},
     {{"JP"}, "(EU) 2019/419", DATE_US(2019, 1, 23), 0, "business operators under the APPI", false},
-    {{"KR"}, "(EU) 2022/254", DATE_US(2021, 12, 17), 0, "operators under the PIPA, without credit data", false},
+    {{"KR"},
+     "(EU) 2022/254",
+     DATE_US(2021, 12, 17),
+     0,
+     "operators under the PIPA, without credit data",
+     false},
     {{"NZ"}, "2013/65/EU", DATE_US(2012, 12, 19), 0, NULL, false},
-    {{"US"}, "(EU) 2023/1795", DATE_US(2023, 7, 10), 0, "organisations certified under the EU-US Data Privacy Framework", true},
+    {{"US"},
+     "(EU) 2023/1795",
+     DATE_US(2023, 7, 10),
+     0,
+     "organisations certified under the EU-US Data Privacy Framework",
+     true},
     {{"UY"}, "2012/484/EU", DATE_US(2012, 8, 21), 0, NULL, false},
 };
 const size_t vault_adequacy_count = sizeof vault_adequacy_table / sizeof vault_adequacy_table[0];

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#define INDEX_OPTIONS                                                                              \
-    (UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE |  \
+#define INDEX_OPTIONS                                                                             \
+    (UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | \
      UTF8PROC_REJECTNA)
 
 static const char *const type_names[VAULT_TYPES] = {
@@ -147,8 +147,8 @@ static enum kl_status json(struct kl_slice text, struct kl_buf *ret, struct kl_e
     kl_json_write_value(&compact, kl_json_root(parsed));
     status = kl_buf_status(&compact, err);
     if (status == KL_OK)
-        status = value_map(kl_buf_slice(&compact), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &composed,
-                           err);
+        status =
+            value_map(kl_buf_slice(&compact), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &composed, err);
     if (status != KL_OK)
         goto out;
     if (!value_is_ascii(kl_buf_slice(&composed)) &&

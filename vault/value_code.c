@@ -21,13 +21,15 @@ enum kl_status value_phone(struct kl_slice text, struct kl_buf *ret, struct kl_e
     for (size_t i = 1; i < text.size && status == KL_OK; i++) {
         unsigned char byte = text.bytes[i];
         if (byte == '(' && i + 2 < text.size && memcmp(text.bytes + i, "(0)", 3) == 0)
-            status = value_invalid(err, "a phone number leaves out the (0) that is not dialled from "
-                                        "abroad");
+            status =
+                value_invalid(err, "a phone number leaves out the (0) that is not dialled from "
+                                   "abroad");
         else if (value_is_digit(byte) && count < PHONE_DIGITS_MAX)
             digits[count++] = (char)byte;
         else if (value_is_digit(byte) || byte == '\0' || strchr(" -().", byte) == NULL)
-            status = value_invalid(err, "a phone number is + and 8 to 15 digits; spaces, -, ( ) and "
-                                        ". may stand between them");
+            status =
+                value_invalid(err, "a phone number is + and 8 to 15 digits; spaces, -, ( ) and "
+                                   ". may stand between them");
     }
     if (status == KL_OK && (count < PHONE_DIGITS_MIN || digits[0] == '0'))
         status = value_invalid(err, "a phone number is + and 8 to 15 digits, the first not 0");
@@ -231,13 +233,14 @@ enum kl_status value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_er
     }
     if (status == KL_OK && (chars < 5 || iban_length(iban) == 0))
         status = value_invalid(err, "an IBAN starts with the code of a country that has IBANs");
-    if (status == KL_OK && (!value_is_digit((unsigned char)iban[2]) ||
-                            !value_is_digit((unsigned char)iban[3])))
+    if (status == KL_OK &&
+        (!value_is_digit((unsigned char)iban[2]) || !value_is_digit((unsigned char)iban[3])))
         status = value_invalid(err, "an IBAN has two check digits after the country's code");
     if (status == KL_OK && iban_length(iban) != chars)
         status = value_invalid(err, "the IBAN has not the length that its country uses");
     if (status == KL_OK && !iban_checks(iban, chars))
-        status = value_invalid(err, "the IBAN's check digits do not fit; look for a typing mistake");
+        status =
+            value_invalid(err, "the IBAN's check digits do not fit; look for a typing mistake");
     if (status == KL_OK) {
         kl_buf_add(ret, iban, chars);
         status = kl_buf_status(ret, err);
@@ -266,7 +269,8 @@ enum kl_status value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err 
         if (IN6_IS_ADDR_V4MAPPED(&six))
             (void)inet_ntop(AF_INET, &six.s6_addr[12], output, sizeof output);
         else if (!IN6_IS_ADDR_V4COMPAT(&six))
-            (void)inet_ntop(AF_INET6, &six, output, sizeof output); /* RFC 5952 as glibc writes it */
+            (void)inet_ntop(AF_INET6, &six, output,
+                            sizeof output); /* RFC 5952 as glibc writes it */
     }
     if (output[0] == '\0')
         status = value_invalid(err, "an IP address is four decimal numbers or IPv6, without port, "

@@ -14,9 +14,9 @@
 #define INITIALS_MAX 4
 
 static const char *const mask_names[VAULT_MASKS] = {
-    [VAULT_MASK_STARS] = STARS,      [VAULT_MASK_INITIALS] = "initials",
-    [VAULT_MASK_EMAIL] = "email",    [VAULT_MASK_LAST4] = "last4",
-    [VAULT_MASK_YEAR] = "year",      [VAULT_MASK_COUNTRY] = "country",
+    [VAULT_MASK_STARS] = STARS,   [VAULT_MASK_INITIALS] = "initials",
+    [VAULT_MASK_EMAIL] = "email", [VAULT_MASK_LAST4] = "last4",
+    [VAULT_MASK_YEAR] = "year",   [VAULT_MASK_COUNTRY] = "country",
 };
 
 const char *vault_mask_name(enum vault_mask mask)
@@ -59,8 +59,8 @@ bool vault_mask_fits(enum vault_mask mask, enum vault_type type)
 /* One code point; ill-formed bytes count as one each. */
 static size_t next_point(struct kl_slice text, size_t at, utf8proc_int32_t *ret_point)
 {
-    utf8proc_ssize_t size = utf8proc_iterate(text.bytes + at, (utf8proc_ssize_t)(text.size - at),
-                                             ret_point);
+    utf8proc_ssize_t size =
+        utf8proc_iterate(text.bytes + at, (utf8proc_ssize_t)(text.size - at), ret_point);
 
     if (size > 0)
         return (size_t)size;
@@ -176,8 +176,9 @@ static void mask_last4(struct kl_slice text, struct kl_buf *ret)
 /* How many digits the country code at the start of an E.164 number has (ITU-T list of assigned codes). */
 static size_t phone_code_digits(struct kl_slice phone)
 {
-    static const char two[] = "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 "
-                              "56 57 58 60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98 ";
+    static const char two[] =
+        "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 "
+        "56 57 58 60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98 ";
     char code[4] = "";
 
     if (phone.bytes[1] == '1' || phone.bytes[1] == '7')

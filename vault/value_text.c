@@ -14,9 +14,9 @@
 static enum kl_status map_failed(utf8proc_ssize_t code, struct kl_err *err)
 {
     if (code == UTF8PROC_ERROR_NOTASSIGNED)
-        return kl_fail(err, KL_ERR_INVALID, "unassigned_character",
-                       "a value that can be looked up has only characters that Unicode has assigned",
-                       NULL);
+        return kl_fail(
+            err, KL_ERR_INVALID, "unassigned_character",
+            "a value that can be looked up has only characters that Unicode has assigned", NULL);
     return value_invalid(err, "a value is valid UTF-8");
 }
 
@@ -49,8 +49,8 @@ enum kl_status value_map(struct kl_slice text, unsigned options, struct kl_buf *
     }
     assert(text.size <= VALUE_INPUT_MAX_BYTES);
     kl_buf_init(&heap, 32 * (size_t)VALUE_INPUT_MAX_BYTES);
-    count = utf8proc_decompose(text.bytes, (utf8proc_ssize_t)text.size, on_stack,
-                               STACK_CODE_POINTS, flags);
+    count = utf8proc_decompose(text.bytes, (utf8proc_ssize_t)text.size, on_stack, STACK_CODE_POINTS,
+                               flags);
     if (count > STACK_CODE_POINTS) {
         points = (utf8proc_int32_t *)(void *)kl_buf_extend(&heap, (size_t)count * sizeof *points);
         if (points == NULL) {
@@ -111,8 +111,7 @@ enum kl_status value_text(struct kl_slice text, struct kl_buf *ret, struct kl_er
     if (status == KL_OK && has_control(kl_buf_slice(&lines)))
         status = value_invalid(err, "a text has no control characters but tab and line feed");
     if (status == KL_OK)
-        status =
-            value_map(kl_buf_slice(&lines), UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret, err);
+        status = value_map(kl_buf_slice(&lines), UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret, err);
     kl_buf_done(&lines);
     return status;
 }
@@ -131,8 +130,8 @@ static bool has_odd_character(struct kl_slice text)
 {
     for (size_t at = 0; at < text.size;) {
         utf8proc_int32_t point = 0;
-        utf8proc_ssize_t size = utf8proc_iterate(text.bytes + at,
-                                                 (utf8proc_ssize_t)(text.size - at), &point);
+        utf8proc_ssize_t size =
+            utf8proc_iterate(text.bytes + at, (utf8proc_ssize_t)(text.size - at), &point);
         utf8proc_category_t category;
         if (size <= 0)
             return true;
@@ -191,7 +190,8 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
         status = value_invalid(err, "an e-mail address ends in a domain name such as example.org");
     if (status == KL_OK) {
         for (const uint8_t *byte = ascii; *byte != '\0'; byte++)
-            kl_buf_add_byte(ret, (unsigned char)(*byte >= 'A' && *byte <= 'Z' ? *byte - 'A' + 'a' : *byte));
+            kl_buf_add_byte(
+                ret, (unsigned char)(*byte >= 'A' && *byte <= 'Z' ? *byte - 'A' + 'a' : *byte));
         status = kl_buf_status(ret, err);
     }
     if (ascii != NULL)
@@ -214,8 +214,8 @@ enum kl_status value_email(struct kl_slice text, struct kl_buf *ret, struct kl_e
         status = value_invalid(err, "an e-mail address has an @");
         goto out;
     }
-    status = value_map(kl_slice_of(text.bytes, at - 1), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &local,
-                       err);
+    status =
+        value_map(kl_slice_of(text.bytes, at - 1), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &local, err);
     if (status == KL_OK)
         status = check_local_part(kl_buf_slice(&local), err);
     if (status != KL_OK)

@@ -87,6 +87,12 @@ struct vault_policy;
  */
 KL_MUST_USE enum kl_status vault_policy_parse(const void *yaml, size_t yaml_bytes, struct vault_findings *ret_findings,
                                               struct vault_policy **ret_policy, struct kl_err *err);
+/*
+ * Compile a policy that was applied before, without its tests: they passed then, and time may have changed their outcome since (an
+ * adequacy decision ends). Errors as vault_policy_parse().
+ */
+KL_MUST_USE enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes, struct vault_policy **ret_policy,
+                                                struct kl_err *err);
 struct vault_policy *vault_policy_ref(struct vault_policy *policy);
 void vault_policy_unref(struct vault_policy *policy); /* NULL is fine */
 
@@ -101,6 +107,7 @@ size_t vault_policy_record_count(const struct vault_policy *policy);
 size_t vault_policy_field_count(const struct vault_policy *policy);
 size_t vault_policy_purpose_count(const struct vault_policy *policy);
 size_t vault_policy_role_count(const struct vault_policy *policy);
+size_t vault_policy_recipient_count(const struct vault_policy *policy);
 int vault_policy_record_find(const struct vault_policy *policy, const char *name);
 int vault_policy_field_find(const struct vault_policy *policy, int record, const char *name); /* within a record type */
 int vault_policy_purpose_find(const struct vault_policy *policy, const char *name);
@@ -163,7 +170,8 @@ struct vault_facts {
     enum vault_residency residency;
     uint64_t consents;              /* purposes with a consent that counts now (given, for the policy's notice, not withdrawn, not expired) */
     uint64_t recipient_consents;    /* the same, given for query.recipient by name */
-    uint64_t explicit_consents;     /* those of them that were explicit */
+    uint64_t explicit_consents;     /* those of consents that were explicit */
+    uint64_t recipient_explicit_consents; /* those of recipient_consents that were explicit */
 };
 struct vault_decision {
     enum vault_gate withheld;       /* VAULT_GATE_NONE: shown as view says */

@@ -1,0 +1,295 @@
+/*
+ * The decision: for one field, which gate withholds it, or which view shows it.
+ *
+ * The grants of a role are numbered 0..63; for each action, purpose, field and view there is a word
+ * with a bit per grant. What matches a query is the AND of three words, without the grants whose
+ * condition does not hold.
+ */
+#include "vault/policy_internal.h"
+
+#include <assert.h>
+
+#define BIT(action) (UINT32_C(1) << (action))
+/* Actions that use the data for their purpose, so that they need one, and a consent where it rests on one. */
+#define USES                                                                        \
+    (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_VERIFY) | \
+     BIT(VAULT_ACTION_EXPORT) | BIT(VAULT_ACTION_DISCLOSE))
+/* Actions after which data, or what it says, is where the credential or the recipient is. */
+#define LEAVES (USES | BIT(VAULT_ACTION_REPORT))
+
+static const struct vault_facts nothing_known;
+
+struct question {
+    const struct vault_policy *policy;
+    const struct vault_query *query;
+    const struct vault_facts *facts;
+    const struct vault_policy_field *field;
+    int field_number;
+    const struct policy_recipient *recipient; /* NULL: the controller itself */
+};
+
+/* ---- role ---- */
+
+static enum policy_unset condition_holds(const struct policy_grant *grant,
+                                         const struct vault_query *query)
+{
+    if (grant->own_subject && !query->own_subject)
+        return POLICY_UNSET_NO;
+    if (!grant->has_location)
+        return POLICY_UNSET_YES;
+    if (!vault_country_is_set(query->location))
+        return grant->unset;
+    return policy_countries_has(&grant->location, query->location) ? POLICY_UNSET_YES
+                                                                   : POLICY_UNSET_NO;
+}
+
+/*
+ * Take away the grants whose condition does not hold. A condition that may hold or not (a country
+ * of the EEA is named and the credential declares none) allows nothing and still makes stricter.
+ */
+static uint64_t sift(const struct policy_role *role, const struct vault_query *query,
+                     uint64_t grants, uint64_t *ret_maybe)
+{
+    uint64_t sure = grants;
+    uint64_t maybe = grants;
+
+    for (uint64_t left = grants & role->conditional; left != 0; left &= left - 1) {
+        const int number = __builtin_ctzll(left);
+        const uint64_t bit = UINT64_C(1) << number;
+        const enum policy_unset holds = condition_holds(&role->grants[number], query);
+        if (holds != POLICY_UNSET_YES)
+            sure &= ~bit;
+        if (holds == POLICY_UNSET_NO)
+            maybe &= ~bit;
+    }
+    *ret_maybe = maybe;
+    return sure;
+}
+
+static bool gate_role(const struct question *question, enum vault_view *ret_view)
+{
+    const struct vault_query *query = question->query;
+    const struct policy_role *role;
+    uint64_t grants;
+    uint64_t maybe = 0;
+
+    if (query->role == VAULT_NONE)
+        return false;
+    role = &question->policy->roles[query->role];
+    grants = role->by_action[query->action] & role->by_field[question->field_number];
+    if (query->purpose != VAULT_NONE)
+        grants &= role->by_purpose[query->purpose];
+    if (sift(role, query, grants, &maybe) == 0)
+        return false;
+    for (int view = VAULT_VIEWS - 1; view > VAULT_VIEW_PLAIN; view--)
+        if ((maybe & role->by_view[view]) != 0) {
+            *ret_view = (enum vault_view)view;
+            return true;
+        }
+    *ret_view = VAULT_VIEW_PLAIN;
+    return true;
+}
+
+/* ---- purpose and consent ---- */
+
+static bool gate_purpose(const struct question *question)
+{
+    const struct vault_query *query = question->query;
+
+    if (query->purpose == VAULT_NONE)
+        return (USES & BIT(query->action)) == 0;
+    return !question->policy->purposes[query->purpose].shown.forbidden &&
+           policy_bit(question->field->purposes & query->credential_purposes, query->purpose) &&
+           (question->recipient == NULL ||
+            policy_bit(question->recipient->shown.purposes, query->purpose));
+}
+
+/* A field of a special category (GDPR art. 9) needs explicit consent, or the ground that the purpose names. */
+static bool needs_explicit(const struct question *question, int purpose)
+{
+    const struct policy_purpose *of = &question->policy->purposes[purpose];
+
+    return of->shown.basis == VAULT_BASIS_EXPLICIT_CONSENT ||
+           (question->field->special != NULL && of->ground == NULL);
+}
+
+static bool subject_consents(const struct question *question, int purpose)
+{
+    if (needs_explicit(question, purpose))
+        return policy_bit(question->facts->explicit_consents, purpose);
+    return question->policy->purposes[purpose].shown.basis != VAULT_BASIS_CONSENT ||
+           policy_bit(question->facts->consents, purpose);
+}
+
+static bool recipient_allowed(const struct question *question)
+{
+    int purpose;
+
+    if (question->recipient == NULL || question->recipient->shown.consent_purpose == VAULT_NONE)
+        return true;
+    purpose = question->recipient->shown.consent_purpose;
+    if (needs_explicit(question, purpose))
+        return policy_bit(question->facts->recipient_explicit_consents, purpose);
+    return policy_bit(question->facts->recipient_consents, purpose);
+}
+
+static bool gate_consent(const struct question *question)
+{
+    if ((USES & BIT(question->query->action)) == 0)
+        return true;
+    if (!recipient_allowed(question))
+        return false;
+    return question->query->purpose == VAULT_NONE ||
+           subject_consents(question, question->query->purpose);
+}
+
+/* ---- transfer ---- */
+
+static bool decision_covers(const struct question *question, const struct policy_transfer *line,
+                            struct vault_country to, bool is_recipient)
+{
+    const struct vault_adequacy *decision = vault_adequacy_find(to, question->query->now_us);
+
+    if (decision == NULL || (decision->never_alone && line->to_adequate))
+        return false;
+    return decision->scope == NULL || line->scope_all || policy_countries_has(&line->scope, to) ||
+           (is_recipient && question->recipient->scope_accepted);
+}
+
+static bool line_allows(const struct question *question, const struct policy_transfer *line,
+                        struct vault_country to, bool is_recipient)
+{
+    const struct vault_query *query = question->query;
+
+    if (!line->to_adequate && !policy_countries_has(&line->to, to))
+        return false;
+    if (!line->any_purpose && !policy_bit(line->purposes, query->purpose))
+        return false;
+    if (!line->any_recipient && !policy_bit(line->recipients, query->recipient))
+        return false;
+    if (line->mechanism == POLICY_EXPLICIT_CONSENT)
+        return policy_bit(question->facts->explicit_consents, query->purpose);
+    return line->mechanism != POLICY_ADEQUATE || decision_covers(question, line, to, is_recipient);
+}
+
+/* The strictest of the lines that allow it, the first of several such; VAULT_NONE: none does. */
+static int transfer_line(const struct question *question, struct vault_country to,
+                         bool is_recipient)
+{
+    const struct vault_policy *policy = question->policy;
+    int found = VAULT_NONE;
+
+    for (size_t i = 0; i < policy->transfer_count; i++)
+        if ((found == VAULT_NONE || policy->transfers[i].view > policy->transfers[found].view) &&
+            line_allows(question, &policy->transfers[i], to, is_recipient))
+            found = (int)i;
+    return found;
+}
+
+static bool goes_out(struct vault_country country)
+{
+    return vault_country_is_set(country) && !vault_country_in_eea(country);
+}
+
+static bool pass_through(const struct question *question, struct vault_country to,
+                         bool is_recipient, struct vault_decision *decision)
+{
+    const struct vault_policy *policy = question->policy;
+    int line;
+
+    if (!goes_out(to))
+        return true;
+    line = transfer_line(question, to, is_recipient);
+    if (line == VAULT_NONE)
+        return false;
+    if (policy->transfers[line].view > decision->view)
+        decision->view = policy->transfers[line].view;
+    if (decision->transfer == VAULT_NONE)
+        decision->transfer = line;
+    return true;
+}
+
+/* Both the place the credential is at and the recipient's must be allowed. */
+static bool gate_transfer(const struct question *question, struct vault_decision *decision)
+{
+    if (question->facts->residency != VAULT_RESIDENCY_EEA ||
+        (LEAVES & BIT(question->query->action)) == 0)
+        return true;
+    if (!pass_through(question, question->query->location, false, decision))
+        return false;
+    return question->recipient == NULL ||
+           pass_through(question, question->recipient->shown.country, true, decision);
+}
+
+/* ---- all of them ---- */
+
+static struct question ask(const struct vault_policy *policy, const struct vault_query *query,
+                           const struct vault_facts *facts, int field)
+{
+    assert(field >= 0 && (size_t)field < policy->field_count);
+    assert(query->role >= VAULT_NONE && query->role < (int)policy->role_count);
+    assert(query->purpose >= VAULT_NONE && query->purpose < (int)policy->purpose_count);
+    assert(query->recipient >= VAULT_NONE && query->recipient < (int)policy->recipient_count);
+    assert((unsigned)query->action < VAULT_ACTIONS);
+    return (struct question){
+        .policy = policy,
+        .query = query,
+        .facts = facts != NULL ? facts : &nothing_known,
+        .field = &policy->fields[field],
+        .field_number = field,
+        .recipient = query->recipient == VAULT_NONE ? NULL : &policy->recipients[query->recipient],
+    };
+}
+
+static struct vault_decision withhold(enum vault_gate gate)
+{
+    return (struct vault_decision){gate, VAULT_VIEW_PRESENT, VAULT_NONE};
+}
+
+struct vault_decision vault_policy_decide(const struct vault_policy *policy,
+                                          const struct vault_query *query,
+                                          const struct vault_facts *facts, int field)
+{
+    const struct question question = ask(policy, query, facts, field);
+    struct vault_decision decision = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
+
+    if (!gate_role(&question, &decision.view))
+        return withhold(VAULT_GATE_ROLE);
+    if (!gate_purpose(&question))
+        return withhold(VAULT_GATE_PURPOSE);
+    if (!gate_consent(&question))
+        return withhold(VAULT_GATE_CONSENT);
+    if (!gate_transfer(&question, &decision))
+        return withhold(VAULT_GATE_TRANSFER);
+    return decision;
+}
+
+struct vault_decision vault_policy_explain(const struct vault_policy *policy,
+                                           const struct vault_query *query,
+                                           const struct vault_facts *facts, int field,
+                                           bool ret_passes[VAULT_GATES])
+{
+    const struct question question = ask(policy, query, facts, field);
+    const struct vault_decision decision = vault_policy_decide(policy, query, facts, field);
+    struct vault_decision unused = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
+
+    for (int gate = 0; gate < VAULT_GATES; gate++)
+        ret_passes[gate] = true;
+    ret_passes[VAULT_GATE_NONE] = decision.withheld == VAULT_GATE_NONE;
+    ret_passes[VAULT_GATE_ROLE] = gate_role(&question, &unused.view);
+    ret_passes[VAULT_GATE_PURPOSE] = gate_purpose(&question);
+    ret_passes[VAULT_GATE_CONSENT] = gate_consent(&question);
+    ret_passes[VAULT_GATE_TRANSFER] = gate_transfer(&question, &unused);
+    return decision;
+}
+
+bool vault_policy_may(const struct vault_policy *policy, const struct vault_query *query)
+{
+    const struct policy_role *role;
+    uint64_t maybe = 0;
+
+    if (query->role == VAULT_NONE)
+        return false;
+    role = &policy->roles[query->role];
+    return sift(role, query, role->by_action[query->action], &maybe) != 0;
+}

@@ -1,0 +1,219 @@
+/*
+ * A compiled policy, and the pieces of its parser: policy_yaml.c (shapes), policy_data.c (purposes,
+ * recipients, records), policy_place.c (residency and the other sections), policy_role.c,
+ * policy_check.c (warnings), policy_test.c (the policy's own tests). decide.c reads what they make.
+ */
+#ifndef KLUIS_VAULT_POLICY_INTERNAL_H
+#define KLUIS_VAULT_POLICY_INTERNAL_H
+
+#include "kluis/base/arena.h"
+#include "kluis/base/time.h"
+#include "kluis/base/yaml.h"
+#include "kluis/vault/policy.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define POLICY_ARENA_BYTES_MAX ((size_t)32 * 1024 * 1024)
+#define POLICY_TEXT_MAX_BYTES 256 /* names of people's making: controller, version, notices */
+#define POLICY_COUNTRY_WORDS 11   /* 26 * 26 bits */
+#define POLICY_FIELD_WORDS (VAULT_FIELDS_MAX / 64)
+#define POLICY_ALL UINT64_MAX
+
+/* A set of countries: bit 26 * first letter + second letter. */
+struct policy_countries {
+    uint64_t bits[POLICY_COUNTRY_WORDS];
+};
+
+/* What a condition says of a credential that declares no location (it is somewhere in the EEA). */
+enum policy_unset { POLICY_UNSET_NO, POLICY_UNSET_MAYBE, POLICY_UNSET_YES };
+
+struct policy_grant {
+    uint32_t actions;  /* bit per action */
+    uint64_t purposes; /* POLICY_ALL without `for` and for "*" */
+    uint64_t fields[POLICY_FIELD_WORDS];
+    enum vault_view view;
+    bool own_subject;
+    bool has_location;
+    enum policy_unset unset;
+    struct policy_countries location;
+    bool has_unenforced; /* hours, volume_per_hour: kept as if they held */
+    unsigned line;
+    unsigned column;
+};
+
+/* The grants that match a query are the bits left of four loads: by action, by purpose, by field, and conditions that hold. */
+struct policy_role {
+    const char *name;
+    size_t grant_count;
+    struct policy_grant *grants;
+    uint64_t by_action[VAULT_ACTIONS];
+    uint64_t by_view[VAULT_VIEWS];
+    uint64_t conditional; /* grants with a `when` that is looked at */
+    uint64_t *by_purpose; /* per purpose */
+    uint64_t *by_field;   /* per field */
+    unsigned line;
+    unsigned column;
+};
+
+enum policy_mechanism {
+    POLICY_ADEQUATE,
+    POLICY_STANDARD_CLAUSES,
+    POLICY_BINDING_CORPORATE_RULES,
+    POLICY_CODE_OF_CONDUCT,
+    POLICY_CERTIFICATION,
+    POLICY_PUBLIC_INSTRUMENT,
+    POLICY_AD_HOC_CLAUSES,
+    POLICY_EXPLICIT_CONSENT,
+    POLICY_DEROGATION_CONTRACT,
+    POLICY_DEROGATION_PUBLIC_INTEREST,
+    POLICY_DEROGATION_LEGAL_CLAIMS,
+    POLICY_DEROGATION_VITAL_INTEREST,
+    POLICY_DEROGATION_PUBLIC_REGISTER,
+    POLICY_MECHANISMS
+};
+
+struct policy_transfer {
+    enum policy_mechanism mechanism;
+    bool to_adequate; /* every country with a decision, those that never count alone excepted */
+    bool scope_all;   /* the scope of any decision is said to fit */
+    struct policy_countries to;
+    struct policy_countries scope; /* countries whose decision's scope is said to fit */
+    uint64_t purposes;
+    uint64_t recipients;
+    bool any_purpose;
+    bool any_recipient;
+    enum vault_view view;
+};
+
+struct policy_purpose {
+    struct vault_policy_purpose shown;
+    const char *ground; /* GDPR art. 9(2); NULL: none */
+    struct kl_duration retain;
+    const char *retain_event; /* NULL: no clock */
+    bool renew_ask;
+    bool of_recipient; /* a recipient's consent is asked for it */
+    unsigned line;
+    unsigned column;
+};
+
+struct policy_recipient {
+    struct vault_policy_recipient shown;
+    bool scope_accepted; /* it is one of those whom its country's adequacy decision covers */
+};
+
+struct vault_policy {
+    atomic_uint references;
+    struct kl_arena *arena; /* everything below, and all texts */
+    const char *name;
+    const char *version;
+    uint32_t unenforced;
+    enum vault_residency residency;
+    size_t record_count;
+    size_t field_count;
+    size_t purpose_count; /* the forbidden ones too */
+    size_t recipient_count;
+    size_t transfer_count;
+    size_t role_count;
+    struct vault_policy_record *records;
+    struct vault_policy_field *fields;
+    struct policy_purpose *purposes;
+    struct policy_recipient *recipients;
+    struct policy_transfer *transfers;
+    struct policy_role *roles;
+    /* names in the order of the numbers, ended by NULL; a field's is "type.field" */
+    const char **record_names;
+    const char **field_names;
+    const char **purpose_names;
+    const char **recipient_names;
+    const char **role_names;
+};
+
+/* ---- sets ---- */
+
+bool policy_countries_has(const struct policy_countries *set, struct vault_country country);
+void policy_countries_add(struct policy_countries *set, struct vault_country country);
+static inline bool policy_bit(uint64_t bits, int number)
+{
+    return number >= 0 && ((bits >> number) & 1) != 0;
+}
+
+/* ---- parsing ---- */
+
+struct policy_parse {
+    struct vault_policy *policy;
+    struct vault_findings *findings;
+    const char *const *notices; /* names ended by NULL; NULL when the section is missing */
+    bool no_memory;
+};
+typedef const struct kl_yaml_node *policy_node;
+
+#define POLICY_QUOTE_BYTES (VAULT_NAME_MAX_BYTES + 4)
+/* A text of the policy as it may stand in a finding: short, ASCII, no controls. Returns out. */
+const char *policy_quote(char out[POLICY_QUOTE_BYTES], const char *text);
+
+/* node NULL: the file as a whole. */
+void policy_error(struct policy_parse *parse, policy_node node, const char *code,
+                  const char *format, ...) KL_PRINTF(4, 5);
+void policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
+                 const char *format, ...) KL_PRINTF(5, 6);
+/* "unknown WHAT 'text', did you mean 'near'?", code "unknown_WHAT" with what's spaces as underscores. */
+void policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
+                    const char *const *names);
+
+/* Memory of the policy; NULL marks parse->no_memory. */
+void *policy_array(struct policy_parse *parse, size_t count, size_t size);
+const char *policy_copy(struct policy_parse *parse, const char *text);
+
+/* Is it a mapping with none but these keys? Unknown keys are findings, and do not make it false. NULL is false without a finding. */
+bool policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
+                    const char *const *known);
+/* Is it a list of at least one and at most max items? */
+bool policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max);
+/* The text of a scalar that is not empty and at most POLICY_TEXT_MAX_BYTES; NULL with a finding else. */
+const char *policy_text(struct policy_parse *parse, policy_node node, const char *what);
+/* The value of a key that must be there. */
+policy_node policy_required(struct policy_parse *parse, policy_node mapping, const char *key,
+                            const char *what);
+/* The same for a value that is a text. */
+const char *policy_required_text(struct policy_parse *parse, policy_node mapping, const char *key,
+                                 const char *what);
+/* [a-z][a-z0-9_]*, at most VAULT_NAME_MAX_BYTES. */
+bool policy_name(struct policy_parse *parse, policy_node node, const char *what);
+/* The number of a scalar in a list of words ended by NULL; VAULT_NONE with a finding else. */
+int policy_word(struct policy_parse *parse, policy_node node, const char *what,
+                const char *const *words);
+bool policy_bool(struct policy_parse *parse, policy_node node, const char *what, bool *ret_value);
+bool policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret);
+bool policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret);
+/* A list of countries; false with a finding when one is wrong. */
+bool policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
+                         struct policy_countries *ret);
+/* A list of names as bits; star: "*" alone is taken and gives POLICY_ALL. */
+bool policy_names(struct policy_parse *parse, policy_node node, const char *what, bool star,
+                  const char *const *names, uint64_t *ret_bits);
+/* The same for purposes that must not be forbidden ones. */
+bool policy_purposes(struct policy_parse *parse, policy_node node, bool star, uint64_t *ret_bits);
+/* One scalar naming a field "type.field"; VAULT_NONE with a finding else. */
+int policy_field_number(struct policy_parse *parse, policy_node node);
+int policy_find(const char *const *names, const char *text);
+
+extern const char *const policy_view_words[];
+extern const char *const policy_action_words[];
+extern const char *const policy_basis_words[];
+extern const char *const policy_mechanism_words[];
+
+void policy_read_top(struct policy_parse *parse, policy_node root);
+void policy_read_purposes(struct policy_parse *parse, policy_node root);
+void policy_read_recipients(struct policy_parse *parse, policy_node root);
+void policy_read_records(struct policy_parse *parse, policy_node root);
+void policy_read_residency(struct policy_parse *parse, policy_node root);
+void policy_read_roles(struct policy_parse *parse, policy_node root);
+void policy_read_duties(struct policy_parse *parse, policy_node root); /* on_erase, requests */
+void policy_check(struct policy_parse *parse);
+/* Check the shape of `tests`; run them too when nothing is wrong so far. */
+void policy_read_tests(struct policy_parse *parse, policy_node root, bool run);
+
+#endif

@@ -1,0 +1,291 @@
+/* The section roles: grants, compiled into bit sets over the grants of a role. */
+#include "vault/policy_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VOLUME_MAX 1000000
+
+const char *const policy_action_words[] = {
+    "read",     "write",  "lookup",  "verify", "export", "disclose",        "erase",
+    "restrict", "object", "consent", "hold",   "report", "manage_requests", NULL};
+static_assert(sizeof policy_action_words / sizeof policy_action_words[0] == VAULT_ACTIONS + 1,
+              "one word for each action");
+
+#define BIT(action) (UINT32_C(1) << (action))
+/* Actions that are about a subject as a whole when no fields are named. */
+#define WHOLE_SUBJECT                                                                  \
+    (BIT(VAULT_ACTION_ERASE) | BIT(VAULT_ACTION_RESTRICT) | BIT(VAULT_ACTION_OBJECT) | \
+     BIT(VAULT_ACTION_CONSENT) | BIT(VAULT_ACTION_HOLD) | BIT(VAULT_ACTION_MANAGE_REQUESTS))
+#define NEEDS_FOR                                                                   \
+    (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_EXPORT) | \
+     BIT(VAULT_ACTION_DISCLOSE))
+
+static void read_do(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    struct vault_policy *policy = parse->policy;
+    uint64_t bits = 0;
+
+    if (node == NULL || !policy_names(parse, node, "action", false, policy_action_words, &bits))
+        return;
+    grant->actions = (uint32_t)bits;
+    if (grant->actions & BIT(VAULT_ACTION_OBJECT))
+        policy->unenforced |= VAULT_UNENFORCED_OBJECTION;
+    if (grant->actions & BIT(VAULT_ACTION_RESTRICT))
+        policy->unenforced |= VAULT_UNENFORCED_RESTRICTION;
+    if (grant->actions & BIT(VAULT_ACTION_HOLD))
+        policy->unenforced |= VAULT_UNENFORCED_RETENTION;
+    if (grant->actions & BIT(VAULT_ACTION_MANAGE_REQUESTS))
+        policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
+}
+
+static void add_field_bit(struct policy_grant *grant, size_t field)
+{
+    grant->fields[field / 64] |= UINT64_C(1) << (field % 64);
+}
+
+/* "*", "type.*", "*.field", "type.field"; says what is wrong when nothing matches. */
+static void read_pattern(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    const struct vault_policy *policy = parse->policy;
+    const char *text = policy_text(parse, node, "a field");
+    const char *dot = NULL;
+    bool any_record;
+    bool any_field;
+    bool found = false;
+
+    if (text == NULL)
+        return;
+    dot = strchr(text, '.');
+    any_record = text[0] == '*' && (text[1] == '\0' || dot == text + 1);
+    any_field = (any_record && dot == NULL) || (dot != NULL && strcmp(dot, ".*") == 0);
+    for (size_t i = 0; i < policy->field_count; i++) {
+        const char *record = policy->records[policy->fields[i].record].name;
+        const bool record_fits =
+            any_record || (dot != NULL && strlen(record) == (size_t)(dot - text) &&
+                           strncmp(record, text, strlen(record)) == 0);
+        if (record_fits &&
+            (any_field || (dot != NULL && strcmp(dot + 1, policy->fields[i].name) == 0))) {
+            add_field_bit(grant, i);
+            found = true;
+        }
+    }
+    if (found)
+        return;
+    if (any_field || any_record) {
+        char quoted[POLICY_QUOTE_BYTES];
+        policy_error(parse, node, "unknown_field", "no field matches '%s'",
+                     policy_quote(quoted, text));
+    } else {
+        policy_unknown(parse, node, "field", policy->field_names);
+    }
+}
+
+static void read_fields(struct policy_parse *parse, policy_node grant_node, policy_node node,
+                        struct policy_grant *grant)
+{
+    if (node == NULL) {
+        if ((grant->actions & ~WHOLE_SUBJECT) != 0)
+            policy_error(parse, grant_node, "missing_key",
+                         "a grant to read, write, look up, verify, export, disclose or report "
+                         "needs the key 'fields'");
+        for (size_t i = 0; i < parse->policy->field_count; i++)
+            add_field_bit(grant, i);
+        return;
+    }
+    if (!policy_list(parse, node, "fields", VAULT_FIELDS_MAX))
+        return;
+    for (size_t i = 0; i < node->count; i++)
+        read_pattern(parse, node->items[i], grant);
+}
+
+/* ---- conditions ---- */
+
+static void read_location(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    static const char *const words[] = {"eea", "outside_eea", NULL};
+    int word = VAULT_NONE;
+
+    if (node == NULL)
+        return;
+    grant->has_location = true;
+    if (node->kind == KL_YAML_SCALAR)
+        word = policy_word(parse, node, "location", words);
+    else
+        (void)policy_country_list(parse, node, "location", &grant->location);
+    for (char first = 'A'; first <= 'Z'; first++)
+        for (char second = 'A'; second <= 'Z'; second++) {
+            const struct vault_country country = {{first, second, '\0'}};
+            const bool inside = vault_country_in_eea(country);
+            if ((word == 0 && inside) || (word == 1 && !inside))
+                policy_countries_add(&grant->location, country);
+            else if (word < 0 && inside && policy_countries_has(&grant->location, country))
+                grant->unset = POLICY_UNSET_MAYBE;
+        }
+    if (word == 0)
+        grant->unset = POLICY_UNSET_YES;
+}
+
+static bool is_clock(const char *text)
+{
+    return text[0] >= '0' && text[0] <= '2' && text[1] >= '0' && text[1] <= '9' &&
+           !(text[0] == '2' && text[1] > '3') && text[2] == ':' && text[3] >= '0' &&
+           text[3] <= '5' && text[4] >= '0' && text[4] <= '9';
+}
+
+static void read_hours(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    const char *text = policy_text(parse, node, "hours");
+
+    if (text == NULL)
+        return;
+    if (strlen(text) != 11 || text[5] != '-' || !is_clock(text) || !is_clock(text + 6))
+        policy_error(parse, node, "invalid_hours", "hours are written 08:00-18:00");
+    grant->has_unenforced = true;
+}
+
+static void read_volume(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    const char *text = policy_text(parse, node, "volume_per_hour");
+
+    if (text == NULL)
+        return;
+    if (strspn(text, "0123456789") != strlen(text) || strlen(text) > 7 ||
+        strtol(text, NULL, 10) < 1 || strtol(text, NULL, 10) > VOLUME_MAX)
+        policy_error(parse, node, "invalid_number", "volume_per_hour is a number from 1 to %d",
+                     VOLUME_MAX);
+    grant->has_unenforced = true;
+}
+
+static void read_own_subject(struct policy_parse *parse, policy_node node,
+                             struct policy_grant *grant)
+{
+    if (node == NULL || !policy_bool(parse, node, "own_subject", &grant->own_subject))
+        return;
+    if (!grant->own_subject)
+        policy_error(parse, node, "wrong_shape",
+                     "own_subject is true, or left out where the grant is for any subject");
+}
+
+static void read_when(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    static const char *const keys[] = {"location", "hours", "own_subject", "volume_per_hour", NULL};
+
+    if (!policy_mapping(parse, node, "when", keys))
+        return;
+    read_location(parse, kl_yaml_member(node, "location"), grant);
+    read_hours(parse, kl_yaml_member(node, "hours"), grant);
+    read_own_subject(parse, kl_yaml_member(node, "own_subject"), grant);
+    read_volume(parse, kl_yaml_member(node, "volume_per_hour"), grant);
+    if (grant->has_unenforced)
+        parse->policy->unenforced |= VAULT_UNENFORCED_CONDITIONS;
+}
+
+/* ---- grants and roles ---- */
+
+static void read_grant(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    static const char *const keys[] = {"do", "fields", "for", "view", "when", "description", NULL};
+    policy_node purposes = kl_yaml_member(node, "for");
+
+    grant->line = node->line;
+    grant->column = node->column;
+    if (!policy_mapping(parse, node, "a grant", keys))
+        return;
+    read_do(parse, policy_required(parse, node, "do", "a grant"), grant);
+    read_fields(parse, node, kl_yaml_member(node, "fields"), grant);
+    grant->purposes = POLICY_ALL;
+    if (purposes != NULL)
+        (void)policy_purposes(parse, purposes, true, &grant->purposes);
+    else if ((grant->actions & NEEDS_FOR) != 0)
+        policy_error(parse, node, "missing_for",
+                     "a grant to read, look up, export or disclose says what for");
+    if (kl_yaml_member(node, "view") != NULL) {
+        int view = policy_word(parse, kl_yaml_member(node, "view"), "view", policy_view_words);
+        grant->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
+    }
+    read_when(parse, kl_yaml_member(node, "when"), grant);
+    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+}
+
+static void compile_grant(const struct vault_policy *policy, struct policy_role *role,
+                          size_t number)
+{
+    const struct policy_grant *grant = &role->grants[number];
+    const uint64_t bit = UINT64_C(1) << number;
+
+    for (int action = 0; action < VAULT_ACTIONS; action++)
+        if ((grant->actions & BIT(action)) != 0)
+            role->by_action[action] |= bit;
+    for (size_t purpose = 0; purpose < policy->purpose_count; purpose++)
+        if (policy_bit(grant->purposes, (int)purpose))
+            role->by_purpose[purpose] |= bit;
+    for (size_t field = 0; field < policy->field_count; field++)
+        if (policy_bit(grant->fields[field / 64], (int)(field % 64)))
+            role->by_field[field] |= bit;
+    role->by_view[grant->view] |= bit;
+    if (grant->own_subject || grant->has_location)
+        role->conditional |= bit;
+}
+
+static void read_role(struct policy_parse *parse, policy_node node, struct policy_role *role)
+{
+    const struct vault_policy *policy = parse->policy;
+    size_t count = 0;
+
+    if (policy_list(parse, node, "a role", VAULT_GRANTS_MAX))
+        count = node->count;
+    role->grants = policy_array(parse, count, sizeof *role->grants);
+    role->by_purpose = policy_array(parse, policy->purpose_count, sizeof *role->by_purpose);
+    role->by_field = policy_array(parse, policy->field_count, sizeof *role->by_field);
+    if (parse->no_memory)
+        return;
+    role->grant_count = count;
+    for (size_t i = 0; i < count; i++) {
+        read_grant(parse, node->items[i], &role->grants[i]);
+        compile_grant(policy, role, i);
+    }
+}
+
+static bool role_name(struct policy_parse *parse, policy_node node)
+{
+    static const char *const built_in[] = {"operator", "steward", "auditor", NULL};
+
+    if (!policy_name(parse, node, "role"))
+        return false;
+    if (policy_find(built_in, node->text) < 0)
+        return true;
+    policy_error(parse, node, "reserved_name",
+                 "'%s' is a built-in role; it reads no personal data and cannot be changed",
+                 node->text);
+    return false;
+}
+
+void policy_read_roles(struct policy_parse *parse, policy_node root)
+{
+    struct vault_policy *policy = parse->policy;
+    policy_node node = policy_required(parse, root, "roles", "a policy");
+    size_t count = 0;
+
+    if (policy_mapping(parse, node, "roles", NULL))
+        count = node->count;
+    if (count > VAULT_ROLES_MAX) {
+        policy_error(parse, node, "too_many", "a policy has at most %d roles", VAULT_ROLES_MAX);
+        count = 0;
+    }
+    policy->roles = policy_array(parse, count, sizeof *policy->roles);
+    policy->role_names = policy_array(parse, count + 1, sizeof *policy->role_names);
+    for (size_t i = 0; i < count && !parse->no_memory; i++) {
+        struct policy_role *role = &policy->roles[policy->role_count];
+        if (!role_name(parse, node->keys[i]))
+            continue;
+        role->name = policy_copy(parse, node->keys[i]->text);
+        if (role->name == NULL)
+            return;
+        role->line = node->keys[i]->line;
+        role->column = node->keys[i]->column;
+        policy->role_names[policy->role_count++] = role->name;
+        read_role(parse, node->items[i], role);
+    }
+}
