@@ -65,6 +65,8 @@ struct vault {
     struct vault_tenants tenants;
     struct vault_turn turn;
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
+    struct vault_idempotency_guard *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
+    uint32_t restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
     struct vault_counters counters;
 };
 

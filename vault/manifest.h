@@ -1,0 +1,142 @@
+/*
+ * What is written down about a subject beside its values, and how: the head
+ * row, and the texts sealed inside and beside it.
+ *
+ * HEAD ROW ('H'): only numbers and sizes are in clear; big-endian.
+ *
+ *   version u64     counts up with every change (what a commit checks)
+ *   format u8       1
+ *   flags u8        bit 0: there is a ledger
+ *   epoch u32       restores the key store had seen when a value slot was last taken here
+ *   next value u64  the next free value slot
+ *   base            sized (u32), sealed under value slot VAULT_VALUE_BASE
+ *   count u16, then for each record: its value slot u64, its manifest sized and sealed under that slot
+ *
+ * Each record's manifest has a value slot of its own for as long as the record lives, and the base and the ledger have theirs. They are
+ * sealed anew under the same slot when they change (a fresh salt each time), for two reasons: shredding one record takes its manifest
+ * with its values and leaves the others alone; and a head row from an old backup still opens after later changes, erasures of other
+ * records and sweeps, so that it gives back every value not erased or changed since. They hold names, numbers and times, never a value;
+ * a value that is changed takes a new slot.
+ *
+ * LEDGER: a 'V' row under value slot VAULT_VALUE_LEDGER. Evidence lies in 'V' rows of its own.
+ *
+ * Sealed texts are padded (vault_pad). Threads: any; nothing is shared.
+ */
+#ifndef VAULT_MANIFEST_H
+#define VAULT_MANIFEST_H
+
+#include "kluis/base/arena.h"
+#include "kluis/base/buf.h"
+#include "kluis/base/id.h"
+#include "kluis/base/status.h"
+#include "kluis/kms/kms.h"
+#include "kluis/vault/policy.h"
+#include "kluis/vault/residency.h"
+#include "kluis/vault/subject.h"
+#include "kluis/vault/value.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_VALUE_BASE 0
+#define VAULT_VALUE_LEDGER 1
+#define VAULT_VALUE_FIRST 2
+/* Value slots are taken within a block for each restore the key store has seen: restore n starts at n * 2^24. */
+#define VAULT_VALUE_EPOCH_BITS 24
+#define VAULT_EPOCH_MAX UINT32_C(65535)
+
+#define VAULT_HEAD_MAX_BYTES (1536 * 1024)
+/* A manifest or ledger before padding; padding takes at most a tenth and one step. */
+#define VAULT_MANIFEST_MAX_BYTES 57344
+/* Values of one record that were replaced and not yet swept. */
+#define VAULT_PAST_MAX 2048
+#define VAULT_TOKEN_SEED_BYTES 16
+
+/* A value that is there. type and index as the policy had them when it was written. version: of the record, then. */
+struct vault_manifest_field {
+    const char *name;
+    enum vault_type type;
+    enum vault_index index;
+    uint64_t value;
+    uint64_t version;
+};
+/* past: value slots this record used before, not yet swept: they are shredded with it. gone: its key is shredded, the rest is not set. */
+struct vault_manifest_record {
+    struct kl_id id;
+    const char *type;
+    const char *source; /* NULL: not said */
+    uint64_t version;
+    int64_t created_us;
+    struct vault_manifest_field *fields;
+    size_t field_count;
+    uint64_t *past;
+    size_t past_count;
+    bool gone; /* not written */
+};
+/* token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. */
+struct vault_manifest_base {
+    struct kl_id subject;
+    enum vault_residency residency;
+    int64_t created_us;
+    unsigned char token_seed[VAULT_TOKEN_SEED_BYTES];
+};
+
+struct vault_head_record {
+    uint64_t value;
+    struct kl_slice sealed;
+};
+struct vault_head {
+    uint64_t version;
+    uint32_t epoch;
+    uint64_t next_value;
+    bool has_ledger;
+    struct kl_slice base;
+    struct vault_head_record *records;
+    size_t record_count;
+};
+
+/* evidence: its value slot; KMS_VALUE_NONE: none. */
+struct vault_ledger_entry {
+    const char *purpose;
+    const char *recipient; /* NULL: for the controller */
+    const char *notice;
+    const char *channel;
+    uint64_t evidence;
+    int64_t given_us;
+    int64_t expires_us;   /* 0: never */
+    int64_t withdrawn_us; /* 0: not */
+    bool is_explicit;
+};
+struct vault_ledger {
+    struct vault_ledger_entry *entries;
+    size_t count;
+};
+
+/* Names (of types, fields, purposes, notices, ...) are at most this long, without a 0 byte inside. */
+#define VAULT_MANIFEST_NAME_MAX_BYTES 255
+
+/*
+ * Append the encoding to ret. Sizes beyond the maxima are the caller's to refuse before: an assert, but for the whole, which is
+ * KL_ERR_TOO_LARGE "subject_full" (a head), "record_full", "too_many_consents".
+ */
+KL_MUST_USE enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base, struct kl_buf *ret,
+                                                      struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *record, struct kl_buf *ret,
+                                                        struct kl_err *err);
+KL_MUST_USE enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_buf *ret, struct kl_err *err);
+
+/*
+ * Read what encode wrote. Arrays and texts are the arena's; a head's slices point into row. Outputs untouched on failure.
+ * KL_ERR_CORRUPT "manifest_damaged": a length, count or number that encode does not write. KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena, struct vault_head *ret,
+                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_manifest_base *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_arena *arena,
+                                                        struct vault_manifest_record *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena, struct vault_ledger *ret,
+                                               struct kl_err *err);
+
+#endif

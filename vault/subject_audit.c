@@ -1,0 +1,68 @@
+/* Entries of the audit trail about subjects: slot numbers and names, never an id, never a value. */
+#include "vault/subject_internal.h"
+
+#include <assert.h>
+
+void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller, const char *action, uint64_t slot)
+{
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+
+    vault_act_begin(act, caller->tenant, &who, action);
+    kl_json_add_int(&act->out, "slot", (int64_t)slot);
+    kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
+}
+
+enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err)
+{
+    kl_json_add_text(&act->out, "result", "ok");
+    return vault_audit_end(&act->entry, &act->out, err);
+}
+
+bool vault_refusal(enum kl_status status)
+{
+    return status == KL_ERR_FORBIDDEN || status == KL_ERR_NOT_FOUND || status == KL_ERR_CONFLICT;
+}
+
+enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_caller *caller, const char *action, int purpose,
+                                 const struct kl_err *why, struct kl_err *err)
+{
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+
+    vault_act_begin(act, caller->tenant, &who, action);
+    kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
+    if (purpose != VAULT_NONE) {
+        kl_json_add_text(&act->out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);
+    }
+    kl_json_add_text(&act->out, "result", "refused");
+    kl_json_add_text(&act->out, "reason", why->code);
+    if (why->status == KL_ERR_FORBIDDEN) {
+        kl_json_add_text(&act->out, "text", why->client_text);
+    }
+    return vault_audit_end(&act->entry, &act->out, err);
+}
+
+enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller, const char *action, int purpose,
+                                     enum kl_status status, struct kl_err *err)
+{
+    struct vault_act act = { 0 };
+    struct vault_audit_entry *entries[1] = { &act.entry };
+    struct kl_err failed = { 0 };
+    enum kl_status written = KL_OK;
+
+    assert(err != NULL);
+    if (!vault_refusal(status)) {
+        return status;
+    }
+    written = vault_refusal_act(&act, caller, action, purpose, err, &failed);
+    if (written == KL_OK) {
+        written = vault_audit_commit(vault, entries, 1, &failed);
+    }
+    vault_act_done(&act);
+    if (written != KL_OK) {
+        *err = failed;
+        return written;
+    }
+    return status;
+}
