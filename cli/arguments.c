@@ -136,7 +136,10 @@ enum cli_exit cli_arguments_parse(int argc, char **argv, struct cli_call *ret_ca
         call.command = find_command(argc - first, argv + first, &words);
         if (call.command == NULL)
             return CLI_USAGE;
-        int rest = first + words - 1; /* getopt skips argv[0], here the verb */
+        static char program[] =
+            "kluis"; /* getopt takes the first word for the program's name in its messages */
+        int rest = first + words - 1;
+        argv[rest] = program;
         if (!take_options(argc - rest, argv + rest, call.command, false, &call, global))
             return CLI_USAGE;
         for (int i = rest + optind; i < argc; i++) {

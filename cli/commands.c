@@ -60,7 +60,7 @@ static const struct cli_option subject_find_options[] = {PURPOSE, LIMIT, CURSOR,
 static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE, END};
 static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
 static const struct cli_option record_patch_options[] = {
-    {"version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
+    {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},

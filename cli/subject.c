@@ -252,10 +252,10 @@ enum cli_exit cli_record_read(struct cli_call *call)
 
 enum cli_exit cli_record_patch(struct cli_call *call)
 {
-    const char *version = cli_call_value(call, "version");
+    const char *version = cli_call_value(call, "if-version");
     if (version == NULL) {
         (void)fprintf(stderr,
-                      "kluis: --version is needed: the record's version as read, or \"any\"\n");
+                      "kluis: --if-version is needed: the record's version as read, or \"any\"\n");
         return CLI_USAGE;
     }
     char if_match[40];
