@@ -1,0 +1,401 @@
+/*
+ * The commit protocol. What makes it safe, in one place:
+ *
+ *   I1  the root file holds the root key of the generation that the key store's meta row names;
+ *   I2  its other slot holds the staged key of the next generation, never used;
+ *   I3  a staged key seals pages in at most one attempt. After a write that failed, nobody knows what reached the disk; had a
+ *       second attempt the same staged key, the torn rows of the first would open for whoever kept them. So the process ends,
+ *       and its next start stages a fresh key.
+ */
+#include "kms/plan.h"
+
+#include "kluis/base/log.h"
+#include "kluis/base/time.h"
+#include "kms/walk.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what stops the vault ---- */
+
+void kms_fatal(struct kms *kms, const struct kl_err *err)
+{
+    atomic_store(&kms->broken, true);
+    if (kms->hooks.fatal != NULL) {
+        kms->hooks.fatal(kms->hooks.context, err);
+        return;
+    }
+    kl_log_err(KL_LOG_ERROR, "key_store_write_failed", err);
+    abort();
+}
+
+enum kl_status kms_broken_check(struct kms *kms, struct kl_err *err)
+{
+    if (!atomic_load(&kms->broken)) {
+        return KL_OK;
+    }
+    return kl_fail(err, KL_ERR_IO, "key_store_broken", "the vault must be started again",
+                   "a write to the key store or the root file failed before");
+}
+
+/* ---- commits on their way ---- */
+
+void kms_flight_start(struct kms_flight *flight)
+{
+    (void)pthread_mutex_lock(&flight->lock);
+    flight->count++;
+    (void)pthread_mutex_unlock(&flight->lock);
+}
+
+void kms_flight_land(struct kms_flight *flight)
+{
+    (void)pthread_mutex_lock(&flight->lock);
+    flight->count++;
+    (void)pthread_cond_broadcast(&flight->landed);
+    (void)pthread_mutex_unlock(&flight->lock);
+}
+
+uint64_t kms_flight_wait(struct kms_flight *flight)
+{
+    uint64_t count;
+
+    (void)pthread_mutex_lock(&flight->lock);
+    while (flight->count % 2 != 0) {
+        (void)pthread_cond_wait(&flight->landed, &flight->lock);
+    }
+    count = flight->count;
+    (void)pthread_mutex_unlock(&flight->lock);
+    return count;
+}
+
+/* ---- one batch ---- */
+
+struct batch {
+    struct kms_storage_write *writes;
+    size_t count;
+    unsigned char (*note_keys)[KMS_NOTE_KEY_BYTES];
+    unsigned char *notes; /* version byte and note, one after the other */
+    unsigned char meta[KMS_META_BYTES];
+};
+
+static void batch_done(struct batch *batch)
+{
+    free(batch->writes);
+    free(batch->note_keys);
+    free(batch->notes);
+}
+
+/* Room for everything that is going to be written, so that nothing can fail once the staged key was used. */
+static enum kl_status batch_make(const struct kms_plan *plan, struct kms_request **requests,
+                                 size_t count, struct batch *ret_batch, struct kl_err *err)
+{
+    struct batch batch = {0};
+    size_t notes_bytes = 1;
+
+    for (size_t i = 0; i < count; i++) {
+        notes_bytes += 1 + requests[i]->note_bytes;
+    }
+    batch.writes = calloc(plan->copies_count + count + 1, sizeof *batch.writes);
+    batch.note_keys = calloc(count, sizeof *batch.note_keys);
+    batch.notes = malloc(notes_bytes);
+    if (batch.writes == NULL || batch.note_keys == NULL || batch.notes == NULL) {
+        batch_done(&batch);
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                       "no memory for the batch of a commit");
+    }
+    *ret_batch = batch;
+    return KL_OK;
+}
+
+static void batch_put(struct batch *batch, struct kl_slice key, struct kl_slice value)
+{
+    batch->writes[batch->count++] = (struct kms_storage_write){key, value};
+}
+
+static void batch_fill(struct batch *batch, const struct kms_plan *plan,
+                       struct kms_request **requests, size_t count, const struct kms_meta *meta)
+{
+    unsigned char *note = batch->notes;
+
+    for (size_t i = 0; i < plan->copies_count; i++) {
+        const struct kms_copy *copy = plan->copies[i];
+        struct kl_slice value = {copy->row, kms_page_row_bytes(&copy->page.address)};
+
+        if (copy->all_gone) {
+            value = (struct kl_slice){NULL, 0};
+        }
+        batch_put(batch, (struct kl_slice){copy->row_key, sizeof copy->row_key}, value);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (requests[i]->note_bytes == 0) {
+            continue;
+        }
+        kms_note_key(meta->generation, (uint32_t)i, batch->note_keys[i]);
+        note[0] = KMS_FORMAT_VERSION;
+        memcpy(note + 1, requests[i]->note, requests[i]->note_bytes);
+        batch_put(batch, (struct kl_slice){batch->note_keys[i], KMS_NOTE_KEY_BYTES},
+                  (struct kl_slice){note, 1 + requests[i]->note_bytes});
+        note += 1 + requests[i]->note_bytes;
+    }
+    kms_meta_write(meta, batch->meta);
+    batch_put(batch, kms_meta_key, (struct kl_slice){batch->meta, sizeof batch->meta});
+}
+
+/* ---- one commit ---- */
+
+/* The commit point, the point of no return, the swap. A failure in here ends the process, or leaves kms broken. */
+static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct batch *batch,
+                              struct kms_request **requests, size_t count, struct kl_err *err)
+{
+    struct kms_meta meta = {.generation = kms->generation + 1,
+                            .created_us = kms->created_us,
+                            .root_key_since_us = kl_time_now_us()};
+    struct kl_err failure = {0};
+    enum kl_status status;
+
+    memcpy(meta.store_id, kms->store_id, KMS_STORE_ID_BYTES);
+    kms_plan_seal(plan, kms_root_file_staged(kms->root), meta.generation);
+    batch_fill(batch, plan, requests, count, &meta);
+    kms_flight_start(&kms->flight);
+    status = kms_rows_apply(&kms->rows, batch->writes, batch->count, true, &failure);
+    if (status == KL_OK) {
+        status = kms_root_file_advance(kms->root, &failure);
+    }
+    if (status == KL_OK) {
+        (void)pthread_rwlock_wrlock(&kms->lock);
+        kms_plan_swap(plan);
+        kms->generation = meta.generation;
+        kms->root_key_since_us = meta.root_key_since_us;
+        kms->commits++;
+        kms_root_file_report(kms->root, &kms->place);
+        (void)pthread_rwlock_unlock(&kms->lock);
+    } else {
+        kms_fatal(kms, &failure);
+        status = kl_fail(err, KL_ERR_IO, "key_store_io", "the vault must be started again", "%s",
+                         failure.log_text);
+    }
+    kms_flight_land(&kms->flight);
+    return status;
+}
+
+static enum kl_status prepare(struct kms *kms, struct kms_plan *plan, struct kms_request **requests,
+                              size_t count, struct kl_err *err)
+{
+    if (kms->hooks.prepare == NULL) {
+        return KL_OK;
+    }
+    return kms->hooks.prepare(kms->hooks.context, &plan->staged, kms->generation + 1, requests,
+                              count, err);
+}
+
+static enum kl_status publish_and_finish(struct kms *kms, struct kms_plan *plan,
+                                         struct kms_request **requests, size_t count,
+                                         struct kl_err *err)
+{
+    uint64_t generation = kms->generation;
+
+    for (size_t i = 0; i < count; i++) {
+        requests[i]->ret_generation = generation;
+    }
+    if (kms->hooks.publish != NULL) {
+        kms->hooks.publish(kms->hooks.context, generation);
+    }
+    kms_plan_done(plan); /* the staged seeds end here */
+    if (kms->hooks.finish == NULL) {
+        return KL_OK;
+    }
+    return kms->hooks.finish(kms->hooks.context, generation, requests, count, err);
+}
+
+/*
+ * ret_planned is set once the plan stands: a failure before it may be the fault of one request, one after it is everybody's.
+ */
+static enum kl_status commit_once(struct kms *kms, struct kms_change *changes, size_t changes_count,
+                                  struct kms_request **requests, size_t count, bool *ret_planned,
+                                  struct kl_err *err)
+{
+    struct kms_plan plan = {.kms = kms};
+    struct batch batch = {0};
+    enum kl_status status = kms_broken_check(kms, err);
+
+    if (status == KL_OK) {
+        status = kms_root_file_accept(kms->root, err);
+    }
+    *ret_planned = status != KL_OK;
+    if (status == KL_OK) {
+        status = kms_plan_make(kms, changes, changes_count, &plan, err);
+    }
+    if (status == KL_OK) {
+        status = batch_make(&plan, requests, count, &batch, err);
+    }
+    if (status == KL_OK) {
+        status = kms_root_file_ready(kms->root, err);
+    }
+    if (status != KL_OK) {
+        goto out;
+    }
+    *ret_planned = true;
+    status = prepare(kms, &plan, requests, count, err);
+    if (status == KL_OK) {
+        status = attempt(kms, &plan, &batch, requests, count, err);
+    }
+    if (status == KL_OK) {
+        status = publish_and_finish(kms, &plan, requests, count, err);
+    }
+
+out:
+    batch_done(&batch);
+    kms_plan_done(&plan);
+    return status;
+}
+
+/* ---- the group ---- */
+
+static struct kms_request *request_of(const struct kl_group_item *item)
+{
+    return item->work;
+}
+
+static void items_end(struct kl_group_item **items, size_t count, enum kl_status status,
+                      const struct kl_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        items[i]->status = status;
+        if (status != KL_OK && items[i]->err != NULL) {
+            *items[i]->err = *err;
+        }
+    }
+}
+
+/* A slot that is gone cannot get a fresh key: such a request is refused as a whole, alone. */
+static enum kl_status rekeys_check(struct kms *kms, const struct kms_request *request,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    for (size_t i = 0; i < request->changes_count && status == KL_OK; i++) {
+        if (request->changes[i].kind == KMS_CHANGE_REKEY) {
+            status = kms_walk_check(kms, &request->changes[i].place, err);
+        }
+    }
+    return status;
+}
+
+static void commit_items(struct kms *kms, struct kl_group_item **items, size_t count,
+                         size_t changes_count)
+{
+    struct kms_change *changes = malloc((changes_count + 1) * sizeof *changes);
+    struct kms_request **requests = malloc(count * sizeof(struct kms_request *));
+    struct kl_err err = {0};
+    bool planned = false;
+    size_t filled = 0;
+    enum kl_status status;
+
+    if (changes == NULL || requests == NULL) {
+        status = kl_fail(&err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                         "no memory for the changes of a commit");
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            requests[i] = request_of(items[i]);
+            if (requests[i]->changes_count > 0) {
+                memcpy(changes + filled, requests[i]->changes,
+                       requests[i]->changes_count * sizeof *changes);
+                filled += requests[i]->changes_count;
+            }
+        }
+        status = commit_once(kms, changes, filled, requests, count, &planned, &err);
+    }
+    free(changes);
+    free(requests);
+    if (status != KL_OK && !planned && count > 1) {
+        /* One damaged page or one large request must not stop the others. */
+        for (size_t i = 0; i < count; i++) {
+            commit_items(kms, items + i, 1, request_of(items[i])->changes_count);
+        }
+        return;
+    }
+    items_end(items, count, status, &err);
+}
+
+/* Take out of items those that cannot be done at all, and end them. Returns how many are left. */
+static size_t sift(struct kms *kms, struct kl_group_item **items, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct kl_err err = {0};
+        enum kl_status status = rekeys_check(kms, request_of(items[i]), &err);
+
+        if (status == KL_OK) {
+            items[kept++] = items[i];
+        } else {
+            items_end(&items[i], 1, status, &err);
+        }
+    }
+    return kept;
+}
+
+void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
+{
+    struct kms *kms = context;
+    size_t first = 0;
+
+    while (first < count) {
+        size_t changes = 0;
+        size_t end = first;
+
+        while (end < count && (end == first || changes + request_of(items[end])->changes_count <=
+                                                   KMS_CHANGES_MAX)) {
+            changes += request_of(items[end])->changes_count;
+            end++;
+        }
+        {
+            size_t kept = sift(kms, items + first, end - first);
+
+            if (kept > 0) {
+                commit_items(kms, items + first, kept, changes);
+            }
+        }
+        first = end;
+    }
+}
+
+static enum kl_status request_check(const struct kms_request *request, struct kl_err *err)
+{
+    if (request->note_bytes > KMS_NOTE_MAX_BYTES ||
+        (request->note_bytes > 0 && request->note == NULL)) {
+        return kl_fail(err, KL_ERR_INVALID, "key_note_too_large",
+                       "the note of a commit is too large", NULL);
+    }
+    if (request->changes_count > KMS_CHANGES_MAX) {
+        return kl_failf(err, KL_ERR_INVALID, "key_changes_too_many",
+                        "at most %d keys can be changed at once", KMS_CHANGES_MAX);
+    }
+    for (size_t i = 0; i < request->changes_count; i++) {
+        if (!kms_place_valid(&request->changes[i].place) ||
+            (request->changes[i].kind != KMS_CHANGE_SHRED &&
+             request->changes[i].kind != KMS_CHANGE_REKEY)) {
+            return kl_fail(err, KL_ERR_INVALID, "key_place_invalid",
+                           "there is no such place for a key",
+                           "a change of a place outside the key tree");
+        }
+    }
+    return KL_OK;
+}
+
+enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err)
+{
+    struct kl_err failure = {0};
+    struct kl_group_item item = {.work = request, .err = &failure};
+    enum kl_status status = request_check(request, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = kl_group_submit(kms->group, &item);
+    if (status != KL_OK && err != NULL) {
+        *err = failure;
+    }
+    return status;
+}

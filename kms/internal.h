@@ -1,0 +1,72 @@
+/* The inside of struct kms, shared by the files of this folder. */
+#ifndef KLUIS_KMS_INTERNAL_H
+#define KLUIS_KMS_INTERNAL_H
+
+#include "kluis/base/group.h"
+#include "kluis/kms/kms.h"
+#include "kms/cache.h"
+#include "kms/root_file.h"
+#include "kms/rows.h"
+#include "kms/slots.h"
+
+#include <pthread.h>
+
+/* Copies of pages that one commit may hold. */
+#define KMS_COPIES_MAX ((size_t)1 << 21)
+
+/*
+ * Lock order: slots.lock, then nothing; flight.lock, then nothing; lock, then nothing. No two are held together.
+ *
+ * lock    guards the cache, generation, since and commits. Its read side is held while a key is used, at most one sealed value long;
+ *         its write side while pages come in or a commit swaps them. Never across storage, the root file or a hook.
+ * flight  tells whether a commit is between its batch and its swap; then rows and pages do not agree.
+ * root    the leader's of a commit; kms_open and kms_close before and after all threads.
+ */
+struct kms_flight {
+    pthread_mutex_t lock;
+    pthread_cond_t landed;
+    uint64_t count; /* odd while a commit is on its way */
+};
+
+struct kms {
+    struct kms_rows rows;
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    struct kms_hooks hooks;
+    struct kl_group *group;
+    struct kms_root_file *root;
+    struct kms_cells copies; /* of pages that a commit changes; the leader's */
+    size_t pages_max;
+
+    pthread_rwlock_t lock;
+    struct kms_cache cache;
+    uint64_t generation;
+    int64_t created_us;
+    int64_t root_key_since_us;
+    uint64_t commits;
+    struct kms_custodian_report place;
+
+    struct kms_flight flight;
+    struct kms_slots slots;
+    atomic_bool broken; /* a write failed: nothing more is changed */
+};
+
+/* Where a page may be used: its store, and for the root page its generation. */
+struct kms_page_binding kms_binding(const struct kms *kms, const struct kms_address *address,
+                                    uint64_t generation);
+
+/* ---- commits on their way ---- */
+
+void kms_flight_start(struct kms_flight *flight);
+void kms_flight_land(struct kms_flight *flight);
+/* Waits while a commit is on its way; the count is even. */
+uint64_t kms_flight_wait(struct kms_flight *flight);
+
+/* ---- commit.c ---- */
+
+void kms_commit_work(void *context, struct kl_group_item **items, size_t count);
+/* Tell the fatal hook; when it returns, nothing can be changed any more. */
+void kms_fatal(struct kms *kms, const struct kl_err *err);
+/* KL_ERR_IO when a write failed before. */
+KL_MUST_USE enum kl_status kms_broken_check(struct kms *kms, struct kl_err *err);
+
+#endif

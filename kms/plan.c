@@ -1,0 +1,358 @@
+#include "kms/plan.h"
+
+#include "kms/derive.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* After how many copies the locked memory is given back. */
+#define COPIES_KEPT 1024
+
+static enum kl_status fail_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_locked_memory", "the server is out of memory",
+                   "no memory for the pages of a commit");
+}
+
+/* ---- changes in their order ---- */
+
+/* Tenants first, so that nothing is done below what goes anyway; a shred before a rekey of the same place. */
+static int change_compare(const void *left, const void *right)
+{
+    const struct kms_change *a = left;
+    const struct kms_change *b = right;
+    int order = kms_place_compare(&a->place, &b->place);
+
+    return order != 0 ? order : (int)a->kind - (int)b->kind;
+}
+
+/* ---- copies of pages ---- */
+
+static bool grow(void **array, size_t *room, size_t element_bytes)
+{
+    size_t larger = *room > 0 ? *room * 2 : 64;
+    void *moved = realloc(*array, larger * element_bytes);
+
+    if (moved == NULL) {
+        return false;
+    }
+    *array = moved;
+    *room = larger;
+    return true;
+}
+
+static enum kl_status copy_new(struct kms_plan *plan, const struct kms_address *address,
+                               struct kms_page *parent, uint16_t parent_entry,
+                               struct kms_copy **ret_copy, struct kl_err *err)
+{
+    struct kms_copy *copy;
+
+    if (plan->copies_count == plan->copies_room &&
+        !grow((void **)&plan->copies, &plan->copies_room, sizeof(struct kms_copy *))) {
+        return fail_memory(err);
+    }
+    copy = calloc(1, sizeof *copy);
+    if (copy == NULL) {
+        return fail_memory(err);
+    }
+    copy->page.entries = kms_cells_take(&plan->kms->copies, address);
+    if (copy->page.entries == NULL) {
+        free(copy);
+        return fail_memory(err);
+    }
+    copy->page.address = *address;
+    copy->page.parent = parent;
+    copy->page.parent_entry = parent_entry;
+    kms_page_row_key(address, copy->row_key);
+    plan->copies[plan->copies_count++] = copy;
+    kms_page_table_add(&plan->table, &copy->page);
+    *ret_copy = copy;
+    return KL_OK;
+}
+
+/* Entries from the cache; false when the page is not there. Only a commit changes pages, so there is no need to hold the lock on. */
+static bool fill_from_cache(struct kms *kms, struct kms_copy *copy)
+{
+    struct kms_page *cached;
+
+    (void)pthread_rwlock_rdlock(&kms->lock);
+    cached = kms_cache_find(&kms->cache, &copy->page.address);
+    if (cached != NULL) {
+        memcpy(copy->page.entries, cached->entries, kms_page_bytes(&copy->page.address));
+    }
+    (void)pthread_rwlock_unlock(&kms->lock);
+    return cached != NULL;
+}
+
+static enum kl_status fill_from_storage(struct kms *kms, struct kms_copy *copy,
+                                        const unsigned char *key, struct kl_err *err)
+{
+    struct kms_page_binding binding = kms_binding(kms, &copy->page.address, 0);
+    struct kl_err failure = {0};
+    struct kl_buf row;
+    enum kl_status status;
+
+    kl_buf_init(&row, KMS_ROW_MAX_BYTES);
+    status = kms_rows_get(&kms->rows, (struct kl_slice){copy->row_key, sizeof copy->row_key}, &row,
+                          &failure);
+    if (status == KL_OK || status == KL_ERR_NOT_FOUND) {
+        status = kms_page_open(&binding, key, kl_buf_slice(&row), copy->page.entries, err);
+    } else {
+        status = kl_fail(err, status, "key_store_io", "the key store could not be read", "%s",
+                         failure.log_text);
+    }
+    kl_buf_done(&row);
+    return status;
+}
+
+/* The copy of the page below an entry that is not GONE, made if there is none yet. */
+static enum kl_status copy_below(struct kms_plan *plan, struct kms_page *parent, uint16_t entry,
+                                 const struct kms_address *address, struct kms_page **ret_page,
+                                 struct kl_err *err)
+{
+    struct kms_page *page = kms_page_table_find(&plan->table, address);
+    struct kms_copy *copy = NULL;
+    enum kl_status status;
+
+    if (page != NULL) {
+        *ret_page = page;
+        return KL_OK;
+    }
+    status = copy_new(plan, address, parent, entry, &copy, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    if (kms_entry_kind(parent->entries, entry) == KMS_ENTRY_SEED) {
+        kms_derive_page(kms_entry_key(parent->entries, entry), address, copy->page.entries);
+    } else if (!fill_from_cache(plan->kms, copy)) {
+        status = fill_from_storage(plan->kms, copy, kms_entry_key(parent->entries, entry), err);
+    }
+    *ret_page = &copy->page;
+    return status;
+}
+
+/* ---- making a change ---- */
+
+static enum kl_status dead_add(struct kms_plan *plan, const struct kms_place *place,
+                               struct kl_err *err)
+{
+    if (plan->dead_count == plan->dead_room &&
+        !grow((void **)&plan->dead, &plan->dead_room, sizeof(struct kms_address))) {
+        return fail_memory(err);
+    }
+    plan->dead[plan->dead_count++] = kms_address_spine(place);
+    return KL_OK;
+}
+
+static enum kl_status change_entry(struct kms_plan *plan, const struct kms_change *change,
+                                   struct kms_page *page, uint16_t entry, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_PAGE) {
+        status = dead_add(plan, &change->place, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    if (change->kind == KMS_CHANGE_SHRED) {
+        kms_entry_set(page->entries, entry, KMS_ENTRY_GONE, NULL);
+    } else {
+        const unsigned char *seed = NULL;
+
+        status = kms_staged_add(&plan->staged, &change->place, &seed, err);
+        if (status == KL_OK) {
+            kms_entry_set(page->entries, entry, KMS_ENTRY_SEED, seed);
+        }
+    }
+    return status;
+}
+
+static enum kl_status change_make(struct kms_plan *plan, const struct kms_change *change,
+                                  struct kl_err *err)
+{
+    struct kms_path path;
+    struct kms_page *page = &plan->copies[0]->page;
+    enum kl_status status = KL_OK;
+
+    kms_path_of(&change->place, &path);
+    for (size_t i = 0; i < path.count && status == KL_OK; i++) {
+        uint16_t entry = path.steps[i].entry;
+
+        if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_GONE) {
+            return KL_OK;
+        }
+        if (i + 1 == path.count) {
+            return change_entry(plan, change, page, entry, err);
+        }
+        status = copy_below(plan, page, entry, &path.steps[i + 1].page, &page, err);
+    }
+    return status;
+}
+
+/* ---- the plan ---- */
+
+/* Room for all rows, so that sealing cannot fail. */
+static enum kl_status rows_make(struct kms_plan *plan, struct kl_err *err)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < plan->copies_count; i++) {
+        bytes += kms_page_row_bytes(&plan->copies[i]->page.address);
+    }
+    plan->rows = malloc(bytes);
+    if (plan->rows == NULL) {
+        return fail_memory(err);
+    }
+    bytes = 0;
+    for (size_t i = 0; i < plan->copies_count; i++) {
+        plan->copies[i]->row = plan->rows + bytes;
+        bytes += kms_page_row_bytes(&plan->copies[i]->page.address);
+    }
+    return KL_OK;
+}
+
+/* A page with nothing left is not kept: its parent's entry is GONE instead. */
+static void collapse(struct kms_plan *plan)
+{
+    for (size_t i = plan->copies_count - 1; i > 0; i--) {
+        struct kms_copy *copy = plan->copies[i];
+
+        if (kms_entries_all_gone(copy->page.entries, kms_address_entries(&copy->page.address))) {
+            copy->all_gone = true;
+            kms_entry_set(copy->page.parent->entries, copy->page.parent_entry, KMS_ENTRY_GONE,
+                          NULL);
+        }
+    }
+}
+
+enum kl_status kms_plan_make(struct kms *kms, struct kms_change *changes, size_t count,
+                             struct kms_plan *ret_plan, struct kl_err *err)
+{
+    struct kms_plan plan = {.kms = kms};
+    struct kms_address root_address = kms_address_root();
+    struct kms_copy *root = NULL;
+    bool found;
+    enum kl_status status = kms_staged_init(&plan.staged, count, err);
+
+    if (status == KL_OK) {
+        status = kms_page_table_init(&plan.table, err);
+    }
+    if (status == KL_OK) {
+        status = copy_new(&plan, &root_address, NULL, 0, &root, err);
+    }
+    if (status != KL_OK) {
+        goto out;
+    }
+    found = fill_from_cache(kms, root);
+    assert(found);
+    if (count > 0) {
+        qsort(changes, count, sizeof *changes, change_compare);
+    }
+    for (size_t i = 0; i < count && status == KL_OK; i++) {
+        if (i == 0 || kms_place_compare(&changes[i - 1].place, &changes[i].place) != 0) {
+            status = change_make(&plan, &changes[i], err);
+        }
+    }
+    if (status == KL_OK) {
+        collapse(&plan);
+        status = rows_make(&plan, err);
+    }
+
+out:
+    if (status == KL_OK) {
+        *ret_plan = plan;
+    } else {
+        kms_plan_done(&plan);
+    }
+    return status;
+}
+
+/* Much locked memory is not held on to for a large commit that was. */
+static void cells_renew(struct kms *kms)
+{
+    struct kms_cells fresh;
+
+    if (kms_cells_init(&fresh, KMS_COPIES_MAX, NULL) == KL_OK) {
+        kms_cells_done(&kms->copies);
+        kms->copies = fresh;
+    }
+}
+
+void kms_plan_done(struct kms_plan *plan)
+{
+    for (size_t i = 0; i < plan->copies_count; i++) {
+        struct kms_page *page = &plan->copies[i]->page;
+
+        kms_cells_give(&plan->kms->copies, &page->address, page->entries);
+        free(plan->copies[i]);
+    }
+    if (plan->copies_count > COPIES_KEPT) {
+        cells_renew(plan->kms);
+    }
+    free(plan->copies);
+    free(plan->dead);
+    free(plan->rows);
+    kms_page_table_done(&plan->table);
+    kms_staged_done(&plan->staged);
+    memset(plan, 0, sizeof *plan);
+}
+
+void kms_plan_seal(struct kms_plan *plan, const unsigned char root_key[KMS_KEY_BYTES],
+                   uint64_t generation)
+{
+    unsigned char key[KMS_KEY_BYTES];
+
+    /* From the last to the first: a child's key is in its parent's entries before the parent is sealed. */
+    for (size_t i = plan->copies_count; i-- > 0;) {
+        struct kms_copy *copy = plan->copies[i];
+        struct kms_page_binding binding = kms_binding(plan->kms, &copy->page.address, generation);
+
+        if (copy->all_gone) {
+            continue;
+        }
+        if (i == 0) {
+            kms_page_seal(&binding, root_key, copy->page.entries, copy->row);
+            break;
+        }
+        randombytes_buf(key, sizeof key);
+        kms_entry_set(copy->page.parent->entries, copy->page.parent_entry, KMS_ENTRY_PAGE, key);
+        kms_page_seal(&binding, key, copy->page.entries, copy->row);
+    }
+    sodium_memzero(key, sizeof key);
+}
+
+/* Into the cache if it is there, or if there is room: a commit does not push out what readers use. */
+static void swap_copy(struct kms_cache *cache, const struct kms_copy *copy)
+{
+    struct kms_page *cached = kms_cache_find(cache, &copy->page.address);
+
+    if (copy->all_gone) {
+        kms_cache_drop_below(cache, &copy->page.address);
+        return;
+    }
+    if (cached == NULL && cache->table.pages < cache->pages_max) {
+        struct kms_page *parent = kms_cache_find(cache, &copy->page.parent->address);
+
+        if (parent != NULL) {
+            cached = kms_cache_add(cache, &copy->page.address, parent, copy->page.parent_entry);
+        }
+    }
+    if (cached != NULL) {
+        memcpy(cached->entries, copy->page.entries, kms_page_bytes(&copy->page.address));
+    }
+}
+
+void kms_plan_swap(struct kms_plan *plan)
+{
+    struct kms_cache *cache = &plan->kms->cache;
+
+    for (size_t i = 0; i < plan->dead_count; i++) {
+        kms_cache_drop_below(cache, &plan->dead[i]);
+    }
+    for (size_t i = 0; i < plan->copies_count; i++) {
+        swap_copy(cache, plan->copies[i]);
+    }
+}

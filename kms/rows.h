@@ -1,0 +1,53 @@
+/*
+ * The rows of the key store but for pages: meta data and marks; and the one
+ * door to storage, which lets one batch in at a time.
+ */
+#ifndef KLUIS_KMS_ROWS_H
+#define KLUIS_KMS_ROWS_H
+
+#include "kluis/kms/kms.h"
+#include "kms/format.h"
+
+#include <pthread.h>
+
+struct kms_rows {
+    const struct kms_storage *storage;
+    pthread_mutex_t lock; /* guards busy */
+    pthread_cond_t idle;
+    bool busy; /* a batch is being written */
+};
+KL_MUST_USE enum kl_status kms_rows_init(struct kms_rows *rows, const struct kms_storage *storage,
+                                         struct kl_err *err);
+void kms_rows_done(struct kms_rows *rows);
+/* ret is made with kl_buf_init by the caller. KL_ERR_NOT_FOUND there is none. */
+KL_MUST_USE enum kl_status kms_rows_get(struct kms_rows *rows, struct kl_slice key,
+                                        struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_rows_apply(struct kms_rows *rows,
+                                          const struct kms_storage_write *writes, size_t count,
+                                          bool sync, struct kl_err *err);
+
+struct kms_meta {
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    uint64_t generation;
+    int64_t created_us;
+    int64_t root_key_since_us;
+};
+void kms_meta_write(const struct kms_meta *meta, unsigned char ret_bytes[KMS_META_BYTES]);
+/* KL_ERR_CORRUPT "key_meta_corrupt". */
+KL_MUST_USE enum kl_status kms_meta_parse(struct kl_slice bytes, struct kms_meta *ret_meta,
+                                          struct kl_err *err);
+/* KL_ERR_NOT_FOUND "key_store_missing". */
+KL_MUST_USE enum kl_status kms_meta_read(struct kms_rows *rows, struct kms_meta *ret_meta,
+                                         struct kl_err *err);
+extern const struct kl_slice kms_meta_key;
+
+void kms_mark_write(uint64_t mark, unsigned char ret_bytes[KMS_MARK_BYTES]);
+/* The mark under that key; if_none when there is none. KL_ERR_CORRUPT "key_mark_corrupt". */
+KL_MUST_USE enum kl_status kms_mark_read(struct kms_rows *rows, struct kl_slice key,
+                                         uint64_t if_none, uint64_t *ret_mark, struct kl_err *err);
+extern const struct kl_slice kms_tenants_key;
+void kms_slots_key(uint64_t tenant, unsigned char ret_key[KMS_SLOTS_KEY_BYTES]);
+
+void kms_note_key(uint64_t generation, uint32_t index, unsigned char ret_key[KMS_NOTE_KEY_BYTES]);
+
+#endif
