@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,6 +127,12 @@ static enum kl_status fill_and_close(int fd, const char *path, mode_t mode, cons
     return status;
 }
 
+static enum kl_status fail_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
+                   "no memory for a path");
+}
+
 /* The folder a path lies in; NULL when out of memory. */
 static char *folder_of(const char *path)
 {
@@ -144,8 +150,7 @@ static enum kl_status folder_sync(const char *path, struct kl_err *err)
     char *folder = folder_of(path);
 
     if (folder == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                       "the server is short of memory; try again", "no memory for a path");
+        return fail_memory(err);
     }
     status = kl_dir_sync(folder, err);
     free(folder);
@@ -175,13 +180,16 @@ enum kl_status kl_file_replace(const char *path, mode_t mode, const void *bytes,
                                struct kl_err *err)
 {
     enum kl_status status;
-    char *temporary = NULL;
+    static const char suffix[] = ".XXXXXX";
+    size_t chars = strlen(path);
+    char *temporary = malloc(chars + sizeof(suffix));
     int fd;
 
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                       "the server is short of memory; try again", "no memory for a path");
+    if (temporary == NULL) {
+        return fail_memory(err);
     }
+    memcpy(temporary, path, chars);
+    memcpy(temporary + chars, suffix, sizeof(suffix));
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) {
         status = fail_io("make", temporary, err);
