@@ -17,7 +17,7 @@ function(kluis_test_properties test seconds)
 endfunction()
 
 # The libraries a program that belongs to a folder is linked with, highest first: the folder's layer and those below it, so that
-# the tests of a lower layer build while a higher one does not. Any other folder gets all of them.
+# the tests of a lower layer build while a higher one does not. tests/cmake/ gets none, any other folder all of them.
 function(kluis_libraries_of folder ret_libraries)
     if(folder STREQUAL "base")
         set(layers base)
@@ -27,6 +27,8 @@ function(kluis_libraries_of folder ret_libraries)
         set(layers vault kms base)
     elseif(folder STREQUAL "cli")
         set(layers cli base)
+    elseif(folder STREQUAL "cmake")
+        set(layers "")
     else()
         set(layers cli api vault kms base)
     endif()
@@ -57,9 +59,16 @@ function(kluis_add_test_program target folder source)
     cmake_path(GET source STEM name)
     kluis_libraries_of(${folder} libraries)
     add_executable(${target} "${source}" ${ARGN})
-    target_link_libraries(${target} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${libraries} kluis::cmocka kluis::sodium kluis::yyjson)
+    target_link_libraries(${target} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${libraries}
+        kluis::cmocka kluis::sodium kluis::yyjson kluis::mbedtls)
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
+    # Those that include this header let allocations fail.
+    file(STRINGS "${source}" no_memory REGEX "support/no_memory\\.h")
+    if(no_memory)
+        target_link_options(${target} PRIVATE "LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc"
+            "LINKER:--wrap=strdup,--wrap=strndup,--wrap=sodium_malloc")
+    endif()
 endfunction()
 
 # tests/<folder>/test_<name>.c: one cmocka program each, target test_<name>, test <folder>/test_<name>. Where two folders have

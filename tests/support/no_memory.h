@@ -1,0 +1,94 @@
+/*
+ * Let the n-th allocation fail, in a test program that includes this file: cmake/KluisTests.cmake
+ * then links it with --wrap for the functions below, under sanitizers too. What shared libraries
+ * allocate themselves is not counted.
+ *
+ *     for (long n = 0, hit = 1; hit; n++) {
+ *         no_memory_begin(n);
+ *         status = thing_new(..., &thing);
+ *         hit = no_memory_end();
+ *         assert_int_equal(status, hit ? KL_ERR_NO_MEMORY : KL_OK);
+ *     }
+ *
+ * Threads: one.
+ */
+#ifndef TESTS_SUPPORT_NO_MEMORY_H
+#define TESTS_SUPPORT_NO_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *piece, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t chars);
+void *__real_sodium_malloc(size_t size);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *piece, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t chars);
+void *__wrap_sodium_malloc(size_t size);
+
+static long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
+static bool no_memory_hit;
+
+/* From now on allocation n, counted from 0, fails; those before and after it work. */
+static inline void no_memory_begin(long n)
+{
+    no_memory_left = n;
+    no_memory_hit = false;
+}
+
+/* No more failures; true when one was made to fail since no_memory_begin(). */
+static inline bool no_memory_end(void)
+{
+    no_memory_left = -1;
+    return no_memory_hit;
+}
+
+static bool no_memory_now(void)
+{
+    if (no_memory_left < 0) {
+        return false;
+    }
+    if (no_memory_left-- > 0) {
+        return false;
+    }
+    no_memory_hit = true;
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return no_memory_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return no_memory_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *piece, size_t size)
+{
+    return no_memory_now() ? NULL : __real_realloc(piece, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return no_memory_now() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t chars)
+{
+    return no_memory_now() ? NULL : __real_strndup(text, chars);
+}
+
+void *__wrap_sodium_malloc(size_t size)
+{
+    return no_memory_now() ? NULL : __real_sodium_malloc(size);
+}
+
+#endif
