@@ -113,12 +113,17 @@ static bool needs_explicit(const struct question *question, int purpose)
            (question->field->special != NULL && of->ground == NULL);
 }
 
+/* A consent to the recipient by name covers the use by that recipient. */
 static bool subject_consents(const struct question *question, int purpose)
 {
+    const struct vault_facts *facts = question->facts;
+    const uint64_t named = question->recipient != NULL ? POLICY_ALL : 0;
+
     if (needs_explicit(question, purpose))
-        return policy_bit(question->facts->explicit_consents, purpose);
+        return policy_bit(facts->explicit_consents | (facts->recipient_explicit_consents & named),
+                          purpose);
     return question->policy->purposes[purpose].shown.basis != VAULT_BASIS_CONSENT ||
-           policy_bit(question->facts->consents, purpose);
+           policy_bit(facts->consents | (facts->recipient_consents & named), purpose);
 }
 
 static bool recipient_allowed(const struct question *question)

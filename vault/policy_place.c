@@ -142,6 +142,9 @@ void policy_read_top(struct policy_parse *parse, policy_node root)
         return;
     read_policy_name(parse, root);
     version = policy_required_text(parse, root, "version", "a policy");
+    if (version != NULL && strlen(version) > VAULT_NAME_MAX_BYTES)
+        policy_error(parse, kl_yaml_member(root, "version"), "too_long",
+                     "version has at most %d bytes", VAULT_NAME_MAX_BYTES);
     parse->policy->version = version != NULL ? policy_copy(parse, version) : "";
     read_controller(parse, root);
     read_notices(parse, root);
