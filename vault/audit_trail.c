@@ -1,0 +1,270 @@
+/*
+ * Trails in memory. The leader appends to `next`; `committed` follows when the
+ * group was applied, and is what everybody else sees.
+ */
+#include "vault/audit.h"
+#include "vault/audit_tree.h"
+#include "vault/rows.h"
+
+#include "kluis/base/encode.h"
+#include "kluis/base/time.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define TRAIL_LISTS 256
+#define HEAD_MESSAGE_MAX_BYTES 1024
+
+struct vault_trail {
+    uint64_t tenant;
+    struct vault_audit_tree committed; /* under the lock */
+    struct vault_audit_tree next;      /* the leader's */
+    bool touched;                      /* the leader's: next is ahead of committed */
+    struct vault_trail *touched_next;
+    struct vault_trail *list_next;
+};
+
+struct vault_trails {
+    struct kms *keys;
+    struct vault_store *store;
+    pthread_mutex_t lock;
+    struct vault_trail *lists[TRAIL_LISTS]; /* under the lock */
+    struct vault_trail *touched;            /* the leader's */
+};
+
+struct vault_trails *vault_trails_new(struct kms *keys, struct vault_store *store)
+{
+    struct vault_trails *trails = calloc(1, sizeof(*trails));
+    if (trails == NULL) {
+        return NULL;
+    }
+    trails->keys = keys;
+    trails->store = store;
+    if (pthread_mutex_init(&trails->lock, NULL) != 0) {
+        free(trails);
+        return NULL;
+    }
+    return trails;
+}
+
+void vault_trails_free(struct vault_trails *trails)
+{
+    if (trails == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < TRAIL_LISTS; i++) {
+        while (trails->lists[i] != NULL) {
+            struct vault_trail *next = trails->lists[i]->list_next;
+            free(trails->lists[i]);
+            trails->lists[i] = next;
+        }
+    }
+    pthread_mutex_destroy(&trails->lock);
+    free(trails);
+}
+
+static struct vault_trail *trail_known(struct vault_trails *trails, uint64_t tenant)
+{
+    pthread_mutex_lock(&trails->lock);
+    struct vault_trail *trail = trails->lists[tenant % TRAIL_LISTS];
+    while (trail != NULL && trail->tenant != tenant) {
+        trail = trail->list_next;
+    }
+    pthread_mutex_unlock(&trails->lock);
+    return trail;
+}
+
+static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
+                                 struct vault_audit_tree *ret_tree, struct kl_err *err)
+{
+    struct kl_err missing = {.status = KL_OK};
+    struct vault_row_key key = vault_row_frontier(tenant);
+    struct kl_buf row;
+    kl_buf_init(&row, VAULT_AUDIT_TREE_MAX_BYTES);
+    enum kl_status status = vault_store_get(trails->store, vault_row_slice(&key), &row, &missing);
+    if (status == KL_ERR_NOT_FOUND) {
+        *ret_tree = (struct vault_audit_tree){.size = 0};
+        status = KL_OK;
+    } else if (status == KL_OK) {
+        status = vault_audit_tree_read(kl_buf_slice(&row), ret_tree, err);
+    } else {
+        kl_fail(err, status, missing.code, missing.client_text, "%s", missing.log_text);
+    }
+    kl_buf_done(&row);
+    return status;
+}
+
+/* The trail of a tenant, read from the store at first use. */
+static enum kl_status trail_get(struct vault_trails *trails, uint64_t tenant,
+                                struct vault_trail **ret_trail, struct kl_err *err)
+{
+    struct vault_trail *trail = trail_known(trails, tenant);
+    if (trail != NULL) {
+        *ret_trail = trail;
+        return KL_OK;
+    }
+    struct vault_trail *fresh = calloc(1, sizeof(*fresh));
+    if (fresh == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                       "audit: no memory");
+    }
+    enum kl_status status = trail_read(trails, tenant, &fresh->committed, err);
+    if (status != KL_OK) {
+        free(fresh);
+        return status;
+    }
+    fresh->tenant = tenant;
+    fresh->next = fresh->committed;
+    pthread_mutex_lock(&trails->lock);
+    struct vault_trail **list = &trails->lists[tenant % TRAIL_LISTS];
+    for (trail = *list; trail != NULL && trail->tenant != tenant; trail = trail->list_next) {
+    }
+    if (trail == NULL) {
+        trail = fresh;
+        trail->list_next = *list;
+        *list = trail;
+        fresh = NULL;
+    }
+    pthread_mutex_unlock(&trails->lock);
+    free(fresh); /* another thread was first */
+    *ret_trail = trail;
+    return KL_OK;
+}
+
+enum kl_status vault_trails_append(struct vault_trails *trails,
+                                   const struct vault_audit_entry *const *entries, size_t count,
+                                   struct vault_batch *batch, struct kl_err *err)
+{
+    struct vault_trail *trail = NULL;
+    for (size_t i = 0; i < count; i++) {
+        enum kl_status status = trail_get(trails, entries[i]->tenant, &trail, err);
+        if (status != KL_OK) {
+            return status;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        trail = trail_known(trails, entries[i]->tenant);
+        struct vault_row_key key = vault_row_audit(trail->tenant, trail->next.size);
+        vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&entries[i]->json));
+        vault_audit_tree_append(&trail->next, entries[i]->hash);
+        if (!trail->touched) {
+            trail->touched = true;
+            trail->touched_next = trails->touched;
+            trails->touched = trail;
+        }
+    }
+    return KL_OK;
+}
+
+void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *batch)
+{
+    for (struct vault_trail *trail = trails->touched; trail != NULL; trail = trail->touched_next) {
+        struct vault_row_key key = vault_row_frontier(trail->tenant);
+        unsigned char bytes[VAULT_AUDIT_TREE_MAX_BYTES];
+        size_t size = vault_audit_tree_encode(&trail->next, bytes);
+        vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, size));
+    }
+}
+
+void vault_trails_applied(struct vault_trails *trails, bool ok)
+{
+    while (trails->touched != NULL) {
+        struct vault_trail *trail = trails->touched;
+        trails->touched = trail->touched_next;
+        trail->touched_next = NULL;
+        trail->touched = false;
+        if (ok) {
+            pthread_mutex_lock(&trails->lock);
+            trail->committed = trail->next;
+            pthread_mutex_unlock(&trails->lock);
+        } else {
+            trail->next = trail->committed;
+        }
+    }
+}
+
+static enum kl_status trail_committed(struct vault_trails *trails, uint64_t tenant,
+                                      struct vault_audit_tree *ret_tree, struct kl_err *err)
+{
+    struct vault_trail *trail = NULL;
+    enum kl_status status = trail_get(trails, tenant, &trail, err);
+    if (status == KL_OK) {
+        pthread_mutex_lock(&trails->lock);
+        *ret_tree = trail->committed;
+        pthread_mutex_unlock(&trails->lock);
+    }
+    return status;
+}
+
+enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size,
+                                 struct kl_err *err)
+{
+    struct vault_audit_tree tree;
+    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    if (status == KL_OK) {
+        *ret_size = tree.size;
+    }
+    return status;
+}
+
+enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
+                                 const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
+{
+    struct kms_place place = {
+        .tenant = tenant, .slot = VAULT_SLOT_SIGNING, .value = KMS_VALUE_NONE};
+    struct vault_audit_tree tree;
+    unsigned char root[VAULT_AUDIT_HASH_BYTES];
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
+    char root_text[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 1];
+    char signature_text[KL_BASE64_CHARS(KMS_SIGNATURE_BYTES) + 1];
+    char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
+    char at_text[KL_TIME_TEXT_BYTES];
+    struct kl_buf message;
+    struct kl_buf json;
+    kl_buf_init(&message, HEAD_MESSAGE_MAX_BYTES);
+    kl_buf_init(&json, HEAD_MESSAGE_MAX_BYTES);
+
+    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    if (status != KL_OK) {
+        goto out;
+    }
+    vault_audit_tree_root(&tree, root);
+    kl_base64(root, sizeof(root), root_text);
+    kl_time_format(kl_time_now_us(), at_text);
+    kl_buf_addf(&message, "kluis-audit-head-v1\n%s\n%llu\n%s\n%s\n", tenant_name,
+                (unsigned long long)tree.size, root_text, at_text);
+    status = kl_buf_status(&message, err);
+    if (status == KL_OK) {
+        status = kms_sign(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&message),
+                          signature, err);
+    }
+    if (status == KL_OK) {
+        status = kms_public_key(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, public_key, err);
+    }
+    if (status != KL_OK) {
+        goto out;
+    }
+    kl_base64(signature, sizeof(signature), signature_text);
+    kl_base64(public_key, sizeof(public_key), key_text);
+    struct kl_json_out out = kl_json_out(&json);
+    kl_json_object_begin(&out);
+    kl_json_add_text(&out, "tenant", tenant_name);
+    kl_json_add_int(&out, "size", (int64_t)tree.size);
+    kl_json_add_text(&out, "root_hash", root_text);
+    kl_json_add_text(&out, "at", at_text);
+    kl_json_add_text(&out, "public_key", key_text);
+    kl_json_add_text(&out, "signature", signature_text);
+    kl_json_object_end(&out);
+    status = kl_buf_status(&json, err);
+    if (status == KL_OK) {
+        kl_buf_add(ret, json.bytes, json.size);
+        status = kl_buf_status(ret, err);
+    }
+
+out:
+    kl_buf_done(&json);
+    kl_buf_done(&message);
+    return status;
+}
