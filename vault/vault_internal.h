@@ -57,7 +57,7 @@ struct vault {
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_store *keys_store;
     struct vault_store *data_store;
-    struct vault_key_storage *key_storage;
+    struct kms_storage key_storage;
     struct kms *keys;
     struct vault_index_store *index;
     struct vault_trails *trails;

@@ -53,7 +53,12 @@ KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct v
 KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault, const struct vault_caller *caller, const void *yaml,
                                               size_t yaml_bytes, bool accept_unenforced, struct vault_findings *ret_findings,
                                               uint64_t *ret_number, struct kl_err *err);
-/* Each gate's answer. role: NULL: the caller's. Stewards, or a caller about its own role. subject NULL: without facts of anybody. */
+/*
+ * Each gate's answer. role: NULL: the caller's. Stewards, or a caller about its own role. subject NULL: without facts of anybody.
+ * fields: "type.field", "type.*", "*"; none: all. KL_ERR_INVALID "role_required" (stewards), "unknown_role", "unknown_action",
+ * "purpose_required", "unknown_purpose", "unknown_recipient", "unknown_field", "invalid_country", "unknown_region"; KL_ERR_NOT_FOUND
+ * "not_found" (subject); KL_ERR_REFUSED "no_policy"; KL_ERR_FORBIDDEN "role_forbidden".
+ */
 struct vault_explain_input {
     const char *role;
     const char *purpose;
@@ -99,22 +104,29 @@ struct vault_credential_result {
 };
 /*
  * An operator can only make a tenant's first steward (and operators); a steward makes the policy's roles, stewards and auditors, never for
- * itself to read. ret_token is empty for a certificate credential. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown".
- * KL_ERR_INVALID "unknown_role", "unknown_purpose", "invalid_duration", "invalid_country", ... KL_ERR_FORBIDDEN "role_forbidden".
+ * itself to read. A first steward: the tenant has none whose credential holds. ret_token is empty for a certificate credential.
+ * ret->purposes are the input's. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown".
+ * KL_ERR_INVALID "unknown_role", "unknown_purpose", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
+ * "invalid_certificate", "tenant_required" (an operator's first steward). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
+ * "not_found" (subject). KL_ERR_FORBIDDEN "role_forbidden".
  */
 KL_MUST_USE enum kl_status vault_credential_create(struct vault *vault, const struct vault_caller *caller,
                                                    const struct vault_credential_input *input,
                                                    const struct vault_idempotency *idempotency,
                                                    struct vault_token *ret_token,
                                                    struct vault_credential_result *ret, struct kl_err *err);
+/* An operator's: the operators; a steward's: its tenant's, revoked and expired ones too, in no meaningful order. KL_ERR_INVALID "invalid_limit", "invalid_cursor". */
 KL_MUST_USE enum kl_status vault_credential_list(struct vault *vault, const struct vault_caller *caller, size_t limit,
                                                  const char *cursor, struct kl_arena *arena,
                                                  struct vault_credential_result **ret, size_t *ret_count,
                                                  char *ret_cursor, struct kl_err *err);
+/* Refused from the next request on. Of those that list shows. KL_ERR_NOT_FOUND "not_found". Revoked already: nothing changes. */
 KL_MUST_USE enum kl_status vault_credential_revoke(struct vault *vault, const struct vault_caller *caller,
                                                    const struct kl_id *credential, struct kl_err *err);
 
 /* ---- keys (operator) ---- */
+
+#define VAULT_ROTATION_PREFIX "rot" /* ids of rotations */
 
 /* Appends {"generation","root_key_since","custodian","finality","old_root_destroyed","store_id","public_key":...} as JSON. Operators, auditors, stewards. */
 KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *caller, struct kl_buf *ret,
@@ -136,10 +148,16 @@ struct vault_audit_filter {
     int64_t from_us;                /* 0: from the start */
     int64_t to_us;                  /* exclusive; 0: to the end */
 };
-/* Entries, newest last, as a JSON array of the entries' own texts with their "seq" beside: [{"seq":n,"entry":{...}}]. Appended to ret. */
+/*
+ * Entries, newest last, as a JSON array of the entries' own texts with their "seq" beside: [{"seq":n,"entry":{...}}]. Appended to ret.
+ * An auditor's or steward's: the tenant's trail; an operator's who names no tenant: the vault's own. One call looks at a bounded part of the trail: a page may hold
+ * fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry.
+ * KL_ERR_INVALID "invalid_limit" (1..VAULT_PAGE_MAX), "invalid_cursor", "invalid_range" (from behind to). KL_ERR_FORBIDDEN. KL_ERR_NOT_FOUND.
+ */
 KL_MUST_USE enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *caller,
                                             const struct vault_audit_filter *filter, size_t limit, const char *cursor,
                                             struct kl_buf *ret, char *ret_cursor, struct kl_err *err);
+/* The trail's signed head, see vault_audit_list for whose. */
 KL_MUST_USE enum kl_status vault_audit_head(struct vault *vault, const struct vault_caller *caller, struct kl_buf *ret,
                                             struct kl_err *err);
 

@@ -1,0 +1,101 @@
+#include "vault/act.h"
+
+#include <assert.h>
+#include <string.h>
+
+uint64_t vault_act_trail(const struct vault_caller *caller)
+{
+    return caller->builtin == VAULT_BUILTIN_OPERATOR ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
+}
+
+static unsigned may_bit(enum vault_builtin builtin)
+{
+    switch (builtin) {
+    case VAULT_BUILTIN_OPERATOR:
+        return VAULT_MAY_OPERATOR;
+    case VAULT_BUILTIN_STEWARD:
+        return VAULT_MAY_STEWARD;
+    case VAULT_BUILTIN_AUDITOR:
+        return VAULT_MAY_AUDITOR;
+    case VAULT_BUILTIN_NONE:
+        break;
+    }
+    return 0;
+}
+
+enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
+                                const char *action, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_audit_entry entry = {0};
+    struct vault_audit_entry *entries[1] = {&entry};
+    struct kl_json_out out;
+
+    vault_audit_begin(&entry, vault_act_trail(caller), &who, action, &out);
+    kl_json_add_text(&out, "result", "refused");
+    kl_json_add_text(&out, "reason", "role_forbidden");
+    status = vault_audit_end(&entry, &out, err);
+    if (status == KL_OK) {
+        status = vault_audit_commit(vault, entries, 1, err);
+    }
+    vault_audit_done(&entry);
+    if (status != KL_OK) {
+        return status;
+    }
+    return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
+                   "the role of this credential does not allow this", "role %s may not do %s",
+                   caller->role_name, action);
+}
+
+enum kl_status vault_act_allowed(struct vault *vault, const struct vault_caller *caller,
+                                 unsigned allowed, const char *action, struct kl_err *err)
+{
+    if ((may_bit(caller->builtin) & allowed) != 0) {
+        return KL_OK;
+    }
+    return vault_act_refuse(vault, caller, action, err);
+}
+
+void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_audit_who *who,
+                     const char *action)
+{
+    memset(act, 0, sizeof *act);
+    vault_audit_begin(&act->entry, trail, who, action, &act->out);
+}
+
+void vault_act_done(struct vault_act *act)
+{
+    vault_audit_done(&act->entry);
+}
+
+#define ACTS_MAX 4
+
+enum kl_status vault_act_commit(struct vault *vault, struct vault_act *const *acts, size_t count,
+                                const struct vault_batch *batch, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_audit_entry *entries[ACTS_MAX];
+    struct vault_commit commit = {0};
+    size_t i;
+
+    assert(count >= 1 && count <= ACTS_MAX);
+    for (i = 0; i < count; i++) {
+        kl_json_add_text(&acts[i]->out, "result", "ok");
+        status = vault_audit_end(&acts[i]->entry, &acts[i]->out, err);
+        if (status != KL_OK) {
+            return status;
+        }
+        entries[i] = &acts[i]->entry;
+    }
+    commit.tenant = acts[0]->entry.tenant;
+    commit.batch = batch;
+    commit.audit = entries;
+    commit.audit_count = count;
+    status = vault_commit_submit(vault->committer, &commit, err);
+    if (status == KL_OK) {
+        atomic_fetch_add_explicit(&vault->counters.audit_entries, count, memory_order_relaxed);
+    }
+    return status;
+}

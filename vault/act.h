@@ -1,0 +1,51 @@
+/*
+ * Acts of administration: who may do them, and their entries in the audit
+ * trail. An operator's trail is the vault's own tenant.
+ */
+#ifndef VAULT_ACT_H
+#define VAULT_ACT_H
+
+#include "kluis/base/json.h"
+#include "kluis/base/status.h"
+#include "vault/audit.h"
+#include "vault/vault_internal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Who may: bits for vault_act_allowed(). */
+#define VAULT_MAY_OPERATOR 1u
+#define VAULT_MAY_STEWARD 2u
+#define VAULT_MAY_AUDITOR 4u
+
+/* The trail in which a caller's acts are written. */
+uint64_t vault_act_trail(const struct vault_caller *caller);
+
+/*
+ * KL_OK when the caller's built-in role is among allowed. Else the attempt is written to the audit trail and refused with KL_ERR_FORBIDDEN
+ * "role_forbidden". KL_ERR_UNAVAILABLE "audit_unavailable".
+ */
+KL_MUST_USE enum kl_status vault_act_allowed(struct vault *vault, const struct vault_caller *caller,
+                                             unsigned allowed, const char *action,
+                                             struct kl_err *err);
+/* Refuse for another reason than the built-in role alone: writes the attempt, returns as vault_act_allowed(). */
+KL_MUST_USE enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
+                                            const char *action, struct kl_err *err);
+
+/* An entry being written: begin, add members through out, commit; done in every case. Must not be moved. */
+struct vault_act {
+    struct vault_audit_entry entry;
+    struct kl_json_out out;
+};
+void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_audit_who *who,
+                     const char *action);
+void vault_act_done(struct vault_act *act);
+/*
+ * Close the entries with "result":"ok" and commit them with batch (NULL: none), synced. Counts them.
+ * KL_ERR_UNAVAILABLE "audit_unavailable": nothing was written.
+ */
+KL_MUST_USE enum kl_status vault_act_commit(struct vault *vault, struct vault_act *const *acts,
+                                            size_t count, const struct vault_batch *batch,
+                                            struct kl_err *err);
+
+#endif

@@ -1,0 +1,216 @@
+/* Who asks: from a token or certificate to a caller with its tenant, role, purposes and place. */
+#include "kluis/base/time.h"
+#include "vault/credentials.h"
+#include "vault/tenants.h"
+#include "vault/vault_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TOKEN_TEXT_MAX_BYTES 512
+
+struct vault_audit_who vault_caller_who(const struct vault_caller *caller, char location_text[3])
+{
+    struct vault_audit_who who = {0};
+
+    memcpy(location_text, caller->location.code, sizeof caller->location.code);
+    who.credential = &caller->credential;
+    who.role = caller->role_name;
+    who.request_id = caller->request_id[0] == '\0' ? NULL : caller->request_id;
+    who.location = location_text[0] == '\0' ? NULL : location_text;
+    who.at_us = caller->now_us;
+    return who;
+}
+
+enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry *const *entries,
+                                  size_t count, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_commit commit = {0};
+    struct kl_err cause = {0};
+
+    if (count == 0) {
+        return KL_OK;
+    }
+    commit.tenant = entries[0]->tenant;
+    commit.audit = entries;
+    commit.audit_count = count;
+    status = vault_commit_submit(vault->committer, &commit, &cause);
+    if (status != KL_OK) {
+        return kl_fail(err, KL_ERR_UNAVAILABLE, "audit_unavailable",
+                       "the audit trail cannot be written, so nothing may be read", "%s: %s",
+                       cause.code, cause.log_text);
+    }
+    atomic_fetch_add_explicit(&vault->counters.audit_entries, count, memory_order_relaxed);
+    return KL_OK;
+}
+
+static enum kl_status unauthorised(struct vault *vault, struct kl_err *err, const char *why)
+{
+    atomic_fetch_add_explicit(&vault->counters.refused_unauthorised, 1, memory_order_relaxed);
+    return kl_fail(err, KL_ERR_UNAUTHORISED, "unauthorised",
+                   "no credential, or one that does not hold", "%s", why);
+}
+
+static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
+                                       int64_t now_us, struct vault_credential **ret_credential,
+                                       struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_credential *credential = NULL;
+    struct kl_err cause = {0};
+
+    if (proof->token == NULL && proof->certificate_sha256 == NULL) {
+        return unauthorised(vault, err, "none given");
+    }
+    if (proof->token != NULL &&
+        strnlen(proof->token, TOKEN_TEXT_MAX_BYTES + 1) > TOKEN_TEXT_MAX_BYTES) {
+        return unauthorised(vault, err, "token too long");
+    }
+    status = vault_credential_find(vault, proof, &credential, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        return unauthorised(vault, err, "unknown");
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    if (credential->revoked_us != 0) {
+        status = unauthorised(vault, err, "revoked");
+    } else if (now_us >= credential->expires_us) {
+        status = unauthorised(vault, err, "expired");
+    }
+    if (status != KL_OK) {
+        vault_credential_unref(credential);
+        return status;
+    }
+    *ret_credential = credential;
+    return KL_OK;
+}
+
+/* The tenant acted on; NULL for an operator who names none. */
+static enum kl_status tenant_choose(struct vault *vault, const struct vault_credential *credential,
+                                    const char *tenant_name, const struct vault_tenant **ret_tenant,
+                                    struct kl_err *err)
+{
+    const struct vault_tenant *tenant = NULL;
+
+    if (tenant_name != NULL && !vault_tenant_name_valid(tenant_name)) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_tenant", "this is not a tenant's name", NULL);
+    }
+    if (credential->builtin == VAULT_BUILTIN_OPERATOR) {
+        if (tenant_name != NULL) {
+            tenant = vault_tenants_find(vault, tenant_name);
+            if (tenant == NULL) {
+                return kl_fail(err, KL_ERR_NOT_FOUND, "unknown_tenant", "there is no such tenant",
+                               NULL);
+            }
+        }
+        *ret_tenant = tenant;
+        return KL_OK;
+    }
+    tenant = vault_tenants_by_number(vault, credential->tenant);
+    if (tenant == NULL) {
+        return unauthorised(vault, err, "its tenant is gone");
+    }
+    if (tenant_name != NULL && strcmp(tenant_name, tenant->name) != 0) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "tenant_forbidden",
+                       "only an operator may name another tenant", NULL);
+    }
+    *ret_tenant = tenant;
+    return KL_OK;
+}
+
+static enum kl_status bound_resolve(struct vault *vault, const struct vault_credential *credential,
+                                    struct vault_caller *caller, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = KL_OK;
+
+    caller->bound = credential->bound;
+    if (!credential->bound) {
+        return KL_OK;
+    }
+    status = vault_subject_id(vault, credential->tenant, credential->bound_slot,
+                              &caller->bound_subject, &cause);
+    if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) {
+        return unauthorised(vault, err, "its subject is gone");
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
+/* Names become numbers of the policy in force; what it does not have any more counts for nothing. */
+static void role_resolve(const struct vault_credential *credential, struct vault_caller *caller)
+{
+    size_t i;
+    int purpose;
+
+    caller->builtin = credential->builtin;
+    caller->role = VAULT_NONE;
+    caller->single_purpose = VAULT_NONE;
+    caller->purposes = credential->any_purpose ? UINT64_MAX : 0;
+    memcpy(caller->role_name, credential->role, sizeof caller->role_name);
+    if (caller->policy == NULL) {
+        return;
+    }
+    if (credential->builtin == VAULT_BUILTIN_NONE) {
+        caller->role = vault_policy_role_find(caller->policy, credential->role);
+    }
+    for (i = 0; i < credential->purpose_count; i++) {
+        purpose = vault_policy_purpose_find(caller->policy, credential->purposes[i].text);
+        if (purpose != VAULT_NONE) {
+            caller->purposes |= UINT64_C(1) << (unsigned)purpose;
+            caller->single_purpose = credential->purpose_count == 1 ? purpose : VAULT_NONE;
+        }
+    }
+}
+
+enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
+                                 const char *tenant_name, const char *request_id,
+                                 struct vault_caller *ret_caller, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_credential *credential = NULL;
+    const struct vault_tenant *tenant = NULL;
+    struct vault_caller caller = {0};
+
+    caller.now_us = kl_time_now_us();
+    status = credential_check(vault, proof, caller.now_us, &credential, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    status = tenant_choose(vault, credential, tenant_name, &tenant, err);
+    if (status == KL_OK) {
+        status = bound_resolve(vault, credential, &caller, err);
+    }
+    if (status != KL_OK) {
+        goto out;
+    }
+    caller.tenant = UINT64_MAX;
+    if (tenant != NULL) {
+        caller.tenant = tenant->number;
+        memcpy(caller.tenant_name, tenant->name, sizeof caller.tenant_name);
+        caller.policy = vault_tenant_policy(vault, tenant, &caller.policy_number);
+    }
+    caller.credential = credential->id;
+    caller.location = credential->location;
+    role_resolve(credential, &caller);
+    if (request_id != NULL) {
+        (void)snprintf(caller.request_id, sizeof caller.request_id, "%s", request_id);
+    }
+    *ret_caller = caller;
+
+out:
+    vault_credential_unref(credential);
+    return status;
+}
+
+void vault_caller_done(struct vault_caller *caller)
+{
+    vault_policy_unref(caller->policy);
+    memset(caller, 0, sizeof *caller);
+    caller->tenant = UINT64_MAX;
+    caller->role = VAULT_NONE;
+    caller->single_purpose = VAULT_NONE;
+}

@@ -1,0 +1,106 @@
+/*
+ * Credentials: their rows, and a cache of those in use, so that a check costs
+ * a keyed hash and a look into memory.
+ *
+ * A row is found by the keyed hash of the token's text or of the
+ * certificate's SHA-256; neither is kept. A credential bound to a subject
+ * names its slot, never its id: after the erasure it is void.
+ * Threads: any, but for new and free.
+ */
+#ifndef VAULT_CREDENTIALS_H
+#define VAULT_CREDENTIALS_H
+
+#include "kluis/base/id.h"
+#include "kluis/base/status.h"
+#include "kluis/vault/vault.h"
+#include "vault/vault_internal.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How many are kept in memory; the rest is read when used. */
+#define VAULT_CREDENTIALS_CACHED_MAX 16384
+#define VAULT_CREDENTIAL_PREFIX "cred"
+#define VAULT_CERTIFICATE_HASH_BYTES 32
+
+struct vault_credential_name {
+    char text[VAULT_NAME_MAX_BYTES + 1];
+};
+
+/*
+ * A credential; never changed once it is shared. tenant is KMS_TENANT_VAULT for an operator. purposes has purpose_count names;
+ * any_purpose: it was made without a list. created_by all zero: the vault itself. revoked_us 0: not.
+ */
+struct vault_credential {
+    atomic_uint references;
+    unsigned char mac[KMS_MAC_BYTES];
+    struct kl_id id;
+    uint64_t tenant;
+    enum vault_builtin builtin;
+    char role[VAULT_NAME_MAX_BYTES + 1];
+    bool any_purpose;
+    size_t purpose_count;
+    struct vault_credential_name *purposes;
+    struct vault_country location;
+    bool bound;
+    uint64_t bound_slot;
+    bool has_certificate;
+    int64_t created_us;
+    int64_t expires_us;
+    int64_t revoked_us;
+    struct kl_id created_by;
+};
+
+struct vault_credentials *vault_credentials_new(void); /* NULL when out of memory */
+void vault_credentials_free(struct vault_credentials *cache);
+
+/* An empty one with one reference and room for purpose_count names; NULL when out of memory. */
+struct vault_credential *vault_credential_new(size_t purpose_count);
+void vault_credential_unref(struct vault_credential *credential); /* NULL is fine */
+
+/*
+ * The credential that a proof stands for, revoked or expired ones too. KL_ERR_NOT_FOUND: none (err says nothing that may leave).
+ * KL_ERR_CORRUPT "credential_damaged".
+ */
+KL_MUST_USE enum kl_status vault_credential_find(struct vault *vault,
+                                                 const struct vault_proof *proof,
+                                                 struct vault_credential **ret_credential,
+                                                 struct kl_err *err);
+/* By id, from the store. KL_ERR_NOT_FOUND "not_found". */
+KL_MUST_USE enum kl_status vault_credential_read(struct vault *vault, uint64_t tenant,
+                                                 const struct kl_id *id,
+                                                 struct vault_credential **ret_credential,
+                                                 struct kl_err *err);
+/* By the hash it is stored under. KL_ERR_NOT_FOUND. */
+KL_MUST_USE enum kl_status vault_credential_load(struct vault *vault,
+                                                 const unsigned char mac[KMS_MAC_BYTES],
+                                                 struct vault_credential **ret_credential,
+                                                 struct kl_err *err);
+/* The hash of a token's text, or of a certificate's SHA-256 (VAULT_CERTIFICATE_HASH_BYTES). */
+KL_MUST_USE enum kl_status vault_credential_mac(struct vault *vault,
+                                                const struct vault_proof *proof,
+                                                unsigned char ret_mac[KMS_MAC_BYTES],
+                                                struct kl_err *err);
+
+/*
+ * Make a credential from a filled struct (without mac): a fresh token, or the certificate given (32 bytes), the rows into batch.
+ * ret_token is empty for a certificate. KL_ERR_CONFLICT "certificate_in_use".
+ */
+KL_MUST_USE enum kl_status vault_credential_make(struct vault *vault,
+                                                 struct vault_credential *credential,
+                                                 const unsigned char *certificate,
+                                                 struct vault_batch *batch,
+                                                 struct vault_token *ret_token, struct kl_err *err);
+/* Put the row of a credential, as it now is, into batch. */
+KL_MUST_USE enum kl_status vault_credential_put(const struct vault_credential *credential,
+                                                struct vault_batch *batch, struct kl_err *err);
+/* Out of the cache; when this returns no request that starts later is let in by what was cached. */
+void vault_credential_forget(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES]);
+
+const char *vault_builtin_name(
+    enum vault_builtin builtin); /* "operator", "steward", "auditor"; NULL for none */
+enum vault_builtin vault_builtin_find(const char *role);
+
+#endif

@@ -1,0 +1,243 @@
+/* What is wrong with a vault and its machine, and what to do. Looks first at files, then opens what it can. */
+#include "vault/doctor.h"
+#include "kluis/base/json.h"
+#include "vault/open.h"
+#include "vault/tenants.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void vault_check(struct kl_json_out *out, const char *name, enum vault_check_state state,
+                 const char *text, const char *advice)
+{
+    static const char *const names[] = {"ok", "warning", "failed"};
+
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "name", name);
+    kl_json_add_text(out, "state", names[state]);
+    kl_json_add_text(out, "text", text);
+    kl_json_add_text(out, "advice", advice);
+    kl_json_object_end(out);
+}
+
+/* ---- files ---- */
+
+static bool check_stamp(const struct vault_options *options, struct vault_stamp *ret_stamp,
+                        struct kl_json_out *out)
+{
+    char text[128];
+    struct kl_err err = {0};
+
+    if (vault_stamp_read(options->data_dir, ret_stamp, &err) != KL_OK) {
+        vault_check(out, "stamp", VAULT_CHECK_FAILED, err.client_text,
+                    "make a vault with kluisd init, or name its directory with --data");
+        return false;
+    }
+    (void)snprintf(text, sizeof text, "format %d, made by version %s", VAULT_STAMP_FORMAT,
+                   ret_stamp->software);
+    vault_check(out, "stamp", VAULT_CHECK_OK, text, "");
+    return true;
+}
+
+static bool check_country(const struct vault_options *options, const struct vault_stamp *stamp,
+                          struct kl_json_out *out)
+{
+    char text[160];
+    struct kl_err err = {0};
+
+    if (vault_country_check(stamp, options->country, &err) != KL_OK) {
+        vault_check(out, "country", VAULT_CHECK_FAILED, err.client_text,
+                    "set the country the data directory was made in");
+        return false;
+    }
+    (void)snprintf(text, sizeof text, "%s, %s", stamp->country.code,
+                   vault_country_in_eea(stamp->country)
+                       ? "in the EEA"
+                       : "outside the EEA: subjects tagged EEA are refused");
+    vault_check(out, "country", VAULT_CHECK_OK, text, "");
+    return true;
+}
+
+/* Nobody but its owner may come in; and the owner is whoever runs this. */
+static void check_mode(const char *path, const char *name, const char *advice,
+                       struct kl_json_out *out)
+{
+    struct stat info;
+    char text[160];
+
+    if (stat(path, &info) != 0) {
+        (void)snprintf(text, sizeof text, "cannot look: %s", strerror(errno));
+        vault_check(out, name, VAULT_CHECK_FAILED, text,
+                    "check the path and the user that runs this");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "mode %04o, user %lu", (unsigned)(info.st_mode & 07777),
+                   (unsigned long)info.st_uid);
+    if ((info.st_mode & 0077) != 0) {
+        vault_check(out, name, VAULT_CHECK_FAILED, text, advice);
+    } else if (info.st_uid != geteuid()) {
+        vault_check(out, name, VAULT_CHECK_WARNING, text,
+                    "run this as the user that the vault runs as");
+    } else {
+        vault_check(out, name, VAULT_CHECK_OK, text, "");
+    }
+}
+
+static void check_root_file(const struct vault_options *options, struct kl_json_out *out)
+{
+    const struct kms_custodian_options custodian = vault_custodian_options(options);
+    struct kms_custodian_report report;
+    struct kl_err err = {0};
+    char text[400];
+
+    if (kms_custodian_report(&custodian, &report, &err) != KL_OK) {
+        vault_check(out, "root_file", VAULT_CHECK_FAILED, err.client_text,
+                    "name the root file that belongs to this vault with --custodian");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s custodian on %s: %s", report.kind, report.file_system,
+                   report.reason);
+    vault_check(out, "root_file", VAULT_CHECK_OK, text, "");
+    (void)snprintf(text, sizeof text, "%s: %s", kms_finality_name(report.finality), report.reason);
+    vault_check(out, "finality",
+                report.finality == KMS_FINALITY_F0 ? VAULT_CHECK_FAILED : VAULT_CHECK_OK, text,
+                report.advice);
+    vault_check(
+        out, "snapshots", VAULT_CHECK_WARNING,
+        "nobody can see from here whether the volume of the root file is snapshotted or copied",
+        "keep the root file's volume out of every snapshot, backup and live migration copy: a copy of its slot from before an "
+        "erasure, with old data, undoes that erasure");
+}
+
+/* ---- what is inside ---- */
+
+static void check_generation(struct vault *vault, struct kl_json_out *out)
+{
+    struct kms_state state;
+    char text[160];
+
+    kms_state(vault->keys, &state);
+    (void)snprintf(text, sizeof text, "generation %llu in the key store and in the root file",
+                   (unsigned long long)state.generation);
+    vault_check(out, "keys", VAULT_CHECK_OK, text, "");
+}
+
+static void check_policies(struct vault *vault, struct kl_json_out *out)
+{
+    struct vault_readiness readiness;
+    const char *names[9];
+    char list[160] = "";
+    size_t used = 0;
+    size_t i;
+
+    vault_readiness(vault, &readiness);
+    vault_unenforced_names(readiness.unenforced, names);
+    for (i = 0; names[i] != NULL && used < sizeof list; i++) {
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
+    }
+    vault_check(out, "policies", readiness.ready ? VAULT_CHECK_OK : VAULT_CHECK_FAILED,
+                readiness.ready ? "all stored policies compile" : readiness.reason,
+                readiness.ready ? ""
+                                : "apply a policy that this version accepts (kluis policy apply)");
+    if (readiness.unenforced != 0) {
+        vault_check(
+            out, "unenforced", VAULT_CHECK_WARNING, list,
+            "the policies in force ask for this and this version does not do it: do it by other means, or wait for a version "
+            "that does");
+    } else {
+        vault_check(out, "unenforced", VAULT_CHECK_OK,
+                    "nothing that a policy asks for is left undone", "");
+    }
+}
+
+static void say_not_opened(const struct kl_err *err, struct kl_json_out *out)
+{
+    if (err->status == KL_ERR_BUSY) {
+        vault_check(out, "databases", VAULT_CHECK_WARNING,
+                    "another process has them open, so policies and keys were not looked at here",
+                    "ask the running server: GET /readyz, kluis status, kluis key status");
+    } else {
+        vault_check(out, "databases", VAULT_CHECK_FAILED,
+                    err->client_text[0] != '\0' ? err->client_text : err->code,
+                    "the vault does not open like this");
+    }
+}
+
+static void check_databases(const struct vault_options *options, const struct vault_stamp *stamp,
+                            struct kl_json_out *out)
+{
+    enum kl_status status = KL_OK;
+    struct kl_err err = {0};
+    struct vault *vault = NULL;
+
+    if (strncmp(options->custodian, "passphrase:", 11) == 0 && options->passphrase == NULL) {
+        vault_check(out, "databases", VAULT_CHECK_WARNING,
+                    "no passphrase was given, so policies and keys were not looked at",
+                    "give the passphrase to look further");
+        return;
+    }
+    vault = vault_new();
+    if (vault == NULL) {
+        status = kl_fail(&err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
+    }
+    if (status == KL_OK) {
+        vault->country = stamp->country;
+        status = vault_keys_open(vault, options, false, &err);
+    }
+    if (status == KL_OK) {
+        status = vault_data_open(vault, options, false, &err);
+    }
+    if (status == KL_OK) {
+        status = vault_parts_check(vault, stamp, &err);
+    }
+    if (status == KL_OK) {
+        status = vault_tenants_load(vault, &err);
+    }
+    if (status == KL_OK) {
+        vault_check(out, "databases", VAULT_CHECK_OK, "keys/ and data/ open", "");
+        check_generation(vault, out);
+        check_policies(vault, out);
+    } else {
+        say_not_opened(&err, out);
+    }
+    vault_close(vault);
+}
+
+enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret,
+                            struct kl_err *err)
+{
+    struct vault_stamp stamp = {0};
+    struct kl_json_out out;
+    const char *root_file = NULL;
+    bool good = false;
+    enum kl_status status = vault_options_check(options, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    out = kl_json_out(ret);
+    kl_json_object_begin(&out);
+    kl_json_key(&out, "checks");
+    kl_json_array_begin(&out);
+    good = check_stamp(options, &stamp, &out);
+    check_mode(options->data_dir, "data_dir", "chmod 0700 the data directory", &out);
+    if (good) {
+        good = check_country(options, &stamp, &out);
+    }
+    root_file = strchr(options->custodian, ':');
+    if (root_file != NULL) {
+        check_mode(root_file + 1, "root_file_mode", "chmod 0600 the root file", &out);
+    }
+    check_root_file(options, &out);
+    if (good) {
+        check_databases(options, &stamp, &out);
+    }
+    vault_check_machine(options->data_dir, &out);
+    kl_json_array_end(&out);
+    kl_json_object_end(&out);
+    return kl_buf_status(ret, err);
+}

@@ -1,0 +1,105 @@
+/* How the vault is: readiness and figures. */
+#include "vault/rows.h"
+#include "vault/tenants.h"
+#include "vault/vault_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const unenforced_names[] = {
+    "objection", "restriction", "retention", "conditions", "types", "on_erase", "requests"};
+
+void vault_unenforced_names(uint32_t bits, const char *ret[9])
+{
+    size_t count = 0;
+    size_t i;
+
+    for (i = 0; i < sizeof unenforced_names / sizeof unenforced_names[0]; i++) {
+        if ((bits & (1u << i)) != 0) {
+            ret[count++] = unenforced_names[i];
+        }
+    }
+    ret[count] = NULL;
+}
+
+/* What all policies in force ask for, and whether a stored one does not compile. */
+static uint32_t look_at_policies(struct vault *vault, bool *ret_broken)
+{
+    uint32_t bits = 0;
+    size_t i;
+
+    *ret_broken = false;
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    for (i = 0; i < vault->tenants.count; i++) {
+        const struct vault_tenant *tenant = vault->tenants.items[i];
+
+        if (tenant->policy != NULL) {
+            bits |= vault_policy_unenforced(tenant->policy);
+        }
+        if (tenant->policy_broken) {
+            *ret_broken = true;
+        }
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return bits;
+}
+
+static enum kl_status store_answers(struct vault *vault, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_meta("stamp");
+    struct kl_buf row = {0};
+
+    kl_buf_init(&row, KMS_STORE_ID_BYTES);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
+    kl_buf_done(&row);
+    return status;
+}
+
+void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
+{
+    struct kms_state state;
+    struct kl_err err = {0};
+    bool broken = false;
+
+    memset(ret_readiness, 0, sizeof *ret_readiness);
+    kms_state(vault->keys, &state);
+    ret_readiness->key_generation = state.generation;
+    (void)snprintf(ret_readiness->finality, sizeof ret_readiness->finality, "%s",
+                   kms_finality_name(state.finality));
+    ret_readiness->unenforced = look_at_policies(vault, &broken);
+    if (store_answers(vault, &err) != KL_OK) {
+        (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
+                       "the store does not answer: %s", err.code);
+    } else if (broken) {
+        (void)snprintf(
+            ret_readiness->reason, sizeof ret_readiness->reason,
+            "the stored policy of a tenant does not compile (the log says whose): it reads nothing until one is applied");
+    } else {
+        ret_readiness->ready = true;
+    }
+}
+
+static uint64_t count_of(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
+{
+    struct kms_state state;
+
+    kms_state(vault->keys, &state);
+    memset(ret_figures, 0, sizeof *ret_figures);
+    ret_figures->subjects_created = count_of(&vault->counters.subjects_created);
+    ret_figures->records_created = count_of(&vault->counters.records_created);
+    ret_figures->fields_read = count_of(&vault->counters.fields_read);
+    ret_figures->fields_withheld = count_of(&vault->counters.fields_withheld);
+    ret_figures->records_rectified = count_of(&vault->counters.records_rectified);
+    ret_figures->erasures = count_of(&vault->counters.erasures);
+    ret_figures->rotations = count_of(&vault->counters.rotations);
+    ret_figures->audit_entries = count_of(&vault->counters.audit_entries);
+    ret_figures->refused_unauthorised = count_of(&vault->counters.refused_unauthorised);
+    ret_figures->key_generation = state.generation;
+    ret_figures->key_pages_cached = state.pages_cached;
+}

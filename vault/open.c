@@ -1,0 +1,253 @@
+#include "vault/open.h"
+
+#include "vault/credentials.h"
+#include "vault/rows.h"
+#include "vault/tenants.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* keys/ is small: pages are cached by kms itself. */
+#define KEYS_CACHE_BYTES (8u * 1024 * 1024)
+
+static enum kl_status no_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory to open the vault", NULL);
+}
+
+struct vault *vault_new(void)
+{
+    struct vault *vault = calloc(1, sizeof *vault);
+
+    if (vault == NULL) {
+        return NULL;
+    }
+    if (pthread_rwlock_init(&vault->tenants.lock, NULL) != 0) {
+        goto fail;
+    }
+    if (pthread_mutex_init(&vault->turn.lock, NULL) != 0) {
+        goto fail_lock;
+    }
+    if (pthread_cond_init(&vault->turn.is_free, NULL) != 0) {
+        goto fail_mutex;
+    }
+    return vault;
+
+fail_mutex:
+    (void)pthread_mutex_destroy(&vault->turn.lock);
+fail_lock:
+    (void)pthread_rwlock_destroy(&vault->tenants.lock);
+fail:
+    free(vault);
+    return NULL;
+}
+
+void vault_close(struct vault *vault)
+{
+    if (vault == NULL) {
+        return;
+    }
+    vault_committer_free(vault->committer);
+    vault_trails_free(vault->trails);
+    vault_index_free(vault->index);
+    vault_credentials_free(vault->credentials);
+    vault_tenants_done(&vault->tenants);
+    kms_close(vault->keys);
+    vault_store_close(vault->data_store);
+    vault_store_close(vault->keys_store);
+    (void)pthread_cond_destroy(&vault->turn.is_free);
+    (void)pthread_mutex_destroy(&vault->turn.lock);
+    (void)pthread_rwlock_destroy(&vault->tenants.lock);
+    sodium_memzero(vault, sizeof *vault);
+    free(vault);
+}
+
+struct kms_custodian_options vault_custodian_options(const struct vault_options *options)
+{
+    struct kms_custodian_options custodian = {
+        .custodian = options->custodian,
+        .passphrase = options->passphrase,
+        .passphrase_bytes = options->passphrase_bytes,
+        .accept_f0 = options->accept_f0,
+        .argon2_light = options->argon2_light,
+        .forbidden_dir = options->data_dir,
+    };
+
+    return custodian;
+}
+
+enum kl_status vault_options_check(const struct vault_options *options, struct kl_err *err)
+{
+    if (options->data_dir == NULL || options->data_dir[0] == '\0') {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_options", "a data directory is needed", NULL);
+    }
+    if (strlen(options->data_dir) > VAULT_PATH_MAX_BYTES - 64) {
+        return kl_fail(err, KL_ERR_INVALID, "path_too_long",
+                       "the path of the data directory is too long", NULL);
+    }
+    if (options->custodian == NULL || options->custodian[0] == '\0') {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_options",
+                       "a custodian is needed, as file:PATH: it keeps the root key", NULL);
+    }
+    return KL_OK;
+}
+
+static enum kl_status store_open(const struct vault_options *options, const char *name,
+                                 size_t cache_bytes, bool create, struct vault_store **ret_store,
+                                 struct kl_err *err)
+{
+    char path[VAULT_PATH_MAX_BYTES];
+    const struct vault_store_options store = {
+        .path = path, .create = create, .cache_bytes = cache_bytes};
+    enum kl_status status = vault_path(options->data_dir, name, path, err);
+
+    return status == KL_OK ? vault_store_open(&store, ret_store, err) : status;
+}
+
+enum kl_status vault_keys_open(struct vault *vault, const struct vault_options *options,
+                               bool create, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kms_options keys = {.custodian = vault_custodian_options(options)};
+
+    status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, create, &vault->keys_store, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    vault->key_storage = vault_key_storage(vault->keys_store);
+    keys.storage = &vault->key_storage;
+    if (create) {
+        status = kms_create(&keys, err);
+    }
+    if (status == KL_OK) {
+        status = kms_open(&keys, &vault->keys, err);
+    }
+    return status;
+}
+
+enum kl_status vault_data_open(struct vault *vault, const struct vault_options *options,
+                               bool create, struct kl_err *err)
+{
+    enum kl_status status =
+        store_open(options, VAULT_DATA_DIR, options->cache_bytes, create, &vault->data_store, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    vault->index = vault_index_new(vault->keys, vault->data_store);
+    vault->trails = vault_trails_new(vault->keys, vault->data_store);
+    if (vault->index == NULL || vault->trails == NULL) {
+        return no_memory(err);
+    }
+    vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
+    vault->credentials = vault_credentials_new();
+    if (vault->committer == NULL || vault->credentials == NULL) {
+        return no_memory(err);
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_parts_check(struct vault *vault, const struct vault_stamp *stamp,
+                                 struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_meta("stamp");
+    struct kl_buf row = {0};
+    struct kl_err cause = {0};
+    struct kms_state state;
+
+    kms_state(vault->keys, &state);
+    if (sodium_memcmp(state.store_id, stamp->store_id, KMS_STORE_ID_BYTES) != 0) {
+        return kl_fail(
+            err, KL_ERR_REFUSED, "keys_other_store",
+            "keys/ is of another vault than stamp.json: put back the directory that belongs here",
+            NULL);
+    }
+    kl_buf_init(&row, KMS_STORE_ID_BYTES);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
+    if (status != KL_OK && status != KL_ERR_NOT_FOUND && status != KL_ERR_TOO_LARGE) {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    } else if (status != KL_OK || row.size != KMS_STORE_ID_BYTES ||
+               sodium_memcmp(row.bytes, stamp->store_id, KMS_STORE_ID_BYTES) != 0) {
+        status = kl_fail(
+            err, KL_ERR_REFUSED, "data_other_store",
+            "data/ is of another vault than stamp.json: put back the directory that belongs here",
+            NULL);
+    }
+    kl_buf_done(&row);
+    return status;
+}
+
+enum kl_status vault_country_check(const struct vault_stamp *stamp, const char *country,
+                                   struct kl_err *err)
+{
+    struct vault_country configured;
+    enum kl_status status = KL_OK;
+
+    if (country == NULL) {
+        return KL_OK;
+    }
+    status = vault_place_country(country, &configured, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    if (strcmp(configured.code, stamp->country.code) != 0) {
+        return kl_failf(
+            err, KL_ERR_REFUSED, "country_mismatch",
+            "the data directory was made in %s, the configuration says %s: data does not move by a setting; correct it, or "
+            "make a vault there and move people to it",
+            stamp->country.code, configured.code);
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault,
+                          struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_stamp stamp;
+    struct vault *vault = NULL;
+
+    status = vault_options_check(options, err);
+    if (status == KL_OK) {
+        status = vault_stamp_read(options->data_dir, &stamp, err);
+    }
+    if (status == KL_OK) {
+        status = vault_country_check(&stamp, options->country, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    vault = vault_new();
+    if (vault == NULL) {
+        return no_memory(err);
+    }
+    vault->country = stamp.country;
+    memcpy(vault->store_id, stamp.store_id, sizeof vault->store_id);
+    status = vault_keys_open(vault, options, false, err);
+    if (status == KL_OK) {
+        status = vault_data_open(vault, options, false, err);
+    }
+    if (status == KL_OK) {
+        status = vault_parts_check(vault, &stamp, err);
+    }
+    if (status == KL_OK) {
+        status = vault_tenants_load(vault, err);
+    }
+    if (status == KL_OK) {
+        vault_erasure_hooks_set(vault);
+        status = vault_erasure_recover(vault, err);
+    }
+    if (status != KL_OK) {
+        vault_close(vault);
+        return status;
+    }
+    *ret_vault = vault;
+    return KL_OK;
+}
+
+struct vault_country vault_store_country(const struct vault *vault)
+{
+    return vault->country;
+}

@@ -1,0 +1,325 @@
+/* The policy of a tenant in the store: every version applied stays, a row says which is in force. */
+#include "kluis/base/log.h"
+#include "vault/act.h"
+#include "vault/rows.h"
+#include "vault/tenants.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_FORMAT 1
+#define ROW_HEADER_MAX_BYTES 64
+#define FLAG_ACCEPT_UNENFORCED 1u
+
+/* ---- rows ---- */
+
+/* format, flags, when, by whom, the text. */
+static void write_row(const struct vault_caller *caller, bool accept_unenforced,
+                      struct kl_slice yaml, struct kl_buf *ret)
+{
+    kl_buf_add_byte(ret, ROW_FORMAT);
+    kl_buf_add_byte(ret, accept_unenforced ? FLAG_ACCEPT_UNENFORCED : 0);
+    kl_buf_add_u64be(ret, (uint64_t)caller->now_us);
+    kl_buf_add(ret, caller->credential.bytes, KL_ID_BYTES);
+    kl_buf_add_sized(ret, yaml.bytes, yaml.size);
+}
+
+static enum kl_status damaged(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_CORRUPT, "policy_damaged",
+                   "the stored policy is damaged: apply it again", NULL);
+}
+
+static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint64_t *ret_number,
+                                      struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_policy(tenant, 0);
+    struct kl_buf row = {0};
+    struct kl_err cause = {0};
+
+    kl_buf_init(&row, ROW_HEADER_MAX_BYTES);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        status = kl_fail(err, KL_ERR_NOT_FOUND, "no_policy", "this tenant has no policy yet", NULL);
+    } else if (status != KL_OK) {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    } else if (row.size != 8) {
+        status = damaged(err);
+    } else {
+        *ret_number = kl_get_u64be(row.bytes);
+    }
+    kl_buf_done(&row);
+    return status;
+}
+
+/* The text of the policy in force: appended to ret_yaml. ret_number is set also when the text turns out damaged. */
+static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct kl_buf *ret_yaml,
+                                    uint64_t *ret_number, bool *ret_accept_unenforced,
+                                    struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key;
+    struct kl_buf row = {0};
+    struct kl_reader reader;
+    struct kl_slice yaml;
+    struct kl_err cause = {0};
+    uint64_t number = 0;
+    uint8_t format;
+    uint8_t flags;
+
+    status = number_in_force(vault, tenant, &number, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    *ret_number = number;
+    key = vault_row_policy(tenant, number);
+    kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        status = damaged(err);
+        goto out;
+    }
+    if (status != KL_OK) {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+        goto out;
+    }
+    reader = kl_reader_of(kl_buf_slice(&row));
+    format = kl_read_byte(&reader);
+    flags = kl_read_byte(&reader);
+    (void)kl_read_u64be(&reader);
+    (void)kl_read_bytes(&reader, KL_ID_BYTES);
+    yaml = kl_read_sized(&reader);
+    if (!kl_reader_done(&reader) || format != ROW_FORMAT) {
+        status = damaged(err);
+        goto out;
+    }
+    kl_buf_add(ret_yaml, yaml.bytes, yaml.size);
+    status = kl_buf_status(ret_yaml, err);
+    if (status == KL_OK) {
+        *ret_accept_unenforced = (flags & FLAG_ACCEPT_UNENFORCED) != 0;
+    }
+
+out:
+    kl_buf_done(&row);
+    return status;
+}
+
+enum kl_status vault_policy_load(struct vault *vault, uint64_t tenant,
+                                 struct vault_policy **ret_policy, uint64_t *ret_number,
+                                 bool *ret_accept_unenforced, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf yaml = {0};
+    struct vault_findings *findings = calloc(1, sizeof *findings);
+
+    if (findings == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "policy: no memory");
+    }
+    kl_buf_init(&yaml, VAULT_POLICY_BYTES_MAX + 1);
+    status = read_in_force(vault, tenant, &yaml, ret_number, ret_accept_unenforced, err);
+    if (status == KL_OK) {
+        status = vault_policy_parse(yaml.bytes, yaml.size, findings, ret_policy, err);
+    }
+    kl_buf_done(&yaml);
+    free(findings);
+    return status;
+}
+
+/* ---- read ---- */
+
+enum kl_status vault_policy_read(struct vault *vault, const struct vault_caller *caller,
+                                 struct kl_buf *ret_yaml, uint64_t *ret_number, struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, "policy_read", err);
+    bool accept_unenforced = false;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    return read_in_force(vault, caller->tenant, ret_yaml, ret_number, &accept_unenforced, err);
+}
+
+/* ---- apply ---- */
+
+/* What stands between stored records of a type and the new policy; NULL: nothing. ret_field NULL: the type as a whole. */
+static const char *clash(const struct vault_policy *now, int record,
+                         const struct vault_policy *next, const char **ret_field)
+{
+    const struct vault_policy_record *type = vault_policy_record(now, record);
+    int next_record = vault_policy_record_find(next, type->name);
+    int i;
+
+    *ret_field = NULL;
+    if (next_record == VAULT_NONE) {
+        return "is gone";
+    }
+    for (i = type->field_first; i < type->field_first + type->field_count; i++) {
+        const struct vault_policy_field *field = vault_policy_field(now, i);
+        int next_field = vault_policy_field_find(next, next_record, field->name);
+
+        *ret_field = field->name;
+        if (next_field == VAULT_NONE) {
+            return "is gone";
+        }
+        if (vault_policy_field(next, next_field)->type != field->type) {
+            return "has another type";
+        }
+        if (vault_policy_field(next, next_field)->index != field->index) {
+            return "has another index";
+        }
+    }
+    return NULL;
+}
+
+static enum kl_status check_in_use(struct vault *vault, uint64_t tenant,
+                                   const struct vault_policy *now, const struct vault_policy *next,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    const char *type;
+    const char *field = NULL;
+    const char *what;
+    bool in_use = false;
+    int i;
+
+    for (i = 0; i < (int)vault_policy_record_count(now); i++) {
+        type = vault_policy_record(now, i)->name;
+        what = clash(now, i, next, &field);
+        if (what == NULL) {
+            continue;
+        }
+        status = vault_subject_type_in_use(vault, tenant, type, &in_use, err);
+        if (status != KL_OK) {
+            return status;
+        }
+        if (in_use) {
+            return kl_failf(err, KL_ERR_CONFLICT, "policy_in_use",
+                            "%s%s%s %s, and subjects have records of that type", type,
+                            field == NULL ? "" : ".", field == NULL ? "" : field, what);
+        }
+    }
+    return KL_OK;
+}
+
+static enum kl_status check_unenforced(const struct vault_policy *policy, bool accept_unenforced,
+                                       struct kl_err *err)
+{
+    const char *names[9];
+    char list[160] = "";
+    size_t used = 0;
+    size_t i;
+
+    if (vault_policy_unenforced(policy) == 0 || accept_unenforced) {
+        return KL_OK;
+    }
+    vault_unenforced_names(vault_policy_unenforced(policy), names);
+    for (i = 0; names[i] != NULL && used < sizeof list; i++) {
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
+    }
+    return kl_failf(
+        err, KL_ERR_CONFLICT, "unenforced",
+        "this version does not enforce what the policy asks for: %s; accept_unenforced puts it in force all the same",
+        list);
+}
+
+static enum kl_status store_policy(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_policy *policy, uint64_t number,
+                                   bool accept_unenforced, struct kl_slice yaml, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_row_key row_key = vault_row_policy(caller->tenant, number);
+    struct vault_row_key force_key = vault_row_policy(caller->tenant, 0);
+    unsigned char force[8];
+    struct kl_buf row = {0};
+    struct vault_act act;
+    struct vault_act *acts[1] = {&act};
+    struct vault_batch *batch = vault_batch_new();
+
+    kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
+    vault_act_begin(&act, caller->tenant, &who, "policy_apply");
+    kl_json_add_text(&act.out, "policy", vault_policy_name(policy));
+    kl_json_add_text(&act.out, "version", vault_policy_version(policy));
+    kl_json_add_int(&act.out, "number", (int64_t)number);
+    kl_json_add_bool(&act.out, "accept_unenforced", accept_unenforced);
+    write_row(caller, accept_unenforced, yaml, &row);
+    status = kl_buf_status(&row, err);
+    if (status != KL_OK) {
+        goto out;
+    }
+    if (batch == NULL) {
+        status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "policy: no batch");
+        goto out;
+    }
+    kl_put_u64be(force, number);
+    vault_batch_put(batch, vault_row_slice(&row_key), kl_buf_slice(&row));
+    vault_batch_put(batch, vault_row_slice(&force_key), kl_slice_of(force, sizeof force));
+    status = vault_act_commit(vault, acts, 1, batch, err);
+
+out:
+    vault_batch_free(batch);
+    vault_act_done(&act);
+    kl_buf_done(&row);
+    return status;
+}
+
+/* The turn is held. Takes over policy when it returns KL_OK. */
+static enum kl_status put_in_force(struct vault *vault, const struct vault_caller *caller,
+                                   struct vault_policy *policy, bool accept_unenforced,
+                                   struct kl_slice yaml, uint64_t *ret_number, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_tenant *tenant = vault_tenants_by_number(vault, caller->tenant);
+    struct vault_policy *now = NULL;
+    uint64_t number = 0;
+
+    if (tenant == NULL) {
+        return kl_fail(err, KL_ERR_NOT_FOUND, "unknown_tenant", "there is no such tenant", NULL);
+    }
+    now = vault_tenant_policy(vault, tenant, &number);
+    if (now != NULL) {
+        status = check_in_use(vault, caller->tenant, now, policy, err);
+    }
+    vault_policy_unref(now);
+    if (status == KL_OK) {
+        status = store_policy(vault, caller, policy, number + 1, accept_unenforced, yaml, err);
+    }
+    if (status == KL_OK) {
+        vault_tenant_policy_swap(vault, tenant, policy, number + 1, accept_unenforced);
+        *ret_number = number + 1;
+    }
+    return status;
+}
+
+enum kl_status vault_policy_apply(struct vault *vault, const struct vault_caller *caller,
+                                  const void *yaml, size_t yaml_bytes, bool accept_unenforced,
+                                  struct vault_findings *ret_findings, uint64_t *ret_number,
+                                  struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_STEWARD, "policy_apply", err);
+    struct vault_policy *policy = NULL;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_policy_parse(yaml, yaml_bytes, ret_findings, &policy, err);
+    if (status == KL_OK) {
+        status = check_unenforced(policy, accept_unenforced, err);
+    }
+    if (status == KL_OK) {
+        vault_turn_take(&vault->turn);
+        status = put_in_force(vault, caller, policy, accept_unenforced,
+                              kl_slice_of(yaml, yaml_bytes), ret_number, err);
+        vault_turn_give(&vault->turn);
+    }
+    if (status != KL_OK) {
+        vault_policy_unref(policy);
+    }
+    return status;
+}

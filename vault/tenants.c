@@ -1,0 +1,522 @@
+#include "vault/tenants.h"
+
+#include "kluis/base/json.h"
+#include "kluis/base/log.h"
+#include "vault/act.h"
+#include "vault/rows.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TENANT_ROW_MAX_BYTES 1024
+
+/* ---- turns ---- */
+
+void vault_turn_take(struct vault_turn *turn)
+{
+    (void)pthread_mutex_lock(&turn->lock);
+    while (turn->taken) {
+        (void)pthread_cond_wait(&turn->is_free, &turn->lock);
+    }
+    turn->taken = true;
+    (void)pthread_mutex_unlock(&turn->lock);
+}
+
+void vault_turn_give(struct vault_turn *turn)
+{
+    (void)pthread_mutex_lock(&turn->lock);
+    assert(turn->taken);
+    turn->taken = false;
+    (void)pthread_cond_signal(&turn->is_free);
+    (void)pthread_mutex_unlock(&turn->lock);
+}
+
+/* ---- in memory ---- */
+
+bool vault_tenant_name_valid(const char *name)
+{
+    size_t size = strlen(name);
+
+    return size >= 1 && size <= VAULT_TENANT_NAME_MAX_BYTES && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
+}
+
+struct vault_tenant *vault_tenants_find(struct vault *vault, const char *name)
+{
+    struct vault_tenant *found = NULL;
+    size_t i;
+
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    for (i = 0; i < vault->tenants.count && found == NULL; i++) {
+        if (strcmp(vault->tenants.items[i]->name, name) == 0) {
+            found = vault->tenants.items[i];
+        }
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return found;
+}
+
+/* Where a tenant of that number is, or would be; under the lock. */
+static size_t position(const struct vault_tenants *tenants, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = tenants->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (tenants->items[middle]->number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct vault_tenant *vault_tenants_by_number(struct vault *vault, uint64_t number)
+{
+    struct vault_tenant *found = NULL;
+    size_t at;
+
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    at = position(&vault->tenants, number);
+    if (at < vault->tenants.count && vault->tenants.items[at]->number == number) {
+        found = vault->tenants.items[at];
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return found;
+}
+
+static void tenant_free(struct vault_tenant *tenant)
+{
+    if (tenant != NULL) {
+        vault_policy_unref(tenant->policy);
+        free(tenant);
+    }
+}
+
+/* Room for one more, so that adding it later cannot fail. The turn is held, so nobody else adds. */
+static enum kl_status reserve(struct vault_tenants *tenants, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_tenant **items;
+
+    (void)pthread_rwlock_wrlock(&tenants->lock);
+    if (tenants->count >= VAULT_TENANTS_MAX) {
+        status = kl_failf(err, KL_ERR_TOO_LARGE, "too_many_tenants",
+                          "a vault holds at most %d tenants", VAULT_TENANTS_MAX);
+    } else {
+        items = reallocarray(tenants->items, tenants->count + 1, sizeof(struct vault_tenant *));
+        if (items == NULL) {
+            status =
+                kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "tenants: no memory");
+        } else {
+            tenants->items = items;
+        }
+    }
+    (void)pthread_rwlock_unlock(&tenants->lock);
+    return status;
+}
+
+static void add(struct vault_tenants *tenants, struct vault_tenant *tenant)
+{
+    size_t at;
+
+    (void)pthread_rwlock_wrlock(&tenants->lock);
+    at = position(tenants, tenant->number);
+    memmove(&tenants->items[at + 1], &tenants->items[at],
+            (tenants->count - at) * sizeof tenants->items[0]);
+    tenants->items[at] = tenant;
+    tenants->count++;
+    (void)pthread_rwlock_unlock(&tenants->lock);
+}
+
+void vault_tenants_done(struct vault_tenants *tenants)
+{
+    size_t i;
+
+    for (i = 0; i < tenants->count; i++) {
+        tenant_free(tenants->items[i]);
+    }
+    free(tenants->items);
+    tenants->items = NULL;
+    tenants->count = 0;
+}
+
+struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault_tenant *tenant,
+                                         uint64_t *ret_number)
+{
+    struct vault_policy *policy = NULL;
+
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    if (tenant->policy != NULL) {
+        policy = vault_policy_ref(tenant->policy);
+    }
+    *ret_number = tenant->policy_number;
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return policy;
+}
+
+void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
+                              struct vault_policy *policy, uint64_t number, bool accept_unenforced)
+{
+    struct vault_policy *old;
+
+    (void)pthread_rwlock_wrlock(&vault->tenants.lock);
+    old = tenant->policy;
+    tenant->policy = policy;
+    tenant->policy_number = number;
+    tenant->accept_unenforced = accept_unenforced;
+    tenant->policy_broken = false;
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    vault_policy_unref(old);
+}
+
+/* ---- rows ---- */
+
+static enum kl_status damaged(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_CORRUPT, "tenant_damaged", "the row of a tenant is damaged", NULL);
+}
+
+static enum kl_status tenant_parse(struct kl_slice row, struct vault_tenant *tenant,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_json *json = NULL;
+    const struct kl_json_value *root;
+    const char *name;
+    const char *grace;
+    int64_t number = 0;
+
+    if (kl_json_parse(row.bytes, row.size, &json, NULL) != KL_OK) {
+        return damaged(err);
+    }
+    root = kl_json_root(json);
+    name = kl_json_text(kl_json_member(root, "name"));
+    grace = kl_json_text(kl_json_member(root, "grace"));
+    if (name == NULL || !vault_tenant_name_valid(name) || grace == NULL ||
+        strlen(grace) >= sizeof tenant->grace ||
+        !kl_json_int(kl_json_member(root, "number"), &number) || number < 1 ||
+        !kl_json_int(kl_json_member(root, "created_us"), &tenant->created_us)) {
+        status = damaged(err);
+        goto out;
+    }
+    (void)snprintf(tenant->name, sizeof tenant->name, "%s", name);
+    (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
+    tenant->number = (uint64_t)number;
+
+out:
+    kl_json_free(json);
+    return status;
+}
+
+static void tenant_write(const struct vault_tenant *tenant, const char *grace, struct kl_buf *ret)
+{
+    struct kl_json_out out = kl_json_out(ret);
+
+    kl_json_object_begin(&out);
+    kl_json_add_text(&out, "name", tenant->name);
+    kl_json_add_int(&out, "number", (int64_t)tenant->number);
+    kl_json_add_text(&out, "store", VAULT_STORE_NAME);
+    kl_json_add_text(&out, "grace", grace);
+    kl_json_add_int(&out, "created_us", tenant->created_us);
+    kl_json_object_end(&out);
+}
+
+static enum kl_status load_policy(struct vault *vault, struct vault_tenant *tenant,
+                                  struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status =
+        vault_policy_load(vault, tenant->number, &tenant->policy, &tenant->policy_number,
+                          &tenant->accept_unenforced, &cause);
+
+    if (status == KL_ERR_NOT_FOUND) {
+        return KL_OK;
+    }
+    if (status == KL_ERR_INVALID || status == KL_ERR_CORRUPT) {
+        tenant->policy_broken = true;
+        kl_log(KL_LOG_ERROR, "policy_not_in_force", KL_LOG_TEXT("tenant", tenant->name),
+               KL_LOG_TEXT("code", cause.code), KL_LOG_TEXT("where", cause.where),
+               KL_LOG_TEXT("text", cause.client_text));
+        return KL_OK;
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
+enum kl_status vault_tenants_load(struct vault *vault, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key first = vault_row_tenant("");
+    struct vault_row_key past = vault_row_past(&first);
+    struct vault_iter *iter = NULL;
+    struct vault_tenant *tenant = NULL;
+    struct kl_slice key;
+    struct kl_slice value;
+
+    iter =
+        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
+    if (iter == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "tenants: no iterator");
+    }
+    while (status == KL_OK && vault_iter_next(iter, &key, &value)) {
+        tenant = calloc(1, sizeof *tenant);
+        if (tenant == NULL) {
+            status =
+                kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "tenants: no memory");
+            break;
+        }
+        status = tenant_parse(value, tenant, err);
+        if (status == KL_OK) {
+            status = load_policy(vault, tenant, err);
+        }
+        if (status == KL_OK) {
+            status = reserve(&vault->tenants, err);
+        }
+        if (status == KL_OK) {
+            add(&vault->tenants, tenant);
+            tenant = NULL;
+        }
+    }
+    if (status == KL_OK) {
+        status = vault_iter_status(iter, err);
+    }
+    tenant_free(tenant);
+    vault_iter_free(iter);
+    return status;
+}
+
+/* Commit the row of a tenant with its entry in the vault's trail. */
+static enum kl_status tenant_commit(struct vault *vault, const struct vault_audit_who *who,
+                                    const struct vault_tenant *tenant, const char *grace,
+                                    const char *action, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_tenant(tenant->name);
+    struct kl_buf row = {0};
+    struct vault_batch *batch = NULL;
+    struct vault_act act;
+    struct vault_act *acts[1] = {&act};
+
+    kl_buf_init(&row, TENANT_ROW_MAX_BYTES);
+    vault_act_begin(&act, KMS_TENANT_VAULT, who, action);
+    kl_json_add_text(&act.out, "tenant", tenant->name);
+    kl_json_add_text(&act.out, "grace", grace);
+    tenant_write(tenant, grace, &row);
+    status = kl_buf_status(&row, err);
+    if (status != KL_OK) {
+        goto out;
+    }
+    batch = vault_batch_new();
+    if (batch == NULL) {
+        status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "tenant: no batch");
+        goto out;
+    }
+    vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
+    status = vault_act_commit(vault, acts, 1, batch, err);
+
+out:
+    vault_batch_free(batch);
+    vault_act_done(&act);
+    kl_buf_done(&row);
+    return status;
+}
+
+enum kl_status vault_tenant_make(struct vault *vault, const struct vault_audit_who *who,
+                                 const char *name, const char *grace,
+                                 struct vault_tenant **ret_tenant, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_tenant *tenant = NULL;
+
+    status = reserve(&vault->tenants, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    tenant = calloc(1, sizeof *tenant);
+    if (tenant == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "tenant: no memory");
+    }
+    (void)snprintf(tenant->name, sizeof tenant->name, "%s", name);
+    (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
+    tenant->created_us = who->at_us;
+    status = kms_tenant_take(vault->keys, &tenant->number, err);
+    if (status == KL_OK) {
+        status = tenant_commit(vault, who, tenant, grace, "tenant_create", err);
+    }
+    if (status != KL_OK) {
+        tenant_free(tenant);
+        return status;
+    }
+    add(&vault->tenants, tenant);
+    *ret_tenant = tenant;
+    return KL_OK;
+}
+
+/* ---- calls ---- */
+
+static enum kl_status check_input(const char *name, const char *store, const char *grace,
+                                  struct kl_err *err)
+{
+    struct kl_duration duration;
+
+    if (!vault_tenant_name_valid(name)) {
+        return kl_failf(err, KL_ERR_INVALID, "invalid_tenant",
+                        "a tenant's name has 1 to %d of a-z, 0-9 and -, and does not start with -",
+                        VAULT_TENANT_NAME_MAX_BYTES);
+    }
+    if (store != NULL && strcmp(store, VAULT_STORE_NAME) != 0) {
+        kl_err_where(err, "/store");
+        return kl_fail(err, KL_ERR_INVALID, "unknown_store",
+                       "there is no such store; this vault has one: " VAULT_STORE_NAME, NULL);
+    }
+    if (grace == NULL || grace[0] == '\0') {
+        return KL_OK;
+    }
+    if (strlen(grace) >= sizeof((struct vault_tenant *)NULL)->grace ||
+        kl_duration_parse(grace, strlen(grace), &duration, NULL) != KL_OK) {
+        kl_err_where(err, "/grace");
+        return kl_fail(err, KL_ERR_INVALID, "invalid_duration",
+                       "grace is an ISO 8601 duration, as P30D", NULL);
+    }
+    return KL_OK;
+}
+
+/* The turn is held. */
+static enum kl_status grace_change(struct vault *vault, const struct vault_audit_who *who,
+                                   struct vault_tenant *tenant, const char *grace,
+                                   struct kl_err *err)
+{
+    enum kl_status status = tenant_commit(vault, who, tenant, grace, "tenant_change", err);
+
+    if (status == KL_OK) {
+        (void)pthread_rwlock_wrlock(&vault->tenants.lock);
+        (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
+        (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    }
+    return status;
+}
+
+enum kl_status vault_tenant_put(struct vault *vault, const struct vault_caller *caller,
+                                const char *name, const char *store, const char *grace,
+                                bool *ret_created, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_tenant *tenant = NULL;
+    bool created = false;
+
+    status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_create", err);
+    if (status == KL_OK) {
+        status = check_input(name, store, grace, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    vault_turn_take(&vault->turn);
+    tenant = vault_tenants_find(vault, name);
+    if (tenant == NULL) {
+        status = vault_tenant_make(vault, &who, name, grace == NULL ? "" : grace, &tenant, err);
+        created = true;
+    } else if (grace != NULL && strcmp(grace, tenant->grace) != 0) {
+        status = grace_change(vault, &who, tenant, grace, err);
+    }
+    vault_turn_give(&vault->turn);
+    if (status == KL_OK) {
+        *ret_created = created;
+    }
+    return status;
+}
+
+static void describe(struct vault *vault, const struct vault_tenant *tenant,
+                     struct vault_tenant_result *ret)
+{
+    struct vault_policy *policy = NULL;
+    uint64_t number = 0;
+
+    memset(ret, 0, sizeof *ret);
+    (void)snprintf(ret->name, sizeof ret->name, "%s", tenant->name);
+    (void)snprintf(ret->store, sizeof ret->store, "%s", VAULT_STORE_NAME);
+    ret->country = vault->country;
+    ret->created_us = tenant->created_us;
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    memcpy(ret->grace, tenant->grace, sizeof ret->grace);
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    policy = vault_tenant_policy(vault, tenant, &number);
+    if (policy != NULL) {
+        (void)snprintf(ret->policy_name, sizeof ret->policy_name, "%s", vault_policy_name(policy));
+        (void)snprintf(ret->policy_version, sizeof ret->policy_version, "%s",
+                       vault_policy_version(policy));
+    }
+    vault_policy_unref(policy);
+}
+
+enum kl_status vault_tenant_read(struct vault *vault, const struct vault_caller *caller,
+                                 const char *name, struct vault_tenant_result *ret,
+                                 struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR | VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR,
+                          "tenant_read", err);
+    const struct vault_tenant *tenant = NULL;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (caller->builtin == VAULT_BUILTIN_OPERATOR || strcmp(name, caller->tenant_name) == 0) {
+        tenant = vault_tenants_find(vault, name);
+    }
+    if (tenant == NULL) {
+        return kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such tenant", NULL);
+    }
+    describe(vault, tenant, ret);
+    return KL_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct vault_tenant_result *)a)->name,
+                  ((const struct vault_tenant_result *)b)->name);
+}
+
+enum kl_status vault_tenant_list(struct vault *vault, const struct vault_caller *caller,
+                                 struct kl_arena *arena, struct vault_tenant_result **ret,
+                                 size_t *ret_count, struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_list", err);
+    struct vault_tenant **tenants = NULL;
+    struct vault_tenant_result *results = NULL;
+    size_t count;
+    size_t i;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    count = vault->tenants.count;
+    tenants = kl_arena_array(arena, count, sizeof tenants[0]);
+    if (tenants != NULL && count > 0) {
+        memcpy(tenants, vault->tenants.items, count * sizeof tenants[0]);
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    results = kl_arena_array(arena, count, sizeof results[0]);
+    if (tenants == NULL || results == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy",
+                       "tenant list: arena full");
+    }
+    for (i = 0; i < count; i++) {
+        describe(vault, tenants[i], &results[i]);
+    }
+    qsort(results, count, sizeof results[0], by_name);
+    *ret = results;
+    *ret_count = count;
+    return KL_OK;
+}
