@@ -1,5 +1,4 @@
 /* What the machine could do to keys and data: core dumps, swap, too little memory or space. */
-#include "kluis/base/file.h"
 #include "vault/doctor.h"
 
 #include <stdint.h>
@@ -14,7 +13,6 @@
 #define LOCKED_GOOD (16 * MIB)
 #define SPACE_LEAST (100 * MIB)
 #define SPACE_GOOD (1024 * MIB)
-#define PROC_FILE_MAX_BYTES 65536
 
 /* The first line of a small file of /proc, cut; "" when it cannot be read. ret_lines: how many lines it has. */
 static void proc_read(const char *path, char *ret, size_t ret_bytes, size_t *ret_lines)
@@ -27,7 +25,7 @@ static void proc_read(const char *path, char *ret, size_t ret_bytes, size_t *ret
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         if (lines == 0) {
             line[strcspn(line, "\n")] = '\0';
-            (void)snprintf(ret, ret_bytes, "%s", line);
+            (void)snprintf(ret, ret_bytes, "%.*s", (int)ret_bytes - 1, line);
         }
         lines++;
     }

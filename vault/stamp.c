@@ -13,11 +13,12 @@
 enum kl_status vault_path(const char *dir, const char *name, char ret[VAULT_PATH_MAX_BYTES],
                           struct kl_err *err)
 {
-    if (strlen(dir) + 1 + strlen(name) >= VAULT_PATH_MAX_BYTES) {
+    int size = snprintf(ret, VAULT_PATH_MAX_BYTES, "%s/%s", dir, name);
+
+    if (size < 0 || size >= VAULT_PATH_MAX_BYTES) {
         return kl_fail(err, KL_ERR_INVALID, "path_too_long",
                        "the path of the data directory is too long", NULL);
     }
-    (void)snprintf(ret, VAULT_PATH_MAX_BYTES, "%s/%s", dir, name);
     return KL_OK;
 }
 
