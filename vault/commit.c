@@ -260,7 +260,10 @@ static enum kl_status admit(struct vault_committer *committer, const struct vaul
     enum kl_status status = KL_OK;
     assert(commit->inside == NULL || commit->index_count == 0);
     vault_batch_clear(committer->scratch);
-    if (commit->check_head) {
+    if (commit->batch != NULL) {
+        status = vault_batch_status(commit->batch, err);
+    }
+    if (status == KL_OK && commit->check_head) {
         status = check_dying(committer, commit, err);
         if (status == KL_OK) {
             status = check_head(committer, commit, err);
@@ -273,7 +276,7 @@ static enum kl_status admit(struct vault_committer *committer, const struct vaul
     if (status == KL_OK && commit->inside != NULL) {
         status = commit->inside(commit->inside_context, committer->scratch, err);
     }
-    return status;
+    return status == KL_OK ? vault_batch_status(committer->scratch, err) : status;
 }
 
 /* Take one request in or refuse it. False: the trail failed, and with it the whole group. */

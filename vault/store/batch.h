@@ -15,7 +15,5 @@ struct vault_batch_op {
 
 /* at: 0 at first, moved on. False at the end. */
 bool vault_batch_next(const struct vault_batch *batch, size_t *at, struct vault_batch_op *ret_op);
-/* KL_OK, or why the batch cannot be applied: KL_ERR_TOO_LARGE "store_value_too_large", KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status vault_batch_status(const struct vault_batch *batch, struct kl_err *err);
 
 #endif

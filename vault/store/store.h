@@ -46,6 +46,8 @@ void vault_batch_remove_range(struct vault_batch *batch, struct kl_slice first,
 /* Append all of from's operations to batch. */
 void vault_batch_append(struct vault_batch *batch, const struct vault_batch *from);
 size_t vault_batch_count(const struct vault_batch *batch);
+/* KL_OK, or why the batch cannot be applied: KL_ERR_TOO_LARGE "store_value_too_large", KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_batch_status(const struct vault_batch *batch, struct kl_err *err);
 /*
  * What batch last does to key: false when it does nothing to it (ranges are not looked at). ret_value (bytes NULL: removed) lives until
  * batch changes.
