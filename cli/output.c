@@ -141,7 +141,7 @@ static void print_row(struct cli_table *table, const struct kl_json_value *row,
                       const struct cli_column *columns, size_t count)
 {
     struct kl_buf cells[16];
-    const char *texts[16];
+    const char *texts[16] = {NULL};
     for (size_t i = 0; i < count; i++) {
         kl_buf_init(&cells[i], CELL_MAX_BYTES);
         cli_output_cell(&cells[i], member_at(row, columns[i].member));
