@@ -62,7 +62,10 @@ static void put_text_cut(struct kl_json_out *out, const char *text)
 {
     size_t size = strnlen(text, KL_LOG_TEXT_MAX_BYTES + 1);
 
-    kl_json_put_text_n(out, text, kl_utf8_cut(text, size, KL_LOG_TEXT_MAX_BYTES));
+    if (size > KL_LOG_TEXT_MAX_BYTES) {
+        size = kl_utf8_cut(text, size, KL_LOG_TEXT_MAX_BYTES);
+    }
+    kl_json_put_text_n(out, text, size);
 }
 
 static void put_field(struct kl_json_out *out, const struct kl_log_field *field)

@@ -30,7 +30,10 @@ bool kl_utf8_valid(const void *text, size_t size);
  * with none.
  */
 size_t kl_utf8_char_bytes(const void *text, size_t size);
-/* How much of text[0..size) to keep, at most max bytes, so that no character is cut in two. */
+/*
+ * How much of text[0..size) to keep, at most max bytes, so that it ends with a whole character; one
+ * that is cut short in text itself goes too.
+ */
 size_t kl_utf8_cut(const void *text, size_t size, size_t max);
 
 #endif
