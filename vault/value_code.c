@@ -261,7 +261,7 @@ enum kl_status value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err 
     struct in6_addr six = {0};
     enum kl_status status = KL_OK;
 
-    if (text.size < sizeof input)
+    if (text.size < sizeof input && memchr(text.bytes, 0, text.size) == NULL)
         memcpy(input, text.bytes, text.size);
     if (inet_pton(AF_INET, input, &four) == 1) {
         (void)inet_ntop(AF_INET, &four, output, sizeof output);

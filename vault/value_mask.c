@@ -102,28 +102,49 @@ static bool is_white(utf8proc_int32_t point)
            point == '\t' || point == '\n';
 }
 
-/* "A. P."; a word of one character, or one that starts with no letter, is "*.". */
+static bool is_letter_or_number(utf8proc_int32_t point)
+{
+    utf8proc_category_t category = utf8proc_category(point);
+
+    return is_letter(point) ||
+           (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO);
+}
+
+/* Bytes from `at` to the end of the word; whether there is a letter or number in them. */
+static size_t rest_of_word(struct kl_slice text, size_t at, bool *ret_hides)
+{
+    const size_t start = at;
+    bool hides = false;
+
+    while (at < text.size) {
+        utf8proc_int32_t point = 0;
+        const size_t size = next_point(text, at, &point);
+        if (is_white(point))
+            break;
+        hides = hides || is_letter_or_number(point);
+        at += size;
+    }
+    *ret_hides = hides;
+    return at - start;
+}
+
+/* "A. P."; a word that starts with no letter, or would be shown whole, is "*.". */
 static void mask_initials(struct kl_slice text, struct kl_buf *ret)
 {
     size_t words = 0;
 
     for (size_t at = 0; at < text.size && words < INITIALS_MAX;) {
         utf8proc_int32_t first = 0;
-        utf8proc_int32_t point = 0;
         const size_t start = at;
         const size_t size = next_grapheme(text, at, &first);
+        bool hides = false;
 
         at += size;
         if (is_white(first))
             continue;
-        while (at < text.size) {
-            const size_t more = next_point(text, at, &point);
-            if (is_white(point))
-                break;
-            at += more;
-        }
+        at += rest_of_word(text, at, &hides);
         kl_buf_add_text(ret, words == 0 ? "" : " ");
-        if (is_letter(first) && at - start > size)
+        if (is_letter(first) && hides)
             kl_buf_add(ret, text.bytes + start, size);
         else
             kl_buf_add_byte(ret, '*');

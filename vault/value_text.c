@@ -8,7 +8,8 @@
 #include <utf8proc.h>
 
 #define LOCAL_PART_MAX_BYTES 64 /* RFC 5321 section 4.5.3.1.1 */
-#define DOMAIN_MAX_BYTES 253    /* RFC 1035 section 3.1, as text */
+#define DOMAIN_MAX_BYTES 253    /* RFC 1035 section 2.3.4, as text */
+#define LABEL_MAX_BYTES 63
 #define STACK_CODE_POINTS 256
 
 static enum kl_status map_failed(utf8proc_ssize_t code, struct kl_err *err)
@@ -161,14 +162,51 @@ static enum kl_status check_local_part(struct kl_slice local, struct kl_err *err
     return KL_OK;
 }
 
-/* As DNS knows it: two labels or more, the last one not a number. */
+static bool is_label(const char *label, size_t size)
+{
+    if (size == 0 || size > LABEL_MAX_BYTES || label[0] == '-' || label[size - 1] == '-')
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!value_is_digit((unsigned char)label[i]) && (label[i] < 'a' || label[i] > 'z') &&
+            label[i] != '-')
+            return false;
+    return true;
+}
+
+/* RFC 1123 section 2.1: two labels or more, lower case; the last one is not a number, as an address would have it. */
 static bool is_host_name(const char *name)
 {
-    const char *dot = strrchr(name, '.');
+    const char *label = name;
+    const char *dot = NULL;
 
-    if (dot == NULL || dot[1] == '\0' || strlen(name) > DOMAIN_MAX_BYTES)
+    if (strlen(name) > DOMAIN_MAX_BYTES)
         return false;
-    return strspn(dot + 1, "0123456789") != strlen(dot + 1);
+    while ((dot = strchr(label, '.')) != NULL) {
+        if (!is_label(label, (size_t)(dot - label)))
+            return false;
+        label = dot + 1;
+    }
+    return label != name && is_label(label, strlen(label)) &&
+           strspn(label, "0123456789") != strlen(label);
+}
+
+static void lower_ascii(uint8_t *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (uint8_t)(*text - 'A' + 'a');
+}
+
+/* libidn2 drops what it does not allow instead of refusing it, so that is done here. */
+static bool has_domain_characters(struct kl_slice domain)
+{
+    for (size_t i = 0; i < domain.size; i++) {
+        const unsigned char byte = domain.bytes[i];
+        if (byte < 0x80 && !value_is_digit(byte) && !(byte >= 'a' && byte <= 'z') &&
+            !(byte >= 'A' && byte <= 'Z') && byte != '-' && byte != '.')
+            return false;
+    }
+    return !has_odd_character(domain);
 }
 
 static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, struct kl_err *err)
@@ -178,20 +216,19 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
     int code = IDN2_TOO_BIG_DOMAIN;
     enum kl_status status = KL_OK;
 
-    if (domain.size > 0 && domain.size < sizeof text) {
+    if (domain.size > 0 && domain.size < sizeof text && has_domain_characters(domain)) {
         memcpy(text, domain.bytes, domain.size);
         text[domain.size] = '\0';
-        code = idn2_lookup_u8((const uint8_t *)text, &ascii,
-                              IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+        code = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
     }
+    if (code == IDN2_OK)
+        lower_ascii(ascii);
     if (code == IDN2_MALLOC)
         status = kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "idn2");
     else if (code != IDN2_OK || !is_host_name((const char *)ascii))
         status = value_invalid(err, "an e-mail address ends in a domain name such as example.org");
     if (status == KL_OK) {
-        for (const uint8_t *byte = ascii; *byte != '\0'; byte++)
-            kl_buf_add_byte(
-                ret, (unsigned char)(*byte >= 'A' && *byte <= 'Z' ? *byte - 'A' + 'a' : *byte));
+        kl_buf_add_text(ret, (const char *)ascii);
         status = kl_buf_status(ret, err);
     }
     if (ascii != NULL)
