@@ -101,7 +101,7 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     }
     add_count(ret, record->past_count, VAULT_PAST_MAX);
     for (i = 0; i < record->past_count; i++) {
-        kl_buf_add_u64be(ret, record->past[i]);
+        add_field(ret, &record->past[i]);
     }
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "record_full", err);
 }
@@ -275,8 +275,7 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vau
     ret->past = kl_arena_array(arena, ret->past_count, sizeof *ret->past);
     *no_room = *no_room || ret->past == NULL;
     for (i = 0; ret->past != NULL && i < ret->past_count; i++) {
-        ret->past[i] = kl_read_u64be(in);
-        if (!value_valid(ret->past[i])) {
+        if (!read_field(in, arena, &ret->past[i], no_room)) {
             return false;
         }
     }

@@ -49,8 +49,8 @@
 #define VAULT_HEAD_MAX_BYTES (1536 * 1024)
 /* A manifest or ledger before padding; padding takes at most a tenth and one step. */
 #define VAULT_MANIFEST_MAX_BYTES 57344
-/* Values of one record that were replaced and not yet swept. */
-#define VAULT_PAST_MAX 2048
+/* Values of one record that were replaced and not yet shredded. */
+#define VAULT_PAST_MAX 256
 #define VAULT_TOKEN_SEED_BYTES 16
 
 /* A value that is there. type and index as the policy had them when it was written. version: of the record, then. */
@@ -61,7 +61,10 @@ struct vault_manifest_field {
     uint64_t value;
     uint64_t version;
 };
-/* past: value slots this record used before, not yet swept: they are shredded with it. gone: its key is shredded, the rest is not set. */
+/*
+ * past: values that were replaced or removed and not yet shredded: they go with the record, and so do their traces in the index.
+ * gone: its key is shredded, the rest is not set.
+ */
 struct vault_manifest_record {
     struct kl_id id;
     const char *type;
@@ -70,7 +73,7 @@ struct vault_manifest_record {
     int64_t created_us;
     struct vault_manifest_field *fields;
     size_t field_count;
-    uint64_t *past;
+    struct vault_manifest_field *past;
     size_t past_count;
     bool gone; /* not written */
 };

@@ -1,6 +1,7 @@
 #include "vault/open.h"
 
 #include "vault/credentials.h"
+#include "vault/idempotency.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -32,8 +33,14 @@ struct vault *vault_new(void)
     if (pthread_cond_init(&vault->turn.is_free, NULL) != 0) {
         goto fail_mutex;
     }
+    vault->idempotency = vault_idempotency_guard_new();
+    if (vault->idempotency == NULL) {
+        goto fail_cond;
+    }
     return vault;
 
+fail_cond:
+    (void)pthread_cond_destroy(&vault->turn.is_free);
 fail_mutex:
     (void)pthread_mutex_destroy(&vault->turn.lock);
 fail_lock:
@@ -52,6 +59,7 @@ void vault_close(struct vault *vault)
     vault_trails_free(vault->trails);
     vault_index_free(vault->index);
     vault_credentials_free(vault->credentials);
+    vault_idempotency_guard_free(vault->idempotency);
     vault_tenants_done(&vault->tenants);
     kms_close(vault->keys);
     vault_store_close(vault->data_store);

@@ -115,7 +115,7 @@ bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry, const str
     return notice == NULL || (entry->notice != NULL && strcmp(notice, entry->notice) == 0);
 }
 
-/* An explicit consent that was given for the controller says nothing about a recipient, nor the other way round. */
+/* A consent that was given for the controller says nothing about a recipient, nor the other way round. */
 static void add_consent(struct vault_facts *facts, const struct vault_policy *policy, const struct vault_query *query,
                         const struct vault_ledger_entry *entry)
 {
@@ -126,12 +126,11 @@ static void add_consent(struct vault_facts *facts, const struct vault_policy *po
 
     if (for_controller) {
         facts->consents |= bit;
+        facts->explicit_consents |= entry->is_explicit ? bit : 0;
     }
     if (for_recipient) {
         facts->recipient_consents |= bit;
-    }
-    if (entry->is_explicit && (query->recipient == VAULT_NONE ? for_controller : for_recipient)) {
-        facts->explicit_consents |= bit;
+        facts->recipient_explicit_consents |= entry->is_explicit ? bit : 0;
     }
 }
 
