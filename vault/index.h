@@ -98,7 +98,7 @@ void vault_index_release(struct vault_index_store *index, uint64_t tenant,
                          const struct vault_index_entry *entries, size_t count);
 /*
  * Within kms's prepare hook, on the commit's leader: write to batch, beside the old, a new version of every rekeyed bucket without the
- * entries of the dying slots (places with a value are of living subjects and take no entry away); from now on until published, changes
+ * entries of the dying: all of a slot, or, where the place has a value, the one entry with that discriminator; from now on until published, changes
  * go to both versions. Rekeyed places that vault_index_places() did not give are not the index's and are passed over.
  * On failure nothing is staged. KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY, what kms_staged_seal returns.
  */

@@ -205,7 +205,7 @@ enum kl_status vault_index_put_base(struct vault_index_call *call,
         status = vault_bucket_copy(content, &kept, err);
         kept.count = 0;
         for (size_t i = 0; status == KL_OK && i < content->count; i++) {
-            if (!vault_index_is_dying(call->index, work->at.tenant, content->entries[i].slot)) {
+            if (!vault_index_is_dying(call->index, work->at.tenant, &content->entries[i])) {
                 kept.entries[kept.count++] = content->entries[i];
             }
         }
@@ -255,7 +255,7 @@ static enum kl_status write_version(struct vault_index_call *call,
     vault_bucket_delta_begin(&plain);
     for (size_t i = 0; i < work->change_count; i++) {
         const struct vault_index_change *change = work->changes[i];
-        if (!staged || !vault_index_is_dying(call->index, work->at.tenant, change->entry.slot)) {
+        if (!staged || !vault_index_is_dying(call->index, work->at.tenant, &change->entry)) {
             vault_bucket_delta_write(change, &plain);
         }
     }

@@ -201,7 +201,8 @@ bool vault_index_split_begin(struct vault_index_store *index,
 void vault_index_splits_end(struct vault_index_store *index);
 
 /* Whether the running staging takes away entries of that slot. */
-bool vault_index_is_dying(const struct vault_index_store *index, uint64_t tenant, uint64_t slot);
+bool vault_index_is_dying(const struct vault_index_store *index, uint64_t tenant,
+                          const struct vault_index_entry *entry);
 /* The version that the running staging wrote of a bucket, 0 for none; ret_attempt which staging. */
 uint32_t vault_index_staged_version(struct vault_index_store *index,
                                     const struct vault_bucket_address *at, uint64_t *ret_attempt);

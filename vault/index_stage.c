@@ -18,7 +18,10 @@ static int place_compare(const void *a, const void *b)
     if (left->tenant != right->tenant) {
         return left->tenant < right->tenant ? -1 : 1;
     }
-    return left->slot < right->slot ? -1 : left->slot > right->slot ? 1 : 0;
+    if (left->slot != right->slot) {
+        return left->slot < right->slot ? -1 : 1;
+    }
+    return left->value < right->value ? -1 : left->value > right->value ? 1 : 0;
 }
 
 static int staged_compare(const void *a, const void *b)
@@ -28,12 +31,19 @@ static int staged_compare(const void *a, const void *b)
     return vault_bucket_address_compare(&left->at, &right->at);
 }
 
-bool vault_index_is_dying(const struct vault_index_store *index, uint64_t tenant, uint64_t slot)
+static bool dying_find(const struct vault_index_staging *staging, struct kms_place place)
 {
-    struct kms_place place = {.tenant = tenant, .slot = slot};
+    return bsearch(&place, staging->dying, staging->dying_count, sizeof(place), place_compare) !=
+           NULL;
+}
+
+bool vault_index_is_dying(const struct vault_index_store *index, uint64_t tenant,
+                          const struct vault_index_entry *entry)
+{
     const struct vault_index_staging *staging = &index->staging;
-    return staging->dying_count > 0 && bsearch(&place, staging->dying, staging->dying_count,
-                                               sizeof(place), place_compare) != NULL;
+    struct kms_place whole = {tenant, entry->slot, KMS_VALUE_NONE};
+    struct kms_place one = {tenant, entry->slot, entry->discriminator};
+    return staging->dying_count > 0 && (dying_find(staging, whole) || dying_find(staging, one));
 }
 
 uint32_t vault_index_staged_version(struct vault_index_store *index,
@@ -59,7 +69,7 @@ static void work_take_staged(const struct vault_index_store *index, struct vault
     struct vault_bucket *content = &work->rows.content;
     size_t kept = 0;
     for (size_t i = 0; i < content->count; i++) {
-        if (!vault_index_is_dying(index, work->at.tenant, content->entries[i].slot)) {
+        if (!vault_index_is_dying(index, work->at.tenant, &content->entries[i])) {
             content->entries[kept++] = content->entries[i];
         }
     }
@@ -212,10 +222,9 @@ static enum kl_status staging_begin(struct vault_index_store *index, const struc
     if (staging->buckets == NULL || staging->dying == NULL) {
         return vault_index_no_memory(err);
     }
-    for (size_t i = 0; i < dying_count; i++) {
-        if (dying[i].value == KMS_VALUE_NONE) {
-            staging->dying[staging->dying_count++] = dying[i];
-        }
+    staging->dying_count = dying_count;
+    if (dying_count > 0) {
+        memcpy(staging->dying, dying, dying_count * sizeof(*dying));
     }
     qsort(staging->dying, staging->dying_count, sizeof(*staging->dying), place_compare);
     return KL_OK;
