@@ -1,0 +1,218 @@
+#include "api/metrics.h"
+#include "api/app.h"
+#include "kluis/base/time.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define ROUTES_MAX 96 /* API_ROUTES and one for what has no route */
+
+static const int STATUSES[] = {200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 411,
+                               412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505};
+#define STATUSES_COUNT (sizeof STATUSES / sizeof STATUSES[0])
+
+/* Upper bounds in microseconds; what is slower falls under +Inf only. */
+static const int64_t BUCKETS_US[] = {250,   500,    1000,   2500,   5000,    10000,   25000,
+                                     50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
+static const char *const BUCKET_TEXTS[] = {"0.00025", "0.0005", "0.001", "0.0025", "0.005",
+                                           "0.01",    "0.025",  "0.05",  "0.1",    "0.25",
+                                           "0.5",     "1",      "2.5",   "10"};
+#define BUCKETS_COUNT (sizeof BUCKETS_US / sizeof BUCKETS_US[0])
+
+struct route_counts {
+    atomic_ullong by_status[STATUSES_COUNT];
+    atomic_ullong buckets[BUCKETS_COUNT]; /* each counts only its own range */
+    atomic_ullong count;
+    atomic_ullong sum_us;
+};
+
+struct api_metrics {
+    atomic_llong in_flight;
+    int64_t started_us;
+    struct route_counts routes[ROUTES_MAX];
+};
+
+struct api_metrics *api_metrics_new(void)
+{
+    struct api_metrics *metrics = calloc(1, sizeof *metrics);
+
+    if (metrics != NULL) {
+        metrics->started_us = kl_time_now_us();
+    }
+    return metrics;
+}
+
+void api_metrics_free(struct api_metrics *metrics)
+{
+    free(metrics);
+}
+
+void api_metrics_count(struct api_metrics *metrics, size_t route_index, int http_status,
+                       int64_t duration_us)
+{
+    struct route_counts *route =
+        &metrics->routes[route_index < ROUTES_MAX - 1 ? route_index : ROUTES_MAX - 1];
+
+    for (size_t i = 0; i < STATUSES_COUNT; i++) {
+        if (STATUSES[i] == http_status) {
+            atomic_fetch_add_explicit(&route->by_status[i], 1, memory_order_relaxed);
+        }
+    }
+    for (size_t i = 0; i < BUCKETS_COUNT; i++) {
+        if (duration_us <= BUCKETS_US[i]) {
+            atomic_fetch_add_explicit(&route->buckets[i], 1, memory_order_relaxed);
+            break;
+        }
+    }
+    atomic_fetch_add_explicit(&route->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&route->sum_us, (unsigned long long)duration_us,
+                              memory_order_relaxed);
+}
+
+void api_metrics_in_flight(struct api_metrics *metrics, int change)
+{
+    atomic_fetch_add(&metrics->in_flight, change);
+}
+
+int64_t api_metrics_in_flight_now(struct api_metrics *metrics)
+{
+    return atomic_load(&metrics->in_flight);
+}
+
+/* ---- writing ---- */
+
+static void write_family(struct kl_buf *out, const char *name, const char *type, const char *help)
+{
+    kl_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_one(struct kl_buf *out, const char *name, const char *type, const char *help,
+                      uint64_t value)
+{
+    write_family(out, name, type, help);
+    kl_buf_addf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* The labels that tell routes apart; "none" for what has none. */
+static void write_route_labels(struct kl_buf *out, const struct api_app *app, size_t index)
+{
+    if (index < app->route_count) {
+        kl_buf_addf(out, "route=\"%s\",method=\"%s\"", app->routes[index].pattern,
+                    app->routes[index].method);
+    } else {
+        kl_buf_add_text(out, "route=\"none\",method=\"none\"");
+    }
+}
+
+static void write_requests(struct kl_buf *out, const struct api_app *app)
+{
+    write_family(out, "kluis_http_requests_total", "counter",
+                 "Requests answered, by route, method and status code.");
+    for (size_t i = 0; i < ROUTES_MAX; i++) {
+        for (size_t s = 0; s < STATUSES_COUNT; s++) {
+            unsigned long long value =
+                atomic_load_explicit(&app->metrics->routes[i].by_status[s], memory_order_relaxed);
+            if (value > 0) {
+                kl_buf_add_text(out, "kluis_http_requests_total{");
+                write_route_labels(out, app, i);
+                kl_buf_addf(out, ",code=\"%d\"} %llu\n", STATUSES[s], value);
+            }
+        }
+    }
+}
+
+static void write_histogram(struct kl_buf *out, const struct api_app *app, size_t index)
+{
+    const struct route_counts *route = &app->metrics->routes[index];
+    unsigned long long count = atomic_load_explicit(&route->count, memory_order_relaxed);
+    unsigned long long sum_us = atomic_load_explicit(&route->sum_us, memory_order_relaxed);
+    unsigned long long below = 0;
+
+    if (count == 0) {
+        return;
+    }
+    for (size_t b = 0; b <= BUCKETS_COUNT; b++) {
+        below = b < BUCKETS_COUNT
+                    ? below + atomic_load_explicit(&route->buckets[b], memory_order_relaxed)
+                    : count;
+        kl_buf_add_text(out, "kluis_http_request_duration_seconds_bucket{");
+        write_route_labels(out, app, index);
+        kl_buf_addf(out, ",le=\"%s\"} %llu\n", b < BUCKETS_COUNT ? BUCKET_TEXTS[b] : "+Inf", below);
+    }
+    kl_buf_add_text(out, "kluis_http_request_duration_seconds_sum{");
+    write_route_labels(out, app, index);
+    kl_buf_addf(out, "} %llu.%06llu\n", sum_us / 1000000, sum_us % 1000000);
+    kl_buf_add_text(out, "kluis_http_request_duration_seconds_count{");
+    write_route_labels(out, app, index);
+    kl_buf_addf(out, "} %llu\n", count);
+}
+
+static void write_tls(struct kl_buf *out, struct api_tls *tls)
+{
+    struct api_tls_counts counts;
+
+    if (tls == NULL) {
+        return;
+    }
+    api_tls_counts(tls, &counts);
+    write_family(out, "kluis_tls_handshakes_total", "counter", "TLS handshakes by result.");
+    kl_buf_addf(out,
+                "kluis_tls_handshakes_total{result=\"full\"} %" PRIu64
+                "\nkluis_tls_handshakes_total{result=\"resumed\"} %" PRIu64
+                "\nkluis_tls_handshakes_total{result=\"failed\"} %" PRIu64
+                "\nkluis_tls_handshakes_total{result=\"timed_out\"} %" PRIu64 "\n",
+                counts.handshakes - counts.resumed, counts.resumed,
+                counts.failed - counts.timed_out, counts.timed_out);
+}
+
+static void write_vault(struct kl_buf *out, struct vault *vault)
+{
+    struct vault_figures figures;
+    struct vault_readiness readiness;
+
+    vault_figures(vault, &figures);
+    vault_readiness(vault, &readiness);
+    write_one(out, "kluis_ready", "gauge", "1 when requests can be answered.",
+              readiness.ready ? 1 : 0);
+    write_one(out, "kluis_subjects_created_total", "counter", "Subjects made.",
+              figures.subjects_created);
+    write_one(out, "kluis_records_created_total", "counter", "Records made.",
+              figures.records_created);
+    write_one(out, "kluis_records_rectified_total", "counter", "Records changed.",
+              figures.records_rectified);
+    write_one(out, "kluis_fields_read_total", "counter", "Field values shown.",
+              figures.fields_read);
+    write_one(out, "kluis_fields_withheld_total", "counter", "Field values withheld by the policy.",
+              figures.fields_withheld);
+    write_one(out, "kluis_erasures_total", "counter", "Subjects and records erased.",
+              figures.erasures);
+    write_one(out, "kluis_key_rotations_total", "counter", "Rotations of keys.", figures.rotations);
+    write_one(out, "kluis_audit_entries_total", "counter", "Entries written to the audit trail.",
+              figures.audit_entries);
+    write_one(out, "kluis_unauthorised_total", "counter",
+              "Requests without a credential that holds.", figures.refused_unauthorised);
+    write_one(out, "kluis_key_generation", "gauge", "Generation of the root key.",
+              figures.key_generation);
+    write_one(out, "kluis_key_pages_cached", "gauge", "Key pages held in locked memory.",
+              figures.key_pages_cached);
+}
+
+void api_metrics_write(struct api_app *app, struct kl_buf *out)
+{
+    write_family(out, "kluis_build_info", "gauge", "The version that runs.");
+    kl_buf_addf(out, "kluis_build_info{version=\"%s\"} 1\n", KLUIS_VERSION);
+    write_family(out, "kluis_process_start_time_seconds", "gauge", "When the server started.");
+    kl_buf_addf(out, "kluis_process_start_time_seconds %" PRId64 "\n",
+                app->metrics->started_us / 1000000);
+    write_one(out, "kluis_http_requests_in_flight", "gauge", "Requests being answered.",
+              (uint64_t)api_metrics_in_flight_now(app->metrics));
+    write_requests(out, app);
+    write_family(out, "kluis_http_request_duration_seconds", "histogram",
+                 "Time from a request's head to its answer.");
+    for (size_t i = 0; i < ROUTES_MAX; i++) {
+        write_histogram(out, app, i);
+    }
+    write_tls(out, app->tls);
+    write_vault(out, app->vault);
+}

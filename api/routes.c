@@ -1,0 +1,52 @@
+/* Which call is answered by what. The order is that of the "Allow" header, and of the metrics. */
+#include "api/routes.h"
+
+static const char *const TENANT[] = {"tenant", NULL};
+static const char *const READ[] = {"tenant", "purpose", "recipient", "fields", NULL};
+static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient",
+                                        "fields", "limit", "cursor",  NULL};
+static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
+static const char *const REASON[] = {"tenant", "reason", NULL};
+static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
+static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
+static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
+                                    "to",     "limit",   "cursor",     NULL};
+
+const struct api_route API_ROUTES[] = {
+    {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},
+    {"PATCH", "/v1/subjects/{sub}", api_subject_patch, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}", api_subject_delete, 0, REASON},
+    {"POST", "/v1/subjects", api_subject_create, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/subjects", api_subject_list, 0, READ_LIST},
+    {"POST", "/v1/subjects/{sub}/erase", api_subject_erase, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"POST", "/v1/subjects/{sub}/records", api_record_add, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/subjects/{sub}/records/{rec}", api_record_read, 0, READ},
+    {"PATCH", "/v1/subjects/{sub}/records/{rec}", api_record_patch, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}/records/{rec}", api_record_delete, 0, REASON},
+    {"GET", "/v1/subjects/{sub}/consents", api_consent_list, 0, TENANT},
+    {"PUT", "/v1/subjects/{sub}/consents/{purpose}", api_consent_put, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}/consents/{purpose}", api_consent_delete, 0, RECIPIENT},
+    {"POST", "/v1/lookup", api_lookup, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
+    {"GET", "/v1/policy", api_policy_read, 0, TENANT},
+    {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, APPLY},
+    {"POST", "/v1/policy/check", api_policy_check, API_ROUTE_YAML, TENANT},
+    {"POST", "/v1/explain", api_explain, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/credentials", api_credential_list, 0, PAGE},
+    {"DELETE", "/v1/credentials/{cred}", api_credential_revoke, 0, TENANT},
+    {"GET", "/v1/keys", api_keys_read, 0, TENANT},
+    {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/keys/rotations/{rot}", api_keys_rotation, 0, TENANT},
+    {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
+    {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
+    {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},
+    {"GET", "/v1/tenants", api_tenant_list, 0, NULL},
+    {"GET", "/v1/tenants/{tenant}", api_tenant_read, 0, NULL},
+    {"PUT", "/v1/tenants/{tenant}", api_tenant_put, API_ROUTE_JSON_OPTIONAL, NULL},
+    {"GET", "/healthz", api_healthz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
+    {"GET", "/readyz", api_readyz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
+    {"GET", "/metrics", api_metrics_show, API_ROUTE_METRICS, NULL},
+    {"GET", "/openapi.json", api_openapi, API_ROUTE_OPEN, NULL},
+};
+const size_t API_ROUTES_COUNT = sizeof API_ROUTES / sizeof API_ROUTES[0];

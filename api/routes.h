@@ -1,0 +1,56 @@
+/*
+ * The handlers, one per call; their table is in api/routes.c, their contract is api/openapi.json.
+ */
+#ifndef KLUIS_API_ROUTES_H
+#define KLUIS_API_ROUTES_H
+
+#include "api/app.h"
+
+#define API_HANDLER(name)                                                           \
+    enum kl_status name(struct api_request *request, struct api_response *response, \
+                        struct kl_err *err)
+
+/* api/routes_service.c */
+API_HANDLER(api_healthz);
+API_HANDLER(api_readyz);
+API_HANDLER(api_metrics_show);
+API_HANDLER(api_openapi);
+/* api/routes_subjects.c */
+API_HANDLER(api_subject_create);
+API_HANDLER(api_subject_list);
+API_HANDLER(api_subject_read);
+API_HANDLER(api_subject_patch);
+API_HANDLER(api_subject_delete);
+API_HANDLER(api_subject_erase);
+API_HANDLER(api_lookup);
+API_HANDLER(api_receipt_read);
+/* api/routes_records.c */
+API_HANDLER(api_record_add);
+API_HANDLER(api_record_read);
+API_HANDLER(api_record_patch);
+API_HANDLER(api_record_delete);
+/* api/routes_consents.c */
+API_HANDLER(api_consent_list);
+API_HANDLER(api_consent_put);
+API_HANDLER(api_consent_delete);
+/* api/routes_batch.c */
+API_HANDLER(api_batch);
+/* api/routes_policy.c */
+API_HANDLER(api_policy_read);
+API_HANDLER(api_policy_put);
+API_HANDLER(api_policy_check);
+API_HANDLER(api_explain);
+/* api/routes_admin.c */
+API_HANDLER(api_credential_create);
+API_HANDLER(api_credential_list);
+API_HANDLER(api_credential_revoke);
+API_HANDLER(api_tenant_list);
+API_HANDLER(api_tenant_read);
+API_HANDLER(api_tenant_put);
+API_HANDLER(api_keys_read);
+API_HANDLER(api_keys_rotate);
+API_HANDLER(api_keys_rotation);
+API_HANDLER(api_audit_list);
+API_HANDLER(api_audit_head);
+
+#endif

@@ -1,0 +1,64 @@
+/* What operators' tools ask: is it alive, can it answer, figures, the description of the API. */
+#include "api/routes.h"
+
+extern const unsigned char kl_embed_openapi_json[];
+extern const size_t kl_embed_openapi_json_bytes;
+
+API_HANDLER(api_healthz)
+{
+    (void)request;
+    struct kl_json_out out = api_response_json(response, 200);
+
+    kl_json_object_begin(&out);
+    kl_json_add_text(&out, "status", "ok");
+    kl_json_object_end(&out);
+    return kl_buf_status(&response->body, err);
+}
+
+API_HANDLER(api_readyz)
+{
+    struct vault_readiness readiness;
+    const char *unenforced[9];
+
+    vault_readiness(request->app->vault, &readiness);
+    vault_unenforced_names(readiness.unenforced, unenforced);
+    struct kl_json_out out = api_response_json(response, readiness.ready ? 200 : 503);
+    kl_json_object_begin(&out);
+    kl_json_add_bool(&out, "ready", readiness.ready);
+    if (!readiness.ready) {
+        kl_json_add_text(&out, "reason", readiness.reason);
+        response->retry_after_s = 5;
+    }
+    kl_json_key(&out, "unenforced");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; unenforced[i] != NULL; i++) {
+        kl_json_put_text(&out, unenforced[i]);
+    }
+    kl_json_array_end(&out);
+    kl_json_add_int(&out, "key_generation", (int64_t)readiness.key_generation);
+    kl_json_add_text(&out, "finality", readiness.finality);
+    kl_json_object_end(&out);
+    return kl_buf_status(&response->body, err);
+}
+
+API_HANDLER(api_metrics_show)
+{
+    if (!request->head->metrics_listener && request->caller.builtin != VAULT_BUILTIN_OPERATOR &&
+        request->caller.builtin != VAULT_BUILTIN_AUDITOR) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
+                       "metrics are for operators and auditors", NULL);
+    }
+    response->status = 200;
+    response->content_type = API_TYPE_METRICS;
+    api_metrics_write(request->app, &response->body);
+    return kl_buf_status(&response->body, err);
+}
+
+API_HANDLER(api_openapi)
+{
+    (void)request;
+    response->status = 200;
+    response->content_type = API_TYPE_JSON;
+    kl_buf_add(&response->body, kl_embed_openapi_json, kl_embed_openapi_json_bytes);
+    return kl_buf_status(&response->body, err);
+}
