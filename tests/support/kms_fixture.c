@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct kl_slice context = {(const unsigned char *)"record 1, field 2", 17};
+const struct kl_slice kms_fixture_context = {(const unsigned char *)"record 1, field 2", 17};
 
 int kms_fixture_setup_empty(void **state)
 {
@@ -115,7 +115,7 @@ void kms_fixture_seal(struct kms *kms, struct kms_place place, struct kl_buf *re
     enum kl_status status;
 
     kl_buf_init(ret_sealed, 4096);
-    status = kms_seal(kms, &place, context, kl_slice_of(text, size), ret_sealed, NULL);
+    status = kms_seal(kms, &place, kms_fixture_context, kl_slice_of(text, size), ret_sealed, NULL);
     assert(status == KL_OK);
 }
 
@@ -128,7 +128,7 @@ enum kl_status kms_fixture_unseal(struct kms *kms, struct kms_place place,
     enum kl_status status;
 
     kl_buf_init(&plaintext, 4096);
-    status = kms_unseal(kms, &place, context, kl_buf_slice(sealed), &plaintext, NULL);
+    status = kms_unseal(kms, &place, kms_fixture_context, kl_buf_slice(sealed), &plaintext, NULL);
     if (status == KL_OK && (plaintext.size != size || memcmp(plaintext.bytes, text, size) != 0)) {
         status = KL_ERR_INTERNAL;
     }
@@ -143,4 +143,10 @@ enum kl_status kms_fixture_change(struct kms *kms, enum kms_change_kind kind,
     struct kms_request request = {.changes = &change, .changes_count = 1};
 
     return kms_commit(kms, &request, NULL);
+}
+
+void kms_fixture_fatal(void *context, const struct kl_err *err)
+{
+    (void)context;
+    (void)err;
 }

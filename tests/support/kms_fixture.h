@@ -39,6 +39,12 @@ void kms_fixture_seal(struct kms *kms, struct kms_place place, struct kl_buf *re
 enum kl_status kms_fixture_unseal(struct kms *kms, struct kms_place place,
                                   const struct kl_buf *sealed);
 
+/* The context that these two seal under. */
+extern const struct kl_slice kms_fixture_context;
+
+/* A fatal hook that lets the test go on with a vault that is broken. */
+void kms_fixture_fatal(void *context, const struct kl_err *err);
+
 /* Shred, or rekey, one place. */
 enum kl_status kms_fixture_change(struct kms *kms, enum kms_change_kind kind,
                                   struct kms_place place);
