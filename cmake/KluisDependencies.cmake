@@ -123,7 +123,8 @@ if(EXISTS "${CMAKE_SOURCE_DIR}/api/civetweb/mod_mbedtls.inl")
         NO_SSL USE_MBEDTLS NO_CGI NO_CACHING NO_FILES NO_FILESYSTEMS USE_IPV6
         MG_EXTERNAL_FUNCTION_mg_cry_internal_impl MG_EXTERNAL_FUNCTION_log_access)
     target_include_directories(kluis_civetweb PRIVATE "${CMAKE_SOURCE_DIR}/api/civetweb"
-        "${CMAKE_SOURCE_DIR}/cmake/civetweb" "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}" SYSTEM PUBLIC "${KLUIS_SOURCES_DIR}/civetweb/include")
+        "${CMAKE_SOURCE_DIR}/cmake/civetweb" "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}")
+    target_include_directories(kluis_civetweb SYSTEM PUBLIC "${KLUIS_SOURCES_DIR}/civetweb/include")
     target_link_libraries(kluis_civetweb PUBLIC kluis::mbedtls Threads::Threads ${CMAKE_DL_LIBS})
     set_source_files_properties("${civetweb_dir_}/src/civetweb.c" PROPERTIES OBJECT_DEPENDS "${civetweb_shim_}")
 else()
