@@ -105,6 +105,6 @@ const char *api_query_get(const struct api_query *query, const char *name)
             return query->values[i];
         }
     }
-    assert(!"a parameter that the route does not list");
+    assert(0 && "a parameter that the route does not list");
     return NULL;
 }

@@ -21,7 +21,7 @@ static size_t option_find(const struct cli_command *command, const char *name)
     for (size_t i = 0; i < count; i++)
         if (strcmp(command->options[i].name, name) == 0)
             return i;
-    assert(!"the command has no such option");
+    assert(0 && "the command has no such option");
     return 0;
 }
 

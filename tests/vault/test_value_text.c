@@ -80,8 +80,8 @@ static void test_what_is_no_address_is_refused(void **state)
         "anna@192.0.2.1",
         "anna@exa_mple.org",
         "anna@exa$mple.org",
-        "anna@ex\xe2\x80\x8b"
-        "ample.org",
+        ("anna@ex\xe2\x80\x8b"
+         "ample.org"),
         "anna@-example.org",
         "Anna <anna@example.org>",
         "anna@example.org, bram@example.org",
