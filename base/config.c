@@ -199,7 +199,7 @@ static enum kl_status take_value(struct kl_config *config, size_t i, const char 
     if (origin->source < entry->source) {
         return KL_OK;
     }
-    if (origin->source != entry->source || !append) {
+    if (origin->source != entry->source || !append || key->type != KL_CONFIG_LIST) {
         entry_clear(entry);
     }
     entry->source = origin->source;
