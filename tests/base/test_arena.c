@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include <stdalign.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool all_zero(const unsigned char *bytes, size_t size)
@@ -120,6 +121,34 @@ static void test_running_out_of_memory_gives_null(void **state)
     kl_arena_free(NULL);
 }
 
+static void test_nothing_is_left_behind_when_it_ends(void **state)
+{
+    struct kl_arena *arena = kl_arena_new(1 << 20);
+
+    (void)state;
+    freed_watch("Ada Lovelace");
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2000; i++) {
+            assert_non_null(kl_arena_text(arena, "Ada Lovelace", 12));
+        }
+        if (round == 0) {
+            kl_arena_reset(arena);
+        }
+    }
+    kl_arena_free(arena);
+    assert_int_equal(freed_with_it(), 0);
+}
+
+static void test_the_watch_itself_sees_what_is_left(void **state)
+{
+    char *text = strdup("Ada Lovelace");
+
+    (void)state;
+    freed_watch("Ada Lovelace");
+    free(text);
+    assert_int_equal(freed_with_it(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +159,8 @@ int main(void)
         cmocka_unit_test(test_an_array_too_large_to_count_is_refused),
         cmocka_unit_test(test_a_text_is_copied_with_its_end),
         cmocka_unit_test(test_running_out_of_memory_gives_null),
+        cmocka_unit_test(test_nothing_is_left_behind_when_it_ends),
+        cmocka_unit_test(test_the_watch_itself_sees_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,6 +221,22 @@ static void test_a_buffer_has_a_maximum_from_birth(void **state)
     assert_true(test_aborts(init_without_max));
 }
 
+static void test_nothing_is_left_behind_when_it_grows_or_ends(void **state)
+{
+    struct kl_buf buf;
+
+    (void)state;
+    kl_buf_init(&buf, 1 << 20);
+    freed_watch("Ada Lovelace");
+    kl_buf_add_text(&buf, "Ada Lovelace");
+    for (int i = 0; i < 10000; i++) {
+        kl_buf_add_byte(&buf, 'x');
+    }
+    kl_buf_addf(&buf, "%s%5000d", "Ada Lovelace", 1);
+    kl_buf_done(&buf);
+    assert_int_equal(freed_with_it(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_reading_past_the_end_gives_nothing_ever_after),
         cmocka_unit_test(test_slices_are_compared_by_content),
         cmocka_unit_test(test_a_buffer_has_a_maximum_from_birth),
+        cmocka_unit_test(test_nothing_is_left_behind_when_it_grows_or_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,6 +220,19 @@ static void test_running_out_of_memory_is_said_and_leaves_nothing(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_reading_leaves_nothing_behind(void **state)
+{
+    struct kl_buf buf = {0};
+
+    (void)state;
+    assert_int_equal(kl_file_create("a", 0600, "Ada Lovelace", 12, NULL), KL_OK);
+    freed_watch("Ada Lovelace");
+    assert_int_equal(kl_file_read("a", 100, &buf, NULL), KL_OK);
+    kl_buf_done(&buf);
+    assert_int_equal(kl_file_read("a", 11, &buf, NULL), KL_ERR_TOO_LARGE);
+    assert_int_equal(freed_with_it(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +245,7 @@ int main(void)
         TEST(test_a_failed_write_leaves_the_old_file_and_no_half_one),
         TEST(test_folders_that_are_not_there_are_an_io_error),
         TEST(test_running_out_of_memory_is_said_and_leaves_nothing),
+        TEST(test_reading_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,6 +339,23 @@ static void test_running_out_of_memory_is_said(void **state)
     }
 }
 
+static void test_nothing_is_left_behind(void **state)
+{
+    static const char *const texts[] = {
+        "{\"name\":\"Ada Lovelace\",\"Ada Lovelace\":[1,2,3]}", "{\"name\":\"Ada Lovelace\"",
+        "[\"Ada Lovelace\",\"\\u0000\"]", "{\"Ada Lovelace\":1,\"Ada Lovelace\":2}"};
+
+    (void)state;
+    freed_watch("Ada Lovelace");
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct kl_json *json = NULL;
+        if (kl_json_parse(texts[i], strlen(texts[i]), &json, NULL) == KL_OK) {
+            kl_json_free(json);
+        }
+    }
+    assert_int_equal(freed_with_it(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_member_is_named_with_a_suggestion),
         cmocka_unit_test(test_members_are_expected_of_objects_only),
         cmocka_unit_test(test_running_out_of_memory_is_said),
+        cmocka_unit_test(test_nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

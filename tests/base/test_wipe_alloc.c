@@ -40,11 +40,26 @@ static void test_what_cannot_be_allocated_leaves_the_old_piece(void **state)
     kl_wipe_free(NULL, piece);
 }
 
+static void test_nothing_is_left_behind(void **state)
+{
+    char *piece = kl_wipe_malloc(NULL, 20);
+
+    (void)state;
+    freed_watch("Ada Lovelace");
+    memcpy(piece, "Ada Lovelace", 13);
+    piece = kl_wipe_realloc(NULL, piece, 20, 4000);
+    assert_string_equal(piece, "Ada Lovelace");
+    piece = kl_wipe_realloc(NULL, piece, 4000, 13);
+    kl_wipe_free(NULL, piece);
+    assert_int_equal(freed_with_it(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_are_aligned_and_keep_their_content_when_grown),
         cmocka_unit_test(test_what_cannot_be_allocated_leaves_the_old_piece),
+        cmocka_unit_test(test_nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /*
- * Let the n-th allocation fail, in a test program that includes this file: cmake/KluisTests.cmake
+ * Let the n-th allocation fail, or see what freed memory still holds, in a test program that
+ * includes this file: cmake/KluisTests.cmake
  * then links it with --wrap for the functions below, under sanitizers too. What shared libraries
  * allocate themselves is not counted.
  *
@@ -10,13 +11,19 @@
  *         assert_int_equal(status, hit ? KL_ERR_NO_MEMORY : KL_OK);
  *     }
  *
+ *     freed_watch("a name");
+ *     thing_free(thing);
+ *     assert_int_equal(freed_with_it(), 0);
+ *
  * Threads: one.
  */
 #ifndef TESTS_SUPPORT_NO_MEMORY_H
 #define TESTS_SUPPORT_NO_MEMORY_H
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -24,6 +31,7 @@ void *__real_realloc(void *piece, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t chars);
 void *__real_sodium_malloc(size_t size);
+void __real_free(void *piece);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -31,6 +39,7 @@ void *__wrap_realloc(void *piece, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t chars);
 void *__wrap_sodium_malloc(size_t size);
+void __wrap_free(void *piece);
 
 static long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
 static bool no_memory_hit;
@@ -47,6 +56,31 @@ static inline bool no_memory_end(void)
 {
     no_memory_left = -1;
     return no_memory_hit;
+}
+
+static const char *freed_pattern;
+static size_t freed_count;
+
+/* Count from now on the pieces that hold text when they are freed, or are resized; NULL ends it. */
+static inline void freed_watch(const char *text)
+{
+    freed_pattern = text;
+    freed_count = 0;
+}
+
+/* How many there were. */
+static inline size_t freed_with_it(void)
+{
+    freed_pattern = NULL;
+    return freed_count;
+}
+
+static void freed_look(void *piece)
+{
+    if (freed_pattern != NULL && piece != NULL) {
+        freed_count +=
+            memmem(piece, malloc_usable_size(piece), freed_pattern, strlen(freed_pattern)) != NULL;
+    }
 }
 
 static bool no_memory_now(void)
@@ -73,6 +107,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
 void *__wrap_realloc(void *piece, size_t size)
 {
+    freed_look(piece);
     return no_memory_now() ? NULL : __real_realloc(piece, size);
 }
 
@@ -89,6 +124,12 @@ char *__wrap_strndup(const char *text, size_t chars)
 void *__wrap_sodium_malloc(size_t size)
 {
     return no_memory_now() ? NULL : __real_sodium_malloc(size);
+}
+
+void __wrap_free(void *piece)
+{
+    freed_look(piece);
+    __real_free(piece);
 }
 
 #endif
