@@ -1,0 +1,300 @@
+/* Finding subjects by an indexed value. */
+#include "vault/subject_internal.h"
+
+#include <string.h>
+
+#define CURSOR_KIND "lookup"
+/* Entries taken from the index at a time. */
+#define ENTRIES_STEP 128
+
+static enum kl_status no_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+}
+
+struct looking {
+    struct vault *vault;
+    const struct vault_caller *caller;
+    struct vault_query query;
+    struct kl_arena *arena;
+    struct kl_arena *scratch; /* one subject at a time */
+    int field;
+    unsigned char tag[VAULT_TAG_BYTES];
+    size_t limit;
+    size_t skip; /* entries of the index that are behind us */
+    struct kl_id *subjects;
+    struct vault_act *acts;
+    struct vault_audit_entry **entries;
+    size_t count;
+    bool ended;
+};
+
+/* ---- the question ---- */
+
+static enum kl_status field_resolve(const struct vault_caller *caller, const char *name, int *ret, struct kl_err *err)
+{
+    char type[VAULT_NAME_MAX_BYTES + 1] = "";
+    const char *dot = name == NULL ? NULL : strchr(name, '.');
+    size_t size = dot == NULL ? 0 : (size_t)(dot - name);
+    int record = VAULT_NONE;
+    int field = VAULT_NONE;
+
+    if (size > 0 && size <= VAULT_NAME_MAX_BYTES) {
+        memcpy(type, name, size);
+        record = vault_policy_record_find(caller->policy, type);
+        field = record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(caller->policy, record, dot + 1);
+    }
+    if (field == VAULT_NONE) {
+        kl_err_where(err, "/field");
+        return kl_fail(err, KL_ERR_INVALID, "unknown_field", "the policy has no field of that name; say type.field", NULL);
+    }
+    if (vault_policy_field(caller->policy, field)->index == VAULT_INDEX_NONE) {
+        kl_err_where(err, "/field");
+        return kl_fail(err, KL_ERR_INVALID, "field_not_indexed", "the policy does not mark this field as index", NULL);
+    }
+    *ret = field;
+    return KL_OK;
+}
+
+static enum kl_status tag_make(struct looking *looking, const struct vault_value_input *value, const char *name, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    enum vault_type type = vault_policy_field(looking->caller->policy, looking->field)->type;
+    struct kl_buf normalised;
+    struct kl_buf form;
+
+    kl_buf_init(&normalised, VAULT_VALUE_MAX_BYTES + 1);
+    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
+    status = vault_value_normalise(type, value, &normalised, err);
+    if (status == KL_OK) {
+        status = vault_value_index_form(type, kl_buf_slice(&normalised), &form, err);
+    }
+    if (status == KL_OK) {
+        status = vault_index_tag(looking->vault->index, looking->caller->tenant, name, kl_buf_slice(&form), looking->tag, err);
+    } else {
+        kl_err_where(err, "/value");
+    }
+    kl_buf_done(&normalised);
+    kl_buf_done(&form);
+    return status;
+}
+
+static enum kl_status position_read(struct looking *looking, const char *cursor, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf position;
+
+    if (cursor == NULL || cursor[0] == 0) {
+        return KL_OK;
+    }
+    kl_buf_init(&position, 64);
+    status = vault_cursor_open(looking->vault, looking->caller, CURSOR_KIND, cursor, &position, err);
+    if (status == KL_OK && (position.size != 8 || kl_get_u64be(position.bytes) > VAULT_TAG_ENTRIES_MAX)) {
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "the cursor is not one that this list gave", NULL);
+    }
+    if (status == KL_OK) {
+        looking->skip = (size_t)kl_get_u64be(position.bytes);
+    }
+    kl_buf_done(&position);
+    return status;
+}
+
+/* ---- the answer ---- */
+
+/* Whether the subject has the value at the place that the entry speaks of, and may be found by it. */
+static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject, uint64_t discriminator, bool *ret,
+                               struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    const struct vault_policy_field *of = vault_policy_field(looking->caller->policy, looking->field);
+    struct vault_facts facts = { 0 };
+    bool there = false;
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count && !there; i++) {
+        there = !subject->records[i].gone
+                && vault_policy_record_find(looking->caller->policy, subject->records[i].type) == of->record
+                && vault_index_discriminator(&subject->records[i].id, of->name) == discriminator;
+    }
+    looking->query.own_subject = looking->caller->bound && kl_id_equal(&looking->caller->bound_subject, &subject->base.subject);
+    if (!there || (looking->caller->bound && !looking->query.own_subject)) {
+        *ret = false;
+        return KL_OK;
+    }
+    status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query, looking->scratch, &facts, err);
+    if (status == KL_OK) {
+        *ret = vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field).withheld == VAULT_GATE_NONE;
+    }
+    return status;
+}
+
+static void look_act(struct looking *looking, struct vault_act *act, uint64_t slot)
+{
+    const struct vault_policy_field *of = vault_policy_field(looking->caller->policy, looking->field);
+    char name[VAULT_FIELD_NAME_BYTES];
+
+    vault_field_name(vault_policy_record(looking->caller->policy, of->record)->name, of->name, name);
+    vault_subject_act_begin(act, looking->caller, "lookup", slot);
+    kl_json_add_text(&act->out, "field", name);
+    kl_json_add_text(&act->out, "purpose", vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+}
+
+static bool is_listed(const struct looking *looking, const struct kl_id *subject)
+{
+    size_t i;
+
+    for (i = 0; i < looking->count; i++) {
+        if (kl_id_equal(&looking->subjects[i], subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum kl_status look_at(struct looking *looking, const struct vault_index_entry *entry, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_subject subject = { 0 };
+    struct vault_act *act = &looking->acts[looking->count];
+    bool found = false;
+
+    kl_arena_reset(looking->scratch);
+    status = vault_subject_load(looking->vault, looking->caller->tenant, entry->slot, looking->scratch, &subject, err);
+    if (status == KL_OK) {
+        status = may_find(looking, &subject, entry->discriminator, &found, err);
+    }
+    if (status == KL_OK && found && !is_listed(looking, &subject.base.subject)) {
+        look_act(looking, act, entry->slot);
+        status = vault_subject_act_end(act, err);
+        looking->entries[looking->count] = &act->entry;
+        looking->subjects[looking->count++] = subject.base.subject;
+    }
+    if (status == KL_ERR_GONE || status == KL_ERR_NOT_FOUND) {
+        kl_err_clear(err);
+        status = KL_OK;
+    }
+    vault_subject_done(&subject);
+    return status;
+}
+
+static enum kl_status look(struct looking *looking, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_index_entry entries[ENTRIES_STEP];
+    size_t count = 0;
+    size_t i;
+
+    while (status == KL_OK && !looking->ended) {
+        status = vault_index_find(looking->vault->index, looking->caller->tenant, looking->tag, looking->skip, ENTRIES_STEP, entries,
+                                  &count, err);
+        looking->ended = count < ENTRIES_STEP;
+        for (i = 0; status == KL_OK && i < count; i++) {
+            if (looking->count == looking->limit) {
+                looking->ended = false;
+                return KL_OK;
+            }
+            status = look_at(looking, &entries[i], err);
+            looking->skip++;
+        }
+    }
+    return status;
+}
+
+/* An entry for each subject found, or one that says that there was none. */
+static enum kl_status look_audit(struct looking *looking, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_act none = { 0 };
+    struct vault_audit_entry *entries[1] = { &none.entry };
+    struct vault_audit_who who;
+    char location[3];
+
+    if (looking->count > 0) {
+        return vault_audit_commit(looking->vault, looking->entries, looking->count, err);
+    }
+    who = vault_caller_who(looking->caller, location);
+    vault_act_begin(&none, looking->caller->tenant, &who, "lookup");
+    kl_json_add_int(&none.out, "policy", (int64_t)looking->caller->policy_number);
+    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    kl_json_add_int(&none.out, "found", 0);
+    status = vault_subject_act_end(&none, err);
+    if (status == KL_OK) {
+        status = vault_audit_commit(looking->vault, entries, 1, err);
+    }
+    vault_act_done(&none);
+    return status;
+}
+
+static enum kl_status look_all(struct looking *looking, const char *cursor, char *ret_cursor, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char next[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    unsigned char position[8];
+    size_t i;
+
+    looking->subjects = kl_arena_array(looking->arena, looking->limit, sizeof *looking->subjects);
+    looking->acts = kl_arena_array(looking->arena, looking->limit, sizeof *looking->acts);
+    looking->entries = kl_arena_array(looking->arena, looking->limit, sizeof(struct vault_audit_entry *));
+    if (looking->subjects == NULL || looking->acts == NULL || looking->entries == NULL) {
+        return no_memory(err);
+    }
+    status = position_read(looking, cursor, err);
+    if (status == KL_OK) {
+        status = look(looking, err);
+    }
+    if (status == KL_OK && !looking->ended) {
+        kl_put_u64be(position, looking->skip);
+        status = vault_cursor_seal(looking->vault, looking->caller, CURSOR_KIND, kl_slice_of(position, sizeof position), next, err);
+    }
+    if (status == KL_OK) {
+        status = look_audit(looking, err);
+    }
+    if (status == KL_OK) {
+        memcpy(ret_cursor, next, strlen(next) + 1);
+    }
+    for (i = 0; i < looking->count; i++) {
+        vault_act_done(&looking->acts[i]);
+    }
+    return status;
+}
+
+enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *caller, const struct vault_lookup_input *input,
+                            struct kl_arena *arena, struct kl_id **ret_subjects, size_t *ret_count, char *ret_cursor,
+                            struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct looking looking = { .vault = vault, .caller = caller, .arena = arena, .limit = input->limit };
+    struct kl_err own = { 0 };
+    int purpose = VAULT_NONE;
+
+    err = err == NULL ? &own : err;
+    if (input->limit < 1 || input->limit > VAULT_PAGE_MAX) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a page holds 1 to 1000 items", NULL);
+    }
+    status = vault_policy_required(caller, err);
+    if (status == KL_OK) {
+        status = vault_purpose_resolve(caller, input->purpose, &purpose, err);
+    }
+    if (status == KL_OK) {
+        status = field_resolve(caller, input->field, &looking.field, err);
+    }
+    if (status == KL_OK) {
+        status = tag_make(&looking, &input->value, input->field, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE, NULL);
+    if (looking.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &looking.query)) {
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld", "the role of this credential may not look up for this purpose", NULL);
+    } else {
+        looking.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+        status = looking.scratch == NULL ? no_memory(err) : look_all(&looking, input->cursor, ret_cursor, err);
+        kl_arena_free(looking.scratch);
+    }
+    if (status == KL_OK) {
+        *ret_subjects = looking.subjects;
+        *ret_count = looking.count;
+    }
+    return vault_subject_refused(vault, caller, "lookup", purpose, status, err);
+}

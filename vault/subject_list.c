@@ -1,0 +1,291 @@
+/* Lists of subjects, in the order of their slots: a page looks at a bounded number of heads. */
+#include "vault/rows.h"
+#include "vault/subject_read.h"
+
+#include <string.h>
+
+/* The most heads that one page looks at: a page may be short, or empty, and still have a cursor. */
+#define HEADS_PER_PAGE 20000
+#define CURSOR_KIND "subjects"
+
+static enum kl_status no_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+}
+
+struct listing {
+    struct vault *vault;
+    const struct vault_caller *caller;
+    struct vault_read_plan plan;
+    struct kl_arena *arena;
+    struct kl_arena *scratch; /* one head at a time */
+    size_t limit;
+    struct vault_subject_result *results;
+    struct vault_act *acts;
+    struct vault_audit_entry **entries;
+    size_t count;
+    uint64_t last_slot; /* the last head that was looked at */
+    bool ended;
+};
+
+static enum kl_status position_read(struct listing *listing, const char *cursor, uint64_t *ret_first, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf position;
+
+    *ret_first = 0;
+    if (cursor == NULL || cursor[0] == 0) {
+        return KL_OK;
+    }
+    kl_buf_init(&position, 64);
+    status = vault_cursor_open(listing->vault, listing->caller, CURSOR_KIND, cursor, &position, err);
+    if (status == KL_OK && position.size != 8) {
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "the cursor is not one that this list gave", NULL);
+    }
+    if (status == KL_OK) {
+        *ret_first = kl_get_u64be(position.bytes) + 1;
+    }
+    kl_buf_done(&position);
+    return status;
+}
+
+static enum kl_status position_write(const struct listing *listing, char *ret_cursor, struct kl_err *err)
+{
+    unsigned char position[8];
+
+    if (listing->ended) {
+        ret_cursor[0] = 0;
+        return KL_OK;
+    }
+    kl_put_u64be(position, listing->last_slot);
+    return vault_cursor_seal(listing->vault, listing->caller, CURSOR_KIND, kl_slice_of(position, sizeof position), ret_cursor, err);
+}
+
+static bool has_type(const struct listing *listing, const struct vault_subject *subject)
+{
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        if (!subject->records[i].gone
+            && vault_policy_record_find(listing->caller->policy, subject->records[i].type) == listing->plan.type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- copies of what was read in the scratch arena ---- */
+
+static bool copy_text(struct kl_arena *arena, const char **text)
+{
+    if (*text != NULL) {
+        *text = kl_arena_text(arena, *text, strlen(*text));
+        return *text != NULL;
+    }
+    return true;
+}
+
+static bool copy_field(struct kl_arena *arena, struct vault_field_result *field)
+{
+    const char *value = NULL;
+
+    if (!copy_text(arena, &field->name)) {
+        return false;
+    }
+    if (field->value.size > 0) {
+        value = kl_arena_text(arena, field->value.bytes, field->value.size);
+        field->value = kl_slice_of(value, field->value.size);
+        return value != NULL;
+    }
+    return true;
+}
+
+static bool copy_result(struct kl_arena *arena, const struct vault_subject_result *from, struct vault_subject_result *ret)
+{
+    struct vault_record_result *records = kl_arena_array(arena, from->record_count, sizeof *records);
+    bool room = records != NULL;
+    size_t i;
+    size_t k;
+
+    for (i = 0; room && i < from->record_count; i++) {
+        records[i] = from->records[i];
+        records[i].fields = kl_arena_array(arena, records[i].field_count, sizeof *records[i].fields);
+        room = records[i].fields != NULL && copy_text(arena, &records[i].type) && copy_text(arena, &records[i].source);
+        for (k = 0; room && k < records[i].field_count; k++) {
+            records[i].fields[k] = from->records[i].fields[k];
+            room = copy_field(arena, &records[i].fields[k]);
+        }
+    }
+    *ret = *from;
+    ret->records = records;
+    return room;
+}
+
+/* ---- a page ---- */
+
+/* One head: into the results when it is reached. What vanished meanwhile is passed over. */
+static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl_slice row, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_subject subject = { 0 };
+    struct vault_subject_result result = { 0 };
+    struct vault_act *act = &listing->acts[listing->count];
+    bool reached = false;
+
+    kl_arena_reset(listing->scratch);
+    status = vault_subject_load_row(listing->vault, listing->caller->tenant, slot, row, listing->scratch, &subject, err);
+    if (status == KL_OK && has_type(listing, &subject)) {
+        listing->plan.query.own_subject
+            = listing->caller->bound && kl_id_equal(&listing->caller->bound_subject, &subject.base.subject);
+        if (!listing->caller->bound || listing->plan.query.own_subject) {
+            status = vault_read_loaded(listing->vault, listing->caller, &listing->plan, NULL, &subject, listing->scratch, act,
+                                       &result, &reached, err);
+        }
+    }
+    vault_subject_done(&subject);
+    if (status == KL_OK && reached && !copy_result(listing->arena, &result, &listing->results[listing->count])) {
+        status = no_memory(err);
+    }
+    if (status == KL_OK && reached) {
+        listing->entries[listing->count] = &act->entry;
+        listing->count++;
+        return KL_OK;
+    }
+    vault_act_done(act);
+    memset(act, 0, sizeof *act);
+    if (status == KL_ERR_GONE || status == KL_ERR_NOT_FOUND) {
+        kl_err_clear(err);
+        status = KL_OK;
+    }
+    return status;
+}
+
+static enum kl_status list_page(struct listing *listing, uint64_t first, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key from = vault_row_head(listing->caller->tenant, first);
+    struct vault_row_key until = vault_row_head(listing->caller->tenant, UINT64_MAX);
+    struct vault_iter *iter = vault_iter_new(listing->vault->data_store, vault_row_slice(&from), vault_row_slice(&until), false);
+    struct kl_slice key;
+    struct kl_slice row;
+    size_t looked = 0;
+
+    if (iter == NULL) {
+        return no_memory(err);
+    }
+    listing->ended = true;
+    while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
+        if (listing->count == listing->limit || looked == HEADS_PER_PAGE) {
+            listing->ended = false;
+            break;
+        }
+        listing->last_slot = kl_get_u64be(key.bytes + key.size - 8);
+        status = list_one(listing, listing->last_slot, row, err);
+        looked++;
+    }
+    if (status == KL_OK) {
+        status = vault_iter_status(iter, err);
+    }
+    vault_iter_free(iter);
+    return status;
+}
+
+/* One entry for each subject shown, or one that says that there was none: the question itself is an event. */
+static enum kl_status list_audit(struct listing *listing, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_act none = { 0 };
+    struct vault_audit_entry *entries[1] = { &none.entry };
+    struct vault_audit_who who;
+    char location[3];
+
+    if (listing->count > 0) {
+        return vault_audit_commit(listing->vault, listing->entries, listing->count, err);
+    }
+    who = vault_caller_who(listing->caller, location);
+    vault_act_begin(&none, listing->caller->tenant, &who, "list");
+    kl_json_add_int(&none.out, "policy", (int64_t)listing->caller->policy_number);
+    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(listing->caller->policy, listing->plan.query.purpose)->name);
+    kl_json_add_int(&none.out, "found", 0);
+    status = vault_subject_act_end(&none, err);
+    if (status == KL_OK) {
+        status = vault_audit_commit(listing->vault, entries, 1, err);
+    }
+    vault_act_done(&none);
+    return status;
+}
+
+static enum kl_status list(struct listing *listing, const char *cursor, char *ret_cursor, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char next[VAULT_CURSOR_MAX_BYTES + 1];
+    uint64_t first = 0;
+    size_t i;
+
+    listing->results = kl_arena_array(listing->arena, listing->limit, sizeof *listing->results);
+    listing->acts = kl_arena_array(listing->arena, listing->limit, sizeof *listing->acts);
+    listing->entries = kl_arena_array(listing->arena, listing->limit, sizeof(struct vault_audit_entry *));
+    if (listing->results == NULL || listing->acts == NULL || listing->entries == NULL) {
+        return no_memory(err);
+    }
+    status = position_read(listing, cursor, &first, err);
+    if (status == KL_OK) {
+        status = list_page(listing, first, err);
+    }
+    if (status == KL_OK) {
+        status = position_write(listing, next, err);
+    }
+    if (status == KL_OK) {
+        status = list_audit(listing, err);
+    }
+    if (status == KL_OK) {
+        memcpy(ret_cursor, next, strlen(next) + 1);
+    }
+    for (i = 0; i < listing->count; i++) {
+        vault_act_done(&listing->acts[i]);
+        if (status == KL_OK) {
+            vault_read_count(listing->vault, &listing->results[i]);
+        }
+    }
+    return status;
+}
+
+enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller *caller, const char *type,
+                                  const struct vault_read_input *what, size_t limit, const char *cursor, struct kl_arena *arena,
+                                  struct vault_subject_result **ret_subjects, size_t *ret_count, char *ret_cursor,
+                                  struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct listing listing = { .vault = vault, .caller = caller, .arena = arena, .limit = limit };
+    struct kl_err own = { 0 };
+    int number = VAULT_NONE;
+
+    err = err == NULL ? &own : err;
+    if (limit < 1 || limit > VAULT_PAGE_MAX) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a page holds 1 to 1000 items", NULL);
+    }
+    status = vault_policy_required(caller, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    number = type == NULL ? VAULT_NONE : vault_policy_record_find(caller->policy, type);
+    if (number == VAULT_NONE) {
+        return kl_fail(err, KL_ERR_INVALID, "unknown_record_type", "say which record type of the policy to list", NULL);
+    }
+    status = vault_read_plan_make(caller, what, number, NULL, &listing.plan, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    if (listing.plan.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &listing.plan.query)) {
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld", "the role of this credential may not read for this purpose", NULL);
+    } else {
+        listing.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+        status = listing.scratch == NULL ? no_memory(err) : list(&listing, cursor, ret_cursor, err);
+        kl_arena_free(listing.scratch);
+    }
+    if (status == KL_OK) {
+        *ret_subjects = listing.results;
+        *ret_count = listing.count;
+    }
+    return vault_subject_refused(vault, caller, "list", listing.plan.query.purpose, status, err);
+}
