@@ -78,6 +78,8 @@ static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root
         policy_read_top,       policy_read_purposes, policy_read_recipients, policy_read_records,
         policy_read_residency, policy_read_roles,    policy_read_duties};
 
+    if (!policy_mapping(parse, root, "a policy", NULL))
+        return;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0] && !parse->no_memory; i++)
         sections[i](parse, root);
     if (parse->no_memory)

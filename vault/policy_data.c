@@ -342,7 +342,7 @@ static void read_field_purposes(struct policy_parse *parse, policy_node node,
         return;
     for (size_t i = 0; i < node->count; i++) {
         int number = policy_find(parse->policy->purpose_names, node->items[i]->text);
-        if (!policy_bit(of_record, number))
+        if (of_record != 0 && !policy_bit(of_record, number))
             policy_error(parse, node->items[i], "not_a_purpose_of_the_record",
                          "a field can only narrow its record's purposes, and '%s' is none of them",
                          node->items[i]->text);

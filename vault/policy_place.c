@@ -149,7 +149,7 @@ void policy_read_top(struct policy_parse *parse, policy_node root)
     read_controller(parse, root);
     read_notices(parse, root);
     if (kl_yaml_member(root, "acting_as") != NULL)
-        (void)policy_word(parse, kl_yaml_member(root, "acting_as"), "part to act", acting);
+        (void)policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
 }
 
 /* ---- transfers ---- */
@@ -186,8 +186,8 @@ static void read_mechanism(struct policy_parse *parse, policy_node node, policy_
     else if (!line->to_adequate)
         policy_error(parse, node, "missing_key",
                      "a transfer to named countries needs a mechanism, such as standard_clauses");
-    if (number < 0)
-        return;
+    if (number < 0 || (value == NULL && !line->to_adequate))
+        number = POLICY_STANDARD_CLAUSES; /* it is an error already: look no further for it */
     line->mechanism = (enum policy_mechanism)number;
     if (line->to_adequate && line->mechanism != POLICY_ADEQUATE)
         policy_error(parse, value, "wrong_mechanism",
@@ -227,9 +227,7 @@ static void check_adequate(struct policy_parse *parse, policy_node to,
         if (item->kind != KL_YAML_SCALAR ||
             vault_country_parse(item->text, strlen(item->text), &country, NULL) != KL_OK)
             continue;
-        decision = vault_adequacy_find(country, INT64_MAX - 1);
-        if (decision == NULL)
-            decision = vault_adequacy_find(country, kl_time_now_us());
+        decision = vault_adequacy_find(country, kl_time_now_us());
         if (decision == NULL)
             policy_warn(parse, item->line, item->column, "no_adequacy_decision",
                         "there is no adequacy decision for %s now: this allows nothing",

@@ -45,6 +45,30 @@ static void add_field_bit(struct policy_grant *grant, size_t field)
     grant->fields[field / 64] |= UINT64_C(1) << (field % 64);
 }
 
+/* A pattern gets its suggestion from the names of record types: "persons.*", did you mean 'person.*'? */
+static void no_field_matches(struct policy_parse *parse, policy_node node, bool is_pattern)
+{
+    const size_t length = strlen(node->text);
+    char quoted[POLICY_QUOTE_BYTES];
+    char record[POLICY_QUOTE_BYTES] = "";
+    const char *near = NULL;
+
+    if (!is_pattern) {
+        policy_unknown(parse, node, "field", parse->policy->field_names);
+        return;
+    }
+    policy_quote(quoted, node->text);
+    if (length > 2 && length < sizeof record && strcmp(node->text + length - 2, ".*") == 0) {
+        memcpy(record, node->text, length - 2);
+        near = kl_suggest(record, parse->policy->record_names);
+    }
+    if (near != NULL)
+        policy_error(parse, node, "unknown_field", "no field matches '%s', did you mean '%s.*'?",
+                     quoted, near);
+    else
+        policy_error(parse, node, "unknown_field", "no field matches '%s'", quoted);
+}
+
 /* "*", "type.*", "*.field", "type.field"; says what is wrong when nothing matches. */
 static void read_pattern(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
@@ -71,15 +95,8 @@ static void read_pattern(struct policy_parse *parse, policy_node node, struct po
             found = true;
         }
     }
-    if (found)
-        return;
-    if (any_field || any_record) {
-        char quoted[POLICY_QUOTE_BYTES];
-        policy_error(parse, node, "unknown_field", "no field matches '%s'",
-                     policy_quote(quoted, text));
-    } else {
-        policy_unknown(parse, node, "field", policy->field_names);
-    }
+    if (!found && policy->field_count > 0)
+        no_field_matches(parse, node, any_record || any_field);
 }
 
 static void read_fields(struct policy_parse *parse, policy_node grant_node, policy_node node,
@@ -200,7 +217,8 @@ static void read_grant(struct policy_parse *parse, policy_node node, struct poli
         (void)policy_purposes(parse, purposes, true, &grant->purposes);
     else if ((grant->actions & NEEDS_FOR) != 0)
         policy_error(parse, node, "missing_for",
-                     "a grant to read, look up, export or disclose says what for");
+                     "a grant to read, look up, export or disclose needs the key 'for', its "
+                     "purposes");
     if (kl_yaml_member(node, "view") != NULL) {
         int view = policy_word(parse, kl_yaml_member(node, "view"), "view", policy_view_words);
         grant->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;

@@ -23,10 +23,9 @@ struct policy_case {
     struct vault_facts facts;
     int field;
     const char *expect;
-    bool good; /* nothing in it is wrong */
 };
 
-static bool read_field_of_case(struct policy_parse *parse, policy_node node,
+static void read_field_of_case(struct policy_parse *parse, policy_node node,
                                struct policy_case *test)
 {
     size_t found = 0;
@@ -43,73 +42,60 @@ static bool read_field_of_case(struct policy_parse *parse, policy_node node,
         policy_error(parse, node, "wrong_shape",
                      "a test asks for one field with one of reads, writes, looks_up, verifies, "
                      "exports, discloses, erases, reports");
-    return found == 1 && test->field >= 0;
 }
 
-static bool read_from(struct policy_parse *parse, policy_node node, struct vault_query *query)
+static void read_from(struct policy_parse *parse, policy_node node, struct vault_query *query)
 {
     struct kl_err err = {0};
     const char *text = policy_text(parse, node, "from");
 
-    if (node == NULL)
-        return true;
-    if (text == NULL)
-        return false;
-    if (vault_place_country(text, &query->location, &err) == KL_OK)
-        return true;
-    policy_error(parse, node, "invalid_country", "%s", err.client_text);
-    return false;
+    if (text != NULL && vault_place_country(text, &query->location, &err) != KL_OK)
+        policy_error(parse, node, err.code, "%s", err.client_text);
 }
 
 /* A day stands for its first moment in UTC. */
-static bool read_at(struct policy_parse *parse, policy_node node, int64_t *ret_now_us)
+static void read_at(struct policy_parse *parse, policy_node node, int64_t *ret_now_us)
 {
     const char *text = policy_text(parse, node, "at");
 
-    if (node == NULL)
-        return true;
-    if (text != NULL && (kl_date_parse(text, strlen(text), ret_now_us, NULL) == KL_OK ||
-                         kl_time_parse(text, strlen(text), ret_now_us, NULL) == KL_OK))
-        return true;
-    policy_error(parse, node, "invalid_date", "at is a date, or a moment as RFC 3339 writes it");
-    return false;
+    if (text != NULL && kl_date_parse(text, strlen(text), ret_now_us, NULL) != KL_OK &&
+        kl_time_parse(text, strlen(text), ret_now_us, NULL) != KL_OK)
+        policy_error(parse, node, "invalid_date",
+                     "at is a date, or a moment as RFC 3339 writes it");
 }
 
-static bool read_facts(struct policy_parse *parse, policy_node node, struct policy_case *test)
+static void read_consents(struct policy_parse *parse, policy_node node, const char *key,
+                          uint64_t *ret_bits)
 {
-    const char *const *names = parse->policy->purpose_names;
+    policy_node list = kl_yaml_member(node, key);
+
+    if (list != NULL)
+        (void)policy_names(parse, list, "purpose", false, parse->policy->purpose_names, ret_bits);
+}
+
+static void read_facts(struct policy_parse *parse, policy_node node, struct policy_case *test)
+{
     static const char *const residencies[] = {"EEA", "none", NULL};
-    policy_node consent = kl_yaml_member(node, "consent");
-    policy_node explicit_consent = kl_yaml_member(node, "explicit_consent");
-    policy_node recipient_consent = kl_yaml_member(node, "recipient_consent");
     policy_node residency = kl_yaml_member(node, "residency");
     policy_node own = kl_yaml_member(node, "own_subject");
     struct vault_facts *facts = &test->facts;
-    bool good = true;
 
-    facts->residency = parse->policy->residency;
-    if (consent != NULL)
-        good &= policy_names(parse, consent, "purpose", false, names, &facts->consents);
-    if (explicit_consent != NULL)
-        good &= policy_names(parse, explicit_consent, "purpose", false, names,
-                             &facts->explicit_consents);
-    if (recipient_consent != NULL)
-        good &= policy_names(parse, recipient_consent, "purpose", false, names,
-                             &facts->recipient_consents);
+    read_consents(parse, node, "consent", &facts->consents);
+    read_consents(parse, node, "explicit_consent", &facts->explicit_consents);
+    read_consents(parse, node, "recipient_consent", &facts->recipient_consents);
     facts->recipient_explicit_consents = facts->recipient_consents & facts->explicit_consents;
     facts->consents |= facts->explicit_consents;
+    facts->residency = parse->policy->residency;
+    if (residency != NULL)
+        facts->residency = policy_word(parse, residency, "residency", residencies) == 1
+                               ? VAULT_RESIDENCY_NONE
+                               : VAULT_RESIDENCY_EEA;
     if (own != NULL)
-        good &= policy_bool(parse, own, "own_subject", &test->query.own_subject);
-    if (residency != NULL) {
-        int word = policy_word(parse, residency, "residency", residencies);
-        good &= word >= 0;
-        facts->residency = word == 1 ? VAULT_RESIDENCY_NONE : VAULT_RESIDENCY_EEA;
-    }
-    return good;
+        (void)policy_bool(parse, own, "own_subject", &test->query.own_subject);
 }
 
 /* plain, masked, token, present, allowed (any of them), or "withheld GATE". */
-static bool read_expect(struct policy_parse *parse, policy_node node, struct policy_case *test)
+static const char *read_expect(struct policy_parse *parse, policy_node node)
 {
     static const char *const words[] = {"plain",
                                         "masked",
@@ -126,50 +112,46 @@ static bool read_expect(struct policy_parse *parse, policy_node node, struct pol
                                         NULL};
     int word = policy_word(parse, node, "outcome", words);
 
-    test->expect = word < 0 ? NULL : words[word];
-    return word >= 0;
+    return word < 0 ? NULL : words[word];
 }
 
+static int read_number(struct policy_parse *parse, policy_node node, const char *what,
+                       const char *const *names)
+{
+    return node == NULL ? VAULT_NONE : policy_word(parse, node, what, names);
+}
+
+/* Only of use when no finding came of it. */
 static struct policy_case read_case(struct policy_parse *parse, policy_node node)
 {
     static const char *const keys[] = {
-        "role",        "reads",     "writes",  "looks_up",         "verifies",
-        "exports",     "discloses", "erases",  "reports",          "for",
-        "from",        "recipient", "consent", "explicit_consent", "recipient_consent",
-        "own_subject", "residency", "at",      "expect",           "description",
+        "role",    "reads",     "writes",           "looks_up",    "verifies",
+        "exports", "discloses", "erases",           "reports",     "for",
+        "from",    "consent",   "explicit_consent", "recipient",   "recipient_consent",
+        "at",      "residency", "expect",           "own_subject", "description",
         NULL};
     const struct vault_policy *policy = parse->policy;
-    policy_node purpose = kl_yaml_member(node, "for");
-    policy_node recipient = kl_yaml_member(node, "recipient");
-    policy_node role = NULL;
     struct policy_case test = {.query = {.role = VAULT_NONE,
                                          .purpose = VAULT_NONE,
                                          .recipient = VAULT_NONE,
                                          .credential_purposes = POLICY_ALL,
                                          .now_us = kl_time_now_us()}};
-    bool good = policy_mapping(parse, node, "a test", keys);
+    struct vault_query *query = &test.query;
 
-    if (!good)
+    if (!policy_mapping(parse, node, "a test", keys))
         return test;
-    role = policy_required(parse, node, "role", "a test");
-    test.query.role =
-        role == NULL ? VAULT_NONE : policy_word(parse, role, "role", policy->role_names);
-    good = test.query.role >= 0;
-    good &= read_field_of_case(parse, node, &test);
-    if (purpose != NULL) {
-        test.query.purpose = policy_word(parse, purpose, "purpose", policy->purpose_names);
-        good &= test.query.purpose >= 0;
-    }
-    if (recipient != NULL) {
-        test.query.recipient = policy_word(parse, recipient, "recipient", policy->recipient_names);
-        good &= test.query.recipient >= 0;
-    }
-    good &= read_from(parse, kl_yaml_member(node, "from"), &test.query);
-    good &= read_at(parse, kl_yaml_member(node, "at"), &test.query.now_us);
-    good &= read_facts(parse, node, &test);
-    good &= read_expect(parse, policy_required(parse, node, "expect", "a test"), &test);
+    query->role = read_number(parse, policy_required(parse, node, "role", "a test"), "role",
+                              policy->role_names);
+    query->purpose =
+        read_number(parse, kl_yaml_member(node, "for"), "purpose", policy->purpose_names);
+    query->recipient =
+        read_number(parse, kl_yaml_member(node, "recipient"), "recipient", policy->recipient_names);
+    read_field_of_case(parse, node, &test);
+    read_from(parse, kl_yaml_member(node, "from"), query);
+    read_at(parse, kl_yaml_member(node, "at"), &query->now_us);
+    read_facts(parse, node, &test);
+    test.expect = read_expect(parse, policy_required(parse, node, "expect", "a test"));
     (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
-    test.good = good;
     return test;
 }
 
@@ -194,9 +176,12 @@ void policy_read_tests(struct policy_parse *parse, policy_node root, bool run)
 
     if (!policy_list(parse, node, "tests", TESTS_MAX))
         return;
+    for (size_t i = 0; i < node->count; i++)
+        (void)read_case(parse, node->items[i]);
+    if (!run || parse->findings->errors > 0)
+        return;
     for (size_t i = 0; i < node->count; i++) {
         const struct policy_case test = read_case(parse, node->items[i]);
-        if (test.good && run)
-            run_case(parse, node->items[i], &test);
+        run_case(parse, node->items[i], &test);
     }
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAMES_SHOWN_BYTES 180
+
 const char *policy_quote(char out[POLICY_QUOTE_BYTES], const char *text)
 {
     size_t size = 0;
@@ -60,11 +62,33 @@ void policy_warn(struct policy_parse *parse, unsigned line, unsigned column, con
     va_end(arguments);
 }
 
+/* "a, b, c" when that fits; "" else. */
+static void join_names(char out[NAMES_SHOWN_BYTES], const char *const *names)
+{
+    size_t size = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; names[i] != NULL; i++) {
+        const size_t length = strlen(names[i]);
+        if (size + length + 3 > NAMES_SHOWN_BYTES) {
+            out[0] = '\0';
+            return;
+        }
+        if (i > 0) {
+            memcpy(out + size, ", ", 2);
+            size += 2;
+        }
+        memcpy(out + size, names[i], length + 1);
+        size += length;
+    }
+}
+
 void policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
                     const char *const *names)
 {
     char quoted[POLICY_QUOTE_BYTES];
     char code[KL_ERR_CODE_BYTES];
+    char known[NAMES_SHOWN_BYTES];
     const char *near = kl_suggest(node->text, names);
 
     (void)snprintf(code, sizeof code, "unknown_%s", what);
@@ -72,8 +96,11 @@ void policy_unknown(struct policy_parse *parse, policy_node node, const char *wh
         if (*at == ' ')
             *at = '_';
     policy_quote(quoted, node->text);
+    join_names(known, names);
     if (near != NULL)
         policy_error(parse, node, code, "unknown %s '%s', did you mean '%s'?", what, quoted, near);
+    else if (known[0] != '\0')
+        policy_error(parse, node, code, "unknown %s '%s'; known are %s", what, quoted, known);
     else
         policy_error(parse, node, code, "unknown %s '%s'", what, quoted);
 }
@@ -116,8 +143,8 @@ bool policy_list(struct policy_parse *parse, policy_node node, const char *what,
     if (node == NULL)
         return false;
     if (node->kind != KL_YAML_SEQUENCE || node->count == 0) {
-        policy_error(parse, node, "wrong_shape", "%s is a list with something in it: [ ... ]",
-                     what);
+        policy_error(parse, node, "wrong_shape",
+                     "expected a list with something in it, [ ... ]: %s", what);
         return false;
     }
     if (node->count > max) {
@@ -132,7 +159,7 @@ const char *policy_text(struct policy_parse *parse, policy_node node, const char
     if (node == NULL)
         return NULL;
     if (node->kind != KL_YAML_SCALAR || node->text[0] == '\0') {
-        policy_error(parse, node, "wrong_shape", "%s is a text", what);
+        policy_error(parse, node, "wrong_shape", "expected a text: %s", what);
         return NULL;
     }
     if (strlen(node->text) > POLICY_TEXT_MAX_BYTES) {
@@ -171,8 +198,8 @@ bool policy_name(struct policy_parse *parse, policy_node node, const char *what)
     if (strspn(text, letters) == 0 || text[strspn(text, all)] != '\0' ||
         strlen(text) > VAULT_NAME_MAX_BYTES) {
         policy_error(parse, node, "invalid_name",
-                     "'%s' cannot name a %s: a name is a lower case letter, then letters, digits "
-                     "and _, at most %d",
+                     "'%s' is no name (%s): a name is a lower case letter, then lower case "
+                     "letters, digits and _, at most %d",
                      policy_quote(quoted, text), what, VAULT_NAME_MAX_BYTES);
         return false;
     }
@@ -276,7 +303,13 @@ bool policy_names(struct policy_parse *parse, policy_node node, const char *what
         return true;
     }
     for (size_t i = 0; i < node->count; i++) {
-        int number = policy_word(parse, node->items[i], what, names);
+        int number = VAULT_NONE;
+        if (star && node->items[i]->kind == KL_YAML_SCALAR &&
+            strcmp(node->items[i]->text, "*") == 0)
+            policy_error(parse, node->items[i], "wrong_shape",
+                         "\"*\" stands for every %s, so it stands alone", what);
+        else
+            number = policy_word(parse, node->items[i], what, names);
         if (number < 0)
             good = false;
         else
