@@ -237,7 +237,10 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
         status = take_fields(caller->policy, input, marked, err);
     }
     if (status == KL_OK && input->subject != NULL) {
-        status = vault_explain_facts(vault, caller, input->subject, &query, &slot, &facts, err);
+        status = vault_subject_facts(vault, caller, input->subject, &query, &facts, err);
+        if (status == KL_OK) {
+            status = vault_subject_slot(vault, caller->tenant, input->subject, &slot, err);
+        }
         if (status == KL_OK) {
             status = audit(vault, caller, slot, err);
         }
