@@ -94,18 +94,9 @@ static void test_every_scalar_is_text(void **state)
         parse("- NO\n- 1.50\n- true\n- ~\n-\n- \"\"\n- '~'\n- 2024-01-01\n- |\n  two\n  "
               "lines\n- >\n  one\n  line\n- \"\\u00e9\\x41\"\n");
     struct kl_yaml_node *const *items = kl_yaml_root(yaml)->items;
-    static const char *const texts[] = {"NO",
-                                        "1.50",
-                                        "true",
-                                        "~",
-                                        "",
-                                        "",
-                                        "~",
-                                        "2024-01-01",
-                                        "two\nlines\n",
-                                        "one line\n",
-                                        "\xC3\xA9"
-                                        "A"};
+    static const char *const texts[] = {
+        "NO", "1.50",       "true",         "~",          "",       "",
+        "~",  "2024-01-01", "two\nlines\n", "one line\n", "\u00e9A"};
     static const bool quoted[] = {false, false, false, false, false, true,
                                   true,  false, true,  true,  true};
 

@@ -41,8 +41,9 @@ char *__wrap_strndup(const char *text, size_t chars);
 void *__wrap_sodium_malloc(size_t size);
 void __wrap_free(void *piece);
 
-static long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
-static bool no_memory_hit;
+/* Volatile, as compilers hold that malloc() and free() look at no variable of ours. */
+static volatile long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
+static volatile bool no_memory_hit;
 
 /* From now on allocation n, counted from 0, fails; those before and after it work. */
 static inline void no_memory_begin(long n)
@@ -58,8 +59,8 @@ static inline bool no_memory_end(void)
     return no_memory_hit;
 }
 
-static const char *freed_pattern;
-static size_t freed_count;
+static const char *volatile freed_pattern;
+static volatile size_t freed_count;
 
 /* Count from now on the pieces that hold text when they are freed, or are resized; NULL ends it. */
 static inline void freed_watch(const char *text)
@@ -88,7 +89,8 @@ static bool no_memory_now(void)
     if (no_memory_left < 0) {
         return false;
     }
-    if (no_memory_left-- > 0) {
+    no_memory_left = no_memory_left - 1;
+    if (no_memory_left >= 0) {
         return false;
     }
     no_memory_hit = true;
