@@ -68,8 +68,8 @@ static enum kl_status unseal_hex(struct kms *kms, struct kms_place place, const 
     size_t bytes = unhex(hex, sealed);
 
     kl_buf_init(ret_plaintext, 4096);
-    return kms_unseal(kms, &place, kl_slice_text(context), kl_slice_of(sealed, bytes), ret_plaintext,
-                      NULL);
+    return kms_unseal(kms, &place, kl_slice_text(context), kl_slice_of(sealed, bytes),
+                      ret_plaintext, NULL);
 }
 
 static void test_a_store_of_another_program_opens(void **state)
@@ -110,14 +110,16 @@ static void test_mac_and_signature_are_as_laid_down(void **state)
     unsigned char got[KMS_SIGNATURE_BYTES];
 
     assert_int_equal(open_vectors(fixture), KL_OK);
-    assert_int_equal(kms_mac(fixture->kms, &bucket, "label", kl_slice_text("data"), got, NULL), KL_OK);
+    assert_int_equal(kms_mac(fixture->kms, &bucket, "label", kl_slice_text("data"), got, NULL),
+                     KL_OK);
     assert_int_equal(unhex(vector_mac, expected), KMS_MAC_BYTES);
     assert_memory_equal(got, expected, KMS_MAC_BYTES);
     assert_int_equal(unhex(vector_sign_seed, expected), crypto_sign_SEEDBYTES);
     assert_int_equal(crypto_sign_seed_keypair(public_key, secret_key, expected), 0);
     assert_int_equal(kms_public_key(fixture->kms, &bucket, "label", got, NULL), KL_OK);
     assert_memory_equal(got, public_key, sizeof public_key);
-    assert_int_equal(kms_sign(fixture->kms, &bucket, "label", kl_slice_text("m"), got, NULL), KL_OK);
+    assert_int_equal(kms_sign(fixture->kms, &bucket, "label", kl_slice_text("m"), got, NULL),
+                     KL_OK);
     assert_int_equal(
         crypto_sign_detached(signature, NULL, (const unsigned char *)"m", 1, secret_key), 0);
     assert_memory_equal(got, signature, sizeof signature);
