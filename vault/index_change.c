@@ -273,31 +273,25 @@ static enum kl_status write_version(struct vault_index_call *call,
 
 /* The changes of a bucket that stays one: to the version that counts, and to the staged one while there is one. */
 static enum kl_status write_whole(struct vault_index_call *call, struct vault_bucket_work *work,
-                                  struct kl_err *err)
+                                  struct kms_staged *staged, struct kl_err *err)
 {
-    struct vault_index_store *index = call->index;
-    struct vault_bucket_sealer now = {.keys = index->keys};
-    struct vault_bucket_sealer soon = {.keys = index->keys};
+    struct vault_bucket_sealer now = {.keys = call->index->keys};
+    struct vault_bucket_sealer soon = {.keys = call->index->keys, .staged = staged};
     enum kl_status status = KL_OK;
     if (work->rows.content.count > VAULT_BUCKET_ENTRIES_MAX) {
         return kl_fail(err, KL_ERR_BUSY, "index_busy", "the index is busy; try again",
                        "a bucket is full and may not be split now");
     }
     if (work->rows.state == VAULT_BUCKET_ABSENT) {
-        status = kms_slot_take(index->keys, work->at.tenant, 1, &work->rows.slot, err);
+        status = kms_slot_take(call->index->keys, work->at.tenant, 1, &work->rows.slot, err);
         if (status != KL_OK) {
             return status;
         }
         work->rows.version = 1;
     }
-    soon.staged = vault_index_staged_enter(index, work);
     status = write_version(call, &now, work, work->rows.version, &work->rows.deltas, err);
-    if (soon.staged != NULL) {
-        if (status == KL_OK) {
-            status =
-                write_version(call, &soon, work, work->staged_version, &work->staged_deltas, err);
-        }
-        vault_index_staged_leave(index);
+    if (status == KL_OK && staged != NULL) {
+        status = write_version(call, &soon, work, work->staged_version, &work->staged_deltas, err);
     }
     work->rows.state = VAULT_BUCKET_LEAF;
     if (work->rows.highest < work->rows.version) {
@@ -427,7 +421,6 @@ static enum kl_status write_split(struct vault_index_call *call, struct vault_bu
     struct vault_bucket content = work->rows.content;
     uint64_t old_slot = work->rows.state == VAULT_BUCKET_LEAF ? work->rows.slot : 0;
     work->rows = (struct vault_bucket_rows){.state = VAULT_BUCKET_SPLIT, .slot = old_slot};
-    work->staged_version = 0;
     vault_bucket_put_split(&work->at, old_slot, call->writes);
     status =
         write_halves(call, work->at.epoch, work->at.depth, content.entries, content.count, err);
@@ -439,11 +432,16 @@ static enum kl_status write_work(struct vault_index_call *call, struct vault_buc
                                  struct kl_err *err)
 {
     const struct vault_bucket *content = &work->rows.content;
-    if (can_split(content->entries, content->count, work->at.depth) &&
+    struct kms_staged *staged = vault_index_staged_enter(call->index, work);
+    if (staged == NULL && can_split(content->entries, content->count, work->at.depth) &&
         vault_index_split_begin(call->index, &work->at)) {
         return write_split(call, work, err);
     }
-    return write_whole(call, work, err);
+    enum kl_status status = write_whole(call, work, staged, err);
+    if (staged != NULL) {
+        vault_index_staged_leave(call->index);
+    }
+    return status;
 }
 
 /* The works that changed, apart, because writing one may add others to the overlay. */
