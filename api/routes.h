@@ -10,6 +10,10 @@
     enum kl_status name(struct api_request *request, struct api_response *response, \
                         struct kl_err *err)
 
+/* What the query of a read asks for; subject and record are left to the caller. */
+KL_MUST_USE enum kl_status api_read_input(const struct api_request *request,
+                                          struct vault_read_input *ret_input, struct kl_err *err);
+
 /* api/routes_service.c */
 API_HANDLER(api_healthz);
 API_HANDLER(api_readyz);

@@ -1,0 +1,270 @@
+/* What operators, stewards and auditors do: credentials, tenants, keys, the audit trail. */
+#include "api/input.h"
+#include "api/output.h"
+#include "api/routes.h"
+#include "kluis/base/time.h"
+#include "kluis/vault/admin.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- credentials ---- */
+
+static enum kl_status credential_input(const struct api_request *request,
+                                       struct vault_credential_input *ret, struct kl_err *err)
+{
+    static const char *const KNOWN[] = {"role",       "purposes",           "location", "subject",
+                                        "expires_in", "certificate_sha256", NULL};
+    const struct kl_json_value *body = api_request_json(request);
+    struct vault_credential_input input = {0};
+    enum kl_status status = kl_json_expect(body, KNOWN, "", err);
+
+    if (status != KL_OK ||
+        (status = api_input_text(body, "role", "", true, &input.role, err)) != KL_OK ||
+        (status = api_input_text(body, "expires_in", "", true, &input.expires_in, err)) != KL_OK ||
+        (status = api_input_text(body, "location", "", false, &input.location, err)) != KL_OK ||
+        (status = api_input_text(body, "certificate_sha256", "", false, &input.certificate_sha256,
+                                 err)) != KL_OK ||
+        (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
+                               err)) != KL_OK ||
+        (status = api_input_names(body, "purposes", "", VAULT_PURPOSES_MAX, request->arena,
+                                  &input.purposes, &input.purpose_count, err)) != KL_OK) {
+        return status;
+    }
+    *ret = input;
+    return KL_OK;
+}
+
+API_HANDLER(api_credential_create)
+{
+    struct vault_credential_input input;
+    struct vault_idempotency idempotency;
+    struct vault_credential_result result = {0};
+    struct vault_token token = {{0}};
+    char id[KL_ID_TEXT_BYTES];
+    enum kl_status status = credential_input(request, &input, err);
+
+    if (status == KL_OK) {
+        status = api_request_idempotency(request, NULL, 0, &idempotency, err);
+    }
+    if (status == KL_OK) {
+        status = vault_credential_create(request->app->vault, &request->caller, &input,
+                                         &idempotency, &token, &result, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 201);
+    kl_json_object_begin(&out);
+    api_output_credential(&out, &result);
+    if (token.text[0] != '\0') {
+        kl_json_add_text(&out, "token", token.text);
+    }
+    kl_json_object_end(&out);
+    sodium_memzero(&token, sizeof token);
+    kl_id_format("cred", &result.id, id);
+    snprintf(response->location, sizeof response->location, "/v1/credentials/%s", id);
+    return KL_OK;
+}
+
+API_HANDLER(api_credential_list)
+{
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    struct vault_credential_result *credentials = NULL;
+    size_t count = 0;
+    size_t limit;
+    enum kl_status status = api_request_limit(request, &limit, err);
+
+    if (status == KL_OK) {
+        status = vault_credential_list(request->app->vault, &request->caller, limit,
+                                       api_request_query(request, "cursor"), request->arena,
+                                       &credentials, &count, cursor, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 200);
+    kl_json_object_begin(&out);
+    kl_json_key(&out, "credentials");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; i < count; i++) {
+        kl_json_object_begin(&out);
+        api_output_credential(&out, &credentials[i]);
+        kl_json_object_end(&out);
+    }
+    kl_json_array_end(&out);
+    api_output_cursor(&out, cursor);
+    kl_json_object_end(&out);
+    return KL_OK;
+}
+
+API_HANDLER(api_credential_revoke)
+{
+    (void)response; /* 204 */
+    return vault_credential_revoke(request->app->vault, &request->caller, &request->match.ids[0],
+                                   err);
+}
+
+/* ---- tenants ---- */
+
+API_HANDLER(api_tenant_list)
+{
+    struct vault_tenant_result *tenants = NULL;
+    size_t count = 0;
+    enum kl_status status = vault_tenant_list(request->app->vault, &request->caller, request->arena,
+                                              &tenants, &count, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 200);
+    kl_json_object_begin(&out);
+    kl_json_key(&out, "tenants");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; i < count; i++) {
+        api_output_tenant(&out, &tenants[i]);
+    }
+    kl_json_array_end(&out);
+    api_output_cursor(&out, "");
+    kl_json_object_end(&out);
+    return KL_OK;
+}
+
+static enum kl_status show_tenant(struct api_request *request, int http_status,
+                                  struct api_response *response, struct kl_err *err)
+{
+    struct vault_tenant_result tenant = {0};
+    enum kl_status status =
+        vault_tenant_read(request->app->vault, &request->caller, request->match.name, &tenant, err);
+
+    if (status == KL_OK) {
+        struct kl_json_out out = api_response_json(response, http_status);
+        api_output_tenant(&out, &tenant);
+    }
+    return status;
+}
+
+API_HANDLER(api_tenant_read)
+{
+    return show_tenant(request, 200, response, err);
+}
+
+API_HANDLER(api_tenant_put)
+{
+    static const char *const KNOWN[] = {"store", "grace", NULL};
+    const struct kl_json_value *body = api_request_json(request);
+    const char *store = NULL;
+    const char *grace = NULL;
+    bool created = false;
+    enum kl_status status = KL_OK;
+
+    if (body != NULL &&
+        ((status = kl_json_expect(body, KNOWN, "", err)) != KL_OK ||
+         (status = api_input_text(body, "store", "", false, &store, err)) != KL_OK ||
+         (status = api_input_text(body, "grace", "", false, &grace, err)) != KL_OK)) {
+        return status;
+    }
+    status = vault_tenant_put(request->app->vault, &request->caller, request->match.name, store,
+                              grace, &created, err);
+    return status == KL_OK ? show_tenant(request, created ? 201 : 200, response, err) : status;
+}
+
+/* ---- keys ---- */
+
+API_HANDLER(api_keys_read)
+{
+    (void)api_response_json(response, 200);
+    return vault_keys_state(request->app->vault, &request->caller, &response->body, err);
+}
+
+API_HANDLER(api_keys_rotate)
+{
+    static const char *const KNOWN[] = {"level", NULL};
+    const struct kl_json_value *body = api_request_json(request);
+    const char *level = NULL;
+    enum kl_status status = kl_json_expect(body, KNOWN, "", err);
+
+    if (status == KL_OK) {
+        status = api_input_text(body, "level", "", true, &level, err);
+    }
+    if (status == KL_OK) {
+        (void)api_response_json(response, 200);
+        status =
+            vault_keys_rotate(request->app->vault, &request->caller, level, &response->body, err);
+    }
+    return status;
+}
+
+API_HANDLER(api_keys_rotation)
+{
+    (void)api_response_json(response, 200);
+    return vault_keys_rotation(request->app->vault, &request->caller, &request->match.ids[0],
+                               &response->body, err);
+}
+
+/* ---- audit ---- */
+
+static enum kl_status query_id(const struct api_request *request, const char *name,
+                               const char *prefix, struct kl_id *id, const struct kl_id **ret_id,
+                               struct kl_err *err)
+{
+    const char *text = api_request_query(request, name);
+    enum kl_status status = text == NULL ? KL_OK : kl_id_parse(prefix, text, id, err);
+
+    if (status == KL_OK) {
+        *ret_id = text == NULL ? NULL : id;
+    }
+    return status;
+}
+
+static enum kl_status query_time(const struct api_request *request, const char *name,
+                                 int64_t *ret_time_us, struct kl_err *err)
+{
+    const char *text = api_request_query(request, name);
+
+    if (text == NULL) {
+        *ret_time_us = 0;
+        return KL_OK;
+    }
+    return kl_time_parse(text, strlen(text), ret_time_us, err);
+}
+
+API_HANDLER(api_audit_list)
+{
+    struct vault_audit_filter filter = {0};
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    struct kl_id subject;
+    struct kl_id credential;
+    struct kl_buf entries;
+    size_t limit;
+    enum kl_status status = api_request_limit(request, &limit, err);
+
+    if (status != KL_OK ||
+        (status = query_id(request, "subject", "sub", &subject, &filter.subject, err)) != KL_OK ||
+        (status = query_id(request, "credential", "cred", &credential, &filter.credential, err)) !=
+            KL_OK ||
+        (status = query_time(request, "from", &filter.from_us, err)) != KL_OK ||
+        (status = query_time(request, "to", &filter.to_us, err)) != KL_OK) {
+        return status;
+    }
+    kl_buf_init(&entries, API_RESPONSE_MAX_BYTES);
+    status = vault_audit_list(request->app->vault, &request->caller, &filter, limit,
+                              api_request_query(request, "cursor"), &entries, cursor, err);
+    if (status == KL_OK) {
+        struct kl_json_out out = api_response_json(response, 200);
+        kl_json_object_begin(&out);
+        kl_json_key(&out, "entries");
+        kl_json_put_raw(&out, entries.bytes, entries.size);
+        api_output_cursor(&out, cursor);
+        kl_json_object_end(&out);
+    }
+    kl_buf_done(&entries);
+    return status;
+}
+
+API_HANDLER(api_audit_head)
+{
+    (void)api_response_json(response, 200);
+    return vault_audit_head(request->app->vault, &request->caller, &response->body, err);
+}

@@ -1,0 +1,179 @@
+/* The policy: read, check, put in force, explain. */
+#include "api/input.h"
+#include "api/output.h"
+#include "api/routes.h"
+
+#include <string.h>
+
+API_HANDLER(api_policy_read)
+{
+    uint64_t number = 0;
+    enum kl_status status =
+        vault_policy_read(request->app->vault, &request->caller, &response->body, &number, err);
+
+    if (status == KL_OK) {
+        response->status = 200;
+        response->content_type = API_TYPE_YAML;
+        response->has_etag = true;
+        response->etag = number;
+    }
+    return status;
+}
+
+static enum kl_status accepts_unenforced(const struct api_request *request, bool *ret_accepts,
+                                         struct kl_err *err)
+{
+    const char *text = api_request_query(request, "accept_unenforced");
+
+    if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
+                       "accept_unenforced is true or false", NULL);
+    }
+    *ret_accepts = text != NULL && strcmp(text, "true") == 0;
+    return KL_OK;
+}
+
+static struct vault_findings *findings_new(const struct api_request *request, struct kl_err *err)
+{
+    struct vault_findings *findings = kl_arena_alloc(request->arena, sizeof *findings);
+
+    if (findings == NULL) {
+        (void)kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+    }
+    return findings;
+}
+
+API_HANDLER(api_policy_put)
+{
+    struct vault_findings *findings = findings_new(request, err);
+    uint64_t number = 0;
+    bool accept = false;
+    enum kl_status status;
+
+    if (findings == NULL) {
+        return KL_ERR_NO_MEMORY;
+    }
+    status = accepts_unenforced(request, &accept, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_policy_apply(request->app->vault, &request->caller, request->body.bytes,
+                                request->body.size, accept, findings, &number, err);
+    if (status != KL_OK) {
+        if (findings->count > 0) {
+            struct kl_json_out errors = kl_json_out(&request->findings);
+            api_output_findings(&errors, findings);
+        }
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 200);
+    kl_json_object_begin(&out);
+    kl_json_add_int(&out, "number", (int64_t)number);
+    kl_json_key(&out, "findings");
+    api_output_findings(&out, findings);
+    kl_json_object_end(&out);
+    response->has_etag = true;
+    response->etag = number;
+    return KL_OK;
+}
+
+static void write_unenforced(struct kl_json_out *out, const struct vault_policy *policy)
+{
+    const char *names[9] = {NULL};
+
+    if (policy != NULL) {
+        vault_unenforced_names(vault_policy_unenforced(policy), names);
+    }
+    kl_json_key(out, "unenforced");
+    kl_json_array_begin(out);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        kl_json_put_text(out, names[i]);
+    }
+    kl_json_array_end(out);
+}
+
+API_HANDLER(api_policy_check)
+{
+    struct vault_findings *findings = findings_new(request, err);
+    struct vault_policy *policy = NULL;
+    struct kl_err why = {0};
+
+    if (findings == NULL) {
+        return KL_ERR_NO_MEMORY;
+    }
+    if (request->caller.builtin == VAULT_BUILTIN_NONE) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden", "policies are for stewards", NULL);
+    }
+    enum kl_status status =
+        vault_policy_parse(request->body.bytes, request->body.size, findings, &policy, &why);
+    if (status != KL_OK && status != KL_ERR_INVALID) {
+        *err = why;
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 200);
+    kl_json_object_begin(&out);
+    kl_json_add_bool(&out, "valid", status == KL_OK);
+    kl_json_key(&out, "findings");
+    api_output_findings(&out, findings);
+    write_unenforced(&out, policy);
+    kl_json_object_end(&out);
+    vault_policy_unref(policy);
+    return KL_OK;
+}
+
+static void write_explained(struct kl_json_out *out, const struct vault_explain_result *result)
+{
+    bool shown = result->decision.withheld == VAULT_GATE_NONE;
+
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "field", result->field);
+    kl_json_add_bool(out, "shown", shown);
+    kl_json_add_text(out, "view", shown ? vault_view_name(result->decision.view) : NULL);
+    kl_json_add_text(out, "withheld", shown ? NULL : vault_gate_name(result->decision.withheld));
+    kl_json_key(out, "gates");
+    kl_json_object_begin(out);
+    for (enum vault_gate gate = VAULT_GATE_NONE + 1; gate < VAULT_GATES; gate++) {
+        kl_json_add_bool(out, vault_gate_name(gate), result->passes[gate]);
+    }
+    kl_json_object_end(out);
+    kl_json_object_end(out);
+}
+
+API_HANDLER(api_explain)
+{
+    static const char *const KNOWN[] = {"role",      "purpose", "action", "from",
+                                        "recipient", "subject", "fields", NULL};
+    const struct kl_json_value *body = api_request_json(request);
+    struct vault_explain_input input = {0};
+    struct vault_explain_result *results = NULL;
+    size_t count = 0;
+    enum kl_status status = kl_json_expect(body, KNOWN, "", err);
+
+    if (status != KL_OK ||
+        (status = api_input_text(body, "role", "", false, &input.role, err)) != KL_OK ||
+        (status = api_input_text(body, "purpose", "", false, &input.purpose, err)) != KL_OK ||
+        (status = api_input_text(body, "action", "", false, &input.action, err)) != KL_OK ||
+        (status = api_input_text(body, "from", "", false, &input.from, err)) != KL_OK ||
+        (status = api_input_text(body, "recipient", "", false, &input.recipient, err)) != KL_OK ||
+        (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
+                               err)) != KL_OK ||
+        (status = api_input_names(body, "fields", "", VAULT_FIELDS_MAX, request->arena,
+                                  &input.fields, &input.field_count, err)) != KL_OK) {
+        return status;
+    }
+    status = vault_explain(request->app->vault, &request->caller, &input, request->arena, &results,
+                           &count, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    struct kl_json_out out = api_response_json(response, 200);
+    kl_json_object_begin(&out);
+    kl_json_key(&out, "fields");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; i < count; i++) {
+        write_explained(&out, &results[i]);
+    }
+    kl_json_array_end(&out);
+    kl_json_object_end(&out);
+    return KL_OK;
+}
