@@ -44,7 +44,8 @@ static void test_a_custodian_is_file_or_passphrase_and_a_path(void **state)
 
 static void test_other_texts_are_refused(void **state)
 {
-    static const char *const texts[] = {"", "file", "file:", "FILE:/a", "/a", "pkcs11:x", " file:/a"};
+    static const char *const texts[] = {"",   "file",     "file:",   "FILE:/a",
+                                        "/a", "pkcs11:x", " file:/a"};
     static char longest[KMS_CUSTODIAN_TEXT_MAX_BYTES + 2];
     struct kms_custodian_options options = {0};
 
@@ -77,7 +78,8 @@ static void test_a_passphrase_has_its_length(void **state)
     assert_int_equal(kms_custodian_parse(&options, &custodian, NULL), KL_OK);
 }
 
-static void parse_in(struct kms_fixture *fixture, const char *path, const char *forbidden, bool good)
+static void parse_in(struct kms_fixture *fixture, const char *path, const char *forbidden,
+                     bool good)
 {
     struct kms_custodian_options options = {.custodian = fixture->custodian,
                                             .forbidden_dir = forbidden};
@@ -274,7 +276,7 @@ static void test_f0_is_refused_unless_accepted(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kms_fixture_setup, kms_fixture_teardown)
-#define EMPTY(name)                                                                                 \
+#define EMPTY(name) \
     cmocka_unit_test_setup_teardown(name, kms_fixture_setup_empty, kms_fixture_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_custodian_is_file_or_passphrase_and_a_path),

@@ -1,6 +1,6 @@
 /* Making, opening and closing a key store. */
-#include "kms/format.h"
 #include "kluis/base/time.h"
+#include "kms/format.h"
 #include "tests/support/kms_fixture.h"
 
 #include <setjmp.h>
@@ -238,14 +238,15 @@ static void test_pages_that_changed_places_are_refused(void **state)
     size_t leaf_bytes = 0;
     unsigned char *value;
 
-    assert_int_equal(
-        kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, (struct kms_place){1, 64, KMS_VALUE_NONE}),
-        KL_OK);
-    assert_int_equal(
-        kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, (struct kms_place){1, 128, KMS_VALUE_NONE}),
-        KL_OK);
+    assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED,
+                                        (struct kms_place){1, 64, KMS_VALUE_NONE}),
+                     KL_OK);
+    assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED,
+                                        (struct kms_place){1, 128, KMS_VALUE_NONE}),
+                     KL_OK);
     kms_fixture_close(fixture);
-    for (size_t i = 0; (value = memory_storage_row(fixture->storage, i, &key, &bytes)) != NULL; i++) {
+    for (size_t i = 0; (value = memory_storage_row(fixture->storage, i, &key, &bytes)) != NULL;
+         i++) {
         if (key.bytes[0] == 'P' && key.bytes[1] == 2 && key.bytes[19] == 0) {
             leaves[leaves[0] == NULL ? 0 : 1] = value;
             leaf_bytes = bytes;
@@ -256,12 +257,14 @@ static void test_pages_that_changed_places_are_refused(void **state)
     memcpy(leaves[0], leaves[1], leaf_bytes);
     memcpy(leaves[1], swap, leaf_bytes);
     kms_fixture_reopen(fixture);
-    assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){1, 65, KMS_VALUE_NONE}, NULL),
-                     KL_ERR_CORRUPT);
-    assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){1, 129, KMS_VALUE_NONE}, NULL),
-                     KL_ERR_CORRUPT);
-    assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){1, 300, KMS_VALUE_NONE}, NULL),
-                     KL_OK);
+    assert_int_equal(
+        kms_place_check(fixture->kms, &(struct kms_place){1, 65, KMS_VALUE_NONE}, NULL),
+        KL_ERR_CORRUPT);
+    assert_int_equal(
+        kms_place_check(fixture->kms, &(struct kms_place){1, 129, KMS_VALUE_NONE}, NULL),
+        KL_ERR_CORRUPT);
+    assert_int_equal(
+        kms_place_check(fixture->kms, &(struct kms_place){1, 300, KMS_VALUE_NONE}, NULL), KL_OK);
 }
 
 /* With no fatal hook the process ends. */
@@ -285,7 +288,7 @@ static void test_without_a_fatal_hook_a_failed_write_aborts(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kms_fixture_setup, kms_fixture_teardown)
-#define EMPTY(name)                                                                                 \
+#define EMPTY(name) \
     cmocka_unit_test_setup_teardown(name, kms_fixture_setup_empty, kms_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_sealed_opens_after_close_and_open),

@@ -20,8 +20,8 @@ static struct kms_root_file *created(struct kms_fixture *fixture)
 {
     struct kms_root_file *file = NULL;
 
-    assert_int_equal(
-        kms_root_file_create(&fixture->options.custodian, store_id, &file, NULL), KL_OK);
+    assert_int_equal(kms_root_file_create(&fixture->options.custodian, store_id, &file, NULL),
+                     KL_OK);
     return file;
 }
 
@@ -332,7 +332,7 @@ static void test_a_slot_that_no_writer_makes_is_refused(void **state)
 
 int main(void)
 {
-#define TEST(name)                                                                                  \
+#define TEST(name) \
     cmocka_unit_test_setup_teardown(name, kms_fixture_setup_empty, kms_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_create_makes_a_file_for_its_owner_only),
