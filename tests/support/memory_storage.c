@@ -172,7 +172,7 @@ static void count_batch(struct memory_storage *storage, const struct kms_storage
 
 /* Length and checksum first, so that a batch cut short does not count. */
 static void journal_add(struct memory_storage *storage, const struct kms_storage_write *writes,
-                        size_t count)
+                        size_t count, bool sync)
 {
     unsigned char head[4 + CHECKSUM_BYTES];
     struct kl_buf batch;
@@ -191,6 +191,11 @@ static void journal_add(struct memory_storage *storage, const struct kms_storage
     assert(put == (ssize_t)sizeof head);
     put = write(storage->journal, batch.bytes, batch.size);
     assert(put == (ssize_t)batch.size);
+    if (sync) {
+        int synced = fdatasync(storage->journal);
+
+        assert(synced == 0);
+    }
     kl_buf_done(&batch);
 }
 
@@ -210,7 +215,7 @@ static enum kl_status storage_apply(void *context, const struct kms_storage_writ
     storage->fail_apply_in -= storage->fail_apply_in > 0 ? 1 : 0;
     count_batch(storage, writes, count, sync);
     if (kept && storage->journal >= 0) {
-        journal_add(storage, writes, count);
+        journal_add(storage, writes, count, sync);
     }
     for (size_t i = 0; kept && i < count; i++) {
         rows_put(&storage->rows, writes[i].key, writes[i].value);
