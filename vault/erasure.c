@@ -1,0 +1,454 @@
+/* Erasing a subject, a record, or what a record held before. */
+#include "vault/erasure.h"
+
+#include "kluis/base/log.h"
+#include "vault/receipt.h"
+#include "vault/subject_erase.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+static enum kl_status no_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+}
+
+/* An erasure being put together. */
+struct plan {
+    struct vault *vault;
+    const struct vault_caller *caller;
+    struct kl_arena *arena;
+    struct vault_subject subject;
+    enum vault_note_kind kind;
+    int record; /* VAULT_NONE: the whole subject */
+    struct vault_erasing erasing;
+    struct vault_index_entry *entries;
+    size_t entry_count;
+    struct kms_change *changes;
+    size_t change_count;
+    bool marked;
+};
+
+void vault_note_who(struct vault_note *note, const struct vault_caller *caller)
+{
+    note->at_us = caller->now_us;
+    note->credential = caller->credential;
+    note->location = caller->location;
+    memcpy(note->role, caller->role_name, sizeof note->role);
+    memcpy(note->request_id, caller->request_id, sizeof note->request_id);
+}
+
+/* ---- index entries ---- */
+
+/*
+ * The entry of one value. A value that does not open must not keep anybody from being erased; its entry then stays behind, leading to
+ * nobody, until the index is built anew.
+ */
+static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_record *record,
+                                const struct vault_manifest_field *field, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_value_wanted wanted = { .record = record, .field = field };
+    struct vault_index_entry *entry = &plan->entries[plan->entry_count];
+    struct kl_err unopened = { 0 };
+    char name[VAULT_FIELD_NAME_BYTES];
+    struct kl_buf form;
+
+    if (field->index == VAULT_INDEX_NONE) {
+        return KL_OK;
+    }
+    status = vault_subject_values(plan->vault, plan->subject.tenant, plan->subject.slot, &wanted, 1, plan->arena, &unopened);
+    if (status != KL_OK) {
+        if (status != KL_ERR_GONE) {
+            kl_log_err(KL_LOG_WARNING, "index_entry_not_found", &unopened);
+        }
+        return status == KL_ERR_GONE || status == KL_ERR_CORRUPT ? KL_OK : kl_fail(err, status, unopened.code, unopened.client_text, NULL);
+    }
+    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
+    vault_field_name(record->type, field->name, name);
+    status = vault_value_index_form(field->type, wanted.value, &form, err);
+    if (status == KL_OK) {
+        status = vault_index_tag(plan->vault->index, plan->subject.tenant, name, kl_buf_slice(&form), entry->tag, err);
+    }
+    if (status == KL_OK) {
+        entry->slot = plan->subject.slot;
+        entry->discriminator = vault_index_discriminator(&record->id, field->name);
+        plan->entry_count++;
+    }
+    kl_buf_done(&form);
+    return status;
+}
+
+static enum kl_status id_entry_add(struct plan *plan, struct kl_err *err)
+{
+    struct vault_index_entry *entry = &plan->entries[plan->entry_count];
+    enum kl_status status = vault_index_tag(plan->vault->index, plan->subject.tenant, "id",
+                                            kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), entry->tag, err);
+
+    if (status == KL_OK) {
+        entry->slot = plan->subject.slot;
+        entry->discriminator = 0;
+        plan->entry_count++;
+    }
+    return status;
+}
+
+static bool is_meant(const struct plan *plan, size_t at)
+{
+    return !plan->subject.records[at].gone && (plan->record == VAULT_NONE || (size_t)plan->record == at);
+}
+
+/* Entries of what is there now, and of what was: a removed entry still stands in the old bytes of its bucket. */
+static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    size_t room = 1;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < plan->subject.head.record_count; i++) {
+        room += is_meant(plan, i) ? plan->subject.records[i].field_count + plan->subject.records[i].past_count : 0;
+    }
+    plan->entries = kl_arena_array(plan->arena, room, sizeof *plan->entries);
+    if (plan->entries == NULL) {
+        return no_memory(err);
+    }
+    if (plan->kind == VAULT_NOTE_SUBJECT) {
+        status = id_entry_add(plan, err);
+    }
+    for (i = 0; status == KL_OK && i < plan->subject.head.record_count; i++) {
+        const struct vault_manifest_record *record = &plan->subject.records[i];
+
+        for (k = 0; status == KL_OK && is_meant(plan, i) && plan->kind != VAULT_NOTE_PAST && k < record->field_count; k++) {
+            status = entry_add(plan, record, &record->fields[k], err);
+        }
+        for (k = 0; status == KL_OK && is_meant(plan, i) && k < record->past_count; k++) {
+            status = entry_add(plan, record, &record->past[k], err);
+        }
+    }
+    return status;
+}
+
+/* ---- what is shredded ---- */
+
+static void shred(struct plan *plan, uint64_t value)
+{
+    struct kms_change *change = &plan->changes[plan->change_count++];
+
+    change->kind = KMS_CHANGE_SHRED;
+    change->place.tenant = plan->subject.tenant;
+    change->place.slot = plan->subject.slot;
+    change->place.value = value;
+    if (value != KMS_VALUE_NONE) {
+        plan->erasing.rows[plan->erasing.row_count++] = value;
+    }
+}
+
+/* The record's manifest, values and past values; of a past alone, only those. Its index entries are left out of the new buckets. */
+static void shred_record(struct plan *plan)
+{
+    const struct vault_manifest_record *record = &plan->subject.records[plan->record];
+    size_t i;
+
+    if (plan->kind == VAULT_NOTE_RECORD) {
+        shred(plan, plan->subject.head.records[plan->record].value);
+        for (i = 0; i < record->field_count; i++) {
+            shred(plan, record->fields[i].value);
+        }
+        for (i = 0; i < plan->entry_count; i++) {
+            struct kms_place *dying = &plan->erasing.dying[plan->erasing.dying_count++];
+
+            dying->tenant = plan->subject.tenant;
+            dying->slot = plan->subject.slot;
+            dying->value = plan->entries[i].discriminator;
+        }
+    }
+    for (i = 0; i < record->past_count; i++) {
+        shred(plan, record->past[i].value);
+    }
+}
+
+static void shred_subject(struct plan *plan)
+{
+    struct kms_place *dying = &plan->erasing.dying[plan->erasing.dying_count++];
+
+    shred(plan, KMS_VALUE_NONE);
+    dying->tenant = plan->subject.tenant;
+    dying->slot = plan->subject.slot;
+    dying->value = KMS_VALUE_NONE;
+}
+
+static enum kl_status rekey_buckets(struct plan *plan, size_t places_max, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kms_place *places = kl_arena_array(plan->arena, places_max, sizeof *places);
+    size_t count = 0;
+    size_t i;
+
+    if (places == NULL) {
+        return no_memory(err);
+    }
+    status = vault_index_places(plan->vault->index, plan->subject.tenant, plan->entries, plan->entry_count, places, places_max, &count,
+                                err);
+    for (i = 0; status == KL_OK && i < count; i++) {
+        plan->changes[plan->change_count].kind = KMS_CHANGE_REKEY;
+        plan->changes[plan->change_count++].place = places[i];
+    }
+    return status;
+}
+
+/* ---- the note ---- */
+
+/* Recipients that the policy names for a purpose of the records that go: who may have received them and is to be told (GDPR art. 19). */
+static void note_recipients(struct plan *plan)
+{
+    const struct vault_policy *policy = plan->caller->policy;
+    uint64_t purposes = 0;
+    const struct vault_policy_recipient *recipient = NULL;
+    size_t count = vault_policy_recipient_count(policy);
+    size_t i;
+    int type;
+
+    for (i = 0; i < plan->subject.head.record_count; i++) {
+        type = is_meant(plan, i) ? vault_policy_record_find(policy, plan->subject.records[i].type) : VAULT_NONE;
+        purposes |= type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
+    }
+    for (i = 0; i < count; i++) {
+        recipient = vault_policy_recipient(policy, (int)i);
+        if ((recipient->purposes & purposes) != 0) {
+            vault_note_notify(&plan->erasing.note, recipient->name);
+        }
+    }
+}
+
+static void note_fill(struct plan *plan, enum vault_erase_reason reason)
+{
+    struct vault_note *note = &plan->erasing.note;
+    size_t i;
+
+    note->kind = plan->kind;
+    note->id = kl_id_new();
+    note->tenant = plan->subject.tenant;
+    note->slot = plan->subject.slot;
+    note->reason = reason;
+    note->notify_all = true;
+    vault_note_who(note, plan->caller);
+    for (i = 0; i < plan->subject.head.record_count; i++) {
+        if (is_meant(plan, i)) {
+            note->records++;
+            note->fields += (uint32_t)plan->subject.records[i].field_count;
+        }
+    }
+    if (plan->record != VAULT_NONE) {
+        note->record = plan->subject.head.records[plan->record].value;
+    }
+    if (plan->kind != VAULT_NOTE_PAST) {
+        note_recipients(plan);
+    }
+}
+
+/* ---- doing it ---- */
+
+static enum kl_status erase_commit(struct plan *plan, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kms_request request = { .work = &plan->erasing };
+    struct kl_buf note;
+
+    kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
+    status = vault_note_encode(&plan->erasing.note, &note, err);
+    request.changes = plan->changes;
+    request.changes_count = plan->change_count;
+    request.note = note.bytes;
+    request.note_bytes = note.size;
+    if (status == KL_OK) {
+        status = kms_commit(plan->vault->keys, &request, err);
+    }
+    kl_buf_done(&note);
+    return status;
+}
+
+static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason reason,
+                                   const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_err *err)
+{
+    enum kl_status status = entries_gather(plan, err);
+    const struct kl_id *record_id = plan->kind == VAULT_NOTE_RECORD ? &plan->subject.records[plan->record].id : NULL;
+    size_t values = 1;
+    size_t places_max = 16 * plan->entry_count + 64;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (plan->record != VAULT_NONE) {
+        values += plan->subject.records[plan->record].field_count + plan->subject.records[plan->record].past_count;
+    }
+    plan->changes = kl_arena_array(plan->arena, values + places_max, sizeof *plan->changes);
+    plan->erasing.rows = kl_arena_array(plan->arena, values, sizeof *plan->erasing.rows);
+    plan->erasing.dying = kl_arena_array(plan->arena, 1 + plan->entry_count, sizeof *plan->erasing.dying);
+    if (plan->changes == NULL || plan->erasing.rows == NULL || plan->erasing.dying == NULL) {
+        return no_memory(err);
+    }
+    if (plan->record == VAULT_NONE) {
+        shred_subject(plan);
+    } else {
+        shred_record(plan);
+    }
+    note_fill(plan, reason);
+    if (secret != NULL) {
+        vault_receipt_commit(secret, &plan->subject.base.subject, record_id, plan->erasing.note.commitment);
+    }
+    status = rekey_buckets(plan, places_max, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    status = erase_commit(plan, err);
+    vault_index_release(plan->vault->index, plan->subject.tenant, plan->entries, plan->entry_count);
+    return status;
+}
+
+static enum kl_status plan_record(struct plan *plan, const struct kl_id *record, struct kl_err *err)
+{
+    plan->record = record == NULL ? VAULT_NONE : vault_subject_record_find(&plan->subject, record);
+    return record != NULL && plan->record == VAULT_NONE ? vault_not_found(err) : KL_OK;
+}
+
+/*
+ * Find, ask the policy, mark, and look again: between finding and marking the subject may have changed. KL_ERR_GONE: somebody else's
+ * erasure of it is under way.
+ */
+static enum kl_status plan_mark(struct plan *plan, const struct kl_id *subject, const struct kl_id *record, struct kl_err *err)
+{
+    enum kl_status status = vault_subject_find(plan->vault, plan->caller, subject, plan->arena, &plan->subject, err);
+
+    if (status == KL_OK) {
+        status = plan_record(plan, record, err);
+    }
+    if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
+        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject, plan->record, err);
+    }
+    if (status == KL_OK) {
+        status = vault_commit_dying_begin(plan->vault->committer, plan->subject.tenant, plan->subject.slot, err);
+        plan->marked = status == KL_OK;
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    vault_subject_done(&plan->subject);
+    status = vault_subject_load(plan->vault, plan->subject.tenant, plan->subject.slot, plan->arena, &plan->subject, err);
+    if (status == KL_OK) {
+        status = plan_record(plan, record, err);
+    }
+    if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
+        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject, plan->record, err);
+    }
+    return status;
+}
+
+static enum kl_status plan_begin(struct plan *plan, struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
+                                 struct kl_err *err)
+{
+    memset(plan, 0, sizeof *plan);
+    plan->vault = vault;
+    plan->caller = caller;
+    plan->kind = kind;
+    plan->record = VAULT_NONE;
+    kl_buf_init(&plan->subject.row, VAULT_STORE_VALUE_MAX_BYTES);
+    kl_buf_init(&plan->erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
+    plan->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    return plan->arena == NULL ? no_memory(err) : KL_OK;
+}
+
+static void plan_end(struct plan *plan)
+{
+    if (plan->marked) {
+        vault_commit_dying_end(plan->vault->committer, plan->subject.tenant, plan->subject.slot);
+    }
+    vault_subject_done(&plan->subject);
+    kl_buf_done(&plan->erasing.receipt);
+    kl_arena_free(plan->arena);
+}
+
+/* secret and ret_receipt NULL: without a receipt. */
+static enum kl_status erase(struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
+                            const struct kl_id *subject, const struct kl_id *record, enum vault_erase_reason reason,
+                            const unsigned char *secret, struct kl_buf *ret_receipt, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct plan plan;
+    unsigned tries = 0;
+    int64_t waited_ms = 0;
+
+    do {
+        status = plan_begin(&plan, vault, caller, kind, err);
+        if (status == KL_OK) {
+            status = plan_mark(&plan, subject, record, err);
+        }
+        if (status == KL_OK) {
+            status = erase_marked(&plan, reason, secret, err);
+        }
+        if (status == KL_OK && ret_receipt != NULL) {
+            status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), subject, kind == VAULT_NOTE_RECORD ? record : NULL, secret,
+                                          ret_receipt, err);
+        }
+        plan_end(&plan);
+    } while (status == KL_ERR_GONE && vault_change_again(status, &tries, &waited_ms, err));
+    if (status == KL_ERR_GONE) {
+        kl_err_clear(err);
+        status = kl_fail(err, KL_ERR_BUSY, "subject_busy", "this subject is being changed by others; try again", NULL);
+    }
+    return status;
+}
+
+/* Without any grant for erasing, the subject is looked for all the same and then not found. */
+static enum kl_status erase_asked(struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
+                                  const struct kl_id *subject, const struct kl_id *record, enum vault_erase_reason reason,
+                                  struct kl_buf *ret_receipt, struct kl_err *err)
+{
+    enum kl_status status = vault_policy_required(caller, err);
+    struct vault_query query = vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, subject);
+    unsigned char secret[VAULT_SUBJECT_SECRET_BYTES];
+    struct kl_err looked = { 0 };
+    uint64_t slot = 0;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
+        status = vault_subject_slot(vault, caller->tenant, subject, &slot, &looked);
+        status = vault_not_found(err);
+    } else {
+        randombytes_buf(secret, sizeof secret);
+        status = erase(vault, caller, kind, subject, record, reason, secret, ret_receipt, err);
+        sodium_memzero(secret, sizeof secret);
+    }
+    if (status == KL_OK) {
+        atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
+    }
+    return vault_subject_refused(vault, caller, kind == VAULT_NOTE_RECORD ? "erase_record" : "erase", VAULT_NONE, status, err);
+}
+
+enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+                                   enum vault_erase_reason reason, struct kl_buf *ret_receipt, struct kl_err *err)
+{
+    struct kl_err own = { 0 };
+
+    assert(reason < VAULT_ERASE_REASONS);
+    return erase_asked(vault, caller, VAULT_NOTE_SUBJECT, subject, NULL, reason, ret_receipt, err == NULL ? &own : err);
+}
+
+enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+                                  const struct kl_id *record, enum vault_erase_reason reason, struct kl_buf *ret_receipt,
+                                  struct kl_err *err)
+{
+    struct kl_err own = { 0 };
+
+    assert(reason < VAULT_ERASE_REASONS);
+    return erase_asked(vault, caller, VAULT_NOTE_RECORD, subject, record, reason, ret_receipt, err == NULL ? &own : err);
+}
+
+enum kl_status vault_record_past_shred(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+                                       const struct kl_id *record, struct kl_err *err)
+{
+    return erase(vault, caller, VAULT_NOTE_PAST, subject, record, VAULT_ERASE_OTHER, NULL, NULL, err);
+}

@@ -1,0 +1,46 @@
+/*
+ * Erasing: what erasure.c hands to kms and finds again in the hooks
+ * (erasure_hooks.c).
+ *
+ * Order, for whoever waits together: slots marked dying, so that what is read of them now is their last state; kms_commit, in which
+ * prepare   writes the rekeyed buckets beside the old ones, and that this generation was prepared
+ * publish   makes the new buckets count
+ * finish    writes audit entries, receipts, and that this generation's notes are done; deletes rows
+ * Before the commit point a crash leaves everything as it was; after it, the notes in the key store say what is still to be written.
+ */
+#ifndef VAULT_ERASURE_H
+#define VAULT_ERASURE_H
+
+#include "vault/erasure_note.h"
+#include "vault/subject_internal.h"
+
+#define VAULT_META_PREPARED "prepared"
+#define VAULT_META_NOTED "noted"
+
+/*
+ * One request's work. dying: what the rekeyed buckets are to leave out: a whole subject, or single entries by discriminator.
+ * rows: value slots whose rows are deleted; a crash may leave them, unreadable. receipt: the stored receipt, set by finish.
+ */
+struct vault_erasing {
+    struct vault_note note;
+    struct kms_place *dying;
+    size_t dying_count;
+    uint64_t *rows;
+    size_t row_count;
+    struct kl_buf receipt;
+};
+
+/* Write audit entries and receipts of a generation's notes; works[i] may be NULL. On kms's leader thread, or at open. */
+KL_MUST_USE enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation, const struct vault_note *notes,
+                                                struct vault_erasing *const *works, size_t count, struct kl_err *err);
+
+/*
+ * Finish what the key store still has notes of, of generations below before, in order. ret_complete (may be NULL): the notes left no
+ * generation out, from the last that data/ knows to before - 1. Not while another commit is in its hooks.
+ */
+KL_MUST_USE enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before, bool *ret_complete, struct kl_err *err);
+
+/* who of a note, from the caller. */
+void vault_note_who(struct vault_note *note, const struct vault_caller *caller);
+
+#endif

@@ -1,0 +1,327 @@
+#include "vault/receipt.h"
+
+#include "kluis/base/encode.h"
+#include "vault/act.h"
+#include "vault/rows.h"
+#include "vault/subject_internal.h"
+#include "vault/tenants.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define SIGNATURE_MEMBER ",\"signature\":\""
+#define SIGNATURE_CHARS KL_BASE64_CHARS(KMS_SIGNATURE_BYTES)
+/* From the comma to the end: `,"signature":"` 86 characters `"}` */
+#define TAIL_BYTES (sizeof SIGNATURE_MEMBER - 1 + SIGNATURE_CHARS + 2)
+
+const char *vault_erase_reason_name(enum vault_erase_reason reason)
+{
+    switch (reason) {
+    case VAULT_ERASE_REQUEST:
+        return "request";
+    case VAULT_ERASE_RETENTION:
+        return "retention";
+    case VAULT_ERASE_CONSENT_WITHDRAWN:
+        return "consent_withdrawn";
+    case VAULT_ERASE_TENANT_END:
+        return "tenant_end";
+    case VAULT_ERASE_OTHER:
+    case VAULT_ERASE_REASONS:
+        break;
+    }
+    return "other";
+}
+
+void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], const struct kl_id *subject,
+                          const struct kl_id *record, unsigned char ret_commitment[VAULT_COMMITMENT_BYTES])
+{
+    crypto_generichash_state state;
+
+    crypto_generichash_init(&state, secret, VAULT_SUBJECT_SECRET_BYTES, VAULT_COMMITMENT_BYTES);
+    crypto_generichash_update(&state, subject->bytes, KL_ID_BYTES);
+    if (record != NULL) {
+        crypto_generichash_update(&state, record->bytes, KL_ID_BYTES);
+    }
+    crypto_generichash_final(&state, ret_commitment, VAULT_COMMITMENT_BYTES);
+    sodium_memzero(&state, sizeof state);
+}
+
+/* ---- writing ---- */
+
+static void add_id(struct kl_json_out *out, const char *key, const char *prefix, const struct kl_id *id)
+{
+    char text[KL_ID_TEXT_BYTES];
+
+    kl_id_format(prefix, id, text);
+    kl_json_add_text(out, key, text);
+}
+
+static void add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes, size_t size)
+{
+    char text[KL_BASE64_CHARS(64) + 1];
+
+    kl_base64(bytes, size, text);
+    kl_json_add_text(out, key, text);
+}
+
+static void add_notify(struct kl_json_out *out, const struct vault_note *note)
+{
+    size_t at;
+
+    kl_json_key(out, "notify");
+    kl_json_array_begin(out);
+    for (at = 0; at < note->notify_bytes; at += strlen(note->notify + at) + 1) {
+        kl_json_put_text(out, note->notify + at);
+    }
+    kl_json_array_end(out);
+    kl_json_add_bool(out, "notify_complete", note->notify_all);
+}
+
+/* The root key of this generation came into use when the one before was destroyed; of an older generation only the request's time is known. */
+static int64_t erased_at(const struct kms_state *state, const struct vault_note *note, uint64_t generation)
+{
+    return state->generation == generation ? state->root_key_since_us : note->at_us;
+}
+
+static void write_body(struct vault *vault, const struct vault_note *note, uint64_t generation, struct kl_json_out *out)
+{
+    const struct vault_tenant *tenant = vault_tenants_by_number(vault, note->tenant);
+    char store[2 * KMS_STORE_ID_BYTES + 1];
+    struct kms_state state;
+
+    kms_state(vault->keys, &state);
+    kl_hex(vault->store_id, KMS_STORE_ID_BYTES, store);
+    add_id(out, "receipt", "er", &note->id);
+    kl_json_add_text(out, "kind", note->kind == VAULT_NOTE_RECORD ? "record" : "subject");
+    kl_json_add_text(out, "store", store);
+    kl_json_add_text(out, "tenant", tenant == NULL ? NULL : tenant->name);
+    kl_json_add_time(out, "erased_at", erased_at(&state, note, generation));
+    kl_json_add_text(out, "reason", vault_erase_reason_name(note->reason));
+    add_id(out, "credential", "cred", &note->credential);
+    kl_json_add_text(out, "request_id", note->request_id);
+    kl_json_add_int(out, "records_erased", note->records);
+    kl_json_add_int(out, "fields_erased", note->fields);
+    kl_json_key(out, "retained");
+    kl_json_array_begin(out);
+    kl_json_array_end(out);
+    add_notify(out, note);
+    kl_json_add_text(out, "finality", kms_finality_name(state.finality));
+    kl_json_key(out, "generation");
+    kl_json_object_begin(out);
+    kl_json_add_int(out, "from", (int64_t)generation - 1);
+    kl_json_add_int(out, "to", (int64_t)generation);
+    kl_json_object_end(out);
+    add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
+    kl_json_add_text(out, "algorithm", "Ed25519");
+}
+
+enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note, uint64_t generation, struct kl_buf *ret,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kms_place place = { note->tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE };
+    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    char signature_text[SIGNATURE_CHARS + 1];
+    struct kl_json_out out = { 0 };
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    status = kms_public_key(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, public_key, err);
+    if (status == KL_OK) {
+        out = kl_json_out(&text);
+        kl_json_object_begin(&out);
+        write_body(vault, note, generation, &out);
+        add_bytes(&out, "public_key", public_key, sizeof public_key);
+        kl_json_object_end(&out);
+        status = kl_buf_status(&text, err);
+    }
+    if (status == KL_OK) {
+        status = kms_sign(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&text), signature, err);
+    }
+    if (status == KL_OK) {
+        kl_base64(signature, sizeof signature, signature_text);
+        kl_buf_add(ret, text.bytes, text.size - 1);
+        kl_buf_add_text(ret, SIGNATURE_MEMBER);
+        kl_buf_add_text(ret, signature_text);
+        kl_buf_add_text(ret, "\"}");
+        status = kl_buf_status(ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* ---- verifying ---- */
+
+static enum kl_status invalid(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_INVALID, "invalid_receipt", "this is not a receipt", NULL);
+}
+
+/* The signed text, and the signature. */
+static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed, unsigned char ret_signature[KMS_SIGNATURE_BYTES],
+                            struct kl_err *err)
+{
+    const char *tail = NULL;
+
+    if (receipt.size <= TAIL_BYTES || receipt.size > VAULT_RECEIPT_MAX_BYTES) {
+        return invalid(err);
+    }
+    tail = (const char *)receipt.bytes + receipt.size - TAIL_BYTES;
+    if (memcmp(tail, SIGNATURE_MEMBER, sizeof SIGNATURE_MEMBER - 1) != 0 || memcmp(tail + TAIL_BYTES - 2, "\"}", 2) != 0
+        || !kl_base64_decode(tail + sizeof SIGNATURE_MEMBER - 1, SIGNATURE_CHARS, ret_signature, KMS_SIGNATURE_BYTES)) {
+        return invalid(err);
+    }
+    kl_buf_add(ret_signed, receipt.bytes, receipt.size - TAIL_BYTES);
+    kl_buf_add_text(ret_signed, "}");
+    return kl_buf_status(ret_signed, err);
+}
+
+static enum kl_status named_key(struct kl_slice receipt, unsigned char ret_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err)
+{
+    struct kl_json *json = NULL;
+    const char *text = NULL;
+    bool right = false;
+
+    if (kl_json_parse(receipt.bytes, receipt.size, &json, NULL) != KL_OK) {
+        return invalid(err);
+    }
+    text = kl_json_text(kl_json_member(kl_json_root(json), "public_key"));
+    right = text != NULL && kl_base64_decode(text, strlen(text), ret_key, KMS_PUBLIC_KEY_BYTES);
+    kl_json_free(json);
+    return right ? KL_OK : invalid(err);
+}
+
+enum kl_status vault_receipt_verify(struct kl_slice receipt, const unsigned char public_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned char key[KMS_PUBLIC_KEY_BYTES];
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    status = named_key(receipt, key, err);
+    if (status == KL_OK) {
+        status = split(receipt, &text, signature, err);
+    }
+    if (status == KL_OK && public_key != NULL && sodium_memcmp(public_key, key, sizeof key) != 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature", "the receipt is not signed by that key", NULL);
+    }
+    if (status == KL_OK && crypto_sign_verify_detached(signature, text.bytes, text.size, key) != 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature", "the receipt's signature does not fit its text", NULL);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* ---- the answer ---- */
+
+static void copy_member(struct kl_json_out *out, const struct kl_json_value *from, const char *key)
+{
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    kl_json_write_value(&text, kl_json_member(from, key));
+    kl_json_key(out, key);
+    kl_json_put_raw(out, text.bytes, text.size);
+    kl_buf_done(&text);
+}
+
+static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text, const struct kl_id *subject,
+                         const struct kl_id *record, const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_json_out *out)
+{
+    static const char *const proof[] = { "algorithm", "public_key", "signature", "commitment", "generation" };
+    static const char *const members[] = { "erased_at", "records_erased", "retained", "notify", "finality" };
+    size_t i;
+
+    kl_json_object_begin(out);
+    copy_member(out, stored, "receipt");
+    add_id(out, "subject", "sub", subject);
+    if (record != NULL) {
+        add_id(out, "record", "rec", record);
+    }
+    for (i = 0; i < sizeof members / sizeof members[0]; i++) {
+        copy_member(out, stored, members[i]);
+    }
+    add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
+    kl_json_key(out, "proof");
+    kl_json_object_begin(out);
+    for (i = 0; i < sizeof proof / sizeof proof[0]; i++) {
+        copy_member(out, stored, proof[i]);
+    }
+    kl_json_key(out, "signed");
+    kl_json_put_text_n(out, signed_text->bytes, signed_text->size);
+    kl_json_object_end(out);
+    kl_json_object_end(out);
+}
+
+enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
+                                    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    struct kl_json *json = NULL;
+    struct kl_json_out out;
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    status = kl_json_parse(receipt.bytes, receipt.size, &json, err);
+    if (status == KL_OK) {
+        status = split(receipt, &text, signature, err);
+    }
+    if (status == KL_OK) {
+        out = kl_json_out(ret);
+        write_answer(kl_json_root(json), &text, subject, record, secret, &out);
+        status = kl_buf_status(ret, err);
+    }
+    kl_json_free(json);
+    kl_buf_done(&text);
+    return status;
+}
+
+/* ---- reading a stored one ---- */
+
+static bool may_read(const struct vault_caller *caller)
+{
+    struct vault_query erase = vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, NULL);
+    struct vault_query report = vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
+
+    if (caller->builtin == VAULT_BUILTIN_STEWARD || caller->builtin == VAULT_BUILTIN_AUDITOR) {
+        return true;
+    }
+    if (caller->policy == NULL || caller->role == VAULT_NONE || caller->bound) {
+        return false;
+    }
+    return vault_policy_may(caller->policy, &erase) || vault_policy_may(caller->policy, &report);
+}
+
+enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller, const struct kl_id *receipt,
+                                  struct kl_buf *ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key;
+    struct kl_err own = { 0 };
+    struct kl_buf row;
+
+    err = err == NULL ? &own : err;
+    if (caller->tenant == UINT64_MAX) {
+        return vault_not_found(err);
+    }
+    kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
+    if (!may_read(caller)) {
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden", "the role of this credential does not allow this", NULL);
+    } else {
+        key = vault_row_receipt(caller->tenant, receipt);
+        status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
+    }
+    if (status == KL_ERR_NOT_FOUND) {
+        kl_err_clear(err);
+        status = kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such receipt", NULL);
+    }
+    if (status == KL_OK) {
+        kl_buf_add(ret, row.bytes, row.size);
+        status = kl_buf_status(ret, err);
+    }
+    kl_buf_done(&row);
+    return vault_subject_refused(vault, caller, "receipt_read", VAULT_NONE, status, err);
+}

@@ -1,0 +1,49 @@
+/*
+ * Receipts: signed proofs that something was shredded. A stored receipt
+ * names nobody; it commits to the subject, and only who erased was told the
+ * secret that opens the commitment.
+ *
+ * Stored and signed text, one JSON object without white space:
+ *
+ *   {"receipt":"er_...","kind":"subject"|"record","store":hex,"tenant":name,"erased_at":time,"reason":...,"credential":"cred_...",
+ *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[],"notify":[recipient,...],"notify_complete":bool,
+ *    "finality":"F1","generation":{"from":n,"to":n},"commitment":base64url,"algorithm":"Ed25519","public_key":base64url,
+ *    "signature":base64url}
+ *
+ * Signed are the bytes of this text without the member "signature": everything before `,"signature":`, then `}`. The key is the tenant's
+ * signing key, the same that signs the heads of its audit trail.
+ *
+ * commitment = BLAKE2b-256 (RFC 7693) with key secret (32 bytes) over subject id (16 bytes), and record id (16 bytes) for a record.
+ *
+ * Threads: any.
+ */
+#ifndef VAULT_RECEIPT_H
+#define VAULT_RECEIPT_H
+
+#include "vault/erasure_note.h"
+#include "vault/vault_internal.h"
+
+#define VAULT_RECEIPT_MAX_BYTES 8192
+
+/* record NULL: the whole subject. */
+void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], const struct kl_id *subject,
+                          const struct kl_id *record, unsigned char ret_commitment[VAULT_COMMITMENT_BYTES]);
+
+/* Append the signed text. generation: the one that the commit made. */
+KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note, uint64_t generation,
+                                               struct kl_buf *ret, struct kl_err *err);
+/*
+ * Is the signature right, and by that key (NULL: the key that the receipt itself names)?
+ * KL_ERR_INVALID "invalid_receipt": it is not a receipt; KL_ERR_CORRUPT "bad_signature".
+ */
+KL_MUST_USE enum kl_status vault_receipt_verify(struct kl_slice receipt, const unsigned char public_key[KMS_PUBLIC_KEY_BYTES],
+                                                struct kl_err *err);
+/*
+ * Append the answer to who erased: {"receipt","subject","record"?,"erased_at","records_erased","retained","notify","finality",
+ * "subject_secret","proof":{"algorithm","public_key","signature","commitment","generation","signed":the signed text}}.
+ */
+KL_MUST_USE enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
+                                                const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret,
+                                                struct kl_err *err);
+
+#endif
