@@ -3,6 +3,7 @@
 #include "kluis/base/time.h"
 #include "vault/act.h"
 #include "vault/credentials.h"
+#include "vault/idempotency.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -286,19 +287,21 @@ static enum kl_status describe(const struct vault_credential *credential, struct
 /* The turn is held. */
 static enum kl_status create(struct vault *vault, const struct vault_caller *caller,
                              const struct vault_credential_input *input,
+                             const struct vault_idempotency_ticket *ticket,
                              struct vault_credential *credential, struct vault_token *ret_token,
                              struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    unsigned char certificate[VAULT_CERTIFICATE_HASH_BYTES];
+    unsigned char hash[VAULT_CERTIFICATE_HASH_BYTES];
+    const unsigned char *certificate = input->certificate_sha256 == NULL ? NULL : hash;
     struct vault_batch *batch = NULL;
 
     status = may_make(vault, caller, credential->builtin, err);
     if (status == KL_OK) {
         status = take_input(vault, caller, input, credential, err);
     }
-    if (status == KL_OK && input->certificate_sha256 != NULL) {
-        status = take_certificate(input->certificate_sha256, certificate, err);
+    if (status == KL_OK && certificate != NULL) {
+        status = take_certificate(input->certificate_sha256, hash, err);
     }
     if (status != KL_OK) {
         return status;
@@ -307,14 +310,61 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     if (batch == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "credential: no batch");
     }
-    status = vault_credential_make(vault, credential,
-                                   input->certificate_sha256 == NULL ? NULL : certificate, batch,
-                                   ret_token, err);
+    status = vault_credential_make(vault, credential, certificate, batch, ret_token, err);
+    if (status == KL_OK) {
+        status =
+            vault_idempotency_remember(vault, caller, ticket, VAULT_SLOT_MAC, KMS_VALUE_NONE,
+                                       kl_slice_of(credential->id.bytes, KL_ID_BYTES), batch, err);
+    }
     if (status == KL_OK) {
         status = commit_made(vault, caller, "credential_create", credential, batch, err);
     }
     vault_batch_free(batch);
     return status;
+}
+
+/* A token is shown once: the same request again gets no other answer than that. */
+static enum kl_status create_once(struct vault *vault, const struct vault_caller *caller,
+                                  const struct vault_credential_input *input,
+                                  const struct vault_idempotency *idempotency,
+                                  struct vault_credential *credential,
+                                  struct vault_token *ret_token, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_idempotency_ticket ticket = {0};
+    struct kl_buf answer;
+
+    kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
+    status = vault_idempotency_begin(vault, caller, idempotency, &ticket, &answer, err);
+    if (status == KL_OK && answer.size > 0) {
+        status = kl_fail(err, KL_ERR_CONFLICT, "token_already_shown",
+                         "this request made a credential before, and its token is shown once: "
+                         "revoke it and make another one",
+                         NULL);
+    }
+    if (status == KL_OK) {
+        vault_turn_take(&vault->turn);
+        status = create(vault, caller, input, &ticket, credential, ret_token, err);
+        vault_turn_give(&vault->turn);
+    }
+    vault_idempotency_end(vault, &ticket);
+    kl_buf_done(&answer);
+    return status;
+}
+
+static enum kl_status check_sizes(const struct vault_credential_input *input, struct kl_err *err)
+{
+    if (input->role == NULL || strlen(input->role) > VAULT_NAME_MAX_BYTES) {
+        kl_err_where(err, "/role");
+        return kl_fail(err, KL_ERR_INVALID, "unknown_role", "the policy in force has no such role",
+                       NULL);
+    }
+    if (input->purpose_count > VAULT_PURPOSES_MAX) {
+        kl_err_where(err, "/purposes");
+        return kl_fail(err, KL_ERR_INVALID, "unknown_purpose",
+                       "there are more purposes than a policy can have", NULL);
+    }
+    return KL_OK;
 }
 
 enum kl_status vault_credential_create(struct vault *vault, const struct vault_caller *caller,
@@ -323,27 +373,19 @@ enum kl_status vault_credential_create(struct vault *vault, const struct vault_c
                                        struct vault_token *ret_token,
                                        struct vault_credential_result *ret, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
+    enum kl_status status = check_sizes(input, err);
     struct vault_credential *credential = NULL;
     struct vault_token token = {{0}};
 
-    (void)idempotency;
-    if (input->role == NULL || strlen(input->role) > VAULT_NAME_MAX_BYTES ||
-        input->purpose_count > VAULT_PURPOSES_MAX) {
-        return kl_fail(err, KL_ERR_INVALID,
-                       input->role == NULL || strlen(input->role) > VAULT_NAME_MAX_BYTES
-                           ? "unknown_role"
-                           : "unknown_purpose",
-                       "the policy in force has no such role or purpose", NULL);
+    if (status != KL_OK) {
+        return status;
     }
     credential = vault_credential_new(input->purpose_count);
     if (credential == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "credential: no memory");
     }
     credential->builtin = vault_builtin_find(input->role);
-    vault_turn_take(&vault->turn);
-    status = create(vault, caller, input, credential, &token, err);
-    vault_turn_give(&vault->turn);
+    status = create_once(vault, caller, input, idempotency, credential, &token, err);
     if (status == KL_OK) {
         *ret_token = token;
         (void)describe(credential, NULL, ret, NULL);

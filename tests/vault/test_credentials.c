@@ -454,6 +454,62 @@ static void test_a_credential_for_an_unknown_subject_is_not_made(void **state)
     steward_refused(fixture, &builtin, KL_ERR_INVALID, "not_for_built_in_role");
 }
 
+static void test_an_idempotency_key_makes_one_credential_and_shows_its_token_once(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    const struct vault_credential_input input = {.role = "auditor", .expires_in = "P1Y"};
+    struct vault_idempotency once = {.key = "first"};
+    struct vault_caller caller = admin_steward(fixture);
+    struct vault_credential_result result = {.role = "untouched"};
+    struct vault_credential_result *page = NULL;
+    struct vault_token token;
+    struct vault_token again = {"untouched"};
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    struct kl_err err = {0};
+    size_t count = 0;
+
+    memset(once.fingerprint, 7, sizeof once.fingerprint);
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, &once, &token, &result, NULL),
+        KL_OK);
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, &once, &again, &result, &err),
+        KL_ERR_CONFLICT);
+    assert_string_equal(err.code, "token_already_shown");
+    assert_string_equal(again.text, "untouched");
+    once.fingerprint[0] ^= 1;
+    kl_err_clear(&err);
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, &once, &again, &result, &err),
+        KL_ERR_INVALID);
+    assert_string_equal(err.code, "idempotency_key_reused");
+    assert_int_equal(vault_credential_list(fixture->vault, &caller, 100, NULL, fixture->arena,
+                                           &page, &count, cursor, NULL),
+                     KL_OK);
+    assert_int_equal(count, 2);
+    vault_caller_done(&caller);
+    assert_int_equal(let_in(fixture, token.text, NULL), KL_OK);
+}
+
+static void test_a_refused_creation_leaves_its_idempotency_key_free(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_credential_input input = {.role = "sailor", .expires_in = "P1Y"};
+    const struct vault_idempotency once = {.key = "first"};
+    struct vault_caller caller = admin_operator(fixture);
+    struct vault_credential_result result;
+    struct vault_token token;
+
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, &once, &token, &result, NULL),
+        KL_ERR_FORBIDDEN);
+    input.role = "operator";
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, &once, &token, &result, NULL),
+        KL_OK);
+    vault_caller_done(&caller);
+}
+
 /* ---- list and revoke ---- */
 
 static void test_the_list_goes_on_where_the_last_page_ended(void **state)
@@ -738,6 +794,8 @@ int main(void)
         OPENED(test_an_unknown_purpose_is_pointed_at),
         OPENED(test_a_credential_lives_a_while_and_not_for_ever),
         OPENED(test_a_credential_for_an_unknown_subject_is_not_made),
+        OPENED(test_an_idempotency_key_makes_one_credential_and_shows_its_token_once),
+        OPENED(test_a_refused_creation_leaves_its_idempotency_key_free),
         OPENED(test_the_list_goes_on_where_the_last_page_ended),
         OPENED(test_the_list_shows_what_was_asked_for),
         OPENED(test_list_refuses_odd_limits_and_cursors),

@@ -105,7 +105,8 @@ struct vault_credential_result {
 /*
  * An operator can only make a tenant's first steward (and operators); a steward makes the policy's roles, stewards and auditors, never for
  * itself to read. A first steward: the tenant has none whose credential holds. ret_token is empty for a certificate credential.
- * ret->purposes are the input's. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown".
+ * ret->purposes are the input's. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown"; other errors
+ * of it as vault_subject_create().
  * KL_ERR_INVALID "unknown_role", "unknown_purpose", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
  * "invalid_certificate", "tenant_required" (an operator's first steward). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
  * "not_found" (subject). KL_ERR_FORBIDDEN "role_forbidden".
