@@ -87,6 +87,11 @@ struct vault_committer *vault_committer_new(struct vault_store *store,
     return committer;
 }
 
+bool vault_committer_failed(const struct vault_committer *committer)
+{
+    return atomic_load(&committer->failed);
+}
+
 void vault_committer_free(struct vault_committer *committer)
 {
     if (committer == NULL) {

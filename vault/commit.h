@@ -52,6 +52,8 @@ struct vault_committer *vault_committer_new(struct vault_store *store,
                                             struct vault_index_store *index,
                                             struct vault_trails *trails);
 void vault_committer_free(struct vault_committer *committer);
+/* Whether a write failed, so that no more are taken. Any thread. */
+bool vault_committer_failed(const struct vault_committer *committer);
 
 /*
  * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; what the index or

@@ -71,6 +71,9 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
     if (store_answers(vault, &err) != KL_OK) {
         (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
                        "the store does not answer: %s", err.code);
+    } else if (vault_committer_failed(vault->committer)) {
+        (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
+                       "a write failed: nothing more is written until the server is started again");
     } else if (broken) {
         (void)snprintf(
             ret_readiness->reason, sizeof ret_readiness->reason,
