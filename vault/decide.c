@@ -10,7 +10,10 @@
 #include <assert.h>
 
 #define BIT(action) (UINT32_C(1) << (action))
-/* Actions that use the data for their purpose, so that they need one, and a consent where it rests on one. */
+/*
+ * Actions that use the data for their purpose, so that they need one, and a consent where it rests
+ * on one.
+ */
 #define USES                                                                        \
     (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_VERIFY) | \
      BIT(VAULT_ACTION_EXPORT) | BIT(VAULT_ACTION_DISCLOSE))
@@ -104,7 +107,10 @@ static bool gate_purpose(const struct question *question)
             policy_bit(question->recipient->shown.purposes, query->purpose));
 }
 
-/* A field of a special category (GDPR art. 9) needs explicit consent, or the ground that the purpose names. */
+/*
+ * A field of a special category (GDPR art. 9) needs explicit consent, or the ground that the
+ * purpose names.
+ */
 static bool needs_explicit(const struct question *question, int purpose)
 {
     const struct policy_purpose *of = &question->policy->purposes[purpose];

@@ -71,7 +71,10 @@ void vault_policy_unref(struct vault_policy *policy)
     free(policy);
 }
 
-/* Sections refer to each other, whatever their order in the file: what is named comes before what names it. */
+/*
+ * Sections refer to each other, whatever their order in the file: what is named comes before what
+ * names it.
+ */
 static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, bool run_tests)
 {
     static void (*const sections[])(struct policy_parse *, policy_node) = {

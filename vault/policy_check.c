@@ -35,7 +35,10 @@ static uint64_t stricter_than(const struct policy_role *role, size_t wide)
     return bits;
 }
 
-/* Is there a field that the grant shows for that action and purpose, and that no grant of `strict` makes stricter? */
+/*
+ * Is there a field that the grant shows for that action and purpose, and that no grant of `strict`
+ * makes stricter?
+ */
 static bool shows_something(const struct vault_policy *policy, const struct policy_role *role,
                             size_t number, size_t purpose, uint64_t strict)
 {

@@ -44,7 +44,10 @@ struct policy_grant {
     unsigned column;
 };
 
-/* The grants that match a query are the bits left of four loads: by action, by purpose, by field, and conditions that hold. */
+/*
+ * The grants that match a query are the bits left of four loads: by action, by purpose, by field,
+ * and conditions that hold.
+ */
 struct policy_role {
     const char *name;
     size_t grant_count;
@@ -159,7 +162,10 @@ void policy_error(struct policy_parse *parse, policy_node node, const char *code
                   const char *format, ...) KL_PRINTF(4, 5);
 void policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
                  const char *format, ...) KL_PRINTF(5, 6);
-/* "unknown WHAT 'text', did you mean 'near'?", code "unknown_WHAT" with what's spaces as underscores. */
+/*
+ * "unknown WHAT 'text', did you mean 'near'?", code "unknown_WHAT" with what's spaces as
+ * underscores.
+ */
 void policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
                     const char *const *names);
 
@@ -167,12 +173,18 @@ void policy_unknown(struct policy_parse *parse, policy_node node, const char *wh
 void *policy_array(struct policy_parse *parse, size_t count, size_t size);
 const char *policy_copy(struct policy_parse *parse, const char *text);
 
-/* Is it a mapping with none but these keys? Unknown keys are findings, and do not make it false. NULL is false without a finding. */
+/*
+ * Is it a mapping with none but these keys? Unknown keys are findings, and do not make it false.
+ * NULL is false without a finding.
+ */
 bool policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
                     const char *const *known);
 /* Is it a list of at least one and at most max items? */
 bool policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max);
-/* The text of a scalar that is not empty and at most POLICY_TEXT_MAX_BYTES; NULL with a finding else. */
+/*
+ * The text of a scalar that is not empty and at most POLICY_TEXT_MAX_BYTES; NULL with a finding
+ * else.
+ */
 const char *policy_text(struct policy_parse *parse, policy_node node, const char *what);
 /* The value of a key that must be there. */
 policy_node policy_required(struct policy_parse *parse, policy_node mapping, const char *key,

@@ -1,4 +1,7 @@
-/* The top of a policy, its residency with the transfers, and the sections about duties (on_erase, requests). */
+/*
+ * The top of a policy, its residency with the transfers, and the sections about duties (on_erase,
+ * requests).
+ */
 #include "vault/policy_internal.h"
 
 #include <assert.h>
@@ -87,7 +90,9 @@ static void read_controller(struct policy_parse *parse, policy_node root)
     (void)policy_country(parse, policy_required(parse, node, "country", "controller"), &country);
 }
 
-/* A notice's name is written by people and carries a version as they like: "2024-03", "webinar.v2". */
+/*
+ * A notice's name is written by people and carries a version as they like: "2024-03", "webinar.v2".
+ */
 static bool is_notice_name(const char *text)
 {
     static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -213,7 +218,10 @@ static void read_scope(struct policy_parse *parse, policy_node node, struct poli
         (void)policy_country_list(parse, node, "scope", &line->scope);
 }
 
-/* Named countries under `adequate` have a decision; the United States also need the recipients that are certified. */
+/*
+ * Named countries under `adequate` have a decision; the United States also need the recipients that
+ * are certified.
+ */
 static void check_adequate(struct policy_parse *parse, policy_node to,
                            const struct policy_transfer *line)
 {
@@ -297,7 +305,10 @@ void policy_read_residency(struct policy_parse *parse, policy_node root)
 
 /* ---- duties ---- */
 
-/* `applicant.birth: year`: what is kept of a field, by a mask that fits it, or only that it was there. */
+/*
+ * `applicant.birth: year`: what is kept of a field, by a mask that fits it, or only that it was
+ * there.
+ */
 static void read_statistic(struct policy_parse *parse, policy_node node)
 {
     enum vault_mask mask = VAULT_MASK_STARS;

@@ -45,7 +45,10 @@ static void add_field_bit(struct policy_grant *grant, size_t field)
     grant->fields[field / 64] |= UINT64_C(1) << (field % 64);
 }
 
-/* A pattern gets its suggestion from the names of record types: "persons.*", did you mean 'person.*'? */
+/*
+ * A pattern gets its suggestion from the names of record types: "persons.*", did you mean
+ * 'person.*'?
+ */
 static void no_field_matches(struct policy_parse *parse, policy_node node, bool is_pattern)
 {
     const size_t length = strlen(node->text);

@@ -1,4 +1,7 @@
-/* What every section of a policy is read with: shapes, names, words, and findings that point at a place. */
+/*
+ * What every section of a policy is read with: shapes, names, words, and findings that point at a
+ * place.
+ */
 #include "vault/policy_internal.h"
 
 #include <stdarg.h>

@@ -7,7 +7,9 @@
  */
 #include "residency_internal.h"
 
-/* The first microsecond of a day in UTC; the day count is that of the proleptic Gregorian calendar. */
+/*
+ * The first microsecond of a day in UTC; the day count is that of the proleptic Gregorian calendar.
+ */
 #define DAY_US INT64_C(86400000000)
 #define YEAR_FROM_MARCH(y, m) ((int64_t)(y) - ((m) <= 2))
 #define DAY_FROM_MARCH(m, d) ((153 * ((m) + ((m) > 2 ? -3 : 9)) + 2) / 5 + (d)-1)
@@ -47,7 +49,8 @@ const char *const vault_iso3166_second[26] = {
 
 /*
  * Outside although they belong to a member: FO, GL, AW, BQ, CW, SX, NC, PF, BL, PM, WF, TF (not in
- * the Union's territory) and SJ (Svalbard is outside the EEA Agreement). GI, GG, JE, IM never were in.
+ * the Union's territory) and SJ (Svalbard is outside the EEA Agreement). GI, GG, JE, IM never were
+ * in.
  */
 const char *const vault_eea_codes[] = {
     /* the 27 members of the Union */
@@ -60,7 +63,8 @@ const char *const vault_eea_codes[] = {
 
 /*
  * GDPR art. 45(3), and art. 45(9) for decisions under the directive before it. A decision that ends
- * on a date holds to the end of that day (Regulation 1182/71 art. 4(2)), so to_us is the next midnight.
+ * on a date holds to the end of that day (Regulation 1182/71 art. 4(2)), so to_us is the next
+ * midnight.
  * The European Patent Organisation (2025) has a decision too, but is no country.
  */
 const struct vault_adequacy vault_adequacy_table[] = {

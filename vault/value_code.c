@@ -42,7 +42,10 @@ enum kl_status value_phone(struct kl_slice text, struct kl_buf *ret, struct kl_e
     return status;
 }
 
-/* A JSON number (RFC 8259 section 6) taken apart: digits, and how many of them stand after the point. */
+/*
+ * A JSON number (RFC 8259 section 6) taken apart: digits, and how many of them stand after the
+ * point.
+ */
 struct number {
     bool negative;
     size_t digits_count;
@@ -198,7 +201,10 @@ static size_t iban_length(const char *iban)
     return 0;
 }
 
-/* ISO/IEC 7064 MOD 97-10 over the IBAN with its first four characters moved to the end, letters as 10..35. */
+/*
+ * ISO/IEC 7064 MOD 97-10 over the IBAN with its first four characters moved to the end, letters as
+ * 10..35.
+ */
 static bool iban_checks(const char *iban, size_t chars)
 {
     unsigned rest = 0;
@@ -251,7 +257,8 @@ enum kl_status value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_er
 
 /*
  * An IPv4-mapped IPv6 address (::ffff:192.0.2.1, what a dual-stack server notes for an IPv4
- * client) is kept as the IPv4 address it stands for; the deprecated IPv4-compatible form and zones are refused.
+ * client) is kept as the IPv4 address it stands for; the deprecated IPv4-compatible form and zones
+ * are refused.
  */
 enum kl_status value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {

@@ -1,4 +1,6 @@
-/* Pieces of value.c: one file for Unicode and addresses, one for numbers and codes, one for masks. */
+/*
+ * Pieces of value.c: one file for Unicode and addresses, one for numbers and codes, one for masks.
+ */
 #ifndef KLUIS_VAULT_VALUE_INTERNAL_H
 #define KLUIS_VAULT_VALUE_INTERNAL_H
 

@@ -194,7 +194,10 @@ static void mask_last4(struct kl_slice text, struct kl_buf *ret)
     }
 }
 
-/* How many digits the country code at the start of an E.164 number has (ITU-T list of assigned codes). */
+/*
+ * How many digits the country code at the start of an E.164 number has (ITU-T list of assigned
+ * codes).
+ */
 static size_t phone_code_digits(struct kl_slice phone)
 {
     static const char two[] =

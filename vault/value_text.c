@@ -1,4 +1,7 @@
-/* Text and e-mail addresses: Unicode normal forms (UAX #15), IDNA2008 (RFC 5891, UTS #46 non-transitional). */
+/*
+ * Text and e-mail addresses: Unicode normal forms (UAX #15), IDNA2008 (RFC 5891, UTS #46
+ * non-transitional).
+ */
 #include "value_internal.h"
 
 #include <assert.h>
@@ -126,7 +129,10 @@ static bool is_local_byte(unsigned char byte)
     return byte != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", byte) != NULL;
 }
 
-/* Beyond ASCII: letters, marks, numbers, punctuation and symbols, no spaces, controls or unassigned ones. */
+/*
+ * Beyond ASCII: letters, marks, numbers, punctuation and symbols, no spaces, controls or unassigned
+ * ones.
+ */
 static bool has_odd_character(struct kl_slice text)
 {
     for (size_t at = 0; at < text.size;) {
@@ -173,7 +179,10 @@ static bool is_label(const char *label, size_t size)
     return true;
 }
 
-/* RFC 1123 section 2.1: two labels or more, lower case; the last one is not a number, as an address would have it. */
+/*
+ * RFC 1123 section 2.1: two labels or more, lower case; the last one is not a number, as an address
+ * would have it.
+ */
 static bool is_host_name(const char *name)
 {
     const char *label = name;

@@ -1,4 +1,7 @@
-/* Policies from outside: whatever the bytes, findings are well formed, and a policy that is taken decides by the rules. */
+/*
+ * Policies from outside: whatever the bytes, findings are well formed, and a policy that is taken
+ * decides by the rules.
+ */
 #include "kluis/vault/policy.h"
 
 #include <assert.h>

@@ -1,5 +1,6 @@
 /*
- * Field values from outside. The first byte is the type, the rest the value. What is taken is in its
+ * Field values from outside. The first byte is the type, the rest the value. What is taken is in
+ * its
  * normal form, is masked without being shown, is padded and back, and is JSON when written.
  */
 #include "kluis/base/buf.h"

@@ -1,4 +1,7 @@
-/* The decision on many random policies, against a second, slow way to decide that is written from the language's description. */
+/*
+ * The decision on many random policies, against a second, slow way to decide that is written from
+ * the language's description.
+ */
 #include "tests/vault/policy_fixture.h"
 
 #include "kluis/base/buf.h"

@@ -2,7 +2,8 @@
  * The policy of a tenant: a YAML text compiled once into tables and bit sets,
  * never changed after, counted. Everything is default deny.
  *
- * Names become small numbers (a record type, a field, a purpose, a role, a recipient) that mean something only with this policy.
+ * Names become small numbers (a record type, a field, a purpose, a role, a recipient) that mean
+ * something only with this policy. The words of the language: vault/README.md, "The policy".
  * Threads: a policy is read only; ref and unref from any thread.
  */
 #ifndef KLUIS_VAULT_POLICY_H
@@ -20,8 +21,8 @@
 
 #define VAULT_POLICY_BYTES_MAX (1024 * 1024)
 #define VAULT_RECORD_TYPES_MAX 64
-#define VAULT_FIELDS_MAX 512 /* of all record types together */
-#define VAULT_PURPOSES_MAX 64
+#define VAULT_FIELDS_MAX 512  /* of all record types together */
+#define VAULT_PURPOSES_MAX 64 /* the forbidden ones too */
 #define VAULT_ROLES_MAX 64
 #define VAULT_GRANTS_MAX 64 /* of one role */
 #define VAULT_RECIPIENTS_MAX 64
@@ -30,20 +31,55 @@
 #define VAULT_FINDINGS_MAX 64
 
 enum vault_action {
-    VAULT_ACTION_READ, VAULT_ACTION_WRITE, VAULT_ACTION_LOOKUP, VAULT_ACTION_VERIFY, VAULT_ACTION_EXPORT, VAULT_ACTION_DISCLOSE,
-    VAULT_ACTION_ERASE, VAULT_ACTION_RESTRICT, VAULT_ACTION_OBJECT, VAULT_ACTION_CONSENT, VAULT_ACTION_HOLD, VAULT_ACTION_REPORT,
-    VAULT_ACTION_MANAGE_REQUESTS, VAULT_ACTIONS
+    VAULT_ACTION_READ,
+    VAULT_ACTION_WRITE,
+    VAULT_ACTION_LOOKUP,
+    VAULT_ACTION_VERIFY,
+    VAULT_ACTION_EXPORT,
+    VAULT_ACTION_DISCLOSE,
+    VAULT_ACTION_ERASE,
+    VAULT_ACTION_RESTRICT,
+    VAULT_ACTION_OBJECT,
+    VAULT_ACTION_CONSENT,
+    VAULT_ACTION_HOLD,
+    VAULT_ACTION_REPORT,
+    VAULT_ACTION_MANAGE_REQUESTS,
+    VAULT_ACTIONS
 };
+/* GDPR art. 6(1), with explicit consent (art. 9(2)(a)) and steps before a contract named apart. */
 enum vault_basis {
-    VAULT_BASIS_CONSENT, VAULT_BASIS_EXPLICIT_CONSENT, VAULT_BASIS_CONTRACT, VAULT_BASIS_PRECONTRACT, VAULT_BASIS_LEGAL_OBLIGATION,
-    VAULT_BASIS_VITAL_INTEREST, VAULT_BASIS_PUBLIC_TASK, VAULT_BASIS_LEGITIMATE_INTEREST, VAULT_BASES
+    VAULT_BASIS_CONSENT,
+    VAULT_BASIS_EXPLICIT_CONSENT,
+    VAULT_BASIS_CONTRACT,
+    VAULT_BASIS_PRECONTRACT,
+    VAULT_BASIS_LEGAL_OBLIGATION,
+    VAULT_BASIS_VITAL_INTEREST,
+    VAULT_BASIS_PUBLIC_TASK,
+    VAULT_BASIS_LEGITIMATE_INTEREST,
+    VAULT_BASES
 };
 /* From open to closed; a larger one is stricter. */
-enum vault_view { VAULT_VIEW_PLAIN, VAULT_VIEW_MASKED, VAULT_VIEW_TOKEN, VAULT_VIEW_PRESENT, VAULT_VIEWS };
-/* The gates in the order they are asked; the first that says no is the reason given. VAULT_GATE_NONE: shown. */
+enum vault_view {
+    VAULT_VIEW_PLAIN,
+    VAULT_VIEW_MASKED,
+    VAULT_VIEW_TOKEN,
+    VAULT_VIEW_PRESENT,
+    VAULT_VIEWS
+};
+/*
+ * The gates in the order they are asked; the first that says no is the reason given.
+ * VAULT_GATE_NONE: shown.
+ */
 enum vault_gate {
-    VAULT_GATE_NONE, VAULT_GATE_ROLE, VAULT_GATE_PURPOSE, VAULT_GATE_CONSENT, VAULT_GATE_OBJECTION, VAULT_GATE_RESTRICTION,
-    VAULT_GATE_RETENTION, VAULT_GATE_TRANSFER, VAULT_GATES
+    VAULT_GATE_NONE,
+    VAULT_GATE_ROLE,
+    VAULT_GATE_PURPOSE,
+    VAULT_GATE_CONSENT,
+    VAULT_GATE_OBJECTION,
+    VAULT_GATE_RESTRICTION,
+    VAULT_GATE_RETENTION,
+    VAULT_GATE_TRANSFER,
+    VAULT_GATES
 };
 const char *vault_action_name(enum vault_action action);
 const char *vault_basis_name(enum vault_basis basis);
@@ -52,14 +88,19 @@ const char *vault_gate_name(enum vault_gate gate); /* "role", "purpose", ... */
 
 /* ---- parsing ---- */
 
-/* One thing the checker found. line and column count from 1; 0: the file as a whole. */
+/*
+ * One thing the checker found. line and column count from 1; 0: the file as a whole.
+ * code  "unknown_key", "unknown_field", "test_failed", "wider_grant_useless"
+ * text  for people, with a suggestion where there is one ("did you mean ...?")
+ */
 struct vault_finding {
     bool is_error; /* else a warning */
     unsigned line;
     unsigned column;
-    char code[KL_ERR_CODE_BYTES];  /* "unknown_key", "unknown_field", "test_failed", "wider_grant_useless" */
-    char text[KL_ERR_TEXT_BYTES];  /* for people, with a suggestion where there is one ("did you mean ...?") */
+    char code[KL_ERR_CODE_BYTES];
+    char text[KL_ERR_TEXT_BYTES];
 };
+/* In the order of the file. errors counts those too that did not fit items. */
 struct vault_findings {
     size_t count;
     size_t errors;
@@ -71,7 +112,7 @@ struct vault_findings {
 #define VAULT_UNENFORCED_OBJECTION 1u
 #define VAULT_UNENFORCED_RESTRICTION 2u
 #define VAULT_UNENFORCED_RETENTION 4u
-#define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour */
+#define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
 #define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
 #define VAULT_UNENFORCED_ON_ERASE 32u
 #define VAULT_UNENFORCED_REQUESTS 64u
@@ -80,23 +121,27 @@ struct vault_policy;
 
 /*
  * Parse, compile and run the policy's own tests.
+ *
  * ret_findings  set always (errors and warnings); large, so it is the caller's.
  * ret_policy    set on KL_OK; ends with vault_policy_unref().
- * KL_ERR_INVALID "invalid_policy": there are errors; err->where is the first one's "line:column" and its text the client_text.
- * KL_ERR_TOO_LARGE, KL_ERR_NO_MEMORY.
+ *
+ * KL_ERR_INVALID "invalid_policy": there are errors; err->where is the first one's "line:column",
+ * the client_text "line 12, column 9: " and its text. KL_ERR_TOO_LARGE, KL_ERR_NO_MEMORY.
  */
-KL_MUST_USE enum kl_status vault_policy_parse(const void *yaml, size_t yaml_bytes, struct vault_findings *ret_findings,
+KL_MUST_USE enum kl_status vault_policy_parse(const void *yaml, size_t yaml_bytes,
+                                              struct vault_findings *ret_findings,
                                               struct vault_policy **ret_policy, struct kl_err *err);
 /*
- * Compile a policy that was applied before, without its tests: they passed then, and time may have changed their outcome since (an
- * adequacy decision ends). Errors as vault_policy_parse().
+ * Compile a policy that was applied before, without its tests: they passed then, and time may have
+ * changed their outcome since (an adequacy decision ends). Errors as vault_policy_parse().
  */
-KL_MUST_USE enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes, struct vault_policy **ret_policy,
+KL_MUST_USE enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes,
+                                                struct vault_policy **ret_policy,
                                                 struct kl_err *err);
 struct vault_policy *vault_policy_ref(struct vault_policy *policy);
 void vault_policy_unref(struct vault_policy *policy); /* NULL is fine */
 
-/* ---- what is in it ---- */
+/* ---- what is in it; pointers live as long as the policy ---- */
 
 const char *vault_policy_name(const struct vault_policy *policy);
 const char *vault_policy_version(const struct vault_policy *policy);
@@ -108,88 +153,136 @@ size_t vault_policy_field_count(const struct vault_policy *policy);
 size_t vault_policy_purpose_count(const struct vault_policy *policy);
 size_t vault_policy_role_count(const struct vault_policy *policy);
 size_t vault_policy_recipient_count(const struct vault_policy *policy);
+/* A number from 0, or VAULT_NONE. A field is looked for within a record type. */
 int vault_policy_record_find(const struct vault_policy *policy, const char *name);
-int vault_policy_field_find(const struct vault_policy *policy, int record, const char *name); /* within a record type */
+int vault_policy_field_find(const struct vault_policy *policy, int record, const char *name);
 int vault_policy_purpose_find(const struct vault_policy *policy, const char *name);
 int vault_policy_role_find(const struct vault_policy *policy, const char *name);
 int vault_policy_recipient_find(const struct vault_policy *policy, const char *name);
 
+/* Its fields have the numbers field_first .. field_first + field_count - 1. */
 struct vault_policy_record {
     const char *name;
-    int field_first; /* its fields are numbers field_first .. field_first + field_count - 1 */
+    int field_first;
     int field_count;
     uint64_t purposes; /* bit per purpose */
 };
 enum vault_index { VAULT_INDEX_NONE, VAULT_INDEX_MANY, VAULT_INDEX_UNIQUE };
 struct vault_policy_field {
-    const char *name;      /* without its record type */
+    const char *name; /* without its record type */
     int record;
     enum vault_type type;
     enum vault_mask mask;
     enum vault_index index;
-    uint64_t purposes;     /* the record's, narrowed by the field's own */
-    const char *category;  /* NULL: none */
-    const char *special;   /* "health" (GDPR art. 9); NULL: none */
+    uint64_t purposes;    /* the record's, narrowed by the field's own */
+    const char *category; /* NULL: none */
+    const char *special;  /* "health" (GDPR art. 9); NULL: none */
 };
 struct vault_policy_purpose {
     const char *name;
-    enum vault_basis basis;
+    enum vault_basis basis; /* means nothing for a forbidden one */
     bool forbidden;
-    const char *notice;    /* consent counts only when given for this notice; NULL: any */
+    const char *notice; /* consent counts only when given for this notice; NULL: any */
     bool has_retention;
 };
+/*
+ * kind             "processor", "sub_processor", "controller", "joint_controller", "authority" or
+ *                  "successor"
+ * consent_purpose  this recipient sees data only with a consent for this purpose given for it by
+ *                  name; VAULT_NONE: needs none
+ */
 struct vault_policy_recipient {
     const char *name;
-    const char *kind;      /* "processor", "controller", "authority", ... */
+    const char *kind;
     struct vault_country country;
     uint64_t purposes;
-    int consent_purpose;   /* this recipient sees data only with a consent for this purpose given for it; VAULT_NONE */
+    int consent_purpose;
 };
-const struct vault_policy_record *vault_policy_record(const struct vault_policy *policy, int record);
+/* The number is one that a _find or a count above gave; another is an assert. */
+const struct vault_policy_record *vault_policy_record(const struct vault_policy *policy,
+                                                      int record);
 const struct vault_policy_field *vault_policy_field(const struct vault_policy *policy, int field);
-const struct vault_policy_purpose *vault_policy_purpose(const struct vault_policy *policy, int purpose);
-const struct vault_policy_recipient *vault_policy_recipient(const struct vault_policy *policy, int recipient);
+const struct vault_policy_purpose *vault_policy_purpose(const struct vault_policy *policy,
+                                                        int purpose);
+const struct vault_policy_recipient *vault_policy_recipient(const struct vault_policy *policy,
+                                                            int recipient);
 const char *vault_policy_role_name(const struct vault_policy *policy, int role);
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy);
 
 /* ---- the decision ---- */
 
-/* Who asks for what; the same for all fields of one request. */
+/*
+ * Who asks for what; the same for all fields of one request.
+ *
+ * role                 of the policy; VAULT_NONE: a built-in role, which sees no personal data
+ * purpose              VAULT_NONE where the action needs none: not for read, lookup, verify,
+ *                      export and disclose, which are withheld without one (gate purpose)
+ * credential_purposes  bits the credential is made for; all ones: any
+ * location             declared; unset: in the EEA (where the vault is)
+ * recipient            VAULT_NONE: the controller itself
+ * own_subject          the credential is bound to the very subject
+ */
 struct vault_query {
-    int role;                       /* of the policy; VAULT_NONE: a built-in role, which sees no personal data */
+    int role;
     enum vault_action action;
-    int purpose;                    /* VAULT_NONE where the action needs none */
-    uint64_t credential_purposes;   /* bits the credential is made for; all ones: any */
-    struct vault_country location;  /* declared; unset: in the EEA (where the vault is) */
-    int recipient;                  /* VAULT_NONE: the controller itself */
-    bool own_subject;               /* the credential is bound to the very subject */
+    int purpose;
+    uint64_t credential_purposes;
+    struct vault_country location;
+    int recipient;
+    bool own_subject;
     int64_t now_us;
 };
-/* What is known of the subject; zeroed means: EEA, nothing consented, nothing objected. */
+/*
+ * What is known of the subject; zeroed means: EEA, nothing consented.
+ *
+ * consents                     purposes with a consent that counts now (given, for the policy's
+ *                              notice, not withdrawn, not expired), to the controller
+ * explicit_consents            those of them that were explicit
+ * recipient_consents           the same, given for query.recipient by name; such a consent also
+ *                              covers the use by that recipient, for no other
+ * recipient_explicit_consents  those of them that were explicit
+ */
 struct vault_facts {
     enum vault_residency residency;
-    uint64_t consents;              /* purposes with a consent that counts now (given, for the policy's notice, not withdrawn, not expired) */
-    uint64_t recipient_consents;    /* the same, given for query.recipient by name */
-    uint64_t explicit_consents;     /* those of consents that were explicit */
-    uint64_t recipient_explicit_consents; /* those of recipient_consents that were explicit */
-};
-struct vault_decision {
-    enum vault_gate withheld;       /* VAULT_GATE_NONE: shown as view says */
-    enum vault_view view;
-    int transfer;                   /* the policy's transfer line that allowed it to leave the EEA; VAULT_NONE */
+    uint64_t consents;
+    uint64_t explicit_consents;
+    uint64_t recipient_consents;
+    uint64_t recipient_explicit_consents;
 };
 /*
- * Decide for one field. No allocation, no clock, no lock.
- * Without facts (NULL) the gates that need them (consent) are answered as "no": for `policy check` give facts.
+ * withheld  VAULT_GATE_NONE: shown as view says
+ * transfer  the policy's transfer line that allowed it to leave the EEA, VAULT_NONE when it does
+ *           not leave. When both the credential's place and the recipient are outside, each needed
+ *           a line and this is the place's.
  */
-struct vault_decision vault_policy_decide(const struct vault_policy *policy, const struct vault_query *query,
+struct vault_decision {
+    enum vault_gate withheld;
+    enum vault_view view;
+    int transfer;
+};
+/*
+ * Decide for one field. No allocation, no clock, no lock. Read, lookup, verify, export and disclose
+ * pass all gates; report passes role, purpose and transfer, the other actions role and purpose.
+ * A view is the strictest among the grants that match and the transfer lines that allow.
+ * Without facts (NULL) it decides as with zeroed ones: what rests on consent is withheld.
+ */
+struct vault_decision vault_policy_decide(const struct vault_policy *policy,
+                                          const struct vault_query *query,
                                           const struct vault_facts *facts, int field);
-/* Whether the role has any grant for that action on any field (and so may know that a subject exists). */
+/*
+ * Whether the role has any grant for that action, on any field and for any purpose, whose condition
+ * holds (and so may know that a subject exists).
+ */
 bool vault_policy_may(const struct vault_policy *policy, const struct vault_query *query);
-/* Each gate's answer, for `explain`: answers[gate] true = passes. Returns the decision. */
-struct vault_decision vault_policy_explain(const struct vault_policy *policy, const struct vault_query *query,
-                                           const struct vault_facts *facts, int field, bool ret_passes[VAULT_GATES]);
-/* The mechanism name of a transfer line ("adequate", "standard_clauses"), for the audit trail. */
+/*
+ * Each gate's answer, for `explain`: ret_passes[gate] true: it passes; [VAULT_GATE_NONE]: all do.
+ * Returns the decision.
+ */
+struct vault_decision vault_policy_explain(const struct vault_policy *policy,
+                                           const struct vault_query *query,
+                                           const struct vault_facts *facts, int field,
+                                           bool ret_passes[VAULT_GATES]);
+/* The mechanism of a transfer line ("adequate", "standard_clauses"), for the audit trail. */
 const char *vault_policy_transfer_name(const struct vault_policy *policy, int transfer);
 
 #endif
