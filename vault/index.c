@@ -54,10 +54,12 @@ void vault_index_free(struct vault_index_store *index)
             index->tenants[i] = next;
         }
     }
-    while (index->held != NULL) {
-        struct vault_index_held *next = index->held->next;
-        free(index->held);
-        index->held = next;
+    for (size_t i = 0; i < VAULT_INDEX_HELD_LISTS; i++) {
+        while (index->held[i] != NULL) {
+            struct vault_index_held *next = index->held[i]->next;
+            free(index->held[i]);
+            index->held[i] = next;
+        }
     }
     while (index->tidy != NULL) {
         struct vault_index_tidy *next = index->tidy->next;

@@ -93,6 +93,8 @@ struct vault_index_held {
     size_t place_count;
     struct vault_index_held *next;
 };
+/* By the last byte of the tag: as even as any hash. */
+#define VAULT_INDEX_HELD_LISTS 256
 
 /* ---- staging ---- */
 
@@ -134,7 +136,7 @@ struct vault_index_store {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a group ended, or the staged keys are free */
     struct vault_index_tenant *tenants[VAULT_INDEX_TENANT_LISTS];
-    struct vault_index_held *held;
+    struct vault_index_held *held[VAULT_INDEX_HELD_LISTS];
     struct vault_bucket_address *splits; /* under way in this group */
     size_t split_count;
     size_t split_capacity;

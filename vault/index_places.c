@@ -14,16 +14,30 @@
 
 #define PLACES_FIRST 64
 
-bool vault_index_split_begin(struct vault_index_store *index, const struct vault_bucket_address *at)
+static struct vault_index_held **held_list(struct vault_index_store *index,
+                                           const unsigned char tag[VAULT_TAG_BYTES])
 {
-    bool free_to_split = true;
-    pthread_mutex_lock(&index->lock);
-    for (const struct vault_index_held *held = index->held; held != NULL; held = held->next) {
-        if (held->tenant == at->tenant && vault_bucket_covers(at, vault_tag_bits(held->tag))) {
-            free_to_split = false;
-            break;
+    return &index->held[tag[VAULT_TAG_BYTES - 1] % VAULT_INDEX_HELD_LISTS];
+}
+
+static bool holds_any_of(const struct vault_index_store *index,
+                         const struct vault_bucket_address *at)
+{
+    for (size_t i = 0; i < VAULT_INDEX_HELD_LISTS; i++) {
+        for (const struct vault_index_held *held = index->held[i]; held != NULL;
+             held = held->next) {
+            if (held->tenant == at->tenant && vault_bucket_covers(at, vault_tag_bits(held->tag))) {
+                return true;
+            }
         }
     }
+    return false;
+}
+
+bool vault_index_split_begin(struct vault_index_store *index, const struct vault_bucket_address *at)
+{
+    pthread_mutex_lock(&index->lock);
+    bool free_to_split = !holds_any_of(index, at);
     if (free_to_split && index->split_count == index->split_capacity) {
         size_t capacity = index->split_capacity == 0 ? 16 : index->split_capacity * 2;
         void *splits = realloc(index->splits, capacity * sizeof(*index->splits));
@@ -62,8 +76,9 @@ static bool is_splitting(const struct vault_index_store *index, uint64_t tenant,
 static void hold(struct vault_index_store *index, struct vault_index_held *held)
 {
     pthread_mutex_lock(&index->lock);
-    held->next = index->held;
-    index->held = held;
+    struct vault_index_held **list = held_list(index, held->tag);
+    held->next = *list;
+    *list = held;
     while (is_splitting(index, held->tenant, vault_tag_bits(held->tag))) {
         pthread_cond_wait(&index->changed, &index->lock);
     }
@@ -75,7 +90,7 @@ void vault_index_release(struct vault_index_store *index, uint64_t tenant,
 {
     pthread_mutex_lock(&index->lock);
     for (size_t i = 0; i < count; i++) {
-        struct vault_index_held **link = &index->held;
+        struct vault_index_held **link = held_list(index, entries[i].tag);
         while (*link != NULL && ((*link)->tenant != tenant ||
                                  memcmp((*link)->tag, entries[i].tag, VAULT_TAG_BYTES) != 0)) {
             link = &(*link)->next;

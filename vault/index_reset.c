@@ -82,8 +82,11 @@ static bool is_busy(struct vault_index_store *index, uint64_t tenant)
     }
     pthread_mutex_lock(&index->lock);
     busy = busy || index->staging.state == VAULT_INDEX_STAGING_ACTIVE;
-    for (const struct vault_index_held *held = index->held; held != NULL; held = held->next) {
-        busy = busy || held->tenant == tenant;
+    for (size_t i = 0; i < VAULT_INDEX_HELD_LISTS; i++) {
+        for (const struct vault_index_held *held = index->held[i]; held != NULL;
+             held = held->next) {
+            busy = busy || held->tenant == tenant;
+        }
     }
     pthread_mutex_unlock(&index->lock);
     return busy;

@@ -115,24 +115,64 @@ void vault_index_staged_leave(struct vault_index_store *index)
 
 /* ---- staging ---- */
 
-/* Find where a slot lies among the places that were given out. */
-static bool held_find(struct vault_index_store *index, const struct kms_place *place,
-                      struct vault_index_held_place *ret)
+/* The places that were given out, sorted by tenant and slot, as of now. */
+struct held_places {
+    struct vault_index_held_place *places;
+    size_t count;
+};
+
+static int held_compare(const void *a, const void *b)
 {
-    bool found = false;
-    pthread_mutex_lock(&index->lock);
-    for (const struct vault_index_held *held = index->held; held != NULL && !found;
-         held = held->next) {
-        for (size_t i = 0; i < held->place_count && held->tenant == place->tenant; i++) {
-            if (held->places[i].slot == place->slot) {
-                *ret = held->places[i];
-                found = true;
-                break;
+    const struct vault_index_held_place *left = a;
+    const struct vault_index_held_place *right = b;
+    if (left->at.tenant != right->at.tenant) {
+        return left->at.tenant < right->at.tenant ? -1 : 1;
+    }
+    return left->slot < right->slot ? -1 : left->slot > right->slot ? 1 : 0;
+}
+
+/* Under the lock. With room NULL they are only counted. */
+static size_t held_copy(const struct vault_index_store *index, struct vault_index_held_place *room)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < VAULT_INDEX_HELD_LISTS; i++) {
+        for (const struct vault_index_held *held = index->held[i]; held != NULL;
+             held = held->next) {
+            if (room != NULL && held->place_count > 0) {
+                memcpy(room + count, held->places, held->place_count * sizeof(*room));
             }
+            count += held->place_count;
         }
     }
+    return count;
+}
+
+static enum kl_status held_places(struct vault_index_store *index, struct held_places *ret,
+                                  struct kl_err *err)
+{
+    pthread_mutex_lock(&index->lock);
+    size_t count = held_copy(index, NULL);
+    struct vault_index_held_place *places = calloc(count + 1, sizeof(*places));
+    if (places != NULL) {
+        held_copy(index, places);
+    }
     pthread_mutex_unlock(&index->lock);
-    return found;
+    if (places == NULL) {
+        return vault_index_no_memory(err);
+    }
+    qsort(places, count, sizeof(*places), held_compare);
+    *ret = (struct held_places){.places = places, .count = count};
+    return KL_OK;
+}
+
+static const struct vault_index_held_place *held_find(const struct held_places *held,
+                                                      const struct kms_place *place)
+{
+    struct vault_index_held_place wanted = {.at = {.tenant = place->tenant}, .slot = place->slot};
+    if (place->value != KMS_VALUE_NONE) {
+        return NULL;
+    }
+    return bsearch(&wanted, held->places, held->count, sizeof(wanted), held_compare);
 }
 
 /* Write a bucket's next version without the dying, under its coming key. */
@@ -166,29 +206,37 @@ static enum kl_status stage_leaf(struct vault_index_call *call, struct kms_stage
     return status;
 }
 
-/* The buckets of one tenant, one call each, so that a call reads one index. */
+static enum kl_status stage_place(struct vault_index_call *call, struct kms_staged *keys,
+                                  const struct vault_index_held_place *place, struct kl_err *err)
+{
+    struct vault_index_staging *staging = &call->index->staging;
+    struct vault_index_staged_bucket *bucket = &staging->buckets[staging->bucket_count];
+    enum kl_status status = KL_OK;
+    *bucket = (struct vault_index_staged_bucket){.at = place->at};
+    if (call->tenant != place->at.tenant) {
+        vault_iter_free(call->iter); /* it reads one tenant's index */
+        call->iter = NULL;
+        call->tenant = place->at.tenant;
+    }
+    if (!place->split) {
+        status = stage_leaf(call, keys, place, &bucket->version, err);
+    }
+    staging->bucket_count++;
+    return status;
+}
+
 static enum kl_status stage_places(struct vault_index_call *call, struct kms_staged *keys,
                                    const struct kms_place *places, size_t count, struct kl_err *err)
 {
-    struct vault_index_staging *staging = &call->index->staging;
-    enum kl_status status = KL_OK;
+    struct held_places held = {.places = NULL};
+    enum kl_status status = held_places(call->index, &held, err);
     for (size_t i = 0; status == KL_OK && i < count; i++) {
-        struct vault_index_held_place place;
-        if (places[i].value != KMS_VALUE_NONE || !held_find(call->index, &places[i], &place)) {
-            continue;
+        const struct vault_index_held_place *place = held_find(&held, &places[i]);
+        if (place != NULL) {
+            status = stage_place(call, keys, place, err);
         }
-        struct vault_index_staged_bucket *bucket = &staging->buckets[staging->bucket_count];
-        *bucket = (struct vault_index_staged_bucket){.at = place.at};
-        if (call->tenant != place.at.tenant) {
-            vault_iter_free(call->iter);
-            call->iter = NULL;
-            call->tenant = place.at.tenant;
-        }
-        if (!place.split) {
-            status = stage_leaf(call, keys, &place, &bucket->version, err);
-        }
-        staging->bucket_count++;
     }
+    free(held.places);
     return status;
 }
 
