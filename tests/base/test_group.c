@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,14 +102,36 @@ static void test_groups_of_one_work_too(void **state)
     run_threads(1);
 }
 
-/* The first group waits until all others have queued: they must then be one group. */
+/* The first group works until all others sleep in the queue: they must then be one group. */
 struct gate {
     struct kl_group *group;
     pthread_barrier_t leader_inside;
-    atomic_int submitted;
+    atomic_int ids[THREADS]; /* of threads, as the kernel counts them; 0: not there yet */
     int groups;
     size_t sizes[THREADS];
 };
+
+/*
+ * Whoever holds the queue's lock runs, so those that wait for that lock do not sleep for long: when
+ * all sleep, and again and again, they sleep in the queue. The state follows the last ")" of a
+ * thread's stat (proc(5)).
+ */
+static bool sleeps(int id)
+{
+    char path[64];
+    char stat[512] = "";
+    const char *name_end;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
+    fd = id > 0 ? open(path, O_RDONLY) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    name_end = read(fd, stat, sizeof(stat) - 1) > 0 ? strrchr(stat, ')') : NULL;
+    (void)close(fd);
+    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'S';
+}
 
 static void wait_at_the_gate(void *context, struct kl_group_item **items, size_t count)
 {
@@ -117,59 +140,57 @@ static void wait_at_the_gate(void *context, struct kl_group_item **items, size_t
     (void)items;
     if (gate->groups == 0) {
         (void)pthread_barrier_wait(&gate->leader_inside);
-        while (atomic_load(&gate->submitted) < THREADS - 1) {
+        for (int rounds = 0; rounds < 10; rounds++) {
+            for (size_t i = 1; i < THREADS; i++) {
+                if (!sleeps(atomic_load(&gate->ids[i]))) {
+                    rounds = -1;
+                    break;
+                }
+            }
             (void)sched_yield();
         }
     }
     gate->sizes[gate->groups++] = count;
 }
 
-static void *submit_first(void *argument)
+struct visitor {
+    struct gate *gate;
+    size_t number;
+};
+
+static void *submit_at_the_gate(void *argument)
 {
-    struct gate *gate = argument;
+    const struct visitor *visitor = argument;
     struct kl_group_item item = {0};
 
-    return (void *)(intptr_t)kl_group_submit(gate->group, &item);
-}
-
-static void *submit_behind(void *argument)
-{
-    struct gate *gate = argument;
-    struct kl_group_item item = {0};
-
-    atomic_fetch_add(&gate->submitted, 1);
-    return (void *)(intptr_t)kl_group_submit(gate->group, &item);
+    atomic_store(&visitor->gate->ids[visitor->number], (int)gettid());
+    return (void *)(intptr_t)kl_group_submit(visitor->gate->group, &item);
 }
 
 static void test_those_that_wait_share_one_group(void **state)
 {
     struct gate gate = {0};
+    struct visitor visitors[THREADS];
     pthread_t threads[THREADS];
-    size_t total = 0;
 
     (void)state;
     gate.group = kl_group_new(wait_at_the_gate, &gate, 100);
     assert_int_equal(pthread_barrier_init(&gate.leader_inside, NULL, 2), 0);
-    assert_int_equal(pthread_create(&threads[0], NULL, submit_first, &gate), 0);
-    (void)pthread_barrier_wait(&gate.leader_inside);
-    for (size_t i = 1; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, submit_behind, &gate), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        visitors[i] = (struct visitor){.gate = &gate, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_at_the_gate, &visitors[i]), 0);
+        if (i == 0) {
+            (void)pthread_barrier_wait(&gate.leader_inside);
+        }
     }
     for (size_t i = 0; i < THREADS; i++) {
         void *status = NULL;
         assert_int_equal(pthread_join(threads[i], &status), 0);
         assert_null(status);
     }
+    assert_int_equal(gate.groups, 2);
     assert_int_equal(gate.sizes[0], 1);
-    /*
-     * Whoever counted itself but had not queued when the first group ended forms a group of its
-     * own.
-     */
-    assert_true(gate.groups < THREADS);
-    for (int i = 0; i < gate.groups; i++) {
-        total += gate.sizes[i];
-    }
-    assert_int_equal(total, THREADS);
+    assert_int_equal(gate.sizes[1], THREADS - 1);
     (void)pthread_barrier_destroy(&gate.leader_inside);
     kl_group_free(gate.group);
 }
