@@ -106,7 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 1)
         return 0;
-    (void)vault_unpad(kl_slice_of(data, size), &unpadded, NULL);
+    if (vault_unpad(kl_slice_of(data, size), &unpadded, NULL) == KL_OK)
+        assert(vault_pad_size(unpadded.size) == size);
     type = (enum vault_type)(data[0] % VAULT_TYPES);
     input = (struct vault_value_input){kind_of(type), kl_slice_of(data + 1, size - 1)};
     kl_buf_init(&normal, OUT_MAX);

@@ -1,7 +1,4 @@
-/*
- * The decision on many random policies, against a second, slow way to decide that is written from
- * the language's description.
- */
+/* The decision on random policies, against a second, slow way to decide written for that. */
 #include "tests/vault/policy_fixture.h"
 
 #include "kluis/base/buf.h"
@@ -583,7 +580,7 @@ static void test_random_policies_are_decided_as_the_slow_way_does(void **state)
         vault_policy_unref(policy);
         kl_buf_done(&text);
     }
-    /* each outcome was seen often, so that none is compared by chance only */
+    /* each outcome was seen often */
     assert_true(counts[VAULT_GATE_NONE] > 2000);
     assert_true(counts[VAULT_GATE_ROLE] > 2000);
     assert_true(counts[VAULT_GATE_PURPOSE] > 2000);
