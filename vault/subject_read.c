@@ -123,24 +123,50 @@ static bool type_allowed(const struct vault_policy *policy, const struct vault_q
     return false;
 }
 
-/* A role without any grant on what the subject has must not learn that the subject is there. */
-static bool has_grant(const struct reading *reading)
+/* Whether the role has a grant for that action on anything the subject has. */
+static bool has_grant_for(const struct reading *reading, enum vault_action action)
 {
     struct vault_query query = reading->plan->query;
     const struct vault_subject *subject = reading->subject;
-    size_t present = 0;
     size_t i;
 
+    query.action = action;
     query.purpose = VAULT_NONE;
     for (i = 0; i < subject->head.record_count; i++) {
-        if (!subject->records[i].gone) {
-            present++;
-            if (type_allowed(reading->policy, &query, &reading->facts, subject->records[i].type)) {
-                return true;
-            }
+        if (!subject->records[i].gone
+            && type_allowed(reading->policy, &query, &reading->facts, subject->records[i].type)) {
+            return true;
         }
     }
-    return present == 0;
+    return false;
+}
+
+static bool has_records(const struct vault_subject *subject)
+{
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        if (!subject->records[i].gone) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A role without any grant, of whatever action, on what the subject has must not learn that the subject is there. */
+static bool has_grant(const struct reading *reading)
+{
+    enum vault_action action;
+
+    if (has_grant_for(reading, VAULT_ACTION_READ) || !has_records(reading->subject)) {
+        return true;
+    }
+    for (action = 0; action < VAULT_ACTIONS; action++) {
+        if (has_grant_for(reading, action)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_left_out(const struct reading *reading, int field, const struct vault_decision *decision)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import jsonschema
 
@@ -39,6 +40,8 @@ def check(condition, text):
     _checks += 1
     if not condition:
         print(f"FAILED: {text}", flush=True)
+        if os.environ.get("KLUIS_TRACE"):
+            traceback.print_stack()
         sys.exit(1)
 
 
@@ -76,26 +79,56 @@ class Description:
             value = self.resolver.resolve(value["$ref"])[1]
         return value
 
-    def validate(self, method, target, response):
+    def check_schema(self, schema, value, what):
+        validator = jsonschema.Draft202012Validator(schema, resolver=self.resolver)
+        for error in validator.iter_errors(value):
+            check(False, f"{what}: {'/'.join(map(str, error.absolute_path))}: {error.message}")
+
+    def check_request(self, operation, kind, body, what):
+        """What the server accepts is what openapi.json describes."""
+        if not body:
+            return
+        described = self.resolve(operation.get("requestBody", {})).get("content", {})
+        check(kind in described, f"{what}: a body of type {kind!r} is not in openapi.json")
+        if "json" in kind:
+            self.check_schema(described[kind]["schema"], json.loads(body), f"{what}: request")
+
+    def check_problem(self, response, what):
+        problem = response.json()
+        equal(problem["status"], response.status, f"{what}: status in the problem document")
+        equal(problem["type"], f"urn:kluis:problem:{problem['code']}", f"{what}: type of the problem document")
+        check(response.headers["x-request-id"] in problem["instance"], f"{what}: the problem document names the request")
+
+    def operations(self):
+        """Every operation as (method, template)."""
+        return {(method.upper(), template) for _, _, template, item in self.paths for method in item
+                if method in ("get", "put", "post", "patch", "delete")}
+
+    def validate(self, method, target, response, sent=b"", sent_type="application/json"):
         path = target.split("?")[0]
         template, operation = self.operation(method, path)
+        kind = response.headers.get("content-type", "").split(";")[0]
+        check("x-request-id" in response.headers, f"{method} {path}: the answer has a request id")
+        if response.status >= 400 and response.body and kind == "application/problem+json":
+            self.check_problem(response, f"{method} {path}")
         if operation is None:
+            check(len(self.paths) < 5 or response.status == 204 or response.status >= 400,
+                  f"{method} {path} is answered with {response.status} and is not in openapi.json")
             return
+        what = f"{method} {template} {response.status}"
+        if response.status < 300:
+            self.check_request(operation, sent_type, sent, what)
         answers = operation["responses"]
         answer = self.resolve(answers.get(str(response.status), answers.get("default")))
         check(answer is not None, f"{method} {template}: status {response.status} is not in openapi.json")
         self.seen.add((method, template, response.status))
         content = answer.get("content", {})
-        kind = response.headers.get("content-type", "").split(";")[0]
         if not response.body:
             return
-        check(kind in content, f"{method} {template} {response.status}: content type {kind!r} is not in openapi.json")
+        check(kind in content, f"{what}: content type {kind!r} is not in openapi.json")
         schema = content[kind].get("schema")
-        if schema is None or "json" not in kind:
-            return
-        validator = jsonschema.Draft202012Validator(schema, resolver=self.resolver)
-        for error in validator.iter_errors(response.json()):
-            check(False, f"{method} {template} {response.status}: {'/'.join(map(str, error.absolute_path))}: {error.message}")
+        if schema is not None and "json" in kind:
+            self.check_schema(schema, response.json(), what)
 
 
 _description = None
@@ -134,7 +167,7 @@ class Client:
 
     def __init__(self, vault, token=None, certificate=None, tenant=None):
         self.vault, self.token, self.certificate, self.tenant = vault, token, certificate, tenant
-        self.connection = None
+        self.connection, self.process = None, None
 
     def context(self):
         context = ssl.create_default_context(cafile=str(self.vault.folder / "tls/ca.pem"))
@@ -153,6 +186,9 @@ class Client:
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token}"
         sent.update(headers or {})
+        if self.process is not self.vault.process:  # it was started anew
+            self.close()
+            self.process = self.vault.process
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPSConnection("127.0.0.1", self.vault.port, timeout=60, context=self.context())
@@ -170,7 +206,7 @@ class Client:
             self.close()
         response = Response(f"{method} {target}", raw.status, seen, data)
         if validate:
-            description().validate(method, target, response)
+            description().validate(method, target, response, body, sent.get("Content-Type", ""))
         return response
 
     def get(self, target, **more):
@@ -192,6 +228,43 @@ class Client:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+
+def parse_answers(data):
+    """The HTTP/1.1 answers in a stream of bytes, in order; a last one that is cut short is left out."""
+    answers = []
+    while b"\r\n\r\n" in data:
+        head, rest = data.split(b"\r\n\r\n", 1)
+        status_line, *lines = head.decode("latin-1").split("\r\n")
+        status = int(status_line.split(" ")[1])
+        headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
+        size = int(headers.get("content-length", 0))
+        if len(rest) < size:
+            break
+        answers.append(Response("raw request", status, headers, rest[:size]))
+        data = rest[size:]
+    return answers
+
+
+def raw(vault, data, wait=10, context=None, close_after=None):
+    """Send bytes over one TLS connection as they are; the answers until the server closes, or `close_after` of them have come.
+
+    The client's end stays open: what must not happen is a server that waits for more for ever.
+    """
+    context = context or vault.client().context()
+    received = b""
+    with socket.create_connection(("127.0.0.1", vault.port), timeout=wait) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            try:
+                secure.sendall(data)
+                while close_after is None or len(parse_answers(received)) < close_after:
+                    part = secure.recv(65536)
+                    if not part:
+                        break
+                    received += part
+            except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+                pass
+    return parse_answers(received)
 
 
 # ---- server -----------------------------------------------------------------------------------------------------------------------
@@ -247,6 +320,11 @@ class Vault:
 
     def token(self, name):
         return (self.folder / f"{name}.credential").read_text().strip()
+
+    def kluis(self, *arguments, who="steward", **more):
+        """Run the command `kluis` as the holder of that credential file; see run()."""
+        return run(KLUIS, "--server", f"https://127.0.0.1:{self.port}", "--ca", self.folder / "tls/ca.pem", "--credential",
+                   self.folder / f"{who}.credential", *arguments, **more)
 
     def start(self, *flags, expect_failure=False):
         """Start and wait until it listens; with expect_failure, wait until it has ended and return its output."""
