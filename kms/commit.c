@@ -11,6 +11,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "kms/sweep.h"
 #include "kms/walk.h"
 
 #include <assert.h>
@@ -96,7 +97,7 @@ static enum kl_status batch_make(const struct kms_plan *plan, struct kms_request
     for (size_t i = 0; i < count; i++) {
         notes_bytes += 1 + requests[i]->note_bytes;
     }
-    batch.writes = calloc(plan->copies_count + count + 1, sizeof *batch.writes);
+    batch.writes = calloc(plan->copies_count + plan->dead_count + count + 1, sizeof *batch.writes);
     batch.note_keys = calloc(count, sizeof *batch.note_keys);
     batch.notes = malloc(notes_bytes);
     if (batch.writes == NULL || batch.note_keys == NULL || batch.notes == NULL) {
@@ -113,6 +114,21 @@ static void batch_put(struct batch *batch, struct kl_slice key, struct kl_slice 
     batch->writes[batch->count++] = (struct kms_storage_write){key, value};
 }
 
+/* Trees whose rows are to be swept; the key alone says all. */
+static void batch_put_dead(struct batch *batch, const struct kms_plan *plan)
+{
+    static const unsigned char version[1] = {KMS_FORMAT_VERSION};
+
+    for (size_t i = 0; i < plan->dead_count; i++) {
+        const struct kms_dead *dead = &plan->dead[i];
+
+        if (dead->for_ever) {
+            batch_put(batch, (struct kl_slice){dead->row_key, sizeof dead->row_key},
+                      (struct kl_slice){version, sizeof version});
+        }
+    }
+}
+
 static void batch_fill(struct batch *batch, const struct kms_plan *plan,
                        struct kms_request **requests, size_t count, const struct kms_meta *meta)
 {
@@ -127,6 +143,7 @@ static void batch_fill(struct batch *batch, const struct kms_plan *plan,
         }
         batch_put(batch, (struct kl_slice){copy->row_key, sizeof copy->row_key}, value);
     }
+    batch_put_dead(batch, plan);
     for (size_t i = 0; i < count; i++) {
         if (requests[i]->note_bytes == 0) {
             continue;
@@ -163,6 +180,9 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
         status = kms_root_file_advance(kms->root, &failure);
     }
     if (status == KL_OK) {
+        for (size_t i = 0; i < plan->dead_count; i++) {
+            kms->sweep_pending |= plan->dead[i].for_ever;
+        }
         (void)pthread_rwlock_wrlock(&kms->lock);
         kms_plan_swap(plan);
         kms->generation = meta.generation;
@@ -359,6 +379,7 @@ void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
         }
         first = end;
     }
+    kms_sweep(kms);
 }
 
 static enum kl_status request_check(const struct kms_request *request, struct kl_err *err)

@@ -40,6 +40,8 @@
  *                            generation u64 for the root page, 0 for all others
  *   'S' tenant u64           version, u64: all slots of that tenant below it may have been given out
  *   'T'                      version, u64: all tenant numbers below it may have been given out
+ *   'D' tree tenant u64 slot u64
+ *                            version: a tree was shredded; rows of its pages, and of trees below it, are still to be removed
  *   'N' generation u64 index u32
  *                            version, the note
  *
@@ -95,9 +97,11 @@
 #define KMS_ROW_PAGE 'P'
 #define KMS_ROW_SLOTS 'S'
 #define KMS_ROW_TENANTS 'T'
+#define KMS_ROW_DEAD 'D'
 #define KMS_ROW_NOTE 'N'
 #define KMS_PAGE_KEY_BYTES (1 + 1 + 8 + 8 + 1 + 1 + 8)
 #define KMS_SLOTS_KEY_BYTES (1 + 8)
+#define KMS_DEAD_KEY_BYTES (1 + 1 + 8 + 8)
 #define KMS_NOTE_KEY_BYTES (1 + 8 + 4)
 #define KMS_META_BYTES (1 + 16 + 8 + 8 + 8)
 #define KMS_MARK_BYTES (1 + 8)

@@ -36,6 +36,7 @@ struct kms {
     struct kms_root_file *root;
     struct kms_cells copies; /* of pages that a commit changes; the leader's */
     size_t pages_max;
+    bool sweep_pending; /* there may be rows of dead trees; the leader's */
 
     pthread_rwlock_t lock;
     struct kms_cache cache;

@@ -261,6 +261,7 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
     if (status == KL_OK) {
         status = recover(kms, err);
     }
+    kms->sweep_pending = true; /* a crash may have left some */
     return status;
 }
 

@@ -135,14 +135,19 @@ static enum kl_status copy_below(struct kms_plan *plan, struct kms_page *parent,
 
 /* ---- making a change ---- */
 
-static enum kl_status dead_add(struct kms_plan *plan, const struct kms_place *place,
+static enum kl_status dead_add(struct kms_plan *plan, const struct kms_change *change,
                                struct kl_err *err)
 {
+    struct kms_dead *dead;
+
     if (plan->dead_count == plan->dead_room &&
-        !grow((void **)&plan->dead, &plan->dead_room, sizeof(struct kms_address))) {
+        !grow((void **)&plan->dead, &plan->dead_room, sizeof(struct kms_dead))) {
         return fail_memory(err);
     }
-    plan->dead[plan->dead_count++] = kms_address_spine(place);
+    dead = &plan->dead[plan->dead_count++];
+    dead->spine = kms_address_spine(&change->place);
+    dead->for_ever = change->kind == KMS_CHANGE_SHRED;
+    kms_dead_key(&dead->spine, dead->row_key);
     return KL_OK;
 }
 
@@ -152,7 +157,7 @@ static enum kl_status change_entry(struct kms_plan *plan, const struct kms_chang
     enum kl_status status = KL_OK;
 
     if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_PAGE) {
-        status = dead_add(plan, &change->place, err);
+        status = dead_add(plan, change, err);
     }
     if (status != KL_OK) {
         return status;
@@ -350,7 +355,7 @@ void kms_plan_swap(struct kms_plan *plan)
     struct kms_cache *cache = &plan->kms->cache;
 
     for (size_t i = 0; i < plan->dead_count; i++) {
-        kms_cache_drop_below(cache, &plan->dead[i]);
+        kms_cache_drop_below(cache, &plan->dead[i].spine);
     }
     for (size_t i = 0; i < plan->copies_count; i++) {
         swap_copy(cache, plan->copies[i]);

@@ -38,13 +38,20 @@ struct kms_copy {
     unsigned char *row;
 };
 
+/* The spine of such a tree. for_ever: its slot is GONE, so no page will ever lie at its addresses again and its rows can be swept. */
+struct kms_dead {
+    struct kms_address spine;
+    bool for_ever;
+    unsigned char row_key[KMS_DEAD_KEY_BYTES];
+};
+
 struct kms_plan {
     struct kms *kms;
     struct kms_page_table table;
     struct kms_copy **copies; /* parents before children; the root page first */
     size_t copies_count;
     size_t copies_room;
-    struct kms_address *dead; /* spines of explicit trees that hang nowhere any more */
+    struct kms_dead *dead; /* explicit trees that hang nowhere any more */
     size_t dead_count;
     size_t dead_room;
     unsigned char *rows; /* of all copies, sealed */

@@ -148,6 +148,14 @@ void kms_slots_key(uint64_t tenant, unsigned char ret_key[KMS_SLOTS_KEY_BYTES])
     kl_put_u64be(ret_key + 1, tenant);
 }
 
+void kms_dead_key(const struct kms_address *spine, unsigned char ret_key[KMS_DEAD_KEY_BYTES])
+{
+    ret_key[0] = KMS_ROW_DEAD;
+    ret_key[1] = spine->tree;
+    kl_put_u64be(ret_key + 2, spine->tenant);
+    kl_put_u64be(ret_key + 10, spine->slot);
+}
+
 void kms_note_key(uint64_t generation, uint32_t index, unsigned char ret_key[KMS_NOTE_KEY_BYTES])
 {
     ret_key[0] = KMS_ROW_NOTE;

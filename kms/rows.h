@@ -6,7 +6,7 @@
 #define KLUIS_KMS_ROWS_H
 
 #include "kluis/kms/kms.h"
-#include "kms/format.h"
+#include "kms/geometry.h"
 
 #include <pthread.h>
 
@@ -48,6 +48,7 @@ KL_MUST_USE enum kl_status kms_mark_read(struct kms_rows *rows, struct kl_slice 
 extern const struct kl_slice kms_tenants_key;
 void kms_slots_key(uint64_t tenant, unsigned char ret_key[KMS_SLOTS_KEY_BYTES]);
 
+void kms_dead_key(const struct kms_address *spine, unsigned char ret_key[KMS_DEAD_KEY_BYTES]);
 void kms_note_key(uint64_t generation, uint32_t index, unsigned char ret_key[KMS_NOTE_KEY_BYTES]);
 
 #endif

@@ -38,7 +38,8 @@ static void try_entries(const struct kms_page_binding *binding, struct kl_slice 
     size_t count = kms_address_entries(binding->address);
 
     if (content.size > 0) {
-        memcpy(entries, content.bytes, content.size < sizeof entries ? content.size : sizeof entries);
+        memcpy(entries, content.bytes,
+               content.size < sizeof entries ? content.size : sizeof entries);
     }
     kms_page_seal(binding, key, entries, row);
     if (kms_page_open(binding, key, kl_slice_of(row, kms_page_row_bytes(binding->address)), opened,

@@ -59,11 +59,12 @@ struct kms_place {
 
 enum kms_change_kind {
     KMS_CHANGE_SHRED, /* the slot, and all below it, is gone for ever */
-    KMS_CHANGE_REKEY  /* the slot gets a fresh key; what was sealed under the old one no longer opens */
+    KMS_CHANGE_REKEY /* the slot gets a fresh key; what was sealed under the old one no longer opens */
 };
 /*
  * tenant only (slot = KMS_SLOT_NONE): the whole tenant. value KMS_VALUE_NONE: the slot with all its values; else one value.
- * A shred of what is gone already is no error and changes nothing.
+ * A shred of what is gone already is no error and changes nothing. Of a shred and a rekey of the same place, or of a place above it, in
+ * one commit the shred wins.
  */
 #define KMS_SLOT_NONE UINT64_MAX
 struct kms_change {
@@ -88,20 +89,25 @@ struct kms_request {
  * What the layer above does inside a commit, on the leader's thread, with no lock of kms held.
  *
  * prepare  before anything is committed: write, beside what is there, whatever must exist under the fresh keys of the REKEYed slots
- *          (kms_staged_seal). A failure ends the whole group without any change.
+ *          (kms_staged_seal). A failure ends the whole group without any change, and staged ends with the hook. After success it lives until publish
+ *          returns; should the commit fail in between, fatal is called instead and staged ends when fatal returns.
  * publish  the fresh keys count from now on (kms_unseal uses them); called after the old root key was destroyed. Cannot fail.
  * finish   make the notes durable as audit entries and receipts. A failure is returned to every request of the group although the
  *          shredding is done and stays done; the notes come again at the next open.
- * generation is the one being made. Hooks may be NULL.
+ * generation is the one being made; a generation whose prepare failed is made again by the next commit. Hooks may be NULL. They may use
+ * keys, take slots and forget notes, but not commit.
  */
 struct kms_hooks {
     void *context;
     enum kl_status (*prepare)(void *context, struct kms_staged *staged, uint64_t generation,
                               struct kms_request **requests, size_t count, struct kl_err *err);
     void (*publish)(void *context, uint64_t generation);
-    enum kl_status (*finish)(void *context, uint64_t generation, struct kms_request **requests, size_t count,
-                             struct kl_err *err);
-    /* A write to the key store or the root file failed: the process must end and recover at its next start. NULL: abort(). */
+    enum kl_status (*finish)(void *context, uint64_t generation, struct kms_request **requests,
+                             size_t count, struct kl_err *err);
+    /*
+     * A write to the key store or the root file failed: the process must end and recover at its next start. NULL: log and abort(). On
+     * the thread that wrote. Should it return, every later change is refused with KL_ERR_IO "key_store_broken".
+     */
     void (*fatal)(void *context, const struct kl_err *err);
 };
 
@@ -118,7 +124,7 @@ struct kms_options {
 
 /*
  * Make a new key store: a fresh store id, a root file that was not there, the first rows of storage.
- * KL_ERR_EXISTS the root file is there, or storage holds a key store. KL_ERR_REFUSED finality F0. KL_ERR_INVALID, KL_ERR_IO, KL_ERR_NO_MEMORY.
+ * KL_ERR_EXISTS "root_file_exists", "key_store_exists". KL_ERR_REFUSED finality F0. KL_ERR_INVALID, KL_ERR_IO, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct kl_err *err);
 
@@ -130,7 +136,9 @@ KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct 
  *                root file (a copy from before an erasure or a rotation); the text says both generations. Nothing was changed.
  * KL_ERR_REFUSED "root_file_other_store"  the root file belongs to another store.
  * KL_ERR_REFUSED "finality_f0"          see kms_custodian_options.
- * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND no root file.  KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY, KL_ERR_INVALID.
+ * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND "root_file_missing", "key_store_missing".  KL_ERR_BUSY "root_file_locked" another
+ * process has it open.  KL_ERR_CORRUPT the root file, the meta row or the root page is damaged; nothing was changed.  KL_ERR_IO,
+ * KL_ERR_NO_MEMORY, KL_ERR_INVALID (the custodian's text, "custodian_kind", "key_pages_max").
  */
 KL_MUST_USE enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms,
                                     struct kl_err *err);
@@ -144,12 +152,13 @@ void kms_hooks_set(struct kms *kms, const struct kms_hooks *hooks);
 /*
  * The next free tenant number; its mark is durable when this returns.
  */
-KL_MUST_USE enum kl_status kms_tenant_take(struct kms *kms, uint64_t *ret_tenant, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_tenant_take(struct kms *kms, uint64_t *ret_tenant,
+                                           struct kl_err *err);
 /*
  * count (1..65536) consecutive free slots of a tenant's tree, never given out before and never again. Numbers are reserved in blocks of
  * KMS_RESERVE_BLOCK, durably; what a crash leaves unused of a block stays unused. Slots below KMS_TENANT_OWN_SLOTS are the tenant's own
  * and never given out here.
- * KL_ERR_GONE the tenant was shredded. KL_ERR_TOO_LARGE the tree is full.
+ * KL_ERR_GONE the tenant was shredded. KL_ERR_TOO_LARGE the tree is full. KL_ERR_INVALID the count, or a tenant that was never taken.
  */
 #define KMS_RESERVE_BLOCK 4096
 #define KMS_TENANT_OWN_SLOTS 64
@@ -168,17 +177,19 @@ KL_MUST_USE enum kl_status kms_slot_take(struct kms *kms, uint64_t tenant, uint3
  * ret_sealed  appended to: plaintext.size + KMS_SEAL_OVERHEAD_BYTES bytes.
  *
  * KL_ERR_GONE the place was shredded. KL_ERR_INVALID a size is outside. KL_ERR_TOO_LARGE ret_sealed is full. KL_ERR_IO, KL_ERR_CORRUPT a
- * page cannot be read. KL_ERR_NO_MEMORY.
+ * page cannot be read. KL_ERR_NO_MEMORY. KL_ERR_BUSY "key_cache_busy" the page cache is too small for the work under way.
  */
-KL_MUST_USE enum kl_status kms_seal(struct kms *kms, const struct kms_place *place, struct kl_slice context,
-                                    struct kl_slice plaintext, struct kl_buf *ret_sealed, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_seal(struct kms *kms, const struct kms_place *place,
+                                    struct kl_slice context, struct kl_slice plaintext,
+                                    struct kl_buf *ret_sealed, struct kl_err *err);
 /*
  * Open what kms_seal wrote. ret_plaintext is appended to; on failure it is as before.
  * KL_ERR_CORRUPT "unseal_failed": another place, context or key, or tampering: the answer does not tell which. Others as kms_seal.
  * When a shred of the place is acknowledged, no call that started before is still using its key.
  */
-KL_MUST_USE enum kl_status kms_unseal(struct kms *kms, const struct kms_place *place, struct kl_slice context,
-                                      struct kl_slice sealed, struct kl_buf *ret_plaintext, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_unseal(struct kms *kms, const struct kms_place *place,
+                                      struct kl_slice context, struct kl_slice sealed,
+                                      struct kl_buf *ret_plaintext, struct kl_err *err);
 
 /* Several opens with one walk to the subject: items share tenant and slot. Each item has its own status. Returns the walk's. */
 struct kms_unseal_item {
@@ -189,23 +200,28 @@ struct kms_unseal_item {
     enum kl_status status;
 };
 KL_MUST_USE enum kl_status kms_unseal_many(struct kms *kms, uint64_t tenant, uint64_t slot,
-                                           struct kms_unseal_item *items, size_t count, struct kl_err *err);
+                                           struct kms_unseal_item *items, size_t count,
+                                           struct kl_err *err);
 
 /* Keyed BLAKE2b-256 over label and data, under the key of a place (value KMS_VALUE_NONE). label 1..KMS_LABEL_MAX_BYTES. */
-KL_MUST_USE enum kl_status kms_mac(struct kms *kms, const struct kms_place *place, const char *label,
-                                   struct kl_slice data, unsigned char ret_mac[KMS_MAC_BYTES],
-                                   struct kl_err *err);
+KL_MUST_USE enum kl_status kms_mac(struct kms *kms, const struct kms_place *place,
+                                   const char *label, struct kl_slice data,
+                                   unsigned char ret_mac[KMS_MAC_BYTES], struct kl_err *err);
 /* Ed25519 (RFC 8032) with the seed that the place gives under label. */
-KL_MUST_USE enum kl_status kms_sign(struct kms *kms, const struct kms_place *place, const char *label,
-                                    struct kl_slice message, unsigned char ret_signature[KMS_SIGNATURE_BYTES],
+KL_MUST_USE enum kl_status kms_sign(struct kms *kms, const struct kms_place *place,
+                                    const char *label, struct kl_slice message,
+                                    unsigned char ret_signature[KMS_SIGNATURE_BYTES],
                                     struct kl_err *err);
-KL_MUST_USE enum kl_status kms_public_key(struct kms *kms, const struct kms_place *place, const char *label,
-                                          unsigned char ret_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err);
+KL_MUST_USE enum kl_status kms_public_key(struct kms *kms, const struct kms_place *place,
+                                          const char *label,
+                                          unsigned char ret_key[KMS_PUBLIC_KEY_BYTES],
+                                          struct kl_err *err);
 /* A vault-wide place for keys that belong to no tenant (credential hashes, operator trail): tenant 0, made by kms_create. */
 #define KMS_TENANT_VAULT 0
 
 /* Whether the place still has a key: KL_OK, KL_ERR_GONE, or an error. */
-KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_place *place, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_place *place,
+                                           struct kl_err *err);
 
 /* ---- changing keys ---- */
 
@@ -217,15 +233,22 @@ KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_pla
  * with a newly staged key, synced (the point of no return); pages swapped and old keys wiped; publish; finish hook.
  *
  * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid"; whatever prepare or finish returned; KL_ERR_IO.
+ * KL_ERR_GONE a slot to be rekeyed is gone: nothing of this request is done, others are not touched. KL_ERR_CORRUPT, KL_ERR_IO,
+ * KL_ERR_NO_MEMORY a page on the way cannot be had: likewise. KL_ERR_REFUSED "finality_f0" the blocks of the root file moved or were
+ * shared at an earlier commit, and that is not accepted.
  * After a failed write to storage or the root file the fatal hook ends the process.
  */
-KL_MUST_USE enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_commit(struct kms *kms, struct kms_request *request,
+                                      struct kl_err *err);
 
-/* Within prepare (and until publish): seal under the key that a REKEYed slot is about to get. As kms_seal. */
+/*
+ * From prepare until publish returns, from any thread: seal under the key that a REKEYed slot, or a place below it, is about to get. As
+ * kms_seal; KL_ERR_INVALID "key_place_invalid" for any other place.
+ */
 KL_MUST_USE enum kl_status kms_staged_seal(struct kms_staged *staged, const struct kms_place *place,
                                            struct kl_slice context, struct kl_slice plaintext,
                                            struct kl_buf *ret_sealed, struct kl_err *err);
-/* The slots that are being rekeyed, without repeats. The array lives as long as staged. */
+/* The slots that are being rekeyed and not shredded, without repeats, tenants before slots before values. The array lives as long as staged. */
 size_t kms_staged_rekeyed(const struct kms_staged *staged, const struct kms_place **ret_places);
 
 /* ---- notes of past commits ---- */
@@ -233,8 +256,8 @@ size_t kms_staged_rekeyed(const struct kms_staged *staged, const struct kms_plac
 typedef enum kl_status (*kms_note_visit)(void *visitor, uint64_t generation, struct kl_slice note,
                                          struct kl_err *err);
 /* Every note of a generation > after, in order. */
-KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_note_visit visit, void *visitor,
-                                          struct kl_err *err);
+KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_note_visit visit,
+                                          void *visitor, struct kl_err *err);
 /* Notes up to and including that generation are safe elsewhere; not synced. */
 KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, struct kl_err *err);
 
@@ -242,15 +265,16 @@ KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, str
 
 struct kms_state {
     unsigned char store_id[KMS_STORE_ID_BYTES];
-    uint64_t generation;          /* of the root key in use */
-    int64_t root_key_since_us;    /* when it came into use */
+    uint64_t generation;       /* of the root key in use */
+    int64_t root_key_since_us; /* when it came into use */
     int64_t created_us;
     enum kms_finality finality;
     char custodian_kind[16];
-    uint64_t commits;             /* since open */
+    uint64_t commits; /* since open */
     uint64_t pages_cached;
     uint64_t page_cache_max;
-    bool old_root_destroyed;      /* both slots hold only the current and a never used key: true after every commit */
+    bool
+        old_root_destroyed; /* both slots hold only the current and a never used key: true after every commit */
 };
 void kms_state(struct kms *kms, struct kms_state *ret_state);
 

@@ -19,8 +19,8 @@ struct kms_storage_write {
 };
 
 /* Called for each row in key order; anything but KL_OK ends the range and is what range() returns. */
-typedef enum kl_status (*kms_storage_visit)(void *visitor, struct kl_slice key, struct kl_slice value,
-                                            struct kl_err *err);
+typedef enum kl_status (*kms_storage_visit)(void *visitor, struct kl_slice key,
+                                            struct kl_slice value, struct kl_err *err);
 
 /*
  * Threads: get and range from any number at once, apply from one at a time.
@@ -30,12 +30,13 @@ typedef enum kl_status (*kms_storage_visit)(void *visitor, struct kl_slice key, 
 struct kms_storage {
     void *context;
     /* KL_ERR_NOT_FOUND when there is none; ret is made by the caller with kl_buf_init. */
-    enum kl_status (*get)(void *context, struct kl_slice key, struct kl_buf *ret, struct kl_err *err);
-    enum kl_status (*apply)(void *context, const struct kms_storage_write *writes, size_t count, bool sync,
-                            struct kl_err *err);
+    enum kl_status (*get)(void *context, struct kl_slice key, struct kl_buf *ret,
+                          struct kl_err *err);
+    enum kl_status (*apply)(void *context, const struct kms_storage_write *writes, size_t count,
+                            bool sync, struct kl_err *err);
     /* All rows with that prefix. */
-    enum kl_status (*range)(void *context, struct kl_slice prefix, kms_storage_visit visit, void *visitor,
-                            struct kl_err *err);
+    enum kl_status (*range)(void *context, struct kl_slice prefix, kms_storage_visit visit,
+                            void *visitor, struct kl_err *err);
 };
 
 #endif
