@@ -19,12 +19,27 @@ void kl_base64(const void *bytes, size_t size, char *out)
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
+/* Without a branch on what the text is: it may be a secret. */
+static bool is_ascii(const char *text, size_t size)
+{
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        seen |= (unsigned char)text[i];
+    }
+    return seen < 0x80;
+}
+
+/*
+ * libsodium 1.0.18 takes some bytes above 0x7F for digits where char is signed, so they are
+ * refused before.
+ */
 bool kl_base64_decode(const char *text, size_t text_bytes, void *out, size_t size)
 {
     size_t written = 0;
 
     assert(size < SIZE_MAX / 4 - 1);
-    if (text_bytes == KL_BASE64_CHARS(size) &&
+    if (text_bytes == KL_BASE64_CHARS(size) && is_ascii(text, text_bytes) &&
         (size == 0 || sodium_base642bin(out, size, text, text_bytes, NULL, &written, NULL,
                                         sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0) &&
         written == size) {

@@ -66,6 +66,23 @@ static void test_base64_that_does_not_fit_is_refused_and_wiped(void **state)
     }
 }
 
+static void test_only_the_digits_of_an_alphabet_are_taken(void **state)
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    unsigned char bytes[3];
+
+    (void)state;
+    for (size_t at = 0; at < 4; at++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char text[] = "AAAA";
+            text[at] = (char)byte;
+            assert_int_equal(kl_base64_decode(text, 4, bytes, 3), memchr(base64, byte, 64) != NULL);
+            assert_int_equal(kl_hex_decode(text, 4, bytes, 2),
+                             memchr("0123456789abcdefABCDEF", byte, 22) != NULL);
+        }
+    }
+}
+
 static void test_well_formed_utf8_is_valid(void **state)
 {
     static const char *const texts[] = {
@@ -171,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_hex_that_does_not_fit_is_refused_and_wiped),
         cmocka_unit_test(test_base64_follows_rfc_4648),
         cmocka_unit_test(test_base64_that_does_not_fit_is_refused_and_wiped),
+        cmocka_unit_test(test_only_the_digits_of_an_alphabet_are_taken),
         cmocka_unit_test(test_well_formed_utf8_is_valid),
         cmocka_unit_test(test_ill_formed_utf8_is_not),
         cmocka_unit_test(test_every_code_point_is_judged_by_rfc_3629),

@@ -49,6 +49,7 @@ static void check_hex(const char *text, size_t size)
 
     if (kl_hex_decode(text, size, bytes, size / 2)) {
         bool decoded;
+        assert(strspn(text, "0123456789abcdefABCDEF") == size);
         kl_hex(bytes, size / 2, written);
         decoded = kl_hex_decode(written, size, again, size / 2);
         assert(decoded && memcmp(bytes, again, size / 2) == 0);
