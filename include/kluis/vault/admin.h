@@ -152,7 +152,8 @@ struct vault_audit_filter {
 /*
  * Entries, newest last, as a JSON array of the entries' own texts with their "seq" beside: [{"seq":n,"entry":{...}}]. Appended to ret.
  * An auditor's or steward's: the tenant's trail; an operator's who names no tenant: the vault's own. One call looks at a bounded part of the trail: a page may hold
- * fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry.
+ * fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry. from and to stop where the trail
+ * leaves them by more than an hour: entries written while the clock was wrong by more are seen without from and to.
  * KL_ERR_INVALID "invalid_limit" (1..VAULT_PAGE_MAX), "invalid_cursor", "invalid_range" (from behind to). KL_ERR_FORBIDDEN. KL_ERR_NOT_FOUND.
  */
 KL_MUST_USE enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *caller,
