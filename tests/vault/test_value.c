@@ -227,7 +227,7 @@ static void test_types_that_cannot_be_looked_up_say_so(void **state)
 static void test_the_unicode_version_is_a_version(void **state)
 {
     (void)state;
-    assert_true(atoi(vault_value_unicode_version()) >= 15);
+    assert_true(strtol(vault_value_unicode_version(), NULL, 10) >= 15);
     assert_non_null(strchr(vault_value_unicode_version(), '.'));
 }
 
