@@ -510,6 +510,94 @@ static void test_a_refused_creation_leaves_its_idempotency_key_free(void **state
     vault_caller_done(&caller);
 }
 
+static void test_a_credential_bound_to_a_subject_ends_with_it(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    const struct vault_field_input field = {
+        .name = "name", .value = {.kind = KL_JSON_TEXT, .text = kl_slice_text("Ann Example")}};
+    const struct vault_record_input record = {
+        .type = "customer", .fields = &field, .field_count = 1};
+    const struct vault_subject_input subject = {.records = &record, .record_count = 1};
+    struct vault_credential_input input = {.role = "reader", .expires_in = "P1Y"};
+    struct vault_credential_result made;
+    struct vault_subject_result result;
+    struct vault_token writer;
+    struct vault_token bound;
+    struct vault_caller caller;
+    struct kl_err err = {0};
+    struct kl_buf receipt;
+
+    (void)admin_apply(fixture, admin_policy);
+    writer = admin_make(fixture, "writer", NULL);
+    caller = admin_caller(fixture, &writer, NULL);
+    assert_int_equal(vault_subject_create(fixture->vault, &caller, &subject, NULL, fixture->arena,
+                                          &result, NULL),
+                     KL_OK);
+    vault_caller_done(&caller);
+
+    input.subject = &result.id;
+    caller = admin_steward(fixture);
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, NULL, &bound, &made, NULL), KL_OK);
+    assert_true(made.bound);
+    vault_caller_done(&caller);
+    caller = admin_caller(fixture, &bound, NULL);
+    assert_true(caller.bound);
+    assert_true(kl_id_equal(&caller.bound_subject, &result.id));
+    vault_caller_done(&caller);
+
+    kl_buf_init(&receipt, 65536);
+    caller = admin_caller(fixture, &writer, NULL);
+    assert_int_equal(vault_subject_erase(fixture->vault, &caller, &result.id, VAULT_ERASE_REQUEST,
+                                         &receipt, NULL),
+                     KL_OK);
+    vault_caller_done(&caller);
+    kl_buf_done(&receipt);
+    assert_int_equal(let_in(fixture, bound.text, &err), KL_ERR_UNAUTHORISED);
+    assert_string_equal(err.code, "unauthorised");
+}
+
+static void test_the_row_of_a_bound_credential_does_not_name_the_subject(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    const struct vault_field_input field = {
+        .name = "name", .value = {.kind = KL_JSON_TEXT, .text = kl_slice_text("Ann Example")}};
+    const struct vault_record_input record = {
+        .type = "customer", .fields = &field, .field_count = 1};
+    const struct vault_subject_input subject = {.records = &record, .record_count = 1};
+    struct vault_credential_input input = {.role = "reader", .expires_in = "P1Y"};
+    struct vault_credential_result made;
+    struct vault_subject_result result;
+    struct vault_token token;
+    struct vault_caller caller;
+    struct vault_iter *iter;
+    struct kl_slice key;
+    struct kl_slice value;
+    char text[KL_ID_TEXT_BYTES];
+
+    (void)admin_apply(fixture, admin_policy);
+    token = admin_make(fixture, "writer", NULL);
+    caller = admin_caller(fixture, &token, NULL);
+    assert_int_equal(vault_subject_create(fixture->vault, &caller, &subject, NULL, fixture->arena,
+                                          &result, NULL),
+                     KL_OK);
+    vault_caller_done(&caller);
+    input.subject = &result.id;
+    caller = admin_steward(fixture);
+    assert_int_equal(
+        vault_credential_create(fixture->vault, &caller, &input, NULL, &token, &made, NULL), KL_OK);
+    vault_caller_done(&caller);
+    kl_id_format("sub", &result.id, text);
+    iter = vault_iter_new(fixture->vault->data_store, kl_slice_text(""), kl_slice_text(""), false);
+    assert_non_null(iter);
+    while (vault_iter_next(iter, &key, &value)) {
+        assert_null(memmem(value.bytes, value.size, text, strlen(text)));
+        assert_null(memmem(value.bytes, value.size, result.id.bytes, KL_ID_BYTES));
+        assert_null(memmem(key.bytes, key.size, result.id.bytes, KL_ID_BYTES));
+    }
+    vault_iter_free(iter);
+}
+
 /* ---- list and revoke ---- */
 
 static void test_the_list_goes_on_where_the_last_page_ended(void **state)
@@ -796,6 +884,8 @@ int main(void)
         OPENED(test_a_credential_for_an_unknown_subject_is_not_made),
         OPENED(test_an_idempotency_key_makes_one_credential_and_shows_its_token_once),
         OPENED(test_a_refused_creation_leaves_its_idempotency_key_free),
+        OPENED(test_a_credential_bound_to_a_subject_ends_with_it),
+        OPENED(test_the_row_of_a_bound_credential_does_not_name_the_subject),
         OPENED(test_the_list_goes_on_where_the_last_page_ended),
         OPENED(test_the_list_shows_what_was_asked_for),
         OPENED(test_list_refuses_odd_limits_and_cursors),

@@ -24,34 +24,40 @@ struct vault_tenant_result {
     char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
     char store[VAULT_NAME_MAX_BYTES + 1]; /* "main" in this version: the one store */
     struct vault_country country;
-    char grace[24];                       /* ISO 8601; empty: none */
+    char grace[24]; /* ISO 8601; empty: none */
     int64_t created_us;
     char policy_name[VAULT_NAME_MAX_BYTES + 1]; /* empty: none yet */
     char policy_version[VAULT_NAME_MAX_BYTES + 1];
 };
 /* Make a tenant, or change its grace period. KL_ERR_INVALID "invalid_tenant", "unknown_store"; KL_ERR_FORBIDDEN. ret_created: it is new. */
-KL_MUST_USE enum kl_status vault_tenant_put(struct vault *vault, const struct vault_caller *caller, const char *name,
-                                            const char *store, const char *grace, bool *ret_created,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_tenant_put(struct vault *vault, const struct vault_caller *caller,
+                                            const char *name, const char *store, const char *grace,
+                                            bool *ret_created, struct kl_err *err);
 /* An operator, or the tenant's own steward or auditor. KL_ERR_NOT_FOUND. */
-KL_MUST_USE enum kl_status vault_tenant_read(struct vault *vault, const struct vault_caller *caller, const char *name,
-                                             struct vault_tenant_result *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_tenant_read(struct vault *vault, const struct vault_caller *caller,
+                                             const char *name, struct vault_tenant_result *ret,
+                                             struct kl_err *err);
 /* All tenants by name, for an operator. */
-KL_MUST_USE enum kl_status vault_tenant_list(struct vault *vault, const struct vault_caller *caller, struct kl_arena *arena,
-                                             struct vault_tenant_result **ret, size_t *ret_count, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_tenant_list(struct vault *vault, const struct vault_caller *caller,
+                                             struct kl_arena *arena,
+                                             struct vault_tenant_result **ret, size_t *ret_count,
+                                             struct kl_err *err);
 
 /* ---- policy (steward) ---- */
 
 /* The policy text in force, as it was applied. KL_ERR_NOT_FOUND "no_policy". Stewards, auditors. */
-KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct vault_caller *caller, struct kl_buf *ret_yaml,
-                                             uint64_t *ret_number, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct vault_caller *caller,
+                                             struct kl_buf *ret_yaml, uint64_t *ret_number,
+                                             struct kl_err *err);
 /*
  * Check and put in force, atomically. accept_unenforced: go on although it asks for what this version does not enforce.
  * KL_ERR_INVALID "invalid_policy" (see ret_findings); KL_ERR_CONFLICT "unenforced" when accept_unenforced is needed; "policy_in_use" when a
  * record type or field that subjects may have is gone or changes its type or index (text says which).
  */
-KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault, const struct vault_caller *caller, const void *yaml,
-                                              size_t yaml_bytes, bool accept_unenforced, struct vault_findings *ret_findings,
+KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault,
+                                              const struct vault_caller *caller, const void *yaml,
+                                              size_t yaml_bytes, bool accept_unenforced,
+                                              struct vault_findings *ret_findings,
                                               uint64_t *ret_number, struct kl_err *err);
 /*
  * Each gate's answer. role: NULL: the caller's. Stewards, or a caller about its own role. subject NULL: without facts of anybody.
@@ -62,44 +68,46 @@ KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault, const struct 
 struct vault_explain_input {
     const char *role;
     const char *purpose;
-    const char *action;     /* NULL: "read" */
-    const char *from;       /* country; NULL: none */
+    const char *action; /* NULL: "read" */
+    const char *from;   /* country; NULL: none */
     const char *recipient;
     const struct kl_id *subject;
     const char *const *fields;
     size_t field_count;
 };
 struct vault_explain_result {
-    const char *field;      /* "type.field" */
+    const char *field; /* "type.field" */
     struct vault_decision decision;
     bool passes[VAULT_GATES];
 };
 KL_MUST_USE enum kl_status vault_explain(struct vault *vault, const struct vault_caller *caller,
-                                         const struct vault_explain_input *input, struct kl_arena *arena,
-                                         struct vault_explain_result **ret, size_t *ret_count, struct kl_err *err);
+                                         const struct vault_explain_input *input,
+                                         struct kl_arena *arena, struct vault_explain_result **ret,
+                                         size_t *ret_count, struct kl_err *err);
 
 /* ---- credentials ---- */
 
 #define VAULT_CREDENTIAL_LIFE_MAX_DAYS 3660
 struct vault_credential_input {
-    const char *role;                  /* of the policy, or "steward", "auditor"; "operator" by an operator only */
-    const char *const *purposes;       /* NULL: any that the role has */
+    const char *role; /* of the policy, or "steward", "auditor"; "operator" by an operator only */
+    const char *const *purposes; /* NULL: any that the role has */
     size_t purpose_count;
-    const char *location;              /* country or region; NULL: none */
-    const struct kl_id *subject;       /* bound to this subject; NULL: none */
-    const char *expires_in;            /* ISO 8601; required, at most VAULT_CREDENTIAL_LIFE_MAX_DAYS */
-    const char *certificate_sha256;    /* 64 hex digits: a client certificate instead of a token; NULL: a token */
+    const char *location;        /* country or region; NULL: none */
+    const struct kl_id *subject; /* bound to this subject; NULL: none */
+    const char *expires_in;      /* ISO 8601; required, at most VAULT_CREDENTIAL_LIFE_MAX_DAYS */
+    const char *
+        certificate_sha256; /* 64 hex digits: a client certificate instead of a token; NULL: a token */
 };
 struct vault_credential_result {
     struct kl_id id;
     char role[VAULT_NAME_MAX_BYTES + 1];
-    const char *const *purposes;       /* NULL: any */
+    const char *const *purposes; /* NULL: any */
     size_t purpose_count;
     struct vault_country location;
     bool bound;
     int64_t created_us;
     int64_t expires_us;
-    int64_t revoked_us;                /* 0: not */
+    int64_t revoked_us; /* 0: not */
     bool has_certificate;
 };
 /*
@@ -111,56 +119,63 @@ struct vault_credential_result {
  * "invalid_certificate", "tenant_required" (an operator's first steward). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
  * "not_found" (subject). KL_ERR_FORBIDDEN "role_forbidden".
  */
-KL_MUST_USE enum kl_status vault_credential_create(struct vault *vault, const struct vault_caller *caller,
-                                                   const struct vault_credential_input *input,
-                                                   const struct vault_idempotency *idempotency,
-                                                   struct vault_token *ret_token,
-                                                   struct vault_credential_result *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_credential_create(
+    struct vault *vault, const struct vault_caller *caller,
+    const struct vault_credential_input *input, const struct vault_idempotency *idempotency,
+    struct vault_token *ret_token, struct vault_credential_result *ret, struct kl_err *err);
 /* An operator's: the operators; a steward's: its tenant's, revoked and expired ones too, in no meaningful order. KL_ERR_INVALID "invalid_limit", "invalid_cursor". */
-KL_MUST_USE enum kl_status vault_credential_list(struct vault *vault, const struct vault_caller *caller, size_t limit,
+KL_MUST_USE enum kl_status vault_credential_list(struct vault *vault,
+                                                 const struct vault_caller *caller, size_t limit,
                                                  const char *cursor, struct kl_arena *arena,
-                                                 struct vault_credential_result **ret, size_t *ret_count,
-                                                 char *ret_cursor, struct kl_err *err);
+                                                 struct vault_credential_result **ret,
+                                                 size_t *ret_count, char *ret_cursor,
+                                                 struct kl_err *err);
 /* Refused from the next request on. Of those that list shows. KL_ERR_NOT_FOUND "not_found". Revoked already: nothing changes. */
-KL_MUST_USE enum kl_status vault_credential_revoke(struct vault *vault, const struct vault_caller *caller,
-                                                   const struct kl_id *credential, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_credential_revoke(struct vault *vault,
+                                                   const struct vault_caller *caller,
+                                                   const struct kl_id *credential,
+                                                   struct kl_err *err);
 
 /* ---- keys (operator) ---- */
 
 #define VAULT_ROTATION_PREFIX "rot" /* ids of rotations */
 
 /* Appends {"generation","root_key_since","custodian","finality","old_root_destroyed","store_id","public_key":...} as JSON. Operators, auditors, stewards. */
-KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *caller, struct kl_buf *ret,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *caller,
+                                            struct kl_buf *ret, struct kl_err *err);
 /*
  * Start a rotation. level "root" is the one of this version; "tenant", "all" and "values" are KL_ERR_INVALID "level_not_supported".
  * ret: the job as JSON {"id","level","state":"done","from_generation","to_generation","old_key_out_of_use":true,"started_at","ended_at","progress":1.0}.
  */
-KL_MUST_USE enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller, const char *level,
-                                             struct kl_buf *ret, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault, const struct vault_caller *caller,
-                                               const struct kl_id *rotation, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
+                                             const char *level, struct kl_buf *ret,
+                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *rotation, struct kl_buf *ret,
+                                               struct kl_err *err);
 
 /* ---- audit (auditor, steward) ---- */
 
 struct vault_audit_filter {
-    const struct kl_id *subject;    /* NULL: all; an erased one is KL_ERR_NOT_FOUND */
+    const struct kl_id *subject; /* NULL: all; an erased one is KL_ERR_NOT_FOUND */
     const struct kl_id *credential;
-    int64_t from_us;                /* 0: from the start */
-    int64_t to_us;                  /* exclusive; 0: to the end */
+    int64_t from_us; /* 0: from the start */
+    int64_t to_us;   /* exclusive; 0: to the end */
 };
 /*
  * Entries, newest last, as a JSON array of the entries' own texts with their "seq" beside: [{"seq":n,"entry":{...}}]. Appended to ret.
- * An auditor's or steward's: the tenant's trail; an operator's who names no tenant: the vault's own. One call looks at a bounded part of the trail: a page may hold
- * fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry. from and to stop where the trail
- * leaves them by more than an hour: entries written while the clock was wrong by more are seen without from and to.
+ * An auditor's or steward's: the tenant's trail; an operator's who names no tenant: the vault's own. One call looks at a bounded part of
+ * the trail: a page may hold fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry.
+ * from_us and to_us rely on the clock: entries written while it was wrong by more than an hour are found without them.
  * KL_ERR_INVALID "invalid_limit" (1..VAULT_PAGE_MAX), "invalid_cursor", "invalid_range" (from behind to). KL_ERR_FORBIDDEN. KL_ERR_NOT_FOUND.
  */
 KL_MUST_USE enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *caller,
-                                            const struct vault_audit_filter *filter, size_t limit, const char *cursor,
-                                            struct kl_buf *ret, char *ret_cursor, struct kl_err *err);
+                                            const struct vault_audit_filter *filter, size_t limit,
+                                            const char *cursor, struct kl_buf *ret,
+                                            char *ret_cursor, struct kl_err *err);
 /* The trail's signed head, see vault_audit_list for whose. */
-KL_MUST_USE enum kl_status vault_audit_head(struct vault *vault, const struct vault_caller *caller, struct kl_buf *ret,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_audit_head(struct vault *vault, const struct vault_caller *caller,
+                                            struct kl_buf *ret, struct kl_err *err);
 
 #endif

@@ -54,7 +54,8 @@ struct vault_token {
  * the operator's, and the steward's of "default".
  * KL_ERR_EXISTS "data_dir_not_empty", "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_INVALID; KL_ERR_IO.
  */
-KL_MUST_USE enum kl_status vault_init(const struct vault_options *options, struct vault_token *ret_operator,
+KL_MUST_USE enum kl_status vault_init(const struct vault_options *options,
+                                      struct vault_token *ret_operator,
                                       struct vault_token *ret_steward, struct kl_err *err);
 
 /*
@@ -63,7 +64,8 @@ KL_MUST_USE enum kl_status vault_init(const struct vault_options *options, struc
  * KL_ERR_REFUSED "country_mismatch": the stamp says another country than the configuration. "root_key_generation", "root_file_other_store",
  * "finality_f0": see kms_open. KL_ERR_NOT_FOUND "no_vault". KL_ERR_BUSY another process has it open. KL_ERR_UNAUTHORISED "wrong_passphrase".
  */
-KL_MUST_USE enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault,
+                                      struct kl_err *err);
 void vault_close(struct vault *vault); /* NULL is fine; nobody may be inside */
 
 struct vault_country vault_store_country(const struct vault *vault);
@@ -73,25 +75,30 @@ struct vault_country vault_store_country(const struct vault *vault);
 #define VAULT_TENANT_NAME_MAX_BYTES 64 /* [a-z0-9][a-z0-9-]* */
 #define VAULT_REQUEST_ID_MAX_BYTES 64  /* [A-Za-z0-9-]{1,64} */
 
-enum vault_builtin { VAULT_BUILTIN_NONE, VAULT_BUILTIN_OPERATOR, VAULT_BUILTIN_STEWARD, VAULT_BUILTIN_AUDITOR };
+enum vault_builtin {
+    VAULT_BUILTIN_NONE,
+    VAULT_BUILTIN_OPERATOR,
+    VAULT_BUILTIN_STEWARD,
+    VAULT_BUILTIN_AUDITOR
+};
 
 /*
  * Somebody who was let in, for one request: opened by vault_caller_open(), ended by vault_caller_done(). Holds a reference to the
  * tenant's policy of that moment, so a request sees one policy from its start to its end.
  */
 struct vault_caller {
-    uint64_t tenant;                   /* the tenant acted on; UINT64_MAX: none (an operator who named none) */
+    uint64_t tenant; /* the tenant acted on; UINT64_MAX: none (an operator who named none) */
     char tenant_name[VAULT_TENANT_NAME_MAX_BYTES + 1];
     struct kl_id credential;
     enum vault_builtin builtin;
     char role_name[VAULT_NAME_MAX_BYTES + 1];
-    struct vault_policy *policy;       /* NULL: the tenant has none yet */
-    uint64_t policy_number;            /* counts up with each apply; 0: none */
-    int role;                          /* in policy; VAULT_NONE for built-in roles, or when the policy has no such role any more */
-    uint64_t purposes;                 /* bits of the policy the credential is made for; all ones: any */
-    int single_purpose;                /* the one purpose, when it is made for exactly one; VAULT_NONE else */
-    struct vault_country location;     /* declared by the operator; unset: none */
-    bool bound;                        /* to one subject */
+    struct vault_policy *policy; /* NULL: the tenant has none yet */
+    uint64_t policy_number;      /* counts up with each apply; 0: none */
+    int role; /* in policy; VAULT_NONE for built-in roles, or when the policy has no such role any more */
+    uint64_t purposes;  /* bits of the policy the credential is made for; all ones: any */
+    int single_purpose; /* the one purpose, when it is made for exactly one; VAULT_NONE else */
+    struct vault_country location; /* declared by the operator; unset: none */
+    bool bound;                    /* to one subject */
     struct kl_id bound_subject;
     char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
     int64_t now_us;
@@ -108,8 +115,9 @@ struct vault_proof {
     const char *token;
     const unsigned char *certificate_sha256; /* 32 bytes; NULL when there is none */
 };
-KL_MUST_USE enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof, const char *tenant_name,
-                                             const char *request_id, struct vault_caller *ret_caller, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
+                                             const char *tenant_name, const char *request_id,
+                                             struct vault_caller *ret_caller, struct kl_err *err);
 void vault_caller_done(struct vault_caller *caller);
 
 /* ---- how it is ---- */
@@ -131,8 +139,8 @@ void vault_unenforced_names(uint32_t bits, const char *ret[9]);
 
 /* Figures for /metrics; counts since open. */
 struct vault_figures {
-    uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified, erasures, rotations, audit_entries,
-        refused_unauthorised, key_generation, key_pages_cached;
+    uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified,
+        erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 
@@ -141,6 +149,7 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
  * the stamp, the root file and its finality, core dumps, locked memory, permissions, free disk space, unenforced policies.
  * Appends JSON {"checks":[{"name","state":"ok|warning|failed","text","advice"}]} to ret. Opens the databases only when it can.
  */
-KL_MUST_USE enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret,
+                                        struct kl_err *err);
 
 #endif
