@@ -249,6 +249,97 @@ static void test_the_staged_key_of_a_failed_attempt_would_have_kept_it(void **st
     kl_buf_done(&y.sealed);
 }
 
+/* ---- crashes ---- */
+
+#define CRASH_ROUNDS 60
+#define LOOK_EACH 20
+
+/* Same numbers in every run. Xorshift (Marsaglia 2003). */
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    return *seed;
+}
+
+static void look(struct kms_fixture *fixture, struct history *history)
+{
+    unsigned char root[KMS_FIXTURE_ROOT_BYTES];
+    struct kms_adversary *adversary = adversary_of(fixture);
+
+    kms_fixture_root_read(fixture, root);
+    kms_adversary_give_root_file(adversary, root);
+    (void)kms_adversary_search(adversary);
+    for (size_t i = 0; i < history->count; i++) {
+        struct value *value = &history->values[i];
+        enum kl_status status = kms_fixture_unseal(fixture->kms, value->place, &value->sealed);
+
+        assert_int_equal(reads(adversary, value), value->lives);
+        assert_int_equal(status == KL_OK, value->lives);
+    }
+    kms_adversary_free(adversary);
+}
+
+/* One commit of a few changes. Its batch arrives, or is lost, or arrives although the write is said to have failed. */
+static void crash_round(struct kms_fixture *fixture, struct history *history, uint32_t *seed)
+{
+    struct kms_hooks hooks = {.fatal = kms_fixture_fatal};
+    struct kms_change changes[3];
+    struct kms_request request = {.changes = changes, .changes_count = 1 + next_random(seed) % 3};
+    uint32_t fate = next_random(seed) % 4;
+    bool arrives = fate != 1;
+    enum kl_status status;
+
+    for (size_t i = 0; i < request.changes_count; i++) {
+        changes[i].kind = next_random(seed) % 5 == 0 ? KMS_CHANGE_REKEY : KMS_CHANGE_SHRED;
+        changes[i].place = history->values[next_random(seed) % history->count].place;
+        if (next_random(seed) % 6 == 0) {
+            changes[i].place.value = KMS_VALUE_NONE;
+        }
+        if (kms_place_check(fixture->kms, &changes[i].place, NULL) != KL_OK) {
+            changes[i].kind = KMS_CHANGE_SHRED;
+        }
+    }
+    kms_hooks_set(fixture->kms, &hooks);
+    if (fate == 1 || fate == 2) {
+        memory_storage_fail_apply(fixture->storage, 1, arrives);
+    }
+    status = kms_commit(fixture->kms, &request, NULL);
+    assert_int_equal(status, fate == 1 || fate == 2 ? KL_ERR_IO : KL_OK);
+    for (size_t c = 0; arrives && c < request.changes_count; c++) {
+        for (size_t i = 0; i < history->count; i++) {
+            if (covers(&changes[c].place, &history->values[i].place)) {
+                history->values[i].lives = false;
+            }
+        }
+    }
+    if (status != KL_OK || fate == 3) {
+        kms_fixture_reopen(fixture);
+    }
+}
+
+static void test_hoarder_gains_nothing_from_crashes(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct history *history = test_calloc(1, sizeof *history);
+    uint32_t seed = 20231117;
+
+    memory_storage_record(fixture->storage);
+    assert_int_equal(kms_create(&fixture->options, NULL), KL_OK);
+    assert_int_equal(kms_open(&fixture->options, &fixture->kms, NULL), KL_OK);
+    for (uint64_t i = 0; i < VALUES; i++) {
+        remember(fixture, history, (struct kms_place){T + i % 2, 60 + i / 12 * 5, i % 6});
+    }
+    for (unsigned round = 1; round <= CRASH_ROUNDS; round++) {
+        crash_round(fixture, history, &seed);
+        if (round % LOOK_EACH == 0) {
+            look(fixture, history);
+        }
+    }
+    history_done(history);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -259,6 +350,7 @@ int main(void)
         TEST(test_rows_without_any_root_key_tell_nothing),
         TEST(test_a_failed_attempt_does_not_keep_what_is_erased_next),
         TEST(test_the_staged_key_of_a_failed_attempt_would_have_kept_it),
+        TEST(test_hoarder_gains_nothing_from_crashes),
     };
 
     return cmocka_run_group_tests_name("hoarder", tests, NULL, NULL);
