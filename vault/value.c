@@ -121,6 +121,19 @@ static enum kl_status country(struct kl_slice text, struct kl_buf *ret, struct k
     return kl_buf_status(ret, err);
 }
 
+/* refusal: what the client is told when the text is not strict JSON. */
+static enum kl_status parse_json(struct kl_slice text, const char *refusal,
+                                 struct kl_json **ret_json, struct kl_err *err)
+{
+    const enum kl_status status = kl_json_parse(text.bytes, text.size, ret_json, NULL);
+
+    if (status == KL_ERR_INVALID || status == KL_ERR_TOO_LARGE)
+        return value_invalid(err, refusal);
+    if (status != KL_OK)
+        return kl_fail(err, status, "server_busy", "the server is busy", "json value: memory");
+    return KL_OK;
+}
+
 /*
  * The text is written anew (compact, escapes undone) and composed. Structure is ASCII and no
  * combining mark composes with it; only names of members could fall together, so it is read again.
@@ -135,27 +148,21 @@ static enum kl_status json(struct kl_slice text, struct kl_buf *ret, struct kl_e
 
     kl_buf_init(&compact, VALUE_INPUT_MAX_BYTES);
     kl_buf_init(&composed, VALUE_INPUT_MAX_BYTES);
-    status = kl_json_parse(text.bytes, text.size, &parsed, NULL);
-    if (status == KL_ERR_INVALID || status == KL_ERR_TOO_LARGE) {
-        status = value_invalid(err, "a json field takes one JSON value without duplicate keys");
+    status =
+        parse_json(text, "a json field takes one JSON value without duplicate keys", &parsed, err);
+    if (status != KL_OK)
         goto out;
-    }
-    if (status != KL_OK) {
-        status = kl_fail(err, status, "server_busy", "the server is busy", "json value: memory");
-        goto out;
-    }
     kl_json_write_value(&compact, kl_json_root(parsed));
     status = kl_buf_status(&compact, err);
     if (status == KL_OK)
         status =
             value_map(kl_buf_slice(&compact), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &composed, err);
+    if (status == KL_OK && !value_is_ascii(kl_buf_slice(&composed)))
+        status =
+            parse_json(kl_buf_slice(&composed),
+                       "two keys of the json value are the same in Unicode's NFC", &again, err);
     if (status != KL_OK)
         goto out;
-    if (!value_is_ascii(kl_buf_slice(&composed)) &&
-        kl_json_parse(composed.bytes, composed.size, &again, NULL) != KL_OK) {
-        status = value_invalid(err, "two keys of the json value are the same in Unicode's NFC");
-        goto out;
-    }
     kl_buf_add(ret, composed.bytes, composed.size);
     status = kl_buf_status(ret, err);
 
