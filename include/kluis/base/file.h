@@ -20,7 +20,8 @@
  *
  * ret  out  set on KL_OK only, made with kl_buf_init(); the caller ends it with kl_buf_done().
  *
- * KL_ERR_NOT_FOUND, KL_ERR_TOO_LARGE, KL_ERR_NO_MEMORY; KL_ERR_IO, also for what is no regular file.
+ * KL_ERR_NOT_FOUND, KL_ERR_TOO_LARGE, KL_ERR_NO_MEMORY; KL_ERR_IO, also for what is no regular
+ * file.
  */
 KL_MUST_USE enum kl_status kl_file_read(const char *path, size_t max, struct kl_buf *ret,
                                         struct kl_err *err);
