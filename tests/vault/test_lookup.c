@@ -1,0 +1,153 @@
+#include "tests/support/vault_fixture.h"
+
+#include "tests/support/test.h"
+
+#include <string.h>
+
+static enum kl_status look(struct vault_fixture *fixture, const char *role, struct vault_lookup_input input, const char *value,
+                           struct kl_id **ret, size_t *ret_count, char *ret_cursor)
+{
+    struct vault_caller caller = fixture_caller(fixture, role);
+    enum kl_status status = KL_OK;
+
+    input.value.kind = KL_JSON_TEXT;
+    input.value.text = kl_slice_text(value);
+    kl_err_clear(&fixture->err);
+    status = vault_lookup(fixture_vault(fixture), &caller, &input, fixture->arena, ret, ret_count, ret_cursor, &fixture->err);
+    vault_caller_done(&caller);
+    return status;
+}
+
+static void test_a_value_is_found_in_any_case_and_only_in_its_field(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "Ana@example.org", false);
+    struct kl_id found = { 0 };
+
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "aNA@EXAMPLE.ORG", &found), 1);
+    assert_true(kl_id_equal(&found, &made.id));
+    assert_int_equal(fixture_lookup(fixture, "client.email", "ana@example.org", NULL), 0);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "anna@example.org", NULL), 0);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"lookup\""), 3);
+}
+
+static void test_subjects_that_the_purpose_does_not_reach_are_left_out(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result with = fixture_newsletter(fixture, "ana@example.org", true);
+    struct kl_id *found = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    size_t count = 0;
+
+    (void)fixture_newsletter(fixture, "ana@example.org", false);
+    assert_int_equal(look(fixture, "reader", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "mailing", .limit = 10 },
+                          "ana@example.org", &found, &count, cursor),
+                     KL_OK);
+    assert_int_equal(count, 1);
+    assert_true(kl_id_equal(&found[0], &with.id));
+    assert_string_equal(cursor, "");
+    assert_int_equal(look(fixture, "reader", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "support", .limit = 10 },
+                          "ana@example.org", &found, &count, cursor),
+                     KL_OK);
+    assert_int_equal(count, 2);
+    /* a role that may look up something else finds nobody by this field */
+    assert_int_equal(look(fixture, "clerk", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "service", .limit = 10 },
+                          "ana@example.org", &found, &count, cursor),
+                     KL_OK);
+    assert_int_equal(count, 0);
+}
+
+static void test_pages_follow_each_other_without_repeats(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_lookup_input input = { .field = "newsletter.email", .purpose = "support", .limit = 3 };
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    struct kl_id seen[16];
+    size_t seen_count = 0;
+    struct kl_id *found = NULL;
+    size_t count = 0;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < 10; i++) {
+        (void)fixture_newsletter(fixture, "ana@example.org", false);
+    }
+    do {
+        input.cursor = cursor;
+        assert_int_equal(look(fixture, "reader", input, "ana@example.org", &found, &count, cursor), KL_OK);
+        assert_true(count <= 3);
+        for (i = 0; i < count; i++) {
+            for (k = 0; k < seen_count; k++) {
+                assert_false(kl_id_equal(&seen[k], &found[i]));
+            }
+            assert_true(seen_count < 16);
+            seen[seen_count++] = found[i];
+        }
+    } while (cursor[0] != 0);
+    assert_int_equal(seen_count, 10);
+}
+
+static void test_questions_that_cannot_be_answered_are_refused(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_lookup_input input = { .field = "newsletter.email", .purpose = "support", .limit = 10 };
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "x";
+    struct kl_id *found = NULL;
+    size_t count = 77;
+
+    input.limit = 0;
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_limit");
+    input.limit = VAULT_PAGE_MAX + 1;
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    input.limit = 10;
+    input.field = "newsletter.first_name";
+    assert_int_equal(look(fixture, "reader", input, "Ana", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "field_not_indexed");
+    input.field = "newsletter.shoe";
+    assert_int_equal(look(fixture, "reader", input, "44", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "unknown_field");
+    input.field = "newsletter.email";
+    assert_int_equal(look(fixture, "reader", input, "no address", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.where, "/value");
+    input.cursor = "AAAA";
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_cursor");
+    input.cursor = NULL;
+    input.purpose = NULL;
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "purpose_required");
+    input.purpose = "support";
+    assert_int_equal(look(fixture, "writer", input, "a@example.org", &found, &count, cursor), KL_ERR_FORBIDDEN);
+    assert_int_equal(fixture_trail(fixture, "\"reason\":\"withheld\""), 1);
+    assert_int_equal(count, 77);
+    assert_null(found);
+    assert_string_equal(cursor, "x");
+}
+
+static void test_the_erased_are_not_found(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result gone = fixture_newsletter(fixture, "ana@example.org", false);
+    struct vault_subject_result stays = fixture_newsletter(fixture, "ana@example.org", false);
+    struct kl_id found = { 0 };
+
+    fixture_erase(fixture, &gone.id);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", &found), 1);
+    assert_true(kl_id_equal(&found, &stays.id));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_value_is_found_in_any_case_and_only_in_its_field),
+        TEST(test_subjects_that_the_purpose_does_not_reach_are_left_out),
+        TEST(test_pages_follow_each_other_without_repeats),
+        TEST(test_questions_that_cannot_be_answered_are_refused),
+        TEST(test_the_erased_are_not_found),
+    };
+
+    return cmocka_run_group_tests(tests, admin_group_setup, NULL);
+}
