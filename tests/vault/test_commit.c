@@ -1,90 +1,25 @@
 #include "vault/commit.h"
 
-#include "kluis/base/secret.h"
-#include "tests/support/store_fixture.h"
+#include "tests/support/commit_fixture.h"
 #include "tests/support/test.h"
-#include "vault/audit_tree.h"
-#include "vault/key_storage.h"
 #include "vault/rows.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- a vault's lower half ---- */
-
-struct half {
-    struct store_fixture *base;
-    struct vault_index_store *index;
-    struct vault_trails *trails;
-    struct vault_committer *committer;
-    uint64_t tenant;
-};
-
-static void half_open(struct half *half)
-{
-    half->index = vault_index_new(half->base->keys->kms, half->base->store);
-    half->trails = vault_trails_new(half->base->keys->kms, half->base->store);
-    half->committer = vault_committer_new(half->base->store, half->index, half->trails);
-    assert_non_null(half->committer);
-}
-
-static void half_close(struct half *half)
-{
-    vault_committer_free(half->committer);
-    vault_trails_free(half->trails);
-    vault_index_free(half->index);
-}
-
-static int setup(void **state)
-{
-    void *base = NULL;
-    struct half *half = calloc(1, sizeof(*half));
-    if (half == NULL || store_fixture_setup(&base) != 0) {
-        return -1;
-    }
-    half->base = base;
-    half->tenant = half->base->tenant;
-    half_open(half);
-    *state = half;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct half *half = *state;
-    void *base = half->base;
-    half_close(half);
-    free(half);
-    return store_fixture_teardown(&base);
-}
+#include <sys/syscall.h>
 
 /* ---- pieces of requests ---- */
-
-static void entry_make(struct vault_audit_entry *entry, uint64_t tenant, const char *action)
-{
-    const struct vault_audit_who who = {.role = "operator", .at_us = 1700000000000000};
-    struct kl_json_out out;
-    vault_audit_begin(entry, tenant, &who, action, &out);
-    assert_int_equal(vault_audit_end(entry, &out, NULL), KL_OK);
-}
-
-static void put_head(struct vault_batch *batch, uint64_t tenant, uint64_t slot, uint64_t version)
-{
-    unsigned char value[16] = {0};
-    struct vault_row_key key = vault_row_head(tenant, slot);
-    kl_put_u64be(value, version);
-    vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(value, sizeof(value)));
-}
 
 /* Write a head from one version to the next. */
 static enum kl_status submit_head(struct half *half, uint64_t slot, uint64_t from, uint64_t to,
                                   struct kl_err *err)
 {
     struct vault_batch *batch = vault_batch_new();
-    put_head(batch, half->tenant, slot, to);
+    half_put_head(batch, half->tenant, slot, to);
     struct vault_commit commit = {.tenant = half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -95,29 +30,11 @@ static enum kl_status submit_head(struct half *half, uint64_t slot, uint64_t fro
     return status;
 }
 
-static uint64_t head_of(struct half *half, uint64_t slot)
-{
-    struct vault_row_key key = vault_row_head(half->tenant, slot);
-    struct kl_buf row;
-    kl_buf_init(&row, 100);
-    enum kl_status status = vault_store_get(half->base->store, vault_row_slice(&key), &row, NULL);
-    uint64_t version = status == KL_OK ? kl_get_u64be(row.bytes) : 0;
-    kl_buf_done(&row);
-    return version;
-}
-
-static uint64_t trail_size(struct half *half)
-{
-    uint64_t size = 0;
-    assert_int_equal(vault_trails_size(half->trails, half->tenant, &size, NULL), KL_OK);
-    return size;
-}
-
 static enum kl_status submit_audit(struct half *half, const char *action)
 {
     struct vault_audit_entry entry;
     struct vault_audit_entry *const entries[1] = {&entry};
-    entry_make(&entry, half->tenant, action);
+    half_entry(&entry, half->tenant, action);
     struct vault_commit commit = {.tenant = half->tenant, .audit = entries, .audit_count = 1};
     enum kl_status status = vault_commit_submit(half->committer, &commit, NULL);
     vault_audit_done(&entry);
@@ -136,8 +53,8 @@ static void test_a_commit_writes_rows_index_and_audit_together(void **state)
     struct vault_index_entry found;
     size_t count = 0;
     struct vault_batch *batch = vault_batch_new();
-    put_head(batch, half->tenant, 100, 1);
-    entry_make(&entry, half->tenant, "subject.create");
+    half_put_head(batch, half->tenant, 100, 1);
+    half_entry(&entry, half->tenant, "subject.create");
     struct vault_commit commit = {.tenant = half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -147,8 +64,8 @@ static void test_a_commit_writes_rows_index_and_audit_together(void **state)
                                   .audit = entries,
                                   .audit_count = 1};
     assert_int_equal(vault_commit_submit(half->committer, &commit, NULL), KL_OK);
-    assert_int_equal(head_of(half, 100), 1);
-    assert_int_equal(trail_size(half), 1);
+    assert_int_equal(half_head(half, 100), 1);
+    assert_int_equal(half_trail_size(half), 1);
     assert_int_equal(
         vault_index_find(half->index, half->tenant, change.entry.tag, 0, 1, &found, &count, NULL),
         KL_OK);
@@ -166,7 +83,7 @@ static void test_a_head_that_has_changed_is_refused(void **state)
     assert_int_equal(submit_head(half, 100, 0, 1, &err), KL_ERR_PRECONDITION);
     assert_string_equal(err.code, "head_changed");
     assert_int_equal(submit_head(half, 100, 1, 2, NULL), KL_OK);
-    assert_int_equal(head_of(half, 100), 2);
+    assert_int_equal(half_head(half, 100), 2);
 }
 
 static void test_a_refused_commit_leaves_only_what_says_so(void **state)
@@ -188,9 +105,9 @@ static void test_a_refused_commit_leaves_only_what_says_so(void **state)
     struct kl_err err = {.status = KL_OK};
     struct vault_index_entry found;
     size_t count = 9;
-    put_head(batch, half->tenant, 101, 1);
-    entry_make(&good, half->tenant, "subject.create");
-    entry_make(&bad, half->tenant, "subject.create.refused");
+    half_put_head(batch, half->tenant, 101, 1);
+    half_entry(&good, half->tenant, "subject.create");
+    half_entry(&bad, half->tenant, "subject.create.refused");
     struct vault_commit commit = {.tenant = half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -203,7 +120,7 @@ static void test_a_refused_commit_leaves_only_what_says_so(void **state)
                                   .audit_on_fail_count = 1};
     assert_int_equal(vault_commit_submit(half->committer, &commit, &err), KL_ERR_CONFLICT);
     assert_string_equal(err.code, "not_unique");
-    assert_int_equal(head_of(half, 101), 0);
+    assert_int_equal(half_head(half, 101), 0);
     assert_int_equal(vault_index_find(half->index, half->tenant, changes[0].entry.tag, 0, 1, &found,
                                       &count, NULL),
                      KL_OK);
@@ -211,7 +128,7 @@ static void test_a_refused_commit_leaves_only_what_says_so(void **state)
     struct vault_row_key key = vault_row_audit(half->tenant, 0);
     struct kl_buf row;
     kl_buf_init(&row, 10000);
-    assert_int_equal(trail_size(half), 1);
+    assert_int_equal(half_trail_size(half), 1);
     assert_int_equal(vault_store_get(half->base->store, vault_row_slice(&key), &row, NULL), KL_OK);
     assert_true(kl_slice_equal(kl_buf_slice(&row), kl_buf_slice(&bad.json)));
     kl_buf_done(&row);
@@ -245,7 +162,7 @@ struct inside {
 static enum kl_status write_inside(void *context, struct vault_batch *batch, struct kl_err *err)
 {
     struct inside *inside = context;
-    put_head(batch, inside->half->tenant, 200, 5);
+    half_put_head(batch, inside->half->tenant, 200, 5);
     if (inside->status != KL_OK) {
         return kl_fail(err, inside->status, "inside_failed", "inside failed", NULL);
     }
@@ -261,10 +178,10 @@ static void test_what_inside_writes_counts_only_when_it_succeeds(void **state)
         .tenant = half->tenant, .inside = write_inside, .inside_context = &inside};
     assert_int_equal(vault_commit_submit(half->committer, &commit, &err), KL_ERR_BUSY);
     assert_string_equal(err.code, "inside_failed");
-    assert_int_equal(head_of(half, 200), 0);
+    assert_int_equal(half_head(half, 200), 0);
     inside.status = KL_OK;
     assert_int_equal(vault_commit_submit(half->committer, &commit, NULL), KL_OK);
-    assert_int_equal(head_of(half, 200), 5);
+    assert_int_equal(half_head(half, 200), 5);
 }
 
 static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
@@ -286,7 +203,7 @@ static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
     assert_int_equal(status, KL_ERR_UNAVAILABLE);
     assert_int_equal(submit_head(half, 100, 0, 1, &err), KL_ERR_UNAVAILABLE);
     assert_string_equal(err.code, "audit_unavailable");
-    assert_int_equal(head_of(half, 100), 0);
+    assert_int_equal(half_head(half, 100), 0);
 }
 
 /* ---- the dying ---- */
@@ -334,7 +251,7 @@ static void *submit_admitted(void *argument)
 {
     struct admitted *admitted = argument;
     struct vault_batch *batch = vault_batch_new();
-    put_head(batch, admitted->half->tenant, 100, 1);
+    half_put_head(batch, admitted->half->tenant, 100, 1);
     struct vault_commit commit = {.tenant = admitted->half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -358,10 +275,116 @@ static void test_what_was_admitted_before_the_mark_is_seen_after_it(void **state
     }
     atomic_store(&admitted.marking, true);
     assert_int_equal(vault_commit_dying_begin(half->committer, half->tenant, 100, NULL), KL_OK);
-    assert_int_equal(head_of(half, 100), 1);
+    assert_int_equal(half_head(half, 100), 1);
     pthread_join(thread, &failed);
     assert_null(failed);
     vault_commit_dying_end(half->committer, half->tenant, 100);
+}
+
+/* ---- one group for certain ---- */
+
+#define RIVALS 4
+
+struct rival {
+    struct half *half;
+    atomic_bool *led; /* the first request is in its group: what is submitted now is of the next */
+    _Atomic pid_t thread; /* set right before it submits */
+    struct vault_index_change change;
+    bool with_head;
+    enum kl_status status;
+};
+
+/* The leader stays in its group until all rivals wait for the next one: then they are of one group. */
+static void wait_until_asleep(pid_t thread)
+{
+    char path[64];
+    char line[512];
+    char state = 'R';
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+    while (state != 'S') {
+        sched_yield();
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        const char *name_end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
+        state = name_end == NULL ? 'R' : name_end[2];
+        fclose(file);
+    }
+}
+
+static enum kl_status wait_for_rivals(void *context, struct vault_batch *batch, struct kl_err *err)
+{
+    struct rival *rivals = context;
+    (void)batch;
+    (void)err;
+    atomic_store(rivals[0].led, true);
+    for (size_t i = 0; i < RIVALS; i++) {
+        while (atomic_load(&rivals[i].thread) == 0) {
+            sched_yield();
+        }
+        wait_until_asleep(atomic_load(&rivals[i].thread));
+    }
+    return KL_OK;
+}
+
+static void *submit_rival(void *argument)
+{
+    struct rival *rival = argument;
+    struct vault_batch *batch = vault_batch_new();
+    half_put_head(batch, rival->half->tenant, 100, 1);
+    while (!atomic_load(rival->led)) {
+        sched_yield();
+    }
+    struct vault_commit commit = {.tenant = rival->half->tenant,
+                                  .batch = rival->with_head ? batch : NULL,
+                                  .check_head = rival->with_head,
+                                  .slot = 100,
+                                  .index = &rival->change,
+                                  .index_count = rival->with_head ? 0 : 1};
+    atomic_store(&rival->thread, (pid_t)syscall(SYS_gettid));
+    rival->status = vault_commit_submit(rival->half->committer, &commit, NULL);
+    vault_batch_free(batch);
+    return NULL;
+}
+
+/* How many of the rivals that were in one group were let in. */
+static size_t rivals_let_in(struct half *half, bool with_head, enum kl_status refused)
+{
+    struct rival rivals[RIVALS] = {{.half = NULL}};
+    pthread_t threads[RIVALS];
+    atomic_bool led = false;
+    size_t let_in = 0;
+    struct vault_commit first = {
+        .tenant = half->tenant, .inside = wait_for_rivals, .inside_context = rivals};
+    for (uint64_t i = 0; i < RIVALS; i++) {
+        rivals[i].half = half;
+        rivals[i].led = &led;
+        rivals[i].with_head = with_head;
+        rivals[i].change = (struct vault_index_change){.kind = VAULT_INDEX_ADD_UNIQUE,
+                                                       .entry = {.tag = {7}, .slot = 200 + i}};
+    }
+    for (size_t i = 0; i < RIVALS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_rival, &rivals[i]), 0);
+    }
+    assert_int_equal(vault_commit_submit(half->committer, &first, NULL), KL_OK);
+    for (size_t i = 0; i < RIVALS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(rivals[i].status == KL_OK || rivals[i].status == refused);
+        let_in += rivals[i].status == KL_OK ? 1 : 0;
+    }
+    return let_in;
+}
+
+static void test_of_one_group_only_one_may_write_a_head(void **state)
+{
+    struct half *half = *state;
+    assert_int_equal(rivals_let_in(half, true, KL_ERR_PRECONDITION), 1);
+    assert_int_equal(half_head(half, 100), 1);
+}
+
+static void test_of_one_group_only_one_gets_a_unique_value(void **state)
+{
+    struct half *half = *state;
+    assert_int_equal(rivals_let_in(half, false, KL_ERR_CONFLICT), 1);
 }
 
 /* ---- many at once ---- */
@@ -388,11 +411,11 @@ static void *count_up(void *argument)
         enum kl_status status = KL_ERR_PRECONDITION;
         change.entry.tag[0] = (unsigned char)(round * 37);
         change.entry.tag[15] = (unsigned char)round;
-        entry_make(&entry, half->tenant, "subject.patch");
+        half_entry(&entry, half->tenant, "subject.patch");
         while (status == KL_ERR_PRECONDITION) {
             struct vault_batch *batch = vault_batch_new();
-            uint64_t version = head_of(half, 100);
-            put_head(batch, half->tenant, 100, version + 1);
+            uint64_t version = half_head(half, 100);
+            half_put_head(batch, half->tenant, 100, version + 1);
             struct vault_commit commit = {.tenant = half->tenant,
                                           .batch = batch,
                                           .check_head = true,
@@ -425,8 +448,8 @@ static void test_many_submitters_lose_nothing(void **state)
         pthread_join(threads[i], NULL);
         assert_int_equal(workers[i].failures, 0);
     }
-    assert_int_equal(head_of(half, 100), WORKERS * ROUNDS);
-    assert_int_equal(trail_size(half), WORKERS * ROUNDS);
+    assert_int_equal(half_head(half, 100), WORKERS * ROUNDS);
+    assert_int_equal(half_trail_size(half), WORKERS * ROUNDS);
     for (uint64_t round = 0; round < ROUNDS; round++) {
         struct vault_index_entry found[WORKERS + 1];
         unsigned char tag[VAULT_TAG_BYTES] = {0};
@@ -440,203 +463,9 @@ static void test_many_submitters_lose_nothing(void **state)
     }
 }
 
-/* ---- kill -9 ---- */
-
-#define KILL_ROUNDS 4
-#define KILL_WRITERS 4
-
-/* What the writing process has: its own stores and keys under one folder. */
-struct killed {
-    char keys_path[512];
-    char data_path[512];
-    char custodian[512];
-    struct vault_store *keys_store;
-    struct vault_store *data_store;
-    struct kms_storage storage;
-    struct kms *kms;
-    struct half half;
-    struct store_fixture base;
-    struct kms_fixture keys;
-};
-
-static bool killed_open(struct killed *killed, const char *folder, bool create)
+int main(void)
 {
-    (void)snprintf(killed->keys_path, sizeof(killed->keys_path), "%s/killed-keys", folder);
-    (void)snprintf(killed->data_path, sizeof(killed->data_path), "%s/killed-data", folder);
-    (void)snprintf(killed->custodian, sizeof(killed->custodian), "file:%s/killed-root", folder);
-    struct vault_store_options keys = {.path = killed->keys_path, .create = create};
-    struct vault_store_options data = {.path = killed->data_path, .create = create};
-    if (kl_secret_process_init(true, NULL) != KL_OK ||
-        vault_store_open(&keys, &killed->keys_store, NULL) != KL_OK ||
-        vault_store_open(&data, &killed->data_store, NULL) != KL_OK) {
-        return false;
-    }
-    killed->storage = vault_key_storage(killed->keys_store);
-    struct kms_options options = {.custodian = {.custodian = killed->custodian, .accept_f0 = true},
-                                  .storage = &killed->storage};
-    if ((create && kms_create(&options, NULL) != KL_OK) ||
-        kms_open(&options, &killed->kms, NULL) != KL_OK) {
-        return false;
-    }
-    killed->keys.kms = killed->kms;
-    killed->base.keys = &killed->keys;
-    killed->base.store = killed->data_store;
-    killed->half.base = &killed->base;
-    killed->half.tenant = 1;
-    half_open(&killed->half);
-    return true;
-}
-
-static void killed_close(struct killed *killed)
-{
-    half_close(&killed->half);
-    kms_close(killed->kms);
-    vault_store_close(killed->data_store);
-    vault_store_close(killed->keys_store);
-}
-
-struct writer {
-    struct half *half;
-    uint64_t first;
-};
-
-static void tag_of(uint64_t slot, unsigned char ret_tag[VAULT_TAG_BYTES])
-{
-    memset(ret_tag, 0, VAULT_TAG_BYTES);
-    kl_put_u64be(ret_tag, slot * UINT64_C(0x9e3779b97f4a7c15));
-}
-
-/* Write until killed; each slot that was acknowledged is told on standard output. */
-static void *write_for_ever(void *argument)
-{
-    struct writer *writer = argument;
-    struct half *half = writer->half;
-    for (uint64_t slot = writer->first;; slot += KILL_WRITERS) {
-        struct vault_audit_entry entry;
-        struct vault_audit_entry *const entries[1] = {&entry};
-        struct vault_index_change change = {.kind = VAULT_INDEX_ADD_UNIQUE,
-                                            .entry = {.slot = slot}};
-        struct vault_batch *batch = vault_batch_new();
-        tag_of(slot, change.entry.tag);
-        put_head(batch, half->tenant, slot, 1);
-        entry_make(&entry, half->tenant, "subject.create");
-        struct vault_commit commit = {.tenant = half->tenant,
-                                      .batch = batch,
-                                      .check_head = true,
-                                      .slot = slot,
-                                      .index = &change,
-                                      .index_count = 1,
-                                      .audit = entries,
-                                      .audit_count = 1};
-        if (vault_commit_submit(half->committer, &commit, NULL) != KL_OK ||
-            write(STDOUT_FILENO, &slot, sizeof(slot)) != (ssize_t)sizeof(slot)) {
-            _exit(1);
-        }
-        vault_audit_done(&entry);
-        vault_batch_free(batch);
-    }
-    return NULL;
-}
-
-/* This program again, as the process that is going to be killed. */
-static int write_until_killed(const char *folder, uint64_t first)
-{
-    static struct killed killed;
-    struct writer writers[KILL_WRITERS];
-    pthread_t threads[KILL_WRITERS];
-    if (!killed_open(&killed, folder, false)) {
-        return 1;
-    }
-    for (uint64_t i = 0; i < KILL_WRITERS; i++) {
-        writers[i] = (struct writer){.half = &killed.half, .first = first + i};
-        if (pthread_create(&threads[i], NULL, write_for_ever, &writers[i]) != 0) {
-            return 1;
-        }
-    }
-    pthread_join(threads[0], NULL);
-    return 1;
-}
-
-static pid_t start_writer(const char *folder, uint64_t first, int *ret_output)
-{
-    char number[32];
-    int pipe_ends[2];
-    (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)first);
-    assert_int_equal(pipe(pipe_ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(pipe_ends[1], STDOUT_FILENO);
-        close(pipe_ends[0]);
-        close(pipe_ends[1]);
-        execl("/proc/self/exe", "test_commit", "--write-until-killed", folder, number,
-              (char *)NULL);
-        _exit(127);
-    }
-    assert_true(child > 0);
-    close(pipe_ends[1]);
-    *ret_output = pipe_ends[0];
-    return child;
-}
-
-/* Everything that was told to be written is there whole, and rows and frontier of the trail agree. */
-static void assert_acknowledged(const char *folder, const uint64_t *slots, size_t count)
-{
-    struct killed killed = {.kms = NULL};
-    struct vault_index_entry found;
-    size_t found_count = 0;
-    assert_true(killed_open(&killed, folder, false));
-    for (size_t i = 0; i < count; i++) {
-        unsigned char tag[VAULT_TAG_BYTES];
-        tag_of(slots[i], tag);
-        assert_int_equal(head_of(&killed.half, slots[i]), 1);
-        assert_int_equal(
-            vault_index_find(killed.half.index, 1, tag, 0, 1, &found, &found_count, NULL), KL_OK);
-        assert_int_equal(found_count, 1);
-        assert_int_equal(found.slot, slots[i]);
-    }
-    assert_true(trail_size(&killed.half) >= count);
-    assert_int_equal(trail_size(&killed.half), store_fixture_rows(killed.data_store, 'A'));
-    assert_int_equal(trail_size(&killed.half), store_fixture_rows(killed.data_store, 'H'));
-    killed_close(&killed);
-}
-
-static void test_what_was_acknowledged_survives_kill_9(void **state)
-{
-    struct store_fixture *fixture = *state;
-    struct killed killed = {.kms = NULL};
-    uint64_t tenant = 0;
-    uint64_t *slots = calloc(100000, sizeof(*slots));
-    size_t count = 0;
-    assert_true(killed_open(&killed, fixture->folder, true));
-    assert_int_equal(kms_tenant_take(killed.kms, &tenant, NULL), KL_OK);
-    assert_int_equal(tenant, 1);
-    killed_close(&killed);
-    for (uint64_t round = 0; round < KILL_ROUNDS; round++) {
-        int output = -1;
-        int ended = 0;
-        size_t until = count + 50 + round * 77;
-        pid_t child = start_writer(fixture->folder, 1000000 * (round + 1), &output);
-        while (count < until &&
-               read(output, &slots[count], sizeof(*slots)) == (ssize_t)sizeof(*slots)) {
-            count++;
-        }
-        assert_int_equal(count, until);
-        kill(child, SIGKILL);
-        while (count < 100000 &&
-               read(output, &slots[count], sizeof(*slots)) == (ssize_t)sizeof(*slots)) {
-            count++;
-        }
-        close(output);
-        assert_int_equal(waitpid(child, &ended, 0), child);
-        assert_true(WIFSIGNALED(ended));
-        assert_acknowledged(fixture->folder, slots, count);
-    }
-    free(slots);
-}
-
-int main(int argc, char **argv)
-{
-#define COMMIT_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define COMMIT_TEST(test) cmocka_unit_test_setup_teardown(test, half_setup, half_teardown)
     const struct CMUnitTest tests[] = {
         COMMIT_TEST(test_a_commit_writes_rows_index_and_audit_together),
         COMMIT_TEST(test_a_head_that_has_changed_is_refused),
@@ -646,12 +475,9 @@ int main(int argc, char **argv)
         COMMIT_TEST(test_a_trail_that_cannot_be_written_stops_all_commits),
         COMMIT_TEST(test_a_dying_subject_takes_no_commit_until_its_mark_ends),
         COMMIT_TEST(test_what_was_admitted_before_the_mark_is_seen_after_it),
+        COMMIT_TEST(test_of_one_group_only_one_may_write_a_head),
+        COMMIT_TEST(test_of_one_group_only_one_gets_a_unique_value),
         COMMIT_TEST(test_many_submitters_lose_nothing),
-        cmocka_unit_test_setup_teardown(test_what_was_acknowledged_survives_kill_9,
-                                        store_fixture_setup_store, store_fixture_teardown),
     };
-    if (argc == 4 && strcmp(argv[1], "--write-until-killed") == 0) {
-        return write_until_killed(argv[2], strtoull(argv[3], NULL, 10));
-    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,6 +244,9 @@ static void test_a_crash_between_stage_and_commit_changes_nothing(void **state)
 {
     struct index_fixture *fixture = *state;
     uint64_t first = add_subjects(fixture, SUBJECTS);
+    uint64_t next = first + 10000;
+    fixture->own = &next;
+    fixture->staged = add_beside; /* so that what was staged has deltas too */
     for (int round = 0; round < 3; round++) {
         fixture->fail_prepare = true;
         assert_int_equal(erase(fixture, first + 2), KL_ERR_BUSY);
@@ -254,6 +257,7 @@ static void test_a_crash_between_stage_and_commit_changes_nothing(void **state)
     }
     fixture->fail_prepare = false;
     assert_int_equal(erase(fixture, first + 2), KL_OK);
+    assert_beside(fixture, first + 10000, next);
     assert_false(has_all(fixture, first + 2));
     assert_int_equal(index_fixture_hoarder_finds(fixture, first + 2, NULL), 0);
     assert_beside(fixture, first + 3, first + SUBJECTS);
