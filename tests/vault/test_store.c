@@ -374,7 +374,64 @@ static void test_a_damaged_store_does_not_open(void **state)
     assert_null(store);
 }
 
-int main(void)
+/* ---- a disk that is full ---- */
+
+#define ROOM_BYTES ((rlim_t)1024 * 1024)
+#define ENDED_AS_IT_SHOULD 7
+
+/*
+ * This program again: write until the log file may not grow any more. Debian 12's RocksDB ends the process there; later ones return,
+ * and then no write may come through any more, not even when there is room again.
+ */
+static int write_until_full(const char *path)
+{
+    const struct rlimit no_core = {0, 0};
+    struct rlimit room = {ROOM_BYTES, RLIM_INFINITY};
+    struct vault_store_options options = {.path = path};
+    struct vault_store *store = NULL;
+    struct vault_batch *batch = vault_batch_new();
+    struct kl_err err = {.status = KL_OK};
+    enum kl_status status = KL_OK;
+    unsigned char *large = calloc(1, 100000);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    if (vault_store_open(&options, &store, NULL) != KL_OK || setrlimit(RLIMIT_FSIZE, &room) != 0) {
+        return 1;
+    }
+    vault_batch_put(batch, text("a"), kl_slice_of(large, 100000));
+    for (int i = 0; i < 100 && status == KL_OK; i++) {
+        status = vault_store_apply(store, batch, true, &err);
+    }
+    if (status != KL_ERR_IO || strcmp(err.code, "store_failed") != 0) {
+        return 2;
+    }
+    room.rlim_cur = RLIM_INFINITY;
+    if (setrlimit(RLIMIT_FSIZE, &room) != 0) {
+        return 3;
+    }
+    return vault_store_apply(store, batch, true, NULL) == KL_ERR_IO ? ENDED_AS_IT_SHOULD : 4;
+}
+
+static void test_a_failed_write_is_the_last_one(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int ended = 0;
+    vault_store_close(fixture->store);
+    fixture->store = NULL;
+    pid_t child = fork();
+    if (child == 0) {
+        int nowhere = open("/dev/null", O_WRONLY);
+        (void)dup2(nowhere, STDERR_FILENO);
+        execl("/proc/self/exe", "test_store", "--write-until-full", fixture->path, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    assert_true((WIFSIGNALED(ended) && WTERMSIG(ended) == SIGABRT) ||
+                (WIFEXITED(ended) && WEXITSTATUS(ended) == ENDED_AS_IT_SHOULD));
+    store_fixture_reopen(fixture);
+}
+
+int main(int argc, char **argv)
 {
 #define STORE_TEST(test) \
     cmocka_unit_test_setup_teardown(test, store_fixture_setup_store, store_fixture_teardown)
@@ -394,6 +451,10 @@ int main(void)
         STORE_TEST(test_a_store_opens_once),
         STORE_TEST(test_a_store_that_another_process_holds_is_busy),
         STORE_TEST(test_a_damaged_store_does_not_open),
+        STORE_TEST(test_a_failed_write_is_the_last_one),
     };
+    if (argc == 3 && strcmp(argv[1], "--write-until-full") == 0) {
+        return write_until_full(argv[2]);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
