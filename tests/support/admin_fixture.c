@@ -165,6 +165,18 @@ struct vault_caller admin_steward(struct admin_fixture *fixture)
     return admin_caller(fixture, &fixture->steward_token, NULL);
 }
 
+enum kl_status admin_let_in(struct admin_fixture *fixture, const char *token, struct kl_err *err)
+{
+    const struct vault_proof proof = {.token = token};
+    struct vault_caller caller;
+    enum kl_status status = vault_caller_open(fixture->vault, &proof, NULL, NULL, &caller, err);
+
+    if (status == KL_OK) {
+        vault_caller_done(&caller);
+    }
+    return status;
+}
+
 struct vault_token admin_make(struct admin_fixture *fixture, const char *role, struct kl_id *ret_id)
 {
     const struct vault_credential_input input = {.role = role, .expires_in = "P1Y"};

@@ -39,6 +39,9 @@ struct vault_caller admin_caller(struct admin_fixture *fixture, const struct vau
 struct vault_caller admin_operator(struct admin_fixture *fixture);
 struct vault_caller admin_steward(struct admin_fixture *fixture);
 
+/* Whether a token is let in, ended at once. */
+enum kl_status admin_let_in(struct admin_fixture *fixture, const char *token, struct kl_err *err);
+
 /* A credential of that role for a year, made by the steward of "default". */
 struct vault_token admin_make(struct admin_fixture *fixture, const char *role,
                               struct kl_id *ret_id);
