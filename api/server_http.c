@@ -175,6 +175,10 @@ static int on_http_error(struct mg_connection *conn, int http_status, const char
     (void)message;
     kl_id_format("rq", &id, text);
     switch (http_status) {
+    case 408:
+        ignored = kl_fail(&err, KL_ERR_INVALID, "request_timeout",
+                          "the head of the request took too long to come", NULL);
+        break;
     case 411:
         ignored = kl_fail(&err, KL_ERR_INVALID, "invalid_length",
                           "the length of the body is not stated clearly", NULL);

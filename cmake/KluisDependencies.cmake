@@ -120,7 +120,7 @@ if(EXISTS "${CMAKE_SOURCE_DIR}/api/civetweb/mod_mbedtls.inl")
     add_library(kluis_civetweb STATIC "${civetweb_dir_}/src/civetweb.c")
     target_compile_options(kluis_civetweb PRIVATE -w)
     target_compile_definitions(kluis_civetweb PRIVATE
-        NO_SSL USE_MBEDTLS NO_CGI NO_CACHING NO_FILES NO_FILESYSTEMS USE_IPV6
+        NO_SSL USE_MBEDTLS NO_CGI NO_CACHING NO_FILES NO_FILESYSTEMS USE_IPV6 SOCKET_TIMEOUT_QUANTUM=200
         MG_EXTERNAL_FUNCTION_mg_cry_internal_impl MG_EXTERNAL_FUNCTION_log_access)
     target_include_directories(kluis_civetweb PRIVATE "${CMAKE_SOURCE_DIR}/api/civetweb"
         "${CMAKE_SOURCE_DIR}/cmake/civetweb" "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}")

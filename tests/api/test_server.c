@@ -1,0 +1,708 @@
+/* The real server over TLS with a real vault: connections, framing, limits, timeouts. */
+#include "kluis/api/server.h"
+#include "kluis/base/encode.h"
+#include "kluis/base/log.h"
+#include "kluis/base/time.h"
+#include "tests/support/api_vault.h"
+#include "tests/support/tls_client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define THREADS 4
+#define TIMEOUT_MS 600
+#define IDLE_CONNECTIONS 256
+#define SILENT_CONNECTIONS 32
+#define BODY_MAX_BYTES 20000
+
+struct fixture {
+    struct test_vault vault;
+    struct test_certificate authority, certificate, client_authority, client, other_client;
+    struct vault_token clerk;
+    struct api_server *server;
+    int port;
+    char authorization[128];
+};
+
+static struct fixture fixture;
+
+static void start_server(void)
+{
+    static const char *const LISTEN[] = {"127.0.0.1:0"};
+    struct api_server_options options = {.listen = LISTEN,
+                                         .listen_count = 1,
+                                         .metrics_listen = "127.0.0.1:0",
+                                         .cert_file = fixture.certificate.cert_file,
+                                         .key_file = fixture.certificate.key_file,
+                                         .client_ca_file = fixture.client_authority.cert_file,
+                                         .client_auth = API_CLIENT_AUTH_OPTIONAL,
+                                         .threads = THREADS,
+                                         .body_max_bytes = BODY_MAX_BYTES,
+                                         .request_timeout_ms = TIMEOUT_MS,
+                                         .handshake_timeout_ms = TIMEOUT_MS,
+                                         .keep_alive_timeout_ms = 20000,
+                                         .drain_timeout_ms = 5000};
+    struct kl_err err = {0};
+
+    assert_int_equal(api_server_start(fixture.vault.vault, &options, &fixture.server, &err), KL_OK);
+    fixture.port = api_server_port(fixture.server, 0);
+    assert_true(fixture.port > 0);
+}
+
+static struct test_client *connect_client(void)
+{
+    struct test_client_options options = {.port = fixture.port, .trusted = &fixture.authority};
+    struct test_client *client = test_client_open(&options, NULL);
+
+    assert_non_null(client);
+    return client;
+}
+
+static void expect(struct test_client *client, const char *method, const char *target,
+                   const char *headers, const char *body, int status, const char *code)
+{
+    struct test_answer answer;
+
+    assert_true(test_client_request(client, method, target, headers, body, &answer));
+    assert_int_equal(answer.status, status);
+    if (code != NULL) {
+        char text[96];
+        snprintf(text, sizeof text, "\"code\":\"%s\"", code);
+        assert_non_null(strstr(answer.body, text));
+        assert_string_equal(test_answer_header(&answer, "Content-Type"),
+                            "application/problem+json");
+    }
+    test_answer_done(&answer);
+}
+
+/*
+ * Send raw bytes on a fresh connection and expect that status and code, and then the end of the
+ * connection.
+ */
+static void expect_raw(const char *bytes, int status, const char *code)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+    char text[96];
+    char more;
+
+    assert_true(test_client_send(client, bytes, strlen(bytes)));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, status);
+    snprintf(text, sizeof text, "\"code\":\"%s\"", code);
+    assert_non_null(strstr(answer.body, text));
+    assert_string_equal(test_answer_header(&answer, "Connection"), "close");
+    assert_int_equal(test_client_receive(client, &more, 1), 0);
+    test_answer_done(&answer);
+    test_client_drop(client);
+}
+
+/* ---- answers ---- */
+
+static void test_server_answers_carry_the_headers_that_keep_data_out_of_caches(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+
+    (void)state;
+    assert_true(test_client_request(client, "GET", "/healthz", NULL, NULL, &answer));
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(test_answer_header(&answer, "Cache-Control"), "no-store");
+    assert_string_equal(test_answer_header(&answer, "X-Content-Type-Options"), "nosniff");
+    assert_string_equal(test_answer_header(&answer, "Content-Type"), "application/json");
+    assert_int_equal(strlen(test_answer_header(&answer, "X-Request-Id")), 26);
+    assert_non_null(test_answer_header(&answer, "Date"));
+    assert_null(test_answer_header(&answer, "Access-Control-Allow-Origin"));
+    assert_null(test_answer_header(&answer, "Server"));
+    test_answer_done(&answer);
+    test_client_close(client);
+}
+
+static void test_server_echoes_a_good_request_id_and_replaces_a_bad_one(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+
+    (void)state;
+    assert_true(
+        test_client_request(client, "GET", "/healthz", "X-Request-Id: my-id-7\r\n", NULL, &answer));
+    assert_string_equal(test_answer_header(&answer, "X-Request-Id"), "my-id-7");
+    test_answer_done(&answer);
+    assert_true(test_client_request(client, "GET", "/healthz", "X-Request-Id: no spaces\r\n", NULL,
+                                    &answer));
+    assert_int_equal(strlen(test_answer_header(&answer, "X-Request-Id")), 26);
+    test_answer_done(&answer);
+    test_client_close(client);
+}
+
+static void test_server_answers_head_without_a_body_and_options_without_cors(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+
+    (void)state;
+    assert_true(test_client_request(client, "HEAD", "/healthz", NULL, NULL, &answer));
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(test_answer_header(&answer, "Content-Length"), "15");
+    test_answer_done(&answer);
+    assert_true(test_client_request(client, "OPTIONS", "/v1/policy",
+                                    "Origin: https://evil.example\r\n"
+                                    "Access-Control-Request-Method: PUT\r\n",
+                                    NULL, &answer));
+    assert_int_equal(answer.status, 204);
+    assert_string_equal(test_answer_header(&answer, "Allow"), "GET, PUT");
+    assert_null(test_answer_header(&answer, "Access-Control-Allow-Origin"));
+    test_answer_done(&answer);
+    expect(client, "HEAD", "/v1/policy", NULL, NULL, 405, NULL);
+    expect(client, "DELETE", "/v1/policy", NULL, NULL, 405, "method_not_allowed");
+    expect(client, "GET", "/v2/policy", NULL, NULL, 404, "no_route");
+    expect(client, "GET", "/healthz/", NULL, NULL, 404, "no_route");
+    expect(client, "GET", "/healthz?verbose=1", NULL, NULL, 400, "unknown_parameter");
+    test_client_close(client);
+}
+
+/* ---- connections ---- */
+
+static void test_server_keeps_a_connection_alive_between_requests(void **state)
+{
+    struct test_client *client = connect_client();
+    const struct timespec pause = {.tv_nsec = 20000000}; /* longer than a worker lingers */
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+        if (i % 5 == 0) {
+            nanosleep(&pause, NULL);
+        }
+    }
+    test_client_close(client);
+}
+
+static void test_server_ends_the_connection_when_the_client_asks_to(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+    char more;
+
+    (void)state;
+    assert_true(
+        test_client_request(client, "GET", "/healthz", "Connection: close\r\n", NULL, &answer));
+    assert_string_equal(test_answer_header(&answer, "Connection"), "close");
+    test_answer_done(&answer);
+    assert_int_equal(test_client_receive(client, &more, 1), 0);
+    test_client_drop(client);
+}
+
+static void test_server_answers_pipelined_requests_in_order(void **state)
+{
+    struct test_client *client = connect_client();
+    char bytes[8192] = "";
+    char id[16];
+    size_t used = 0;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        used +=
+            (size_t)snprintf(bytes + used, sizeof bytes - used,
+                             "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: n-%d\r\n\r\n", i);
+    }
+    assert_true(test_client_send(client, bytes, used));
+    for (int i = 0; i < 40; i++) {
+        struct test_answer answer;
+        assert_true(test_client_answer(client, true, &answer));
+        snprintf(id, sizeof id, "n-%d", i);
+        assert_string_equal(test_answer_header(&answer, "X-Request-Id"), id);
+        test_answer_done(&answer);
+    }
+    test_client_close(client);
+}
+
+static void test_server_with_idle_connections_on_all_workers_answers_a_new_one(void **state)
+{
+    static struct test_client *idle[IDLE_CONNECTIONS];
+    int silent[SILENT_CONNECTIONS];
+
+    (void)state;
+    for (int i = 0; i < SILENT_CONNECTIONS; i++) {
+        silent[i] = test_tcp_open(fixture.port);
+    }
+    for (int i = 0; i < IDLE_CONNECTIONS; i++) {
+        idle[i] = connect_client();
+        expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
+    }
+    int64_t started_us = kl_time_monotonic_us();
+    struct test_client *client = connect_client();
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    assert_true(kl_time_monotonic_us() - started_us < 2000000);
+    test_client_close(client);
+    for (int i = 0; i < IDLE_CONNECTIONS; i++) {
+        expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
+        test_client_close(idle[i]);
+    }
+    for (int i = 0; i < SILENT_CONNECTIONS; i++) {
+        close(silent[i]);
+    }
+}
+
+/* ---- framing ---- */
+
+static void test_server_refuses_unclear_framing_and_closes(void **state)
+{
+    (void)state;
+    expect_raw(
+        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        411, "length_required");
+    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+               "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+               400, "invalid_length");
+    expect_raw(
+        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+        400, "invalid_length");
+    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2x\r\n\r\n{}", 400,
+               "invalid_length");
+    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", 400,
+               "invalid_length");
+    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400,
+               "invalid_length");
+    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417,
+               "expectation_failed");
+    expect_raw("NONSENSE\r\n\r\n", 400, "invalid_request");
+    expect_raw("GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n", 505, "http_version");
+}
+
+static void test_server_refuses_a_head_that_is_too_large(void **state)
+{
+    static char bytes[20000];
+    size_t used = (size_t)snprintf(bytes, sizeof bytes, "GET /healthz HTTP/1.1\r\nX-Long: ");
+
+    (void)state;
+    memset(bytes + used, 'a', sizeof bytes - used - 5);
+    memcpy(bytes + sizeof bytes - 5, "\r\n\r\n", 5);
+    expect_raw(bytes, 431, "header_too_large");
+}
+
+static void test_server_takes_a_body_after_100_continue(void **state)
+{
+    static const char HEAD[] = "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n%s"
+                               "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n";
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+    char bytes[512];
+    char go_on[26] = "";
+
+    (void)state;
+    snprintf(bytes, sizeof bytes, HEAD, fixture.authorization);
+    assert_true(test_client_send(client, bytes, strlen(bytes)));
+    assert_int_equal(test_client_receive(client, go_on, 25), 25);
+    assert_string_equal(go_on, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_true(test_client_send(client, "{}", 2));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, 422);
+    assert_non_null(strstr(answer.body, "missing_key"));
+    test_answer_done(&answer);
+    test_client_close(client);
+}
+
+/* ---- bodies ---- */
+
+static void test_server_refuses_a_body_over_the_limit_and_the_client_learns_it(void **state)
+{
+    struct test_client *client = connect_client();
+    static char body[BODY_MAX_BYTES * 10];
+    struct test_answer answer;
+
+    (void)state;
+    memset(body, ' ', sizeof body - 1);
+    char head[256];
+    snprintf(head, sizeof head,
+             "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%sContent-Type: "
+             "application/json\r\n\r\n",
+             sizeof body - 1, fixture.authorization);
+    assert_true(test_client_send(client, head, strlen(head)));
+    assert_true(test_client_send(client, body, sizeof body - 1));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, 413);
+    assert_non_null(strstr(answer.body, "body_too_large"));
+    test_answer_done(&answer);
+    test_client_drop(client);
+}
+
+static void test_server_drops_a_short_body_nobody_reads_and_goes_on(void **state)
+{
+    struct test_client *client = connect_client();
+
+    (void)state;
+    expect(client, "POST", "/v1/lookup", "Content-Type: application/json\r\n", "{\"a\":1}", 401,
+           "unauthorised");
+    expect(client, "POST", "/v1/nothing", NULL, "some bytes", 404, "no_route");
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    expect(client, "GET", "/healthz", NULL, "body", 400, "unexpected_body");
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    test_client_close(client);
+}
+
+static void send_body_head(struct test_client *client, size_t size)
+{
+    char head[512];
+
+    snprintf(head, sizeof head,
+             "POST /v1/lookup HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n"
+             "Content-Type: application/json\r\n\r\n",
+             fixture.authorization, size);
+    assert_true(test_client_send(client, head, strlen(head)));
+}
+
+static void test_server_gives_up_on_a_body_that_stops_coming(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+    int64_t started_us = kl_time_monotonic_us();
+
+    (void)state;
+    send_body_head(client, 100);
+    assert_true(test_client_send(client, "{\"field\":", 9));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, 408);
+    assert_non_null(strstr(answer.body, "request_timeout"));
+    assert_true(kl_time_monotonic_us() - started_us < 5000000);
+    test_answer_done(&answer);
+    test_client_drop(client);
+}
+
+static void test_server_gives_up_on_a_body_that_drips(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    struct test_client *client = connect_client();
+    int64_t started_us = kl_time_monotonic_us();
+    int drops = 0;
+
+    (void)state;
+    send_body_head(client, 1000);
+    while (drops < 100 && test_client_send(client, " ", 1)) {
+        nanosleep(&pause, NULL);
+        drops++;
+    }
+    assert_true(drops < 50);
+    assert_true(kl_time_monotonic_us() - started_us < 5000000);
+    test_client_drop(client);
+    client = connect_client();
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    test_client_close(client);
+}
+
+static void test_server_does_nothing_for_a_truncated_body(void **state)
+{
+    static const char BODY[] = "{\"records\":[{\"type\":\"person\",\"fields\":{\"name\":\"A\"}}]}";
+    struct test_client *client = connect_client();
+    char head[512];
+
+    (void)state;
+    snprintf(head, sizeof head,
+             "POST /v1/subjects HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n"
+             "Content-Type: application/json\r\n\r\n%s",
+             fixture.authorization, strlen(BODY) + 1, BODY);
+    assert_true(test_client_send(client, head, strlen(head)));
+    test_client_close(client); /* one byte is missing */
+
+    struct vault_figures before;
+    struct vault_figures after;
+    vault_figures(fixture.vault.vault, &before);
+    client = connect_client();
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    test_client_close(client);
+    vault_figures(fixture.vault.vault, &after);
+    assert_int_equal(before.subjects_created, after.subjects_created);
+    assert_int_equal(after.subjects_created, 0);
+}
+
+static void test_server_gives_up_on_a_head_that_stops_coming(void **state)
+{
+    struct test_client *client = connect_client();
+    struct test_answer answer;
+    int64_t started_us = kl_time_monotonic_us();
+
+    (void)state;
+    assert_true(test_client_send(client, "GET /healthz HT", 15));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, 408);
+    assert_true(kl_time_monotonic_us() - started_us < 5000000);
+    test_answer_done(&answer);
+    test_client_drop(client);
+}
+
+/* ---- who asks ---- */
+
+static void test_server_takes_a_client_certificate_as_credential(void **state)
+{
+    struct test_client_options options = {
+        .port = fixture.port, .trusted = &fixture.authority, .certificate = &fixture.client};
+    struct test_client *client = test_client_open(&options, NULL);
+    struct test_answer answer;
+
+    (void)state;
+    assert_non_null(client);
+    assert_true(test_client_request(client, "POST", "/v1/lookup",
+                                    "Content-Type: application/json\r\n",
+                                    "{\"field\":\"person.email\",\"value\":\"a@b.be\","
+                                    "\"purpose\":\"care\"}",
+                                    &answer));
+    assert_int_equal(answer.status, 200);
+    test_answer_done(&answer);
+    struct test_session *session = test_client_session(client);
+    assert_non_null(session);
+    test_client_close(client);
+
+    options.session = session; /* a resumed session carries the same certificate */
+    client = test_client_open(&options, NULL);
+    assert_non_null(client);
+    expect(client, "GET", "/v1/policy", NULL, NULL, 403, NULL);
+    test_client_close(client);
+    test_session_free(session);
+
+    options.session = NULL;
+    options.certificate = &fixture.other_client; /* good, but no credential names it */
+    client = test_client_open(&options, NULL);
+    assert_non_null(client);
+    expect(client, "GET", "/v1/policy", NULL, NULL, 401, "unauthorised");
+    test_client_close(client);
+}
+
+static void test_server_refuses_bad_tokens_alike(void **state)
+{
+    static const char *const HEADERS[] = {NULL, "Authorization: Bearer kl_AAAA\r\n",
+                                          "Authorization: Basic YTpi\r\n",
+                                          "Authorization: Bearer \r\n"};
+    struct test_client *client = connect_client();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof HEADERS / sizeof HEADERS[0]; i++) {
+        struct test_answer answer;
+        assert_true(test_client_request(client, "GET", "/v1/keys", HEADERS[i], NULL, &answer));
+        assert_int_equal(answer.status, 401);
+        assert_non_null(strstr(test_answer_header(&answer, "WWW-Authenticate"), "Bearer"));
+        test_answer_done(&answer);
+    }
+    test_client_close(client);
+}
+
+/* ---- metrics ---- */
+
+/* One request over plain HTTP; the whole answer as text. */
+static void plain_request(int port, const char *target, char *ret_text, size_t size)
+{
+    char request[128];
+    int fd = test_tcp_open(port);
+    size_t used = 0;
+    ssize_t got;
+
+    snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", target);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    while (used + 1 < size && (got = recv(fd, ret_text + used, size - 1 - used, 0)) > 0) {
+        used += (size_t)got;
+    }
+    ret_text[used] = '\0';
+    close(fd);
+}
+
+static void test_server_gives_figures_on_the_metrics_listener_only_without_a_credential(
+    void **state)
+{
+    static char text[100000];
+    int port = api_server_port(fixture.server, API_LISTEN_METRICS);
+    struct test_client *client = connect_client();
+
+    (void)state;
+    expect(client, "GET", "/metrics", NULL, NULL, 401, "unauthorised");
+    expect(client, "GET", "/metrics", fixture.authorization, NULL, 403, "role_forbidden");
+    test_client_close(client);
+    plain_request(port, "/metrics", text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 200 OK"));
+    assert_non_null(
+        strstr(text, "kluis_http_requests_total{route=\"/healthz\",method=\"GET\",code=\"200\"}"));
+    assert_non_null(strstr(text, "kluis_tls_handshakes_total{result=\"full\"}"));
+    assert_non_null(strstr(text, "kluis_ready 1"));
+    plain_request(port, "/v1/keys", text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 404"));
+    plain_request(port, "/readyz", text, sizeof text);
+    assert_non_null(strstr(text, "\"ready\":true"));
+}
+
+static void expect_not_started(struct api_server_options *options, enum kl_status status,
+                               const char *code)
+{
+    struct api_server *server = NULL;
+    struct kl_err err = {0};
+
+    assert_int_equal(api_server_start(fixture.vault.vault, options, &server, &err), status);
+    assert_string_equal(err.code, code);
+    assert_null(server);
+}
+
+static void test_server_start_refuses_options_that_cannot_be(void **state)
+{
+    static const char *const LISTEN[] = {"127.0.0.1:0"};
+    static const char *const BAD[] = {"127.0.0.1"};
+    static const char *const WORSE[] = {"127.0.0.1:0,8080"};
+    struct api_server_options good = {.listen = LISTEN,
+                                      .listen_count = 1,
+                                      .threads = 1,
+                                      .cert_file = fixture.certificate.cert_file,
+                                      .key_file = fixture.certificate.key_file};
+    struct api_server_options options = good;
+    char taken[32];
+    const char *busy[] = {taken};
+
+    (void)state;
+    options.metrics_listen = "0.0.0.0:9000";
+    expect_not_started(&options, KL_ERR_INVALID, "invalid_option");
+    options = good;
+    options.listen = BAD;
+    expect_not_started(&options, KL_ERR_INVALID, "invalid_option");
+    options.listen = WORSE;
+    expect_not_started(&options, KL_ERR_INVALID, "invalid_option");
+    options = good;
+    options.client_auth = API_CLIENT_AUTH_REQUIRED;
+    expect_not_started(&options, KL_ERR_INVALID, "invalid_option");
+    options = good;
+    options.threads = API_THREADS_MAX + 1;
+    expect_not_started(&options, KL_ERR_INVALID, "invalid_option");
+    options = good;
+    options.key_file = fixture.client.key_file;
+    expect_not_started(&options, KL_ERR_INVALID, "key_mismatch");
+    options = good;
+    snprintf(taken, sizeof taken, "127.0.0.1:%d", fixture.port);
+    options.listen = busy;
+    expect_not_started(&options, KL_ERR_IO, "cannot_listen");
+}
+
+/* ---- stopping ---- */
+
+static void *stop_server(void *context)
+{
+    (void)context;
+    api_server_stop(fixture.server);
+    return NULL;
+}
+
+static void test_server_stop_finishes_the_request_under_way(void **state)
+{
+    static const char BODY[] =
+        "{\"field\":\"person.email\",\"value\":\"a@b.be\",\"purpose\":\"care\"}";
+    const struct timespec pause = {.tv_nsec = 150000000};
+    struct test_client *client = connect_client();
+    struct test_client *parked = connect_client();
+    struct test_answer answer;
+    pthread_t thread;
+    char more;
+
+    (void)state;
+    expect(parked, "GET", "/healthz", NULL, NULL, 200, NULL);
+    send_body_head(client, strlen(BODY));
+    assert_true(test_client_send(client, BODY, 10));
+    nanosleep(&pause, NULL); /* the server is in the middle of this body now */
+    assert_int_equal(pthread_create(&thread, NULL, stop_server, NULL), 0);
+    nanosleep(&pause, NULL);
+    assert_true(test_client_send(client, BODY + 10, strlen(BODY) - 10));
+    assert_true(test_client_answer(client, true, &answer));
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(test_answer_header(&answer, "Connection"), "close");
+    test_answer_done(&answer);
+    pthread_join(thread, NULL);
+    assert_int_equal(test_client_receive(parked, &more, 1), 0);
+    test_client_drop(parked);
+    test_client_drop(client);
+    fixture.server = NULL;
+    start_server();
+}
+
+static void test_server_reload_that_fails_keeps_answering(void **state)
+{
+    struct kl_err err = {0};
+    char moved[TEST_PATH_BYTES + 8];
+
+    (void)state;
+    snprintf(moved, sizeof moved, "%s.away", fixture.certificate.cert_file);
+    assert_int_equal(rename(fixture.certificate.cert_file, moved), 0);
+    assert_int_equal(api_server_reload(fixture.server, &err), KL_ERR_IO);
+    assert_int_equal(rename(moved, fixture.certificate.cert_file), 0);
+    struct test_client *client = connect_client();
+    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    test_client_close(client);
+    kl_err_clear(&err);
+    assert_int_equal(api_server_reload(fixture.server, &err), KL_OK);
+}
+
+static int group_setup(void **state)
+{
+    char hash[2 * TEST_HASH_BYTES + 1];
+    struct vault_token none;
+
+    (void)state;
+    kl_log_level_set(KL_LOG_ERROR);
+    test_vault_start(&fixture.vault);
+    const char *dir = fixture.vault.dir;
+    test_certificate_make(dir, "ca", "Test CA", NULL, false, &fixture.authority);
+    test_certificate_make(dir, "server", "localhost", &fixture.authority, false,
+                          &fixture.certificate);
+    test_certificate_make(dir, "cca", "Clients", NULL, false, &fixture.client_authority);
+    test_certificate_make(dir, "client", "app", &fixture.client_authority, false, &fixture.client);
+    test_certificate_make(dir, "client2", "app2", &fixture.client_authority, false,
+                          &fixture.other_client);
+    test_vault_credential(&fixture.vault, "clerk", NULL, &fixture.clerk);
+    kl_hex(fixture.client.sha256, TEST_HASH_BYTES, hash);
+    test_vault_credential(&fixture.vault, "clerk", hash, &none);
+    snprintf(fixture.authorization, sizeof fixture.authorization, "Authorization: Bearer %s\r\n",
+             fixture.clerk.text);
+    start_server();
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    api_server_stop(fixture.server);
+    test_vault_stop(&fixture.vault);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_server_answers_carry_the_headers_that_keep_data_out_of_caches),
+        cmocka_unit_test(test_server_echoes_a_good_request_id_and_replaces_a_bad_one),
+        cmocka_unit_test(test_server_answers_head_without_a_body_and_options_without_cors),
+        cmocka_unit_test(test_server_keeps_a_connection_alive_between_requests),
+        cmocka_unit_test(test_server_ends_the_connection_when_the_client_asks_to),
+        cmocka_unit_test(test_server_answers_pipelined_requests_in_order),
+        cmocka_unit_test(test_server_with_idle_connections_on_all_workers_answers_a_new_one),
+        cmocka_unit_test(test_server_refuses_unclear_framing_and_closes),
+        cmocka_unit_test(test_server_refuses_a_head_that_is_too_large),
+        cmocka_unit_test(test_server_takes_a_body_after_100_continue),
+        cmocka_unit_test(test_server_refuses_a_body_over_the_limit_and_the_client_learns_it),
+        cmocka_unit_test(test_server_drops_a_short_body_nobody_reads_and_goes_on),
+        cmocka_unit_test(test_server_gives_up_on_a_body_that_stops_coming),
+        cmocka_unit_test(test_server_gives_up_on_a_body_that_drips),
+        cmocka_unit_test(test_server_does_nothing_for_a_truncated_body),
+        cmocka_unit_test(test_server_gives_up_on_a_head_that_stops_coming),
+        cmocka_unit_test(test_server_takes_a_client_certificate_as_credential),
+        cmocka_unit_test(test_server_refuses_bad_tokens_alike),
+        cmocka_unit_test(
+            test_server_gives_figures_on_the_metrics_listener_only_without_a_credential),
+        cmocka_unit_test(test_server_start_refuses_options_that_cannot_be),
+        cmocka_unit_test(test_server_stop_finishes_the_request_under_way),
+        cmocka_unit_test(test_server_reload_that_fails_keeps_answering),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
