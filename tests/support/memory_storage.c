@@ -40,6 +40,8 @@ struct memory_storage {
     unsigned char fail_get_byte;
     memory_storage_watch watch;
     void *watcher;
+    memory_storage_watch get_watch;
+    void *get_watcher;
     int journal;
 };
 
@@ -161,6 +163,9 @@ static enum kl_status storage_get(void *context, struct kl_slice key, struct kl_
         status = kl_buf_status(ret, err);
     }
     (void)pthread_mutex_unlock(&storage->lock);
+    if (storage->get_watch != NULL) {
+        storage->get_watch(storage->get_watcher, true);
+    }
     return status;
 }
 
@@ -364,6 +369,13 @@ void memory_storage_watch_applies(struct memory_storage *storage, memory_storage
 {
     storage->watch = watch;
     storage->watcher = watcher;
+}
+
+void memory_storage_watch_gets(struct memory_storage *storage, memory_storage_watch watch,
+                               void *watcher)
+{
+    storage->get_watch = watch;
+    storage->get_watcher = watcher;
 }
 
 unsigned char *memory_storage_row(struct memory_storage *storage, size_t i,

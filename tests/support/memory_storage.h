@@ -46,6 +46,10 @@ typedef void (*memory_storage_watch)(void *watcher, bool after);
 void memory_storage_watch_applies(struct memory_storage *storage, memory_storage_watch watch,
                                   void *watcher);
 
+/* Called after a get has read its row, on the caller's thread, before get returns; `after` is true. */
+void memory_storage_watch_gets(struct memory_storage *storage, memory_storage_watch watch,
+                               void *watcher);
+
 /* Rows in key order, to look at and to tamper with: the value may be changed in place. NULL past the end. */
 unsigned char *memory_storage_row(struct memory_storage *storage, size_t i,
                                   struct kl_slice *ret_key, size_t *ret_value_bytes);
