@@ -402,14 +402,14 @@ static int write_until_full(const char *path)
     for (int i = 0; i < 100 && status == KL_OK; i++) {
         status = vault_store_apply(store, batch, true, &err);
     }
-    if (status != KL_ERR_IO || strcmp(err.code, "store_failed") != 0) {
-        return 2;
-    }
+    bool stopped = status == KL_ERR_IO && strcmp(err.code, "store_failed") == 0;
     room.rlim_cur = RLIM_INFINITY;
-    if (setrlimit(RLIMIT_FSIZE, &room) != 0) {
-        return 3;
-    }
-    return vault_store_apply(store, batch, true, NULL) == KL_ERR_IO ? ENDED_AS_IT_SHOULD : 4;
+    stopped = stopped && setrlimit(RLIMIT_FSIZE, &room) == 0 &&
+              vault_store_apply(store, batch, true, NULL) == KL_ERR_IO;
+    free(large);
+    vault_batch_free(batch);
+    vault_store_close(store);
+    return stopped ? ENDED_AS_IT_SHOULD : 2;
 }
 
 static void test_a_failed_write_is_the_last_one(void **state)
