@@ -89,6 +89,7 @@ static void check_mode(const char *path, const char *name, const char *advice,
 static void check_root_file(const struct vault_options *options, struct kl_json_out *out)
 {
     const struct kms_custodian_options custodian = vault_custodian_options(options);
+    enum vault_check_state finality = VAULT_CHECK_OK;
     struct kms_custodian_report report;
     struct kl_err err = {0};
     char text[400];
@@ -102,9 +103,10 @@ static void check_root_file(const struct vault_options *options, struct kl_json_
                    report.reason);
     vault_check(out, "root_file", VAULT_CHECK_OK, text, "");
     (void)snprintf(text, sizeof text, "%s: %s", kms_finality_name(report.finality), report.reason);
-    vault_check(out, "finality",
-                report.finality == KMS_FINALITY_F0 ? VAULT_CHECK_FAILED : VAULT_CHECK_OK, text,
-                report.advice);
+    if (report.finality == KMS_FINALITY_F0) {
+        finality = options->accept_f0 ? VAULT_CHECK_WARNING : VAULT_CHECK_FAILED;
+    }
+    vault_check(out, "finality", finality, text, report.advice);
     vault_check(
         out, "snapshots", VAULT_CHECK_WARNING,
         "nobody can see from here whether the volume of the root file is snapshotted or copied",

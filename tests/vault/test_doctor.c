@@ -155,6 +155,37 @@ static void test_a_missing_or_foreign_root_file(void **state)
     expect(fixture, "databases", "failed");
 }
 
+static void test_a_place_where_nothing_is_final(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    const struct kl_json_value *check;
+    struct kl_json *json;
+    char path[64];
+    bool is_f0;
+
+    (void)snprintf(path, sizeof path, "/dev/shm/kluis-doctor-%ld.key", (long)getpid());
+    (void)snprintf(fixture->custodian, sizeof fixture->custodian, "file:%s", path);
+    if (vault_init(&fixture->options, &fixture->operator_token, &fixture->steward_token, NULL) !=
+        KL_OK) {
+        skip();
+    }
+    json = examined(fixture);
+    check = check_of(json, "finality");
+    assert_non_null(check);
+    is_f0 = strncmp(kl_json_text(kl_json_member(check, "text")), "F0", 2) == 0;
+    if (is_f0) {
+        assert_state(json, "finality", "warning");
+        fixture->options.accept_f0 = false;
+        expect(fixture, "finality", "failed");
+        expect(fixture, "databases", "failed");
+    }
+    kl_json_free(json);
+    assert_int_equal(unlink(path), 0);
+    if (!is_f0) {
+        skip();
+    }
+}
+
 static void test_a_passphrase_that_was_not_given(void **state)
 {
     struct admin_fixture *fixture = *state;
@@ -276,6 +307,7 @@ int main(void)
         OPENED(test_another_country),
         OPENED(test_open_doors),
         OPENED(test_a_missing_or_foreign_root_file),
+        EMPTY(test_a_place_where_nothing_is_final),
         EMPTY(test_a_passphrase_that_was_not_given),
         OPENED(test_what_policies_ask_for_in_vain),
         OPENED(test_doctor_changes_nothing_that_matters),
