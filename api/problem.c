@@ -35,10 +35,10 @@ static const struct {
     const char *code;
     int status;
 } BY_CODE[] = {
-    {"no_policy", 409},          {"length_required", 411},    {"unsupported_media_type", 415},
-    {"expectation_failed", 417}, {"method_not_allowed", 405}, {"header_too_large", 431},
-    {"request_timeout", 408},    {"http_version", 505},       {"too_many_requests", 429},
-    {"not_acceptable", 406},     {"uri_too_long", 414},       {"query_too_long", 414},
+    {"length_required", 411},    {"unsupported_media_type", 415}, {"expectation_failed", 417},
+    {"method_not_allowed", 405}, {"header_too_large", 431},       {"request_timeout", 408},
+    {"http_version", 505},       {"too_many_requests", 429},      {"not_acceptable", 406},
+    {"uri_too_long", 414},       {"query_too_long", 414},
 };
 
 static const struct {
@@ -120,10 +120,11 @@ int api_problem_status(const struct kl_err *err)
         return 428;
     case KL_ERR_GONE:
         return 410;
+    case KL_ERR_REFUSED:
+        return strcmp(err->code, "no_policy") == 0 ? 409 : 503;
     case KL_ERR_BUSY:
     case KL_ERR_UNAVAILABLE:
     case KL_ERR_NO_MEMORY:
-    case KL_ERR_REFUSED:
         return 503;
     case KL_OK:
     case KL_ERR_CORRUPT:
