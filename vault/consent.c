@@ -8,24 +8,27 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* purpose VAULT_NONE: any. */
 static bool may_consent(const struct vault_caller *caller, int purpose, const struct kl_id *subject)
 {
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_CONSENT, purpose, VAULT_NONE, subject);
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_CONSENT, purpose, VAULT_NONE, subject);
 
     return vault_role_allows(caller, &query);
 }
 
 /* ---- the list ---- */
 
-static enum kl_status evidence_read(struct vault *vault, const struct vault_subject *subject, uint64_t value, struct kl_arena *arena,
-                                    const char **ret, struct kl_err *err)
+static enum kl_status evidence_read(struct vault *vault, const struct vault_subject *subject,
+                                    uint64_t value, struct kl_arena *arena, const char **ret,
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { subject->tenant, subject->slot, value };
+    struct kms_place place = {subject->tenant, subject->slot, value};
     struct vault_row_key key = vault_row_value(subject->tenant, subject->slot, value);
     struct kl_buf row;
     struct kl_buf plain;
@@ -39,7 +42,8 @@ static enum kl_status evidence_read(struct vault *vault, const struct vault_subj
     kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     if (status == KL_OK) {
-        status = kms_unseal(vault->keys, &place, kl_slice_text(EVIDENCE_CONTEXT), kl_buf_slice(&row), &plain, err);
+        status = kms_unseal(vault->keys, &place, kl_slice_text(EVIDENCE_CONTEXT),
+                            kl_buf_slice(&row), &plain, err);
     }
     if (status == KL_OK) {
         status = vault_unpad(kl_buf_slice(&plain), &text, err);
@@ -53,11 +57,13 @@ static enum kl_status evidence_read(struct vault *vault, const struct vault_subj
     return status;
 }
 
-static enum kl_status list_entries(struct vault *vault, const struct vault_caller *caller, const struct vault_subject *subject,
-                                   struct kl_arena *arena, struct vault_consent_result **ret, size_t *ret_count, struct kl_err *err)
+static enum kl_status list_entries(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_subject *subject, struct kl_arena *arena,
+                                   struct vault_consent_result **ret, size_t *ret_count,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_ledger ledger = { 0 };
+    struct vault_ledger ledger = {0};
     struct vault_consent_result *results = NULL;
     size_t i;
 
@@ -90,11 +96,12 @@ static enum kl_status list_entries(struct vault *vault, const struct vault_calle
     return status;
 }
 
-static enum kl_status list_act(struct vault *vault, const struct vault_caller *caller, uint64_t slot, struct kl_err *err)
+static enum kl_status list_act(struct vault *vault, const struct vault_caller *caller,
+                               uint64_t slot, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_act act = { 0 };
-    struct vault_audit_entry *entries[1] = { &act.entry };
+    struct vault_act act = {0};
+    struct vault_audit_entry *entries[1] = {&act.entry};
 
     vault_subject_act_begin(&act, caller, "consent_list", slot);
     status = vault_subject_act_end(&act, err);
@@ -105,14 +112,15 @@ static enum kl_status list_act(struct vault *vault, const struct vault_caller *c
     return status;
 }
 
-enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                  struct kl_arena *arena, struct vault_consent_result **ret_consents, size_t *ret_count,
+enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject, struct kl_arena *arena,
+                                  struct vault_consent_result **ret_consents, size_t *ret_count,
                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject found = { 0 };
+    struct vault_subject found = {0};
     struct vault_consent_result *consents = NULL;
-    struct kl_err own = { 0 };
+    struct kl_err own = {0};
     size_t count = 0;
 
     err = err == NULL ? &own : err;
@@ -120,8 +128,9 @@ enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller
     if (status != KL_OK) {
         return status;
     }
-    status = may_consent(caller, VAULT_NONE, subject) ? vault_subject_find(vault, caller, subject, arena, &found, err)
-                                                      : vault_not_found(err);
+    status = may_consent(caller, VAULT_NONE, subject)
+                 ? vault_subject_find(vault, caller, subject, arena, &found, err)
+                 : vault_not_found(err);
     if (status == KL_OK) {
         status = list_entries(vault, caller, &found, arena, &consents, &count, err);
     }
@@ -142,7 +151,8 @@ enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller
 
 /* ---- giving ---- */
 
-static void consent_act(struct vault_change *change, const char *action, const char *purpose, const char *recipient)
+static void consent_act(struct vault_change *change, const char *action, const char *purpose,
+                        const char *recipient)
 {
     vault_subject_act_begin(&change->act, change->caller, action, change->subject.slot);
     kl_json_add_text(&change->act.out, "purpose", purpose);
@@ -159,13 +169,14 @@ static enum kl_status give_body(struct vault_change *change, void *context, stru
     return vault_change_consents_add(change, draft, 1, err);
 }
 
-enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject,
                                   const struct vault_consent_input *input, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_consent_draft draft = { 0 };
+    struct vault_consent_draft draft = {0};
     struct kl_arena *arena = NULL;
-    struct kl_err own = { 0 };
+    struct kl_err own = {0};
     int purpose = VAULT_NONE;
 
     err = err == NULL ? &own : err;
@@ -174,7 +185,8 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
         return status;
     }
     arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    status = arena == NULL ? no_memory(err) : vault_draft_consent(caller, input, "", arena, &draft, err);
+    status =
+        arena == NULL ? no_memory(err) : vault_draft_consent(caller, input, "", arena, &draft, err);
     if (status == KL_OK) {
         purpose = vault_policy_purpose_find(caller->policy, draft.entry.purpose);
         status = may_consent(caller, purpose, subject)
@@ -192,21 +204,24 @@ struct withdrawing {
     const char *recipient;
 };
 
-static bool is_meant(const struct vault_ledger_entry *entry, const struct withdrawing *withdrawing, int64_t now_us)
+static bool is_meant(const struct vault_ledger_entry *entry, const struct withdrawing *withdrawing,
+                     int64_t now_us)
 {
-    bool same_recipient = withdrawing->recipient == NULL
-                              ? entry->recipient == NULL
-                              : entry->recipient != NULL && strcmp(entry->recipient, withdrawing->recipient) == 0;
+    bool same_recipient =
+        withdrawing->recipient == NULL
+            ? entry->recipient == NULL
+            : entry->recipient != NULL && strcmp(entry->recipient, withdrawing->recipient) == 0;
 
-    return same_recipient && entry->withdrawn_us == 0 && (entry->expires_us == 0 || entry->expires_us > now_us)
-           && strcmp(entry->purpose, withdrawing->purpose) == 0;
+    return same_recipient && entry->withdrawn_us == 0 &&
+           (entry->expires_us == 0 || entry->expires_us > now_us) &&
+           strcmp(entry->purpose, withdrawing->purpose) == 0;
 }
 
 static enum kl_status withdraw_body(struct vault_change *change, void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct withdrawing *withdrawing = context;
-    struct vault_ledger ledger = { 0 };
+    struct vault_ledger ledger = {0};
     size_t found = 0;
     size_t i;
 
@@ -221,18 +236,20 @@ static enum kl_status withdraw_body(struct vault_change *change, void *context, 
         }
     }
     if (found == 0) {
-        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent", "there is no consent in force to withdraw", NULL);
+        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent",
+                       "there is no consent in force to withdraw", NULL);
     }
     consent_act(change, "consent_withdraw", withdrawing->purpose, withdrawing->recipient);
     return vault_change_ledger_put(change, &ledger, err);
 }
 
-enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                      const char *purpose, const char *recipient, struct kl_err *err)
+enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_caller *caller,
+                                      const struct kl_id *subject, const char *purpose,
+                                      const char *recipient, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct withdrawing withdrawing = { .purpose = purpose, .recipient = recipient };
-    struct kl_err own = { 0 };
+    struct withdrawing withdrawing = {.purpose = purpose, .recipient = recipient};
+    struct kl_err own = {0};
     int number = VAULT_NONE;
     int to = VAULT_NONE;
 
@@ -243,13 +260,15 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
     }
     number = vault_policy_purpose_find(caller->policy, purpose);
     if (number == VAULT_NONE) {
-        return kl_fail(err, KL_ERR_INVALID, "unknown_purpose", "the policy has no purpose of that name", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "unknown_purpose",
+                       "the policy has no purpose of that name", NULL);
     }
     status = vault_recipient_resolve(caller, recipient, &to, err);
     if (status == KL_OK) {
-        status = may_consent(caller, number, subject)
-                     ? vault_subject_change(vault, caller, subject, withdraw_body, &withdrawing, err)
-                     : vault_not_found(err);
+        status =
+            may_consent(caller, number, subject)
+                ? vault_subject_change(vault, caller, subject, withdraw_body, &withdrawing, err)
+                : vault_not_found(err);
     }
     return vault_subject_refused(vault, caller, "consent_withdraw", number, status, err);
 }

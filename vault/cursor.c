@@ -15,7 +15,7 @@ _Static_assert(KL_BASE64_CHARS(SEALED_MAX_BYTES) <= VAULT_CURSOR_MAX_BYTES, "a c
 
 static struct kms_place place_of(const struct vault_caller *caller)
 {
-    struct kms_place place = { .slot = VAULT_SLOT_MAC, .value = KMS_VALUE_NONE };
+    struct kms_place place = {.slot = VAULT_SLOT_MAC, .value = KMS_VALUE_NONE};
 
     place.tenant = caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
     return place;
@@ -29,7 +29,8 @@ static void context_of(const struct vault_caller *caller, const char *kind, stru
     kl_buf_add_sized(ret, kind, strlen(kind));
 }
 
-enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller *caller, const char *kind, struct kl_slice position,
+enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller *caller,
+                                 const char *kind, struct kl_slice position,
                                  char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1], struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -56,11 +57,13 @@ enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller 
 static enum kl_status invalid(struct kl_err *err)
 {
     kl_err_clear(err);
-    return kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "the cursor is not one that this list gave to this credential", NULL);
+    return kl_fail(err, KL_ERR_INVALID, "invalid_cursor",
+                   "the cursor is not one that this list gave to this credential", NULL);
 }
 
-enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller, const char *kind, const char *cursor,
-                                 struct kl_buf *ret_position, struct kl_err *err)
+enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller,
+                                 const char *kind, const char *cursor, struct kl_buf *ret_position,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kms_place place = place_of(caller);
@@ -69,14 +72,16 @@ enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller 
     size_t size = chars * 3 / 4;
     struct kl_buf context;
 
-    if (size < KMS_SEAL_OVERHEAD_BYTES || size > sizeof sealed || !kl_base64_decode(cursor, chars, sealed, size)) {
+    if (size < KMS_SEAL_OVERHEAD_BYTES || size > sizeof sealed ||
+        !kl_base64_decode(cursor, chars, sealed, size)) {
         return invalid(err);
     }
     kl_buf_init(&context, KIND_MAX_BYTES + KL_ID_BYTES + 16);
     context_of(caller, kind, &context);
     status = kl_buf_status(&context, err);
     if (status == KL_OK) {
-        status = kms_unseal(vault->keys, &place, kl_buf_slice(&context), kl_slice_of(sealed, size), ret_position, err);
+        status = kms_unseal(vault->keys, &place, kl_buf_slice(&context), kl_slice_of(sealed, size),
+                            ret_position, err);
     }
     if (status == KL_ERR_CORRUPT || status == KL_ERR_INVALID) {
         status = invalid(err);

@@ -11,7 +11,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* An erasure being put together. */
@@ -49,27 +50,31 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
                                 const struct vault_manifest_field *field, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_value_wanted wanted = { .record = record, .field = field };
+    struct vault_value_wanted wanted = {.record = record, .field = field};
     struct vault_index_entry *entry = &plan->entries[plan->entry_count];
-    struct kl_err unopened = { 0 };
+    struct kl_err unopened = {0};
     char name[VAULT_FIELD_NAME_BYTES];
     struct kl_buf form;
 
     if (field->index == VAULT_INDEX_NONE) {
         return KL_OK;
     }
-    status = vault_subject_values(plan->vault, plan->subject.tenant, plan->subject.slot, &wanted, 1, plan->arena, &unopened);
+    status = vault_subject_values(plan->vault, plan->subject.tenant, plan->subject.slot, &wanted, 1,
+                                  plan->arena, &unopened);
     if (status != KL_OK) {
         if (status != KL_ERR_GONE) {
             kl_log_err(KL_LOG_WARNING, "index_entry_not_found", &unopened);
         }
-        return status == KL_ERR_GONE || status == KL_ERR_CORRUPT ? KL_OK : kl_fail(err, status, unopened.code, unopened.client_text, NULL);
+        return status == KL_ERR_GONE || status == KL_ERR_CORRUPT
+                   ? KL_OK
+                   : kl_fail(err, status, unopened.code, unopened.client_text, NULL);
     }
     kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
     vault_field_name(record->type, field->name, name);
     status = vault_value_index_form(field->type, wanted.value, &form, err);
     if (status == KL_OK) {
-        status = vault_index_tag(plan->vault->index, plan->subject.tenant, name, kl_buf_slice(&form), entry->tag, err);
+        status = vault_index_tag(plan->vault->index, plan->subject.tenant, name,
+                                 kl_buf_slice(&form), entry->tag, err);
     }
     if (status == KL_OK) {
         entry->slot = plan->subject.slot;
@@ -83,8 +88,9 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
 static enum kl_status id_entry_add(struct plan *plan, struct kl_err *err)
 {
     struct vault_index_entry *entry = &plan->entries[plan->entry_count];
-    enum kl_status status = vault_index_tag(plan->vault->index, plan->subject.tenant, "id",
-                                            kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), entry->tag, err);
+    enum kl_status status = vault_index_tag(
+        plan->vault->index, plan->subject.tenant, "id",
+        kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), entry->tag, err);
 
     if (status == KL_OK) {
         entry->slot = plan->subject.slot;
@@ -96,7 +102,8 @@ static enum kl_status id_entry_add(struct plan *plan, struct kl_err *err)
 
 static bool is_meant(const struct plan *plan, size_t at)
 {
-    return !plan->subject.records[at].gone && (plan->record == VAULT_NONE || (size_t)plan->record == at);
+    return !plan->subject.records[at].gone &&
+           (plan->record == VAULT_NONE || (size_t)plan->record == at);
 }
 
 /* Entries of what is there now, and of what was: a removed entry still stands in the old bytes of its bucket. */
@@ -108,7 +115,9 @@ static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
     size_t k;
 
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        room += is_meant(plan, i) ? plan->subject.records[i].field_count + plan->subject.records[i].past_count : 0;
+        room += is_meant(plan, i)
+                    ? plan->subject.records[i].field_count + plan->subject.records[i].past_count
+                    : 0;
     }
     plan->entries = kl_arena_array(plan->arena, room, sizeof *plan->entries);
     if (plan->entries == NULL) {
@@ -120,7 +129,9 @@ static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
     for (i = 0; status == KL_OK && i < plan->subject.head.record_count; i++) {
         const struct vault_manifest_record *record = &plan->subject.records[i];
 
-        for (k = 0; status == KL_OK && is_meant(plan, i) && plan->kind != VAULT_NOTE_PAST && k < record->field_count; k++) {
+        for (k = 0; status == KL_OK && is_meant(plan, i) && plan->kind != VAULT_NOTE_PAST &&
+                    k < record->field_count;
+             k++) {
             status = entry_add(plan, record, &record->fields[k], err);
         }
         for (k = 0; status == KL_OK && is_meant(plan, i) && k < record->past_count; k++) {
@@ -189,8 +200,8 @@ static enum kl_status rekey_buckets(struct plan *plan, size_t places_max, struct
     if (places == NULL) {
         return no_memory(err);
     }
-    status = vault_index_places(plan->vault->index, plan->subject.tenant, plan->entries, plan->entry_count, places, places_max, &count,
-                                err);
+    status = vault_index_places(plan->vault->index, plan->subject.tenant, plan->entries,
+                                plan->entry_count, places, places_max, &count, err);
     for (i = 0; status == KL_OK && i < count; i++) {
         plan->changes[plan->change_count].kind = KMS_CHANGE_REKEY;
         plan->changes[plan->change_count++].place = places[i];
@@ -211,7 +222,8 @@ static void note_recipients(struct plan *plan)
     int type;
 
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        type = is_meant(plan, i) ? vault_policy_record_find(policy, plan->subject.records[i].type) : VAULT_NONE;
+        type = is_meant(plan, i) ? vault_policy_record_find(policy, plan->subject.records[i].type)
+                                 : VAULT_NONE;
         purposes |= type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
     }
     for (i = 0; i < count; i++) {
@@ -253,7 +265,7 @@ static void note_fill(struct plan *plan, enum vault_erase_reason reason)
 static enum kl_status erase_commit(struct plan *plan, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_request request = { .work = &plan->erasing };
+    struct kms_request request = {.work = &plan->erasing};
     struct kl_buf note;
 
     kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
@@ -270,10 +282,12 @@ static enum kl_status erase_commit(struct plan *plan, struct kl_err *err)
 }
 
 static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason reason,
-                                   const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_err *err)
+                                   const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+                                   struct kl_err *err)
 {
     enum kl_status status = entries_gather(plan, err);
-    const struct kl_id *record_id = plan->kind == VAULT_NOTE_RECORD ? &plan->subject.records[plan->record].id : NULL;
+    const struct kl_id *record_id =
+        plan->kind == VAULT_NOTE_RECORD ? &plan->subject.records[plan->record].id : NULL;
     size_t values = 1;
     size_t places_max = 16 * plan->entry_count + 64;
 
@@ -281,11 +295,13 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
         return status;
     }
     if (plan->record != VAULT_NONE) {
-        values += plan->subject.records[plan->record].field_count + plan->subject.records[plan->record].past_count;
+        values += plan->subject.records[plan->record].field_count +
+                  plan->subject.records[plan->record].past_count;
     }
     plan->changes = kl_arena_array(plan->arena, values + places_max, sizeof *plan->changes);
     plan->erasing.rows = kl_arena_array(plan->arena, values, sizeof *plan->erasing.rows);
-    plan->erasing.dying = kl_arena_array(plan->arena, 1 + plan->entry_count, sizeof *plan->erasing.dying);
+    plan->erasing.dying =
+        kl_arena_array(plan->arena, 1 + plan->entry_count, sizeof *plan->erasing.dying);
     if (plan->changes == NULL || plan->erasing.rows == NULL || plan->erasing.dying == NULL) {
         return no_memory(err);
     }
@@ -296,7 +312,8 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     }
     note_fill(plan, reason);
     if (secret != NULL) {
-        vault_receipt_commit(secret, &plan->subject.base.subject, record_id, plan->erasing.note.commitment);
+        vault_receipt_commit(secret, &plan->subject.base.subject, record_id,
+                             plan->erasing.note.commitment);
     }
     status = rekey_buckets(plan, places_max, err);
     if (status != KL_OK) {
@@ -317,35 +334,42 @@ static enum kl_status plan_record(struct plan *plan, const struct kl_id *record,
  * Find, ask the policy, mark, and look again: between finding and marking the subject may have changed. KL_ERR_GONE: somebody else's
  * erasure of it is under way.
  */
-static enum kl_status plan_mark(struct plan *plan, const struct kl_id *subject, const struct kl_id *record, struct kl_err *err)
+static enum kl_status plan_mark(struct plan *plan, const struct kl_id *subject,
+                                const struct kl_id *record, struct kl_err *err)
 {
-    enum kl_status status = vault_subject_find(plan->vault, plan->caller, subject, plan->arena, &plan->subject, err);
+    enum kl_status status =
+        vault_subject_find(plan->vault, plan->caller, subject, plan->arena, &plan->subject, err);
 
     if (status == KL_OK) {
         status = plan_record(plan, record, err);
     }
     if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
-        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject, plan->record, err);
+        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
+                                       plan->record, err);
     }
     if (status == KL_OK) {
-        status = vault_commit_dying_begin(plan->vault->committer, plan->subject.tenant, plan->subject.slot, err);
+        status = vault_commit_dying_begin(plan->vault->committer, plan->subject.tenant,
+                                          plan->subject.slot, err);
         plan->marked = status == KL_OK;
     }
     if (status != KL_OK) {
         return status;
     }
     vault_subject_done(&plan->subject);
-    status = vault_subject_load(plan->vault, plan->subject.tenant, plan->subject.slot, plan->arena, &plan->subject, err);
+    status = vault_subject_load(plan->vault, plan->subject.tenant, plan->subject.slot, plan->arena,
+                                &plan->subject, err);
     if (status == KL_OK) {
         status = plan_record(plan, record, err);
     }
     if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
-        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject, plan->record, err);
+        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
+                                       plan->record, err);
     }
     return status;
 }
 
-static enum kl_status plan_begin(struct plan *plan, struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
+static enum kl_status plan_begin(struct plan *plan, struct vault *vault,
+                                 const struct vault_caller *caller, enum vault_note_kind kind,
                                  struct kl_err *err)
 {
     memset(plan, 0, sizeof *plan);
@@ -370,9 +394,11 @@ static void plan_end(struct plan *plan)
 }
 
 /* secret and ret_receipt NULL: without a receipt. */
-static enum kl_status erase(struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
-                            const struct kl_id *subject, const struct kl_id *record, enum vault_erase_reason reason,
-                            const unsigned char *secret, struct kl_buf *ret_receipt, struct kl_err *err)
+static enum kl_status erase(struct vault *vault, const struct vault_caller *caller,
+                            enum vault_note_kind kind, const struct kl_id *subject,
+                            const struct kl_id *record, enum vault_erase_reason reason,
+                            const unsigned char *secret, struct kl_buf *ret_receipt,
+                            struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct plan plan;
@@ -388,27 +414,31 @@ static enum kl_status erase(struct vault *vault, const struct vault_caller *call
             status = erase_marked(&plan, reason, secret, err);
         }
         if (status == KL_OK && ret_receipt != NULL) {
-            status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), subject, kind == VAULT_NOTE_RECORD ? record : NULL, secret,
+            status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), subject,
+                                          kind == VAULT_NOTE_RECORD ? record : NULL, secret,
                                           ret_receipt, err);
         }
         plan_end(&plan);
     } while (status == KL_ERR_GONE && vault_change_again(status, &tries, &waited_ms, err));
     if (status == KL_ERR_GONE) {
         kl_err_clear(err);
-        status = kl_fail(err, KL_ERR_BUSY, "subject_busy", "this subject is being changed by others; try again", NULL);
+        status = kl_fail(err, KL_ERR_BUSY, "subject_busy",
+                         "this subject is being changed by others; try again", NULL);
     }
     return status;
 }
 
 /* Without any grant for erasing, the subject is looked for all the same and then not found. */
-static enum kl_status erase_asked(struct vault *vault, const struct vault_caller *caller, enum vault_note_kind kind,
-                                  const struct kl_id *subject, const struct kl_id *record, enum vault_erase_reason reason,
+static enum kl_status erase_asked(struct vault *vault, const struct vault_caller *caller,
+                                  enum vault_note_kind kind, const struct kl_id *subject,
+                                  const struct kl_id *record, enum vault_erase_reason reason,
                                   struct kl_buf *ret_receipt, struct kl_err *err)
 {
     enum kl_status status = vault_policy_required(caller, err);
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, subject);
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, subject);
     unsigned char secret[VAULT_SUBJECT_SECRET_BYTES];
-    struct kl_err looked = { 0 };
+    struct kl_err looked = {0};
     uint64_t slot = 0;
 
     if (status != KL_OK) {
@@ -425,30 +455,38 @@ static enum kl_status erase_asked(struct vault *vault, const struct vault_caller
     if (status == KL_OK) {
         atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
     }
-    return vault_subject_refused(vault, caller, kind == VAULT_NOTE_RECORD ? "erase_record" : "erase", VAULT_NONE, status, err);
+    return vault_subject_refused(vault, caller,
+                                 kind == VAULT_NOTE_RECORD ? "erase_record" : "erase", VAULT_NONE,
+                                 status, err);
 }
 
-enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                   enum vault_erase_reason reason, struct kl_buf *ret_receipt, struct kl_err *err)
+enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,
+                                   const struct kl_id *subject, enum vault_erase_reason reason,
+                                   struct kl_buf *ret_receipt, struct kl_err *err)
 {
-    struct kl_err own = { 0 };
+    struct kl_err own = {0};
 
     assert(reason < VAULT_ERASE_REASONS);
-    return erase_asked(vault, caller, VAULT_NOTE_SUBJECT, subject, NULL, reason, ret_receipt, err == NULL ? &own : err);
+    return erase_asked(vault, caller, VAULT_NOTE_SUBJECT, subject, NULL, reason, ret_receipt,
+                       err == NULL ? &own : err);
 }
 
-enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                  const struct kl_id *record, enum vault_erase_reason reason, struct kl_buf *ret_receipt,
+enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject, const struct kl_id *record,
+                                  enum vault_erase_reason reason, struct kl_buf *ret_receipt,
                                   struct kl_err *err)
 {
-    struct kl_err own = { 0 };
+    struct kl_err own = {0};
 
     assert(reason < VAULT_ERASE_REASONS);
-    return erase_asked(vault, caller, VAULT_NOTE_RECORD, subject, record, reason, ret_receipt, err == NULL ? &own : err);
+    return erase_asked(vault, caller, VAULT_NOTE_RECORD, subject, record, reason, ret_receipt,
+                       err == NULL ? &own : err);
 }
 
-enum kl_status vault_record_past_shred(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                       const struct kl_id *record, struct kl_err *err)
+enum kl_status vault_record_past_shred(struct vault *vault, const struct vault_caller *caller,
+                                       const struct kl_id *subject, const struct kl_id *record,
+                                       struct kl_err *err)
 {
-    return erase(vault, caller, VAULT_NOTE_PAST, subject, record, VAULT_ERASE_OTHER, NULL, NULL, err);
+    return erase(vault, caller, VAULT_NOTE_PAST, subject, record, VAULT_ERASE_OTHER, NULL, NULL,
+                 err);
 }

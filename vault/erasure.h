@@ -31,14 +31,17 @@ struct vault_erasing {
 };
 
 /* Write audit entries and receipts of a generation's notes; works[i] may be NULL. On kms's leader thread, or at open. */
-KL_MUST_USE enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation, const struct vault_note *notes,
-                                                struct vault_erasing *const *works, size_t count, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
+                                                const struct vault_note *notes,
+                                                struct vault_erasing *const *works, size_t count,
+                                                struct kl_err *err);
 
 /*
  * Finish what the key store still has notes of, of generations below before, in order. ret_complete (may be NULL): the notes left no
  * generation out, from the last that data/ knows to before - 1. Not while another commit is in its hooks.
  */
-KL_MUST_USE enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before, bool *ret_complete, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before,
+                                                      bool *ret_complete, struct kl_err *err);
 
 /* who of a note, from the caller. */
 void vault_note_who(struct vault_note *note, const struct vault_caller *caller);

@@ -39,21 +39,24 @@ static enum kl_status prepare_inside(void *context, struct vault_batch *batch, s
     struct preparing *preparing = context;
 
     put_number(batch, VAULT_META_PREPARED, preparing->generation);
-    return vault_index_stage(preparing->vault->index, preparing->staged, preparing->dying, preparing->dying_count, batch, err);
+    return vault_index_stage(preparing->vault->index, preparing->staged, preparing->dying,
+                             preparing->dying_count, batch, err);
 }
 
 /* Not synced: were these rows lost while the key commit is kept, "prepared" would say so at the next open, and the index is built anew. */
-static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t generation, struct kms_request **requests, size_t count,
-                              struct kl_err *err)
+static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t generation,
+                              struct kms_request **requests, size_t count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct preparing preparing = { .vault = context, .staged = staged, .generation = generation };
-    struct vault_commit commit = { .tenant = KMS_TENANT_VAULT, .unsynced = true };
+    struct preparing preparing = {.vault = context, .staged = staged, .generation = generation};
+    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT, .unsynced = true};
     size_t room = 1;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        room += requests[i]->work == NULL ? 0 : ((const struct vault_erasing *)requests[i]->work)->dying_count;
+        room += requests[i]->work == NULL
+                    ? 0
+                    : ((const struct vault_erasing *)requests[i]->work)->dying_count;
     }
     preparing.dying = calloc(room, sizeof *preparing.dying);
     if (preparing.dying == NULL) {
@@ -63,7 +66,8 @@ static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t
         const struct vault_erasing *erasing = requests[i]->work;
 
         if (erasing != NULL && erasing->dying_count > 0) {
-            memcpy(preparing.dying + preparing.dying_count, erasing->dying, erasing->dying_count * sizeof *erasing->dying);
+            memcpy(preparing.dying + preparing.dying_count, erasing->dying,
+                   erasing->dying_count * sizeof *erasing->dying);
             preparing.dying_count += erasing->dying_count;
         }
     }
@@ -87,7 +91,8 @@ static void publish(void *context, uint64_t generation)
 
 /* ---- finish: rows ---- */
 
-static void remove_values(struct vault_batch *batch, const struct vault_note *note, const struct vault_erasing *work)
+static void remove_values(struct vault_batch *batch, const struct vault_note *note,
+                          const struct vault_erasing *work)
 {
     struct vault_row_key key;
     size_t i;
@@ -112,12 +117,13 @@ static void remove_subject(struct vault_batch *batch, const struct vault_note *n
 }
 
 /* The head row without the record. A row that is not there, or has no such record any more, needs nothing. */
-static enum kl_status remove_record(struct vault *vault, struct vault_batch *batch, const struct vault_note *note, struct kl_err *err)
+static enum kl_status remove_record(struct vault *vault, struct vault_batch *batch,
+                                    const struct vault_note *note, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_head(note->tenant, note->slot);
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    struct vault_head head = { 0 };
+    struct vault_head head = {0};
     struct kl_buf row;
     struct kl_buf changed;
     size_t at = 0;
@@ -136,7 +142,8 @@ static enum kl_status remove_record(struct vault *vault, struct vault_batch *bat
         at++;
     }
     if (status == KL_OK && at < head.record_count) {
-        memmove(&head.records[at], &head.records[at + 1], (head.record_count - at - 1) * sizeof *head.records);
+        memmove(&head.records[at], &head.records[at + 1],
+                (head.record_count - at - 1) * sizeof *head.records);
         head.record_count--;
         head.version++;
         status = vault_head_encode(&head, &changed, err);
@@ -157,15 +164,17 @@ out:
 
 static void write_entry(struct vault_act *act, const struct vault_note *note, uint64_t generation)
 {
-    static const char *const actions[]
-        = { [VAULT_NOTE_SUBJECT] = "erase", [VAULT_NOTE_RECORD] = "erase_record", [VAULT_NOTE_PAST] = "sweep",
-            [VAULT_NOTE_ROTATION] = "key_rotate" };
+    static const char *const actions[] = {[VAULT_NOTE_SUBJECT] = "erase",
+                                          [VAULT_NOTE_RECORD] = "erase_record",
+                                          [VAULT_NOTE_PAST] = "sweep",
+                                          [VAULT_NOTE_ROTATION] = "key_rotate"};
     char id[KL_ID_TEXT_BYTES];
-    struct vault_audit_who who = { .credential = &note->credential,
-                                   .role = note->role,
-                                   .request_id = note->request_id,
-                                   .location = vault_country_is_set(note->location) ? note->location.code : NULL,
-                                   .at_us = note->at_us };
+    struct vault_audit_who who = {
+        .credential = &note->credential,
+        .role = note->role,
+        .request_id = note->request_id,
+        .location = vault_country_is_set(note->location) ? note->location.code : NULL,
+        .at_us = note->at_us};
 
     vault_act_begin(act, note->tenant, &who, actions[note->kind]);
     kl_json_add_int(&act->out, "generation", (int64_t)generation);
@@ -188,8 +197,9 @@ static void write_entry(struct vault_act *act, const struct vault_note *note, ui
     }
 }
 
-static enum kl_status finish_receipt(struct vault *vault, const struct vault_note *note, struct vault_erasing *work,
-                                     uint64_t generation, struct vault_batch *batch, struct kl_err *err)
+static enum kl_status finish_receipt(struct vault *vault, const struct vault_note *note,
+                                     struct vault_erasing *work, uint64_t generation,
+                                     struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_receipt(note->tenant, &note->id);
@@ -209,8 +219,10 @@ static enum kl_status finish_receipt(struct vault *vault, const struct vault_not
     return status;
 }
 
-static enum kl_status finish_one(struct vault *vault, const struct vault_note *note, struct vault_erasing *work, uint64_t generation,
-                                 struct vault_batch *batch, struct vault_act *act, struct kl_err *err)
+static enum kl_status finish_one(struct vault *vault, const struct vault_note *note,
+                                 struct vault_erasing *work, uint64_t generation,
+                                 struct vault_batch *batch, struct vault_act *act,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -233,14 +245,16 @@ static enum kl_status finish_one(struct vault *vault, const struct vault_note *n
 /* ---- finish: commits ---- */
 
 /* The notes of one tenant, all in one commit. last: with the mark that the generation's notes are done, and a sync for all of them. */
-static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, uint64_t tenant, const struct vault_note *notes,
-                                    struct vault_erasing *const *works, size_t count, bool last, struct kl_err *err)
+static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, uint64_t tenant,
+                                    const struct vault_note *notes,
+                                    struct vault_erasing *const *works, size_t count, bool last,
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_act *acts = calloc(count, sizeof *acts);
     struct vault_audit_entry **entries = calloc(count, sizeof *entries);
     struct vault_batch *batch = vault_batch_new();
-    struct vault_commit commit = { .tenant = tenant, .unsynced = !last };
+    struct vault_commit commit = {.tenant = tenant, .unsynced = !last};
     size_t i;
 
     if (acts == NULL || entries == NULL || batch == NULL) {
@@ -262,7 +276,8 @@ static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, ui
         status = vault_commit_submit(vault->committer, &commit, err);
     }
     if (status == KL_OK) {
-        atomic_fetch_add_explicit(&vault->counters.audit_entries, commit.audit_count, memory_order_relaxed);
+        atomic_fetch_add_explicit(&vault->counters.audit_entries, commit.audit_count,
+                                  memory_order_relaxed);
     }
 
 out:
@@ -297,16 +312,21 @@ static enum kl_status tidy_inside(void *context, struct vault_batch *batch, stru
 /* For space only, so a failure is no failure of the erasure. */
 static void tidy(struct vault *vault)
 {
-    struct vault_commit commit = { .tenant = KMS_TENANT_VAULT, .unsynced = true, .inside = tidy_inside, .inside_context = vault };
-    struct kl_err err = { 0 };
+    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT,
+                                  .unsynced = true,
+                                  .inside = tidy_inside,
+                                  .inside_context = vault};
+    struct kl_err err = {0};
 
     if (vault_commit_submit(vault->committer, &commit, &err) != KL_OK) {
         kl_log_err(KL_LOG_WARNING, "index_not_tidied", &err);
     }
 }
 
-enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation, const struct vault_note *notes,
-                                    struct vault_erasing *const *works, size_t count, struct kl_err *err)
+enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
+                                    const struct vault_note *notes,
+                                    struct vault_erasing *const *works, size_t count,
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     size_t left = 0;
@@ -318,7 +338,8 @@ enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation, co
     for (i = 0; status == KL_OK && i < count; i++) {
         if (is_first_of_tenant(notes, i)) {
             left--;
-            status = finish_tenant(vault, generation, notes[i].tenant, notes, works, count, left == 0, err);
+            status = finish_tenant(vault, generation, notes[i].tenant, notes, works, count,
+                                   left == 0, err);
         }
     }
     if (status == KL_OK) {
@@ -329,7 +350,8 @@ enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation, co
 }
 
 /* Notes of a commit whose finish failed for want of something are written before those of a later one. */
-static enum kl_status finish(void *context, uint64_t generation, struct kms_request **requests, size_t count, struct kl_err *err)
+static enum kl_status finish(void *context, uint64_t generation, struct kms_request **requests,
+                             size_t count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault *vault = context;
@@ -342,7 +364,8 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
     }
     for (i = 0; status == KL_OK && i < count; i++) {
         works[i] = requests[i]->work;
-        status = vault_note_decode(kl_slice_of(requests[i]->note, requests[i]->note_bytes), &notes[i], err);
+        status = vault_note_decode(kl_slice_of(requests[i]->note, requests[i]->note_bytes),
+                                   &notes[i], err);
     }
     if (status == KL_OK && vault->notes_left) {
         status = vault_erasure_notes_finish(vault, generation, NULL, err);
@@ -365,19 +388,24 @@ static void fatal(void *context, const struct kl_err *err)
 
 void vault_erasure_hooks_set(struct vault *vault)
 {
-    struct kms_hooks hooks = { .context = vault, .prepare = prepare, .publish = publish, .finish = finish, .fatal = fatal };
+    struct kms_hooks hooks = {
+        .context = vault, .prepare = prepare, .publish = publish, .finish = finish, .fatal = fatal};
 
     kms_hooks_set(vault->keys, &hooks);
 }
 
 /* ---- rotation ---- */
 
-enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_caller *caller, const struct kl_id *rotation,
-                                     uint64_t *ret_generation, struct kl_err *err)
+enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_caller *caller,
+                                     const struct kl_id *rotation, uint64_t *ret_generation,
+                                     struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_note note = { .kind = VAULT_NOTE_ROTATION, .id = *rotation, .tenant = KMS_TENANT_VAULT, .notify_all = true };
-    struct kms_request request = { 0 };
+    struct vault_note note = {.kind = VAULT_NOTE_ROTATION,
+                              .id = *rotation,
+                              .tenant = KMS_TENANT_VAULT,
+                              .notify_all = true};
+    struct kms_request request = {0};
     struct kl_buf text;
 
     kl_buf_init(&text, KMS_NOTE_MAX_BYTES);

@@ -16,7 +16,8 @@ void vault_note_notify(struct vault_note *note, const char *name)
     note->notify_bytes += size;
 }
 
-enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
+                                 struct kl_err *err)
 {
     kl_buf_add_byte(ret, FORMAT);
     kl_buf_add_byte(ret, (unsigned char)note->kind);
@@ -43,7 +44,8 @@ static void read_text(struct kl_reader *in, char *ret, size_t room)
 {
     struct kl_slice text = kl_read_sized(in);
 
-    if (!in->ok || text.size >= room || (text.size > 0 && memchr(text.bytes, 0, text.size) != NULL)) {
+    if (!in->ok || text.size >= room ||
+        (text.size > 0 && memchr(text.bytes, 0, text.size) != NULL)) {
         in->ok = false;
         return;
     }
@@ -65,7 +67,7 @@ static void read_bytes(struct kl_reader *in, unsigned char *ret, size_t size)
 enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(text);
-    struct vault_note note = { 0 };
+    struct vault_note note = {0};
     struct kl_slice notify;
     unsigned char format = kl_read_byte(&in);
     unsigned char kind = kl_read_byte(&in);
@@ -86,10 +88,11 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     read_bytes(&in, note.commitment, sizeof note.commitment);
     notify = kl_read_sized(&in);
     note.notify_all = kl_read_byte(&in) == 1;
-    if (format != FORMAT || kind < VAULT_NOTE_SUBJECT || kind > VAULT_NOTE_ROTATION || reason >= VAULT_ERASE_REASONS
-        || !kl_reader_done(&in) || notify.size > sizeof note.notify
-        || (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
-        return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged", "a note in the key store cannot be read", NULL);
+    if (format != FORMAT || kind < VAULT_NOTE_SUBJECT || kind > VAULT_NOTE_ROTATION ||
+        reason >= VAULT_ERASE_REASONS || !kl_reader_done(&in) || notify.size > sizeof note.notify ||
+        (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
+        return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",
+                       "a note in the key store cannot be read", NULL);
     }
     note.kind = (enum vault_note_kind)kind;
     note.reason = (enum vault_erase_reason)reason;

@@ -23,10 +23,10 @@
 #define VAULT_NOTIFY_MAX_BYTES 3072
 
 enum vault_note_kind {
-    VAULT_NOTE_SUBJECT = 1,  /* a subject was shredded */
-    VAULT_NOTE_RECORD = 2,   /* one record of a subject */
-    VAULT_NOTE_PAST = 3,     /* what a record held before, ahead of the sweep */
-    VAULT_NOTE_ROTATION = 4  /* the root key was rotated */
+    VAULT_NOTE_SUBJECT = 1, /* a subject was shredded */
+    VAULT_NOTE_RECORD = 2,  /* one record of a subject */
+    VAULT_NOTE_PAST = 3,    /* what a record held before, ahead of the sweep */
+    VAULT_NOTE_ROTATION = 4 /* the root key was rotated */
 };
 
 /*
@@ -60,8 +60,10 @@ struct vault_note {
 void vault_note_notify(struct vault_note *note, const char *name);
 
 /* At most KMS_NOTE_MAX_BYTES. KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
+                                             struct kl_err *err);
 /* KL_ERR_CORRUPT "key_note_damaged"; ret untouched. */
-KL_MUST_USE enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret,
+                                             struct kl_err *err);
 
 #endif

@@ -28,8 +28,8 @@ static enum kl_status no_memory(struct kl_err *err)
 /* ---- numbers ---- */
 
 /* A row of 8 bytes; ret_there false when there is none. */
-static enum kl_status number_get(struct vault_store *store, struct kl_slice key, uint64_t *ret_number, bool *ret_there,
-                                 struct kl_err *err)
+static enum kl_status number_get(struct vault_store *store, struct kl_slice key,
+                                 uint64_t *ret_number, bool *ret_there, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf row;
@@ -41,7 +41,8 @@ static enum kl_status number_get(struct vault_store *store, struct kl_slice key,
         kl_err_clear(err);
         status = KL_OK;
     } else if (status == KL_OK && row.size != 8) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
+        status =
+            kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
     } else if (status == KL_OK) {
         *ret_number = kl_get_u64be(row.bytes);
     }
@@ -49,7 +50,8 @@ static enum kl_status number_get(struct vault_store *store, struct kl_slice key,
     return status;
 }
 
-static enum kl_status number_put(struct vault_store *store, struct kl_slice key, uint64_t number, struct kl_err *err)
+static enum kl_status number_put(struct vault_store *store, struct kl_slice key, uint64_t number,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_batch *batch = vault_batch_new();
@@ -65,14 +67,16 @@ static enum kl_status number_put(struct vault_store *store, struct kl_slice key,
     return status;
 }
 
-static enum kl_status mark_get(struct vault *vault, const char *name, uint64_t *ret_number, bool *ret_there, struct kl_err *err)
+static enum kl_status mark_get(struct vault *vault, const char *name, uint64_t *ret_number,
+                               bool *ret_there, struct kl_err *err)
 {
     struct vault_row_key key = vault_row_meta(name);
 
     return number_get(vault->data_store, vault_row_slice(&key), ret_number, ret_there, err);
 }
 
-static enum kl_status mark_put(struct vault *vault, const char *name, uint64_t number, struct kl_err *err)
+static enum kl_status mark_put(struct vault *vault, const char *name, uint64_t number,
+                               struct kl_err *err)
 {
     struct vault_row_key key = vault_row_meta(name);
 
@@ -97,13 +101,15 @@ static enum kl_status gathered_finish(struct gathering *gathering, struct kl_err
     enum kl_status status = KL_OK;
 
     if (gathering->count > 0) {
-        status = vault_erasure_finish(gathering->vault, gathering->generation, gathering->notes, gathering->works, gathering->count, err);
+        status = vault_erasure_finish(gathering->vault, gathering->generation, gathering->notes,
+                                      gathering->works, gathering->count, err);
     }
     gathering->count = 0;
     return status;
 }
 
-static enum kl_status gather(void *visitor, uint64_t generation, struct kl_slice note, struct kl_err *err)
+static enum kl_status gather(void *visitor, uint64_t generation, struct kl_slice note,
+                             struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct gathering *gathering = visitor;
@@ -126,10 +132,11 @@ static enum kl_status gather(void *visitor, uint64_t generation, struct kl_slice
     return status;
 }
 
-enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before, bool *ret_complete, struct kl_err *err)
+enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before, bool *ret_complete,
+                                          struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct gathering gathering = { .vault = vault, .before = before, .complete = true };
+    struct gathering gathering = {.vault = vault, .before = before, .complete = true};
     uint64_t noted = 0;
     bool there = false;
 
@@ -159,12 +166,13 @@ out:
 
 /* ---- an older data/ ---- */
 
-static enum kl_status restored_audit(struct vault *vault, uint64_t tenant, uint64_t prepared, uint64_t generation, struct kl_err *err)
+static enum kl_status restored_audit(struct vault *vault, uint64_t tenant, uint64_t prepared,
+                                     uint64_t generation, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_audit_who who = { .role = "vault", .at_us = kl_time_now_us() };
-    struct vault_act act = { 0 };
-    struct vault_audit_entry *entries[1] = { &act.entry };
+    struct vault_audit_who who = {.role = "vault", .at_us = kl_time_now_us()};
+    struct vault_act act = {0};
+    struct vault_audit_entry *entries[1] = {&act.entry};
 
     vault_act_begin(&act, tenant, &who, "data_restored");
     kl_json_add_int(&act.out, "data_generation", (int64_t)prepared);
@@ -178,7 +186,8 @@ static enum kl_status restored_audit(struct vault *vault, uint64_t tenant, uint6
     return status;
 }
 
-static enum kl_status rebuild_all(struct vault *vault, uint64_t prepared, uint64_t generation, struct kl_err *err)
+static enum kl_status rebuild_all(struct vault *vault, uint64_t prepared, uint64_t generation,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     size_t i;
@@ -186,20 +195,24 @@ static enum kl_status rebuild_all(struct vault *vault, uint64_t prepared, uint64
     for (i = 0; status == KL_OK && i < vault->tenants.count; i++) {
         status = vault_subject_index_rebuild(vault, vault->tenants.items[i]->number, err);
         if (status == KL_OK) {
-            status = restored_audit(vault, vault->tenants.items[i]->number, prepared, generation, err);
+            status =
+                restored_audit(vault, vault->tenants.items[i]->number, prepared, generation, err);
         }
     }
     return status;
 }
 
-static enum kl_status restored(struct vault *vault, uint64_t prepared, uint64_t generation, struct kl_err *err)
+static enum kl_status restored(struct vault *vault, uint64_t prepared, uint64_t generation,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
     if (vault->restores >= VAULT_EPOCH_MAX) {
-        return kl_fail(err, KL_ERR_REFUSED, "restored_too_often", "an older data directory was put in too often", NULL);
+        return kl_fail(err, KL_ERR_REFUSED, "restored_too_often",
+                       "an older data directory was put in too often", NULL);
     }
-    kl_log(KL_LOG_WARNING, "data_older_than_keys", KL_LOG_INT("data_generation", prepared), KL_LOG_INT("generation", generation));
+    kl_log(KL_LOG_WARNING, "data_older_than_keys", KL_LOG_INT("data_generation", prepared),
+           KL_LOG_INT("generation", generation));
     vault->restores++;
     status = number_put(vault->keys_store, kl_slice_text(RESTORES_KEY), vault->restores, err);
     if (status == KL_OK) {
@@ -243,7 +256,8 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     if (!there) {
         /* The first time: there are no subjects yet. */
         status = mark_put(vault, VAULT_META_NOTED, state.generation, err);
-        return status == KL_OK ? mark_put(vault, VAULT_META_PREPARED, state.generation, err) : status;
+        return status == KL_OK ? mark_put(vault, VAULT_META_PREPARED, state.generation, err)
+                               : status;
     }
     status = vault_erasure_notes_finish(vault, state.generation + 1, &complete, err);
     if (status == KL_OK && (prepared < state.generation || !complete)) {

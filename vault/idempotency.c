@@ -46,17 +46,20 @@ void vault_idempotency_guard_free(struct vault_idempotency_guard *guard)
 
 /* ---- turns ---- */
 
-static bool is_held(const struct vault_idempotency_guard *guard, const struct vault_idempotency_ticket *ticket)
+static bool is_held(const struct vault_idempotency_guard *guard,
+                    const struct vault_idempotency_ticket *ticket)
 {
     const struct vault_idempotency_ticket *other = guard->held;
 
-    while (other != NULL && (other->tenant != ticket->tenant || memcmp(other->mac, ticket->mac, sizeof other->mac) != 0)) {
+    while (other != NULL && (other->tenant != ticket->tenant ||
+                             memcmp(other->mac, ticket->mac, sizeof other->mac) != 0)) {
         other = other->next;
     }
     return other != NULL;
 }
 
-static void turn_take(struct vault_idempotency_guard *guard, struct vault_idempotency_ticket *ticket)
+static void turn_take(struct vault_idempotency_guard *guard,
+                      struct vault_idempotency_ticket *ticket)
 {
     pthread_mutex_lock(&guard->lock);
     while (is_held(guard, ticket)) {
@@ -102,11 +105,11 @@ static bool key_valid(const char *key)
 
 /* The row's address, and the fingerprint keyed, so that what is stored can be compared with nothing else. */
 static enum kl_status ticket_fill(struct vault *vault, const struct vault_caller *caller,
-                                  const struct vault_idempotency *idempotency, struct vault_idempotency_ticket *ticket,
-                                  struct kl_err *err)
+                                  const struct vault_idempotency *idempotency,
+                                  struct vault_idempotency_ticket *ticket, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { .slot = VAULT_SLOT_MAC, .value = KMS_VALUE_NONE };
+    struct kms_place place = {.slot = VAULT_SLOT_MAC, .value = KMS_VALUE_NONE};
     unsigned char mac[KMS_MAC_BYTES];
     struct kl_buf data;
 
@@ -122,19 +125,21 @@ static enum kl_status ticket_fill(struct vault *vault, const struct vault_caller
     if (status == KL_OK) {
         memcpy(ticket->mac, mac, sizeof ticket->mac);
         kl_buf_add(&data, idempotency->fingerprint, sizeof idempotency->fingerprint);
-        status = kms_mac(vault->keys, &place, "idempotency-fingerprint", kl_buf_slice(&data), ticket->fingerprint, err);
+        status = kms_mac(vault->keys, &place, "idempotency-fingerprint", kl_buf_slice(&data),
+                         ticket->fingerprint, err);
     }
     kl_buf_done(&data);
     return status;
 }
 
 /* The row's sealed part, opened. KL_ERR_NOT_FOUND: no row, or its day is over. */
-static enum kl_status row_open(struct vault *vault, const struct vault_caller *caller, const struct vault_idempotency_ticket *ticket,
+static enum kl_status row_open(struct vault *vault, const struct vault_caller *caller,
+                               const struct vault_idempotency_ticket *ticket,
                                struct kl_buf *ret_plain, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_idempotency(ticket->tenant, ticket->mac);
-    struct kms_place place = { .tenant = ticket->tenant };
+    struct kms_place place = {.tenant = ticket->tenant};
     struct kl_slice sealed;
     struct kl_reader in;
     struct kl_buf row;
@@ -153,7 +158,8 @@ static enum kl_status row_open(struct vault *vault, const struct vault_caller *c
     place.value = kl_read_u64be(&in);
     sealed = kl_read_sized(&in);
     if (!known || !kl_reader_done(&in)) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged", "a stored answer cannot be read", NULL);
+        status = kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged",
+                         "a stored answer cannot be read", NULL);
     } else if (expires_us <= caller->now_us) {
         status = KL_ERR_NOT_FOUND;
     } else {
@@ -166,7 +172,8 @@ out:
 }
 
 static enum kl_status answer_find(struct vault *vault, const struct vault_caller *caller,
-                                  const struct vault_idempotency_ticket *ticket, struct kl_buf *ret_answer, struct kl_err *err)
+                                  const struct vault_idempotency_ticket *ticket,
+                                  struct kl_buf *ret_answer, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf plain;
@@ -178,14 +185,17 @@ static enum kl_status answer_find(struct vault *vault, const struct vault_caller
         status = KL_OK;
     } else if (status == KL_ERR_GONE) {
         kl_err_clear(err);
-        status = kl_fail(err, KL_ERR_GONE, "idempotent_result_erased", "what this request made has been erased since", NULL);
+        status = kl_fail(err, KL_ERR_GONE, "idempotent_result_erased",
+                         "what this request made has been erased since", NULL);
     } else if (status == KL_OK) {
-        if (plain.size < sizeof ticket->fingerprint
-            || sodium_memcmp(plain.bytes, ticket->fingerprint, sizeof ticket->fingerprint) != 0) {
-            status = kl_fail(err, KL_ERR_INVALID, "idempotency_key_reused",
-                             "this Idempotency-Key was used for another request; take a new one", NULL);
+        if (plain.size < sizeof ticket->fingerprint ||
+            sodium_memcmp(plain.bytes, ticket->fingerprint, sizeof ticket->fingerprint) != 0) {
+            status =
+                kl_fail(err, KL_ERR_INVALID, "idempotency_key_reused",
+                        "this Idempotency-Key was used for another request; take a new one", NULL);
         } else {
-            kl_buf_add(ret_answer, plain.bytes + sizeof ticket->fingerprint, plain.size - sizeof ticket->fingerprint);
+            kl_buf_add(ret_answer, plain.bytes + sizeof ticket->fingerprint,
+                       plain.size - sizeof ticket->fingerprint);
             status = kl_buf_status(ret_answer, err);
         }
     }
@@ -194,7 +204,8 @@ static enum kl_status answer_find(struct vault *vault, const struct vault_caller
 }
 
 enum kl_status vault_idempotency_begin(struct vault *vault, const struct vault_caller *caller,
-                                       const struct vault_idempotency *idempotency, struct vault_idempotency_ticket *ticket,
+                                       const struct vault_idempotency *idempotency,
+                                       struct vault_idempotency_ticket *ticket,
                                        struct kl_buf *ret_answer, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -204,7 +215,8 @@ enum kl_status vault_idempotency_begin(struct vault *vault, const struct vault_c
     }
     if (!key_valid(idempotency->key)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_idempotency_key",
-                       "an Idempotency-Key is 1 to 255 visible ASCII characters without spaces", NULL);
+                       "an Idempotency-Key is 1 to 255 visible ASCII characters without spaces",
+                       NULL);
     }
     status = ticket_fill(vault, caller, idempotency, ticket, err);
     if (status != KL_OK) {
@@ -215,12 +227,13 @@ enum kl_status vault_idempotency_begin(struct vault *vault, const struct vault_c
 }
 
 enum kl_status vault_idempotency_remember(struct vault *vault, const struct vault_caller *caller,
-                                          const struct vault_idempotency_ticket *ticket, uint64_t slot, uint64_t value,
-                                          struct kl_slice answer, struct vault_batch *batch, struct kl_err *err)
+                                          const struct vault_idempotency_ticket *ticket,
+                                          uint64_t slot, uint64_t value, struct kl_slice answer,
+                                          struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_idempotency(ticket->tenant, ticket->mac);
-    struct kms_place place = { ticket->tenant, slot, value };
+    struct kms_place place = {ticket->tenant, slot, value};
     struct kl_buf plain;
     struct kl_buf sealed;
     struct kl_buf row;
@@ -235,7 +248,8 @@ enum kl_status vault_idempotency_remember(struct vault *vault, const struct vaul
     kl_buf_add(&plain, answer.bytes, answer.size);
     status = kl_buf_status(&plain, err);
     if (status == KL_OK) {
-        status = kms_seal(vault->keys, &place, kl_slice_text(CONTEXT), kl_buf_slice(&plain), &sealed, err);
+        status = kms_seal(vault->keys, &place, kl_slice_text(CONTEXT), kl_buf_slice(&plain),
+                          &sealed, err);
     }
     kl_buf_add_byte(&row, FORMAT);
     kl_buf_add_u64be(&row, (uint64_t)(caller->now_us + VAULT_IDEMPOTENCY_LIFE_US));

@@ -27,7 +27,8 @@
 
 /* Who is under way; one for each vault. NULL when out of memory. */
 struct vault_idempotency_guard *vault_idempotency_guard_new(void);
-void vault_idempotency_guard_free(struct vault_idempotency_guard *guard); /* NULL is fine; nobody may be inside */
+void vault_idempotency_guard_free(
+    struct vault_idempotency_guard *guard); /* NULL is fine; nobody may be inside */
 
 /* One request's turn; lives on its stack and does not move. Zeroed before use. */
 struct vault_idempotency_ticket {
@@ -46,14 +47,16 @@ struct vault_idempotency_ticket {
  * KL_ERR_INVALID "invalid_idempotency_key" (1..VAULT_IDEMPOTENCY_KEY_MAX_BYTES visible ASCII characters), "idempotency_key_reused"
  * (another request used it). KL_ERR_GONE "idempotent_result_erased". Whatever happened, vault_idempotency_end() follows.
  */
-KL_MUST_USE enum kl_status vault_idempotency_begin(struct vault *vault, const struct vault_caller *caller,
+KL_MUST_USE enum kl_status vault_idempotency_begin(struct vault *vault,
+                                                   const struct vault_caller *caller,
                                                    const struct vault_idempotency *idempotency,
-                                                   struct vault_idempotency_ticket *ticket, struct kl_buf *ret_answer,
-                                                   struct kl_err *err);
+                                                   struct vault_idempotency_ticket *ticket,
+                                                   struct kl_buf *ret_answer, struct kl_err *err);
 /* Add the row to the batch that does the work; nothing without a key. The place is of the subject, or a slot of the tenant's own. */
-KL_MUST_USE enum kl_status vault_idempotency_remember(struct vault *vault, const struct vault_caller *caller,
-                                                      const struct vault_idempotency_ticket *ticket, uint64_t slot, uint64_t value,
-                                                      struct kl_slice answer, struct vault_batch *batch, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_idempotency_remember(
+    struct vault *vault, const struct vault_caller *caller,
+    const struct vault_idempotency_ticket *ticket, uint64_t slot, uint64_t value,
+    struct kl_slice answer, struct vault_batch *batch, struct kl_err *err);
 /* Give the turn back. */
 void vault_idempotency_end(struct vault *vault, struct vault_idempotency_ticket *ticket);
 

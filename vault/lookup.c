@@ -9,7 +9,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 struct looking {
@@ -31,7 +32,8 @@ struct looking {
 
 /* ---- the question ---- */
 
-static enum kl_status field_resolve(const struct vault_caller *caller, const char *name, int *ret, struct kl_err *err)
+static enum kl_status field_resolve(const struct vault_caller *caller, const char *name, int *ret,
+                                    struct kl_err *err)
 {
     char type[VAULT_NAME_MAX_BYTES + 1] = "";
     const char *dot = name == NULL ? NULL : strchr(name, '.');
@@ -42,21 +44,25 @@ static enum kl_status field_resolve(const struct vault_caller *caller, const cha
     if (size > 0 && size <= VAULT_NAME_MAX_BYTES) {
         memcpy(type, name, size);
         record = vault_policy_record_find(caller->policy, type);
-        field = record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(caller->policy, record, dot + 1);
+        field = record == VAULT_NONE ? VAULT_NONE
+                                     : vault_policy_field_find(caller->policy, record, dot + 1);
     }
     if (field == VAULT_NONE) {
         kl_err_where(err, "/field");
-        return kl_fail(err, KL_ERR_INVALID, "unknown_field", "the policy has no field of that name; say type.field", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "unknown_field",
+                       "the policy has no field of that name; say type.field", NULL);
     }
     if (vault_policy_field(caller->policy, field)->index == VAULT_INDEX_NONE) {
         kl_err_where(err, "/field");
-        return kl_fail(err, KL_ERR_INVALID, "field_not_indexed", "the policy does not mark this field as index", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "field_not_indexed",
+                       "the policy does not mark this field as index", NULL);
     }
     *ret = field;
     return KL_OK;
 }
 
-static enum kl_status tag_make(struct looking *looking, const struct vault_value_input *value, const char *name, struct kl_err *err)
+static enum kl_status tag_make(struct looking *looking, const struct vault_value_input *value,
+                               const char *name, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     enum vault_type type = vault_policy_field(looking->caller->policy, looking->field)->type;
@@ -70,7 +76,8 @@ static enum kl_status tag_make(struct looking *looking, const struct vault_value
         status = vault_value_index_form(type, kl_buf_slice(&normalised), &form, err);
     }
     if (status == KL_OK) {
-        status = vault_index_tag(looking->vault->index, looking->caller->tenant, name, kl_buf_slice(&form), looking->tag, err);
+        status = vault_index_tag(looking->vault->index, looking->caller->tenant, name,
+                                 kl_buf_slice(&form), looking->tag, err);
     } else {
         kl_err_where(err, "/value");
     }
@@ -88,9 +95,12 @@ static enum kl_status position_read(struct looking *looking, const char *cursor,
         return KL_OK;
     }
     kl_buf_init(&position, 64);
-    status = vault_cursor_open(looking->vault, looking->caller, CURSOR_KIND, cursor, &position, err);
-    if (status == KL_OK && (position.size != 8 || kl_get_u64be(position.bytes) > VAULT_TAG_ENTRIES_MAX)) {
-        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "the cursor is not one that this list gave", NULL);
+    status =
+        vault_cursor_open(looking->vault, looking->caller, CURSOR_KIND, cursor, &position, err);
+    if (status == KL_OK &&
+        (position.size != 8 || kl_get_u64be(position.bytes) > VAULT_TAG_ENTRIES_MAX)) {
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor",
+                         "the cursor is not one that this list gave", NULL);
     }
     if (status == KL_OK) {
         looking->skip = (size_t)kl_get_u64be(position.bytes);
@@ -102,41 +112,50 @@ static enum kl_status position_read(struct looking *looking, const char *cursor,
 /* ---- the answer ---- */
 
 /* Whether the subject has the value at the place that the entry speaks of, and may be found by it. */
-static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject, uint64_t discriminator, bool *ret,
-                               struct kl_err *err)
+static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject,
+                               uint64_t discriminator, bool *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    const struct vault_policy_field *of = vault_policy_field(looking->caller->policy, looking->field);
-    struct vault_facts facts = { 0 };
+    const struct vault_policy_field *of =
+        vault_policy_field(looking->caller->policy, looking->field);
+    struct vault_facts facts = {0};
     bool there = false;
     size_t i;
 
     for (i = 0; i < subject->head.record_count && !there; i++) {
-        there = !subject->records[i].gone
-                && vault_policy_record_find(looking->caller->policy, subject->records[i].type) == of->record
-                && vault_index_discriminator(&subject->records[i].id, of->name) == discriminator;
+        there = !subject->records[i].gone &&
+                vault_policy_record_find(looking->caller->policy, subject->records[i].type) ==
+                    of->record &&
+                vault_index_discriminator(&subject->records[i].id, of->name) == discriminator;
     }
-    looking->query.own_subject = looking->caller->bound && kl_id_equal(&looking->caller->bound_subject, &subject->base.subject);
+    looking->query.own_subject =
+        looking->caller->bound &&
+        kl_id_equal(&looking->caller->bound_subject, &subject->base.subject);
     if (!there || (looking->caller->bound && !looking->query.own_subject)) {
         *ret = false;
         return KL_OK;
     }
-    status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query, looking->scratch, &facts, err);
+    status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query,
+                            looking->scratch, &facts, err);
     if (status == KL_OK) {
-        *ret = vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field).withheld == VAULT_GATE_NONE;
+        *ret = vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
+                   .withheld == VAULT_GATE_NONE;
     }
     return status;
 }
 
 static void look_act(struct looking *looking, struct vault_act *act, uint64_t slot)
 {
-    const struct vault_policy_field *of = vault_policy_field(looking->caller->policy, looking->field);
+    const struct vault_policy_field *of =
+        vault_policy_field(looking->caller->policy, looking->field);
     char name[VAULT_FIELD_NAME_BYTES];
 
-    vault_field_name(vault_policy_record(looking->caller->policy, of->record)->name, of->name, name);
+    vault_field_name(vault_policy_record(looking->caller->policy, of->record)->name, of->name,
+                     name);
     vault_subject_act_begin(act, looking->caller, "lookup", slot);
     kl_json_add_text(&act->out, "field", name);
-    kl_json_add_text(&act->out, "purpose", vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    kl_json_add_text(&act->out, "purpose",
+                     vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
 }
 
 static bool is_listed(const struct looking *looking, const struct kl_id *subject)
@@ -151,15 +170,17 @@ static bool is_listed(const struct looking *looking, const struct kl_id *subject
     return false;
 }
 
-static enum kl_status look_at(struct looking *looking, const struct vault_index_entry *entry, struct kl_err *err)
+static enum kl_status look_at(struct looking *looking, const struct vault_index_entry *entry,
+                              struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject subject = { 0 };
+    struct vault_subject subject = {0};
     struct vault_act *act = &looking->acts[looking->count];
     bool found = false;
 
     kl_arena_reset(looking->scratch);
-    status = vault_subject_load(looking->vault, looking->caller->tenant, entry->slot, looking->scratch, &subject, err);
+    status = vault_subject_load(looking->vault, looking->caller->tenant, entry->slot,
+                                looking->scratch, &subject, err);
     if (status == KL_OK) {
         status = may_find(looking, &subject, entry->discriminator, &found, err);
     }
@@ -185,8 +206,8 @@ static enum kl_status look(struct looking *looking, struct kl_err *err)
     size_t i;
 
     while (status == KL_OK && !looking->ended) {
-        status = vault_index_find(looking->vault->index, looking->caller->tenant, looking->tag, looking->skip, ENTRIES_STEP, entries,
-                                  &count, err);
+        status = vault_index_find(looking->vault->index, looking->caller->tenant, looking->tag,
+                                  looking->skip, ENTRIES_STEP, entries, &count, err);
         looking->ended = count < ENTRIES_STEP;
         for (i = 0; status == KL_OK && i < count; i++) {
             if (looking->count == looking->limit) {
@@ -204,8 +225,8 @@ static enum kl_status look(struct looking *looking, struct kl_err *err)
 static enum kl_status look_audit(struct looking *looking, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_act none = { 0 };
-    struct vault_audit_entry *entries[1] = { &none.entry };
+    struct vault_act none = {0};
+    struct vault_audit_entry *entries[1] = {&none.entry};
     struct vault_audit_who who;
     char location[3];
 
@@ -215,7 +236,8 @@ static enum kl_status look_audit(struct looking *looking, struct kl_err *err)
     who = vault_caller_who(looking->caller, location);
     vault_act_begin(&none, looking->caller->tenant, &who, "lookup");
     kl_json_add_int(&none.out, "policy", (int64_t)looking->caller->policy_number);
-    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    kl_json_add_text(&none.out, "purpose",
+                     vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
     kl_json_add_int(&none.out, "found", 0);
     status = vault_subject_act_end(&none, err);
     if (status == KL_OK) {
@@ -225,7 +247,8 @@ static enum kl_status look_audit(struct looking *looking, struct kl_err *err)
     return status;
 }
 
-static enum kl_status look_all(struct looking *looking, const char *cursor, char *ret_cursor, struct kl_err *err)
+static enum kl_status look_all(struct looking *looking, const char *cursor, char *ret_cursor,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char next[VAULT_CURSOR_MAX_BYTES + 1] = "";
@@ -234,7 +257,8 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
 
     looking->subjects = kl_arena_array(looking->arena, looking->limit, sizeof *looking->subjects);
     looking->acts = kl_arena_array(looking->arena, looking->limit, sizeof *looking->acts);
-    looking->entries = kl_arena_array(looking->arena, looking->limit, sizeof(struct vault_audit_entry *));
+    looking->entries =
+        kl_arena_array(looking->arena, looking->limit, sizeof(struct vault_audit_entry *));
     if (looking->subjects == NULL || looking->acts == NULL || looking->entries == NULL) {
         return no_memory(err);
     }
@@ -244,7 +268,8 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
     }
     if (status == KL_OK && !looking->ended) {
         kl_put_u64be(position, looking->skip);
-        status = vault_cursor_seal(looking->vault, looking->caller, CURSOR_KIND, kl_slice_of(position, sizeof position), next, err);
+        status = vault_cursor_seal(looking->vault, looking->caller, CURSOR_KIND,
+                                   kl_slice_of(position, sizeof position), next, err);
     }
     if (status == KL_OK) {
         status = look_audit(looking, err);
@@ -258,13 +283,15 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
     return status;
 }
 
-enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *caller, const struct vault_lookup_input *input,
-                            struct kl_arena *arena, struct kl_id **ret_subjects, size_t *ret_count, char *ret_cursor,
+enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *caller,
+                            const struct vault_lookup_input *input, struct kl_arena *arena,
+                            struct kl_id **ret_subjects, size_t *ret_count, char *ret_cursor,
                             struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct looking looking = { .vault = vault, .caller = caller, .arena = arena, .limit = input->limit };
-    struct kl_err own = { 0 };
+    struct looking looking = {
+        .vault = vault, .caller = caller, .arena = arena, .limit = input->limit};
+    struct kl_err own = {0};
     int purpose = VAULT_NONE;
 
     err = err == NULL ? &own : err;
@@ -284,12 +311,15 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     if (status != KL_OK) {
         return status;
     }
-    looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE, NULL);
+    looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE,
+                                   caller->bound ? &caller->bound_subject : NULL);
     if (looking.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &looking.query)) {
-        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld", "the role of this credential may not look up for this purpose", NULL);
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
+                         "the role of this credential may not look up for this purpose", NULL);
     } else {
         looking.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
-        status = looking.scratch == NULL ? no_memory(err) : look_all(&looking, input->cursor, ret_cursor, err);
+        status = looking.scratch == NULL ? no_memory(err)
+                                         : look_all(&looking, input->cursor, ret_cursor, err);
         kl_arena_free(looking.scratch);
     }
     if (status == KL_OK) {

@@ -8,20 +8,24 @@
 
 static enum kl_status damaged(struct kl_err *err, const char *what)
 {
-    return kl_fail(err, KL_ERR_CORRUPT, "manifest_damaged", "what is stored about this subject cannot be read",
+    return kl_fail(err, KL_ERR_CORRUPT, "manifest_damaged",
+                   "what is stored about this subject cannot be read",
                    "%s is not as it was written", what);
 }
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* What an encoding ends with: the buffer's own failure, or a text that is too long. */
-static enum kl_status ended(const struct kl_buf *ret, size_t started, size_t max, const char *code, struct kl_err *err)
+static enum kl_status ended(const struct kl_buf *ret, size_t started, size_t max, const char *code,
+                            struct kl_err *err)
 {
     if (ret->size - started > max || (ret->failed && !ret->no_memory)) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, code, "this subject holds too much for one more change", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, code,
+                       "this subject holds too much for one more change", NULL);
     }
     return kl_buf_status(ret, err);
 }
@@ -43,7 +47,8 @@ static void add_count(struct kl_buf *out, size_t count, size_t max)
     kl_buf_add_u16be(out, (uint16_t)count);
 }
 
-enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *ret,
+                                 struct kl_err *err)
 {
     size_t started = ret->size;
     size_t i;
@@ -62,7 +67,8 @@ enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *r
     return ended(ret, started, VAULT_HEAD_MAX_BYTES, "subject_full", err);
 }
 
-enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base,
+                                          struct kl_buf *ret, struct kl_err *err)
 {
     size_t started = ret->size;
 
@@ -83,7 +89,8 @@ static void add_field(struct kl_buf *out, const struct vault_manifest_field *fie
     kl_buf_add_u64be(out, field->version);
 }
 
-enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *record, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *record,
+                                            struct kl_buf *ret, struct kl_err *err)
 {
     size_t started = ret->size;
     size_t i;
@@ -106,7 +113,8 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "record_full", err);
 }
 
-enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_buf *ret,
+                                   struct kl_err *err)
 {
     size_t started = ret->size;
     size_t i;
@@ -132,7 +140,8 @@ enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_
 /* ---- reading ---- */
 
 /* A name's text in the arena; NULL for an empty one. False: damaged, or no memory (then *no_room is set). */
-static bool read_name(struct kl_reader *in, struct kl_arena *arena, const char **ret_name, bool *no_room)
+static bool read_name(struct kl_reader *in, struct kl_arena *arena, const char **ret_name,
+                      bool *no_room)
 {
     struct kl_slice text = kl_read_bytes(in, kl_read_byte(in));
 
@@ -166,10 +175,11 @@ static bool value_valid(uint64_t value)
     return value >= VAULT_VALUE_FIRST && value <= KMS_SLOT_MAX;
 }
 
-enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena, struct vault_head *ret, struct kl_err *err)
+enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
+                                 struct vault_head *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(row);
-    struct vault_head head = { 0 };
+    struct vault_head head = {0};
     unsigned char flags = 0;
     size_t i;
 
@@ -183,7 +193,8 @@ enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena, st
     head.next_value = kl_read_u64be(&in);
     head.base = kl_read_sized(&in);
     head.record_count = read_count(&in, VAULT_RECORDS_MAX);
-    if (!in.ok || flags > FLAG_LEDGER || head.epoch > VAULT_EPOCH_MAX || head.next_value > KMS_SLOT_MAX + 1) {
+    if (!in.ok || flags > FLAG_LEDGER || head.epoch > VAULT_EPOCH_MAX ||
+        head.next_value > KMS_SLOT_MAX + 1) {
         return damaged(err, "a head row");
     }
     head.records = kl_arena_array(arena, head.record_count, sizeof *head.records);
@@ -204,10 +215,11 @@ enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena, st
     return KL_OK;
 }
 
-enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_manifest_base *ret, struct kl_err *err)
+enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_manifest_base *ret,
+                                          struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(text);
-    struct vault_manifest_base base = { 0 };
+    struct vault_manifest_base base = {0};
     struct kl_slice bytes;
     unsigned char residency = 0;
     bool known = kl_read_byte(&in) == FORMAT;
@@ -228,7 +240,8 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
     return KL_OK;
 }
 
-static bool read_field(struct kl_reader *in, struct kl_arena *arena, struct vault_manifest_field *ret, bool *no_room)
+static bool read_field(struct kl_reader *in, struct kl_arena *arena,
+                       struct vault_manifest_field *ret, bool *no_room)
 {
     unsigned char type = 0;
     unsigned char index = 0;
@@ -240,7 +253,8 @@ static bool read_field(struct kl_reader *in, struct kl_arena *arena, struct vaul
     index = kl_read_byte(in);
     ret->value = kl_read_u64be(in);
     ret->version = kl_read_u64be(in);
-    if (!in->ok || ret->name == NULL || type >= VAULT_TYPES || index > VAULT_INDEX_UNIQUE || !value_valid(ret->value)) {
+    if (!in->ok || ret->name == NULL || type >= VAULT_TYPES || index > VAULT_INDEX_UNIQUE ||
+        !value_valid(ret->value)) {
         return false;
     }
     ret->type = (enum vault_type)type;
@@ -248,7 +262,8 @@ static bool read_field(struct kl_reader *in, struct kl_arena *arena, struct vaul
     return true;
 }
 
-static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vault_manifest_record *ret, bool *no_room)
+static bool read_record(struct kl_reader *in, struct kl_arena *arena,
+                        struct vault_manifest_record *ret, bool *no_room)
 {
     struct kl_slice id;
     size_t i;
@@ -257,7 +272,8 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vau
         return false;
     }
     id = kl_read_bytes(in, KL_ID_BYTES);
-    if (!read_name(in, arena, &ret->type, no_room) || ret->type == NULL || !read_name(in, arena, &ret->source, no_room)) {
+    if (!read_name(in, arena, &ret->type, no_room) || ret->type == NULL ||
+        !read_name(in, arena, &ret->source, no_room)) {
         return false;
     }
     memcpy(ret->id.bytes, id.bytes, KL_ID_BYTES);
@@ -282,11 +298,11 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vau
     return !*no_room && kl_reader_done(in) && ret->version > 0;
 }
 
-enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_arena *arena, struct vault_manifest_record *ret,
-                                            struct kl_err *err)
+enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_arena *arena,
+                                            struct vault_manifest_record *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(text);
-    struct vault_manifest_record record = { 0 };
+    struct vault_manifest_record record = {0};
     bool no_room = false;
 
     if (!read_record(&in, arena, &record, &no_room)) {
@@ -296,12 +312,15 @@ enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_aren
     return KL_OK;
 }
 
-static bool read_entry(struct kl_reader *in, struct kl_arena *arena, struct vault_ledger_entry *ret, bool *no_room)
+static bool read_entry(struct kl_reader *in, struct kl_arena *arena, struct vault_ledger_entry *ret,
+                       bool *no_room)
 {
     unsigned char is_explicit = 0;
 
-    if (!read_name(in, arena, &ret->purpose, no_room) || !read_name(in, arena, &ret->recipient, no_room)
-        || !read_name(in, arena, &ret->notice, no_room) || !read_name(in, arena, &ret->channel, no_room)) {
+    if (!read_name(in, arena, &ret->purpose, no_room) ||
+        !read_name(in, arena, &ret->recipient, no_room) ||
+        !read_name(in, arena, &ret->notice, no_room) ||
+        !read_name(in, arena, &ret->channel, no_room)) {
         return false;
     }
     ret->evidence = kl_read_u64be(in);
@@ -310,13 +329,15 @@ static bool read_entry(struct kl_reader *in, struct kl_arena *arena, struct vaul
     ret->withdrawn_us = (int64_t)kl_read_u64be(in);
     is_explicit = kl_read_byte(in);
     ret->is_explicit = is_explicit == 1;
-    return in->ok && is_explicit <= 1 && ret->purpose != NULL && (ret->evidence == KMS_VALUE_NONE || value_valid(ret->evidence));
+    return in->ok && is_explicit <= 1 && ret->purpose != NULL &&
+           (ret->evidence == KMS_VALUE_NONE || value_valid(ret->evidence));
 }
 
-enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena, struct vault_ledger *ret, struct kl_err *err)
+enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena,
+                                   struct vault_ledger *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(text);
-    struct vault_ledger ledger = { 0 };
+    struct vault_ledger ledger = {0};
     bool no_room = false;
     size_t i;
 

@@ -123,23 +123,29 @@ struct vault_ledger {
  * Append the encoding to ret. Sizes beyond the maxima are the caller's to refuse before: an assert, but for the whole, which is
  * KL_ERR_TOO_LARGE "subject_full" (a head), "record_full", "too_many_consents".
  */
-KL_MUST_USE enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *ret, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base, struct kl_buf *ret,
-                                                      struct kl_err *err);
-KL_MUST_USE enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *record, struct kl_buf *ret,
-                                                        struct kl_err *err);
-KL_MUST_USE enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *ret,
+                                             struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base,
+                                                      struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *record,
+                                                        struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_ledger_encode(const struct vault_ledger *ledger,
+                                               struct kl_buf *ret, struct kl_err *err);
 
 /*
  * Read what encode wrote. Arrays and texts are the arena's; a head's slices point into row. Outputs untouched on failure.
  * KL_ERR_CORRUPT "manifest_damaged": a length, count or number that encode does not write. KL_ERR_NO_MEMORY.
  */
-KL_MUST_USE enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena, struct vault_head *ret,
-                                             struct kl_err *err);
-KL_MUST_USE enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_manifest_base *ret, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_arena *arena,
-                                                        struct vault_manifest_record *ret, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena, struct vault_ledger *ret,
-                                               struct kl_err *err);
+KL_MUST_USE enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
+                                             struct vault_head *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_base_decode(struct kl_slice text,
+                                                      struct vault_manifest_base *ret,
+                                                      struct kl_err *err);
+KL_MUST_USE enum kl_status vault_manifest_record_decode(struct kl_slice text,
+                                                        struct kl_arena *arena,
+                                                        struct vault_manifest_record *ret,
+                                                        struct kl_err *err);
+KL_MUST_USE enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena,
+                                               struct vault_ledger *ret, struct kl_err *err);
 
 #endif

@@ -32,8 +32,9 @@ const char *vault_erase_reason_name(enum vault_erase_reason reason)
     return "other";
 }
 
-void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], const struct kl_id *subject,
-                          const struct kl_id *record, unsigned char ret_commitment[VAULT_COMMITMENT_BYTES])
+void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+                          const struct kl_id *subject, const struct kl_id *record,
+                          unsigned char ret_commitment[VAULT_COMMITMENT_BYTES])
 {
     crypto_generichash_state state;
 
@@ -48,7 +49,8 @@ void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES]
 
 /* ---- writing ---- */
 
-static void add_id(struct kl_json_out *out, const char *key, const char *prefix, const struct kl_id *id)
+static void add_id(struct kl_json_out *out, const char *key, const char *prefix,
+                   const struct kl_id *id)
 {
     char text[KL_ID_TEXT_BYTES];
 
@@ -56,7 +58,8 @@ static void add_id(struct kl_json_out *out, const char *key, const char *prefix,
     kl_json_add_text(out, key, text);
 }
 
-static void add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes, size_t size)
+static void add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes,
+                      size_t size)
 {
     char text[KL_BASE64_CHARS(64) + 1];
 
@@ -78,12 +81,14 @@ static void add_notify(struct kl_json_out *out, const struct vault_note *note)
 }
 
 /* The root key of this generation came into use when the one before was destroyed; of an older generation only the request's time is known. */
-static int64_t erased_at(const struct kms_state *state, const struct vault_note *note, uint64_t generation)
+static int64_t erased_at(const struct kms_state *state, const struct vault_note *note,
+                         uint64_t generation)
 {
     return state->generation == generation ? state->root_key_since_us : note->at_us;
 }
 
-static void write_body(struct vault *vault, const struct vault_note *note, uint64_t generation, struct kl_json_out *out)
+static void write_body(struct vault *vault, const struct vault_note *note, uint64_t generation,
+                       struct kl_json_out *out)
 {
     const struct vault_tenant *tenant = vault_tenants_by_number(vault, note->tenant);
     char store[2 * KMS_STORE_ID_BYTES + 1];
@@ -115,15 +120,15 @@ static void write_body(struct vault *vault, const struct vault_note *note, uint6
     kl_json_add_text(out, "algorithm", "Ed25519");
 }
 
-enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note, uint64_t generation, struct kl_buf *ret,
-                                   struct kl_err *err)
+enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
+                                   uint64_t generation, struct kl_buf *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { note->tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE };
+    struct kms_place place = {note->tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
     unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
     unsigned char signature[KMS_SIGNATURE_BYTES];
     char signature_text[SIGNATURE_CHARS + 1];
-    struct kl_json_out out = { 0 };
+    struct kl_json_out out = {0};
     struct kl_buf text;
 
     kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
@@ -137,7 +142,8 @@ enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note 
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
-        status = kms_sign(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&text), signature, err);
+        status = kms_sign(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&text),
+                          signature, err);
     }
     if (status == KL_OK) {
         kl_base64(signature, sizeof signature, signature_text);
@@ -159,8 +165,8 @@ static enum kl_status invalid(struct kl_err *err)
 }
 
 /* The signed text, and the signature. */
-static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed, unsigned char ret_signature[KMS_SIGNATURE_BYTES],
-                            struct kl_err *err)
+static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed,
+                            unsigned char ret_signature[KMS_SIGNATURE_BYTES], struct kl_err *err)
 {
     const char *tail = NULL;
 
@@ -168,8 +174,10 @@ static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed, 
         return invalid(err);
     }
     tail = (const char *)receipt.bytes + receipt.size - TAIL_BYTES;
-    if (memcmp(tail, SIGNATURE_MEMBER, sizeof SIGNATURE_MEMBER - 1) != 0 || memcmp(tail + TAIL_BYTES - 2, "\"}", 2) != 0
-        || !kl_base64_decode(tail + sizeof SIGNATURE_MEMBER - 1, SIGNATURE_CHARS, ret_signature, KMS_SIGNATURE_BYTES)) {
+    if (memcmp(tail, SIGNATURE_MEMBER, sizeof SIGNATURE_MEMBER - 1) != 0 ||
+        memcmp(tail + TAIL_BYTES - 2, "\"}", 2) != 0 ||
+        !kl_base64_decode(tail + sizeof SIGNATURE_MEMBER - 1, SIGNATURE_CHARS, ret_signature,
+                          KMS_SIGNATURE_BYTES)) {
         return invalid(err);
     }
     kl_buf_add(ret_signed, receipt.bytes, receipt.size - TAIL_BYTES);
@@ -177,7 +185,8 @@ static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed, 
     return kl_buf_status(ret_signed, err);
 }
 
-static enum kl_status named_key(struct kl_slice receipt, unsigned char ret_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err)
+static enum kl_status named_key(struct kl_slice receipt,
+                                unsigned char ret_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err)
 {
     struct kl_json *json = NULL;
     const char *text = NULL;
@@ -192,7 +201,9 @@ static enum kl_status named_key(struct kl_slice receipt, unsigned char ret_key[K
     return right ? KL_OK : invalid(err);
 }
 
-enum kl_status vault_receipt_verify(struct kl_slice receipt, const unsigned char public_key[KMS_PUBLIC_KEY_BYTES], struct kl_err *err)
+enum kl_status vault_receipt_verify(struct kl_slice receipt,
+                                    const unsigned char public_key[KMS_PUBLIC_KEY_BYTES],
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     unsigned char key[KMS_PUBLIC_KEY_BYTES];
@@ -205,10 +216,13 @@ enum kl_status vault_receipt_verify(struct kl_slice receipt, const unsigned char
         status = split(receipt, &text, signature, err);
     }
     if (status == KL_OK && public_key != NULL && sodium_memcmp(public_key, key, sizeof key) != 0) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature", "the receipt is not signed by that key", NULL);
+        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature",
+                         "the receipt is not signed by that key", NULL);
     }
-    if (status == KL_OK && crypto_sign_verify_detached(signature, text.bytes, text.size, key) != 0) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature", "the receipt's signature does not fit its text", NULL);
+    if (status == KL_OK &&
+        crypto_sign_verify_detached(signature, text.bytes, text.size, key) != 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature",
+                         "the receipt's signature does not fit its text", NULL);
     }
     kl_buf_done(&text);
     return status;
@@ -227,11 +241,15 @@ static void copy_member(struct kl_json_out *out, const struct kl_json_value *fro
     kl_buf_done(&text);
 }
 
-static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text, const struct kl_id *subject,
-                         const struct kl_id *record, const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_json_out *out)
+static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text,
+                         const struct kl_id *subject, const struct kl_id *record,
+                         const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+                         struct kl_json_out *out)
 {
-    static const char *const proof[] = { "algorithm", "public_key", "signature", "commitment", "generation" };
-    static const char *const members[] = { "erased_at", "records_erased", "retained", "notify", "finality" };
+    static const char *const proof[] = {"algorithm", "public_key", "signature", "commitment",
+                                        "generation"};
+    static const char *const members[] = {"erased_at", "records_erased", "retained", "notify",
+                                          "finality"};
     size_t i;
 
     kl_json_object_begin(out);
@@ -255,8 +273,10 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     kl_json_object_end(out);
 }
 
-enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
-                                    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject,
+                                    const struct kl_id *record,
+                                    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+                                    struct kl_buf *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     unsigned char signature[KMS_SIGNATURE_BYTES];
@@ -283,8 +303,10 @@ enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id 
 
 static bool may_read(const struct vault_caller *caller)
 {
-    struct vault_query erase = vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, NULL);
-    struct vault_query report = vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
+    struct vault_query erase =
+        vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, NULL);
+    struct vault_query report =
+        vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
 
     if (caller->builtin == VAULT_BUILTIN_STEWARD || caller->builtin == VAULT_BUILTIN_AUDITOR) {
         return true;
@@ -295,12 +317,13 @@ static bool may_read(const struct vault_caller *caller)
     return vault_policy_may(caller->policy, &erase) || vault_policy_may(caller->policy, &report);
 }
 
-enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller, const struct kl_id *receipt,
-                                  struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *receipt, struct kl_buf *ret,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key;
-    struct kl_err own = { 0 };
+    struct kl_err own = {0};
     struct kl_buf row;
 
     err = err == NULL ? &own : err;
@@ -309,7 +332,8 @@ enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller
     }
     kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
     if (!may_read(caller)) {
-        status = kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden", "the role of this credential does not allow this", NULL);
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
+                         "the role of this credential does not allow this", NULL);
     } else {
         key = vault_row_receipt(caller->tenant, receipt);
         status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);

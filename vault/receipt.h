@@ -26,24 +26,27 @@
 #define VAULT_RECEIPT_MAX_BYTES 8192
 
 /* record NULL: the whole subject. */
-void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], const struct kl_id *subject,
-                          const struct kl_id *record, unsigned char ret_commitment[VAULT_COMMITMENT_BYTES]);
+void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+                          const struct kl_id *subject, const struct kl_id *record,
+                          unsigned char ret_commitment[VAULT_COMMITMENT_BYTES]);
 
 /* Append the signed text. generation: the one that the commit made. */
-KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note, uint64_t generation,
-                                               struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
+                                               uint64_t generation, struct kl_buf *ret,
+                                               struct kl_err *err);
 /*
  * Is the signature right, and by that key (NULL: the key that the receipt itself names)?
  * KL_ERR_INVALID "invalid_receipt": it is not a receipt; KL_ERR_CORRUPT "bad_signature".
  */
-KL_MUST_USE enum kl_status vault_receipt_verify(struct kl_slice receipt, const unsigned char public_key[KMS_PUBLIC_KEY_BYTES],
-                                                struct kl_err *err);
+KL_MUST_USE enum kl_status vault_receipt_verify(
+    struct kl_slice receipt, const unsigned char public_key[KMS_PUBLIC_KEY_BYTES],
+    struct kl_err *err);
 /*
  * Append the answer to who erased: {"receipt","subject","record"?,"erased_at","records_erased","retained","notify","finality",
  * "subject_secret","proof":{"algorithm","public_key","signature","commitment","generation","signed":the signed text}}.
  */
-KL_MUST_USE enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
-                                                const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret,
-                                                struct kl_err *err);
+KL_MUST_USE enum kl_status vault_receipt_answer(
+    struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
+    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret, struct kl_err *err);
 
 #endif

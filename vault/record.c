@@ -8,7 +8,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* ---- adding ---- */
@@ -32,7 +33,8 @@ static enum kl_status add_body(struct vault_change *change, void *context, struc
         status = vault_change_record_add(change, adding->draft, &record, err);
     }
     if (status == KL_OK) {
-        status = vault_change_consents_add(change, adding->draft->consents, adding->draft->consent_count, err);
+        status = vault_change_consents_add(change, adding->draft->consents,
+                                           adding->draft->consent_count, err);
     }
     if (status == KL_OK) {
         status = vault_answer_remember(change, adding->ticket, at, 1, err);
@@ -51,15 +53,19 @@ static enum kl_status add_body(struct vault_change *change, void *context, struc
 }
 
 /* What the role may write is settled before the subject is looked for, so that the answer does not hang on whether it is there. */
-static enum kl_status record_add(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                 const struct vault_record_input *input, const struct vault_idempotency_ticket *ticket,
-                                 struct kl_arena *arena, struct vault_subject_result *ret, struct kl_err *err)
+static enum kl_status record_add(struct vault *vault, const struct vault_caller *caller,
+                                 const struct kl_id *subject,
+                                 const struct vault_record_input *input,
+                                 const struct vault_idempotency_ticket *ticket,
+                                 struct kl_arena *arena, struct vault_subject_result *ret,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
-    struct vault_facts facts = { 0 };
-    struct vault_record_draft draft = { 0 };
-    struct adding adding = { .draft = &draft, .ticket = ticket, .arena = arena };
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
+    struct vault_facts facts = {0};
+    struct vault_record_draft draft = {0};
+    struct adding adding = {.draft = &draft, .ticket = ticket, .arena = arena};
 
     if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
         return vault_not_found(err);
@@ -75,14 +81,15 @@ static enum kl_status record_add(struct vault *vault, const struct vault_caller 
     return status;
 }
 
-enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                const struct vault_record_input *input, const struct vault_idempotency *idempotency,
-                                struct kl_arena *arena, struct vault_record_result *ret, struct kl_err *err)
+enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *caller,
+                                const struct kl_id *subject, const struct vault_record_input *input,
+                                const struct vault_idempotency *idempotency, struct kl_arena *arena,
+                                struct vault_record_result *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_idempotency_ticket ticket = { 0 };
-    struct vault_subject_result result = { 0 };
-    struct kl_err own = { 0 };
+    struct vault_idempotency_ticket ticket = {0};
+    struct vault_subject_result result = {0};
+    struct kl_err own = {0};
     struct kl_buf answer;
 
     err = err == NULL ? &own : err;
@@ -116,14 +123,17 @@ struct patching {
 };
 
 /* A role that may write nothing of this type learns nothing of the record. */
-static enum kl_status patch_allowed(const struct vault_change *change, const struct vault_query *query, int type, struct kl_err *err)
+static enum kl_status patch_allowed(const struct vault_change *change,
+                                    const struct vault_query *query, int type, struct kl_err *err)
 {
-    struct vault_facts facts = { .residency = change->subject.base.residency };
-    const struct vault_policy_record *of = type == VAULT_NONE ? NULL : vault_policy_record(change->caller->policy, type);
+    struct vault_facts facts = {.residency = change->subject.base.residency};
+    const struct vault_policy_record *of =
+        type == VAULT_NONE ? NULL : vault_policy_record(change->caller->policy, type);
     int i;
 
     for (i = 0; of != NULL && i < of->field_count; i++) {
-        if (vault_policy_decide(change->caller->policy, query, &facts, of->field_first + i).withheld != VAULT_GATE_ROLE) {
+        if (vault_policy_decide(change->caller->policy, query, &facts, of->field_first + i)
+                .withheld != VAULT_GATE_ROLE) {
             return KL_OK;
         }
     }
@@ -131,7 +141,9 @@ static enum kl_status patch_allowed(const struct vault_change *change, const str
 }
 
 /* The old value goes to the record's past and to the sweep; its index entry goes away. */
-static enum kl_status patch_retire(struct vault_change *change, struct vault_manifest_record *record, size_t at, struct kl_err *err)
+static enum kl_status patch_retire(struct vault_change *change,
+                                   struct vault_manifest_record *record, size_t at,
+                                   struct kl_err *err)
 {
     enum kl_status status = vault_change_index_remove(change, record, &record->fields[at], err);
 
@@ -165,7 +177,8 @@ static enum kl_status patch_one(struct vault_change *change, struct vault_manife
         return KL_OK;
     }
     if (at == record->field_count && at == VAULT_FIELDS_INPUT_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_fields", "a record holds at most 256 fields", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_fields",
+                       "a record holds at most 256 fields", NULL);
     }
     if (at == record->field_count) {
         record->field_count++;
@@ -174,11 +187,14 @@ static enum kl_status patch_one(struct vault_change *change, struct vault_manife
 }
 
 /* Room for count more fields, and as many in the past. Of the past, what is shredded already is left out. */
-static enum kl_status patch_room(struct vault_change *change, struct vault_manifest_record *record, size_t count, struct kl_err *err)
+static enum kl_status patch_room(struct vault_change *change, struct vault_manifest_record *record,
+                                 size_t count, struct kl_err *err)
 {
-    struct vault_manifest_field *fields = kl_arena_array(change->arena, record->field_count + count, sizeof *fields);
-    struct vault_manifest_field *past = kl_arena_array(change->arena, record->past_count + count, sizeof *past);
-    struct kms_place place = { change->subject.tenant, change->subject.slot, 0 };
+    struct vault_manifest_field *fields =
+        kl_arena_array(change->arena, record->field_count + count, sizeof *fields);
+    struct vault_manifest_field *past =
+        kl_arena_array(change->arena, record->past_count + count, sizeof *past);
+    struct kms_place place = {change->subject.tenant, change->subject.slot, 0};
     size_t kept = 0;
     size_t i;
 
@@ -198,12 +214,14 @@ static enum kl_status patch_room(struct vault_change *change, struct vault_manif
     record->past = past;
     record->past_count = kept;
     if (kept + count > VAULT_PAST_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, VAULT_PAST_FULL, "this record was changed too often; try again", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, VAULT_PAST_FULL,
+                       "this record was changed too often; try again", NULL);
     }
     return KL_OK;
 }
 
-static void patch_act(struct vault_change *change, size_t at, const struct vault_field_draft *drafts, size_t count)
+static void patch_act(struct vault_change *change, size_t at,
+                      const struct vault_field_draft *drafts, size_t count)
 {
     struct kl_json_out *out = &change->act.out;
     size_t i;
@@ -226,9 +244,9 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     enum kl_status status = KL_OK;
     struct patching *patching = context;
     int at = vault_subject_record_find(&change->subject, patching->record);
-    struct vault_query query
-        = vault_query_of(change->caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, &change->subject.base.subject);
-    struct vault_facts facts = { .residency = change->subject.base.residency };
+    struct vault_query query = vault_query_of(change->caller, VAULT_ACTION_WRITE, VAULT_NONE,
+                                              VAULT_NONE, &change->subject.base.subject);
+    struct vault_facts facts = {.residency = change->subject.base.residency};
     struct vault_manifest_record *record = NULL;
     struct vault_field_draft *drafts = NULL;
     int type = VAULT_NONE;
@@ -241,11 +259,12 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     type = vault_policy_record_find(change->caller->policy, record->type);
     status = patch_allowed(change, &query, type, err);
     if (status == KL_OK && patching->if_version != 0 && patching->if_version != record->version) {
-        status = kl_fail(err, KL_ERR_PRECONDITION, "version_mismatch", "the record has changed since; read it again", NULL);
+        status = kl_fail(err, KL_ERR_PRECONDITION, "version_mismatch",
+                         "the record has changed since; read it again", NULL);
     }
     if (status == KL_OK) {
-        status = vault_draft_fields(change->caller, &query, &facts, type, patching->fields, patching->field_count, true, "",
-                                    change->arena, &drafts, err);
+        status = vault_draft_fields(change->caller, &query, &facts, type, patching->fields,
+                                    patching->field_count, true, "", change->arena, &drafts, err);
     }
     if (status == KL_OK) {
         status = patch_room(change, record, patching->field_count, err);
@@ -264,11 +283,13 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     return status;
 }
 
-static enum kl_status patch(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                            struct patching *patching, struct kl_err *err)
+static enum kl_status patch(struct vault *vault, const struct vault_caller *caller,
+                            const struct kl_id *subject, struct patching *patching,
+                            struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
 
     if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
         return vault_not_found(err);
@@ -284,13 +305,15 @@ static enum kl_status patch(struct vault *vault, const struct vault_caller *call
     return status;
 }
 
-enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                  const struct kl_id *record, uint64_t if_version, const struct vault_field_input *fields,
+enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject, const struct kl_id *record,
+                                  uint64_t if_version, const struct vault_field_input *fields,
                                   size_t field_count, uint64_t *ret_version, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct patching patching = { .record = record, .if_version = if_version, .fields = fields, .field_count = field_count };
-    struct kl_err own = { 0 };
+    struct patching patching = {
+        .record = record, .if_version = if_version, .fields = fields, .field_count = field_count};
+    struct kl_err own = {0};
 
     err = err == NULL ? &own : err;
     status = vault_policy_required(caller, err);

@@ -6,7 +6,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 static const char *copy_text(struct kl_arena *arena, const char *text, bool *no_room)
@@ -17,8 +18,9 @@ static const char *copy_text(struct kl_arena *arena, const char *text, bool *no_
     return copy;
 }
 
-enum kl_status vault_answer_result(const struct vault_subject *subject, size_t first, size_t count, struct kl_arena *arena,
-                                   struct vault_subject_result *ret, struct kl_err *err)
+enum kl_status vault_answer_result(const struct vault_subject *subject, size_t first, size_t count,
+                                   struct kl_arena *arena, struct vault_subject_result *ret,
+                                   struct kl_err *err)
 {
     struct vault_record_result *records = kl_arena_array(arena, count, sizeof *records);
     bool no_room = records == NULL;
@@ -44,7 +46,8 @@ enum kl_status vault_answer_result(const struct vault_subject *subject, size_t f
     return KL_OK;
 }
 
-enum kl_status vault_answer_remember(struct vault_change *change, const struct vault_idempotency_ticket *ticket, size_t first,
+enum kl_status vault_answer_remember(struct vault_change *change,
+                                     const struct vault_idempotency_ticket *ticket, size_t first,
                                      size_t count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -65,7 +68,8 @@ enum kl_status vault_answer_remember(struct vault_change *change, const struct v
 
         kl_buf_add(&answer, record->id.bytes, KL_ID_BYTES);
         kl_buf_add_sized(&answer, record->type, strlen(record->type));
-        kl_buf_add_sized(&answer, record->source, record->source == NULL ? 0 : strlen(record->source));
+        kl_buf_add_sized(&answer, record->source,
+                         record->source == NULL ? 0 : strlen(record->source));
         kl_buf_add_u64be(&answer, record->version);
         kl_buf_add_u64be(&answer, (uint64_t)record->created_us);
     }
@@ -74,11 +78,13 @@ enum kl_status vault_answer_remember(struct vault_change *change, const struct v
         status = vault_change_value_take(change, &value, err);
     }
     if (status == KL_OK) {
-        status = vault_idempotency_remember(change->vault, change->caller, ticket, change->subject.slot, value,
-                                            kl_buf_slice(&answer), change->batch, err);
+        status =
+            vault_idempotency_remember(change->vault, change->caller, ticket, change->subject.slot,
+                                       value, kl_buf_slice(&answer), change->batch, err);
     }
     if (status == KL_OK) {
-        vault_change_value_retire(change, value, change->caller->now_us + VAULT_IDEMPOTENCY_LIFE_US);
+        vault_change_value_retire(change, value,
+                                  change->caller->now_us + VAULT_IDEMPOTENCY_LIFE_US);
     }
     kl_buf_done(&answer);
     return status;
@@ -94,7 +100,8 @@ static bool read_id(struct kl_reader *in, struct kl_id *ret)
     return in->ok;
 }
 
-static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vault_record_result *ret, bool *no_room)
+static bool read_record(struct kl_reader *in, struct kl_arena *arena,
+                        struct vault_record_result *ret, bool *no_room)
 {
     struct kl_slice type;
     struct kl_slice source;
@@ -115,17 +122,18 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena, struct vau
     return !*no_room;
 }
 
-enum kl_status vault_answer_replay(struct kl_slice answer, struct kl_arena *arena, struct vault_subject_result *ret,
-                                   struct kl_err *err)
+enum kl_status vault_answer_replay(struct kl_slice answer, struct kl_arena *arena,
+                                   struct vault_subject_result *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(answer);
-    struct vault_subject_result result = { .replayed = true };
+    struct vault_subject_result result = {.replayed = true};
     bool known = kl_read_byte(&in) == FORMAT && read_id(&in, &result.id);
     unsigned char residency = kl_read_byte(&in);
     bool no_room = false;
     size_t i;
 
-    result.residency = residency == VAULT_RESIDENCY_EEA ? VAULT_RESIDENCY_EEA : VAULT_RESIDENCY_NONE;
+    result.residency =
+        residency == VAULT_RESIDENCY_EEA ? VAULT_RESIDENCY_EEA : VAULT_RESIDENCY_NONE;
     result.record_count = kl_read_u16be(&in);
     if (known && result.record_count <= VAULT_RECORDS_MAX) {
         result.records = kl_arena_array(arena, result.record_count, sizeof *result.records);
@@ -140,7 +148,8 @@ enum kl_status vault_answer_replay(struct kl_slice answer, struct kl_arena *aren
         return no_memory(err);
     }
     if (!known || !kl_reader_done(&in)) {
-        return kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged", "a stored answer cannot be read", NULL);
+        return kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged", "a stored answer cannot be read",
+                       NULL);
     }
     *ret = result;
     return KL_OK;

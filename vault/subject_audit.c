@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller, const char *action, uint64_t slot)
+void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
+                             const char *action, uint64_t slot)
 {
     char location[3];
     struct vault_audit_who who = vault_caller_who(caller, location);
@@ -24,8 +25,9 @@ bool vault_refusal(enum kl_status status)
     return status == KL_ERR_FORBIDDEN || status == KL_ERR_NOT_FOUND || status == KL_ERR_CONFLICT;
 }
 
-enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_caller *caller, const char *action, int purpose,
-                                 const struct kl_err *why, struct kl_err *err)
+enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_caller *caller,
+                                 const char *action, int purpose, const struct kl_err *why,
+                                 struct kl_err *err)
 {
     char location[3];
     struct vault_audit_who who = vault_caller_who(caller, location);
@@ -43,12 +45,13 @@ enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_calle
     return vault_audit_end(&act->entry, &act->out, err);
 }
 
-enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller, const char *action, int purpose,
-                                     enum kl_status status, struct kl_err *err)
+enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller,
+                                     const char *action, int purpose, enum kl_status status,
+                                     struct kl_err *err)
 {
-    struct vault_act act = { 0 };
-    struct vault_audit_entry *entries[1] = { &act.entry };
-    struct kl_err failed = { 0 };
+    struct vault_act act = {0};
+    struct vault_audit_entry *entries[1] = {&act.entry};
+    struct kl_err failed = {0};
     enum kl_status written = KL_OK;
 
     assert(err != NULL);

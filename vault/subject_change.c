@@ -14,11 +14,12 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
-enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault, const struct vault_caller *caller,
-                                  struct kl_err *err)
+enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
+                                  const struct vault_caller *caller, struct kl_err *err)
 {
     memset(change, 0, sizeof *change);
     change->vault = vault;
@@ -43,7 +44,8 @@ void vault_change_end(struct vault_change *change)
 
 /* ---- value slots ---- */
 
-enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value, struct kl_err *err)
+enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value,
+                                       struct kl_err *err)
 {
     struct vault_head *head = &change->subject.head;
     uint64_t first = (uint64_t)change->vault->restores << VAULT_VALUE_EPOCH_BITS;
@@ -55,32 +57,35 @@ enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *re
     }
     past_last = ((uint64_t)head->epoch + 1) << VAULT_VALUE_EPOCH_BITS;
     if (head->next_value >= past_last) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "subject_full", "this subject was changed too often to be changed once more", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "subject_full",
+                       "this subject was changed too often to be changed once more", NULL);
     }
     *ret_value = head->next_value++;
     return KL_OK;
 }
 
 /* Pad and seal plaintext into change->sealed. */
-static enum kl_status seal(struct vault_change *change, uint64_t value, struct kl_slice context, struct kl_slice plaintext,
-                           struct kl_err *err)
+static enum kl_status seal(struct vault_change *change, uint64_t value, struct kl_slice context,
+                           struct kl_slice plaintext, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { change->subject.tenant, change->subject.slot, value };
+    struct kms_place place = {change->subject.tenant, change->subject.slot, value};
     struct kl_buf padded;
 
     kl_buf_init(&padded, KMS_SEAL_MAX_BYTES);
     status = vault_pad(plaintext, &padded, err);
     if (status == KL_OK) {
         kl_buf_clear(&change->sealed);
-        status = kms_seal(change->vault->keys, &place, context, kl_buf_slice(&padded), &change->sealed, err);
+        status = kms_seal(change->vault->keys, &place, context, kl_buf_slice(&padded),
+                          &change->sealed, err);
     }
     kl_buf_done(&padded);
     return status;
 }
 
 /* Keep what was sealed last for the head row. */
-static enum kl_status keep_sealed(struct vault_change *change, struct kl_slice *ret, struct kl_err *err)
+static enum kl_status keep_sealed(struct vault_change *change, struct kl_slice *ret,
+                                  struct kl_err *err)
 {
     unsigned char *copy = kl_arena_alloc(change->arena, change->sealed.size);
 
@@ -92,8 +97,9 @@ static enum kl_status keep_sealed(struct vault_change *change, struct kl_slice *
     return KL_OK;
 }
 
-enum kl_status vault_change_value_put(struct vault_change *change, uint64_t value, struct kl_slice context,
-                                      struct kl_slice plaintext, struct kl_err *err)
+enum kl_status vault_change_value_put(struct vault_change *change, uint64_t value,
+                                      struct kl_slice context, struct kl_slice plaintext,
+                                      struct kl_err *err)
 {
     struct vault_row_key key = vault_row_value(change->subject.tenant, change->subject.slot, value);
     enum kl_status status = seal(change, value, context, plaintext, err);
@@ -106,15 +112,17 @@ enum kl_status vault_change_value_put(struct vault_change *change, uint64_t valu
 
 void vault_change_value_retire(struct vault_change *change, uint64_t value, int64_t at_us)
 {
-    struct vault_row_key key = vault_row_old(change->subject.tenant, at_us, change->subject.slot, value);
+    struct vault_row_key key =
+        vault_row_old(change->subject.tenant, at_us, change->subject.slot, value);
 
     vault_batch_put(change->batch, vault_row_slice(&key), kl_slice_of("", 0));
 }
 
 /* ---- index ---- */
 
-static enum kl_status index_add(struct vault_change *change, enum vault_index_change_kind kind, const char *of, struct kl_slice form,
-                                uint64_t discriminator, struct kl_err *err)
+static enum kl_status index_add(struct vault_change *change, enum vault_index_change_kind kind,
+                                const char *of, struct kl_slice form, uint64_t discriminator,
+                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_index_change *grown = NULL;
@@ -135,15 +143,17 @@ static enum kl_status index_add(struct vault_change *change, enum vault_index_ch
     one->kind = kind;
     one->entry.slot = change->subject.slot;
     one->entry.discriminator = discriminator;
-    status = vault_index_tag(change->vault->index, change->subject.tenant, of, form, one->entry.tag, err);
+    status = vault_index_tag(change->vault->index, change->subject.tenant, of, form, one->entry.tag,
+                             err);
     if (status == KL_OK) {
         change->index_count++;
     }
     return status;
 }
 
-enum kl_status vault_change_index(struct vault_change *change, enum vault_index_change_kind kind, const struct kl_id *record,
-                                  const char *type, const char *field, struct kl_slice form, struct kl_err *err)
+enum kl_status vault_change_index(struct vault_change *change, enum vault_index_change_kind kind,
+                                  const struct kl_id *record, const char *type, const char *field,
+                                  struct kl_slice form, struct kl_err *err)
 {
     char name[VAULT_FIELD_NAME_BYTES];
 
@@ -153,26 +163,31 @@ enum kl_status vault_change_index(struct vault_change *change, enum vault_index_
 
 enum kl_status vault_change_index_id(struct vault_change *change, struct kl_err *err)
 {
-    return index_add(change, VAULT_INDEX_ADD, "id", kl_slice_of(change->subject.base.subject.bytes, KL_ID_BYTES), 0, err);
+    return index_add(change, VAULT_INDEX_ADD, "id",
+                     kl_slice_of(change->subject.base.subject.bytes, KL_ID_BYTES), 0, err);
 }
 
-enum kl_status vault_change_index_remove(struct vault_change *change, const struct vault_manifest_record *record,
-                                         const struct vault_manifest_field *field, struct kl_err *err)
+enum kl_status vault_change_index_remove(struct vault_change *change,
+                                         const struct vault_manifest_record *record,
+                                         const struct vault_manifest_field *field,
+                                         struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_value_wanted wanted = { .record = record, .field = field };
+    struct vault_value_wanted wanted = {.record = record, .field = field};
     struct kl_buf form;
 
     if (field->index == VAULT_INDEX_NONE) {
         return KL_OK;
     }
     kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
-    status = vault_subject_values(change->vault, change->subject.tenant, change->subject.slot, &wanted, 1, change->arena, err);
+    status = vault_subject_values(change->vault, change->subject.tenant, change->subject.slot,
+                                  &wanted, 1, change->arena, err);
     if (status == KL_OK) {
         status = vault_value_index_form(field->type, wanted.value, &form, err);
     }
     if (status == KL_OK) {
-        status = vault_change_index(change, VAULT_INDEX_REMOVE, &record->id, record->type, field->name, kl_buf_slice(&form), err);
+        status = vault_change_index(change, VAULT_INDEX_REMOVE, &record->id, record->type,
+                                    field->name, kl_buf_slice(&form), err);
     }
     kl_buf_done(&form);
     return status;
@@ -187,7 +202,8 @@ enum kl_status vault_change_base_seal(struct vault_change *change, struct kl_err
     kl_buf_clear(&change->plain);
     status = vault_manifest_base_encode(&change->subject.base, &change->plain, err);
     if (status == KL_OK) {
-        status = seal(change, VAULT_VALUE_BASE, kl_slice_text(BASE_CONTEXT), kl_buf_slice(&change->plain), err);
+        status = seal(change, VAULT_VALUE_BASE, kl_slice_text(BASE_CONTEXT),
+                      kl_buf_slice(&change->plain), err);
     }
     return status == KL_OK ? keep_sealed(change, &change->subject.head.base, err) : status;
 }
@@ -200,19 +216,22 @@ enum kl_status vault_change_record_seal(struct vault_change *change, size_t at, 
     kl_buf_clear(&change->plain);
     status = vault_manifest_record_encode(&change->subject.records[at], &change->plain, err);
     if (status == KL_OK) {
-        status = seal(change, in_head->value, kl_slice_text(RECORD_CONTEXT), kl_buf_slice(&change->plain), err);
+        status = seal(change, in_head->value, kl_slice_text(RECORD_CONTEXT),
+                      kl_buf_slice(&change->plain), err);
     }
     return status == KL_OK ? keep_sealed(change, &in_head->sealed, err) : status;
 }
 
-enum kl_status vault_change_ledger_put(struct vault_change *change, const struct vault_ledger *ledger, struct kl_err *err)
+enum kl_status vault_change_ledger_put(struct vault_change *change,
+                                       const struct vault_ledger *ledger, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
     kl_buf_clear(&change->plain);
     status = vault_ledger_encode(ledger, &change->plain, err);
     if (status == KL_OK) {
-        status = vault_change_value_put(change, VAULT_VALUE_LEDGER, kl_slice_text(LEDGER_CONTEXT), kl_buf_slice(&change->plain), err);
+        status = vault_change_value_put(change, VAULT_VALUE_LEDGER, kl_slice_text(LEDGER_CONTEXT),
+                                        kl_buf_slice(&change->plain), err);
     }
     if (status == KL_OK) {
         change->subject.head.has_ledger = true;
@@ -231,7 +250,8 @@ static enum kl_status record_room(struct vault_change *change, struct kl_err *er
     struct vault_manifest_record *records = NULL;
 
     if (count >= VAULT_RECORDS_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_records", "a subject holds at most 256 records", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_records",
+                       "a subject holds at most 256 records", NULL);
     }
     heads = kl_arena_array(change->arena, count + 1, sizeof *heads);
     records = kl_arena_array(change->arena, count + 1, sizeof *records);
@@ -248,7 +268,8 @@ static enum kl_status record_room(struct vault_change *change, struct kl_err *er
     return KL_OK;
 }
 
-enum kl_status vault_change_field_set(struct vault_change *change, struct vault_manifest_record *record, size_t at,
+enum kl_status vault_change_field_set(struct vault_change *change,
+                                      struct vault_manifest_record *record, size_t at,
                                       const struct vault_field_draft *draft, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -267,18 +288,22 @@ enum kl_status vault_change_field_set(struct vault_change *change, struct vault_
         status = kl_buf_status(&context, err);
     }
     if (status == KL_OK) {
-        status = vault_change_value_put(change, field->value, kl_buf_slice(&context), draft->value, err);
+        status =
+            vault_change_value_put(change, field->value, kl_buf_slice(&context), draft->value, err);
     }
     if (status == KL_OK && of->index != VAULT_INDEX_NONE) {
-        status = vault_change_index(change, of->index == VAULT_INDEX_UNIQUE ? VAULT_INDEX_ADD_UNIQUE : VAULT_INDEX_ADD, &record->id,
-                                    record->type, field->name, draft->form, err);
+        status = vault_change_index(
+            change, of->index == VAULT_INDEX_UNIQUE ? VAULT_INDEX_ADD_UNIQUE : VAULT_INDEX_ADD,
+            &record->id, record->type, field->name, draft->form, err);
     }
     kl_buf_done(&context);
     return status;
 }
 
-enum kl_status vault_change_record_add(struct vault_change *change, const struct vault_record_draft *draft,
-                                       struct vault_manifest_record **ret_record, struct kl_err *err)
+enum kl_status vault_change_record_add(struct vault_change *change,
+                                       const struct vault_record_draft *draft,
+                                       struct vault_manifest_record **ret_record,
+                                       struct kl_err *err)
 {
     enum kl_status status = record_room(change, err);
     size_t at = change->subject.head.record_count - 1;
@@ -322,7 +347,8 @@ static bool same_consent(const struct vault_ledger_entry *a, const struct vault_
     return a->recipient == NULL || strcmp(a->recipient, b->recipient) == 0;
 }
 
-static enum kl_status evidence_put(struct vault_change *change, const char *evidence, uint64_t *ret_value, struct kl_err *err)
+static enum kl_status evidence_put(struct vault_change *change, const char *evidence,
+                                   uint64_t *ret_value, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -332,16 +358,18 @@ static enum kl_status evidence_put(struct vault_change *change, const char *evid
     }
     status = vault_change_value_take(change, ret_value, err);
     return status == KL_OK
-               ? vault_change_value_put(change, *ret_value, kl_slice_text(EVIDENCE_CONTEXT), kl_slice_text(evidence), err)
+               ? vault_change_value_put(change, *ret_value, kl_slice_text(EVIDENCE_CONTEXT),
+                                        kl_slice_text(evidence), err)
                : status;
 }
 
-enum kl_status vault_change_consents_add(struct vault_change *change, const struct vault_consent_draft *drafts, size_t count,
+enum kl_status vault_change_consents_add(struct vault_change *change,
+                                         const struct vault_consent_draft *drafts, size_t count,
                                          struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_ledger old = { 0 };
-    struct vault_ledger ledger = { 0 };
+    struct vault_ledger old = {0};
+    struct vault_ledger ledger = {0};
     size_t i;
     size_t k;
 
@@ -353,7 +381,8 @@ enum kl_status vault_change_consents_add(struct vault_change *change, const stru
         return status;
     }
     if (old.count + count > VAULT_CONSENTS_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_consents", "a subject's ledger holds at most 512 consents", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_consents",
+                       "a subject's ledger holds at most 512 consents", NULL);
     }
     ledger.entries = kl_arena_array(change->arena, old.count + count, sizeof *ledger.entries);
     if (ledger.entries == NULL) {
@@ -365,12 +394,14 @@ enum kl_status vault_change_consents_add(struct vault_change *change, const stru
     ledger.count = old.count;
     for (i = 0; status == KL_OK && i < count; i++) {
         for (k = 0; k < ledger.count; k++) {
-            if (ledger.entries[k].withdrawn_us == 0 && same_consent(&ledger.entries[k], &drafts[i].entry)) {
+            if (ledger.entries[k].withdrawn_us == 0 &&
+                same_consent(&ledger.entries[k], &drafts[i].entry)) {
                 ledger.entries[k].withdrawn_us = change->caller->now_us;
             }
         }
         ledger.entries[ledger.count] = drafts[i].entry;
-        status = evidence_put(change, drafts[i].evidence, &ledger.entries[ledger.count].evidence, err);
+        status =
+            evidence_put(change, drafts[i].evidence, &ledger.entries[ledger.count].evidence, err);
         ledger.count++;
     }
     return status == KL_OK ? vault_change_ledger_put(change, &ledger, err) : status;
@@ -383,8 +414,8 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
     enum kl_status status = KL_OK;
     struct vault_subject *subject = &change->subject;
     struct vault_row_key key = vault_row_head(subject->tenant, subject->slot);
-    struct vault_audit_entry *entries[1] = { &change->act.entry };
-    struct vault_commit commit = { 0 };
+    struct vault_audit_entry *entries[1] = {&change->act.entry};
+    struct vault_commit commit = {0};
     struct kl_buf row;
 
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
@@ -416,13 +447,14 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
 /* A moment, while an erasure of the subject is under way: three syncs of a disk. */
 static void pause_step(int64_t *waited_ms)
 {
-    struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000L };
+    struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000L};
 
     nanosleep(&step, NULL);
     *waited_ms += WAIT_STEP_MS;
 }
 
-bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms, struct kl_err *err)
+bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms,
+                        struct kl_err *err)
 {
     bool again = false;
 
@@ -443,15 +475,18 @@ bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_
 
 static enum kl_status busy(enum kl_status status, struct kl_err *err)
 {
-    if ((status == KL_ERR_PRECONDITION && strcmp(err->code, "head_changed") == 0) || status == KL_ERR_GONE) {
+    if ((status == KL_ERR_PRECONDITION && strcmp(err->code, "head_changed") == 0) ||
+        status == KL_ERR_GONE) {
         kl_err_clear(err);
-        return kl_fail(err, KL_ERR_BUSY, "subject_busy", "this subject is being changed by others; try again", NULL);
+        return kl_fail(err, KL_ERR_BUSY, "subject_busy",
+                       "this subject is being changed by others; try again", NULL);
     }
     return status;
 }
 
-enum kl_status vault_subject_change(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                    vault_change_body body, void *context, struct kl_err *err)
+enum kl_status vault_subject_change(struct vault *vault, const struct vault_caller *caller,
+                                    const struct kl_id *subject, vault_change_body body,
+                                    void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_change change;

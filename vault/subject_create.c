@@ -17,13 +17,14 @@ struct plan {
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* ---- checking ---- */
 
-static enum kl_status plan_residency(struct vault *vault, const struct vault_caller *caller, const char *residency,
-                                     struct plan *plan, struct kl_err *err)
+static enum kl_status plan_residency(struct vault *vault, const struct vault_caller *caller,
+                                     const char *residency, struct plan *plan, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -40,21 +41,25 @@ static enum kl_status plan_residency(struct vault *vault, const struct vault_cal
     return status;
 }
 
-static enum kl_status plan_records(const struct vault_caller *caller, const struct vault_subject_input *input,
-                                   struct kl_arena *arena, struct plan *plan, struct kl_err *err)
+static enum kl_status plan_records(const struct vault_caller *caller,
+                                   const struct vault_subject_input *input, struct kl_arena *arena,
+                                   struct plan *plan, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, NULL);
-    struct vault_facts facts = { .residency = plan->residency };
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, NULL);
+    struct vault_facts facts = {.residency = plan->residency};
     char where[32];
     size_t i;
 
     if (caller->bound || query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
-        return kl_fail(err, KL_ERR_FORBIDDEN, "withheld", "the role of this credential may not make subjects", NULL);
+        return kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
+                       "the role of this credential may not make subjects", NULL);
     }
     if (input->record_count > VAULT_RECORDS_CREATE_MAX) {
         kl_err_where(err, "/records");
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_records", "a subject is made with at most 32 records; add others later", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_records",
+                       "a subject is made with at most 32 records; add others later", NULL);
     }
     plan->record_count = input->record_count;
     plan->records = kl_arena_array(arena, input->record_count, sizeof *plan->records);
@@ -63,17 +68,18 @@ static enum kl_status plan_records(const struct vault_caller *caller, const stru
     }
     for (i = 0; status == KL_OK && i < input->record_count; i++) {
         (void)snprintf(where, sizeof where, "/records/%zu", i);
-        status = vault_draft_record(caller, &query, &facts, &input->records[i], where, arena, &plan->records[i], err);
+        status = vault_draft_record(caller, &query, &facts, &input->records[i], where, arena,
+                                    &plan->records[i], err);
     }
     return status;
 }
 
 /* ---- making ---- */
 
-void vault_act_drafts(struct vault_act *act, const struct vault_policy *policy, const struct vault_record_draft *drafts,
-                      size_t count)
+void vault_act_drafts(struct vault_act *act, const struct vault_policy *policy,
+                      const struct vault_record_draft *drafts, size_t count)
 {
-    bool fields[VAULT_FIELDS_MAX] = { false };
+    bool fields[VAULT_FIELDS_MAX] = {false};
     uint64_t types = 0;
     size_t i;
     size_t k;
@@ -88,7 +94,8 @@ void vault_act_drafts(struct vault_act *act, const struct vault_policy *policy, 
     kl_json_key(&act->out, "fields");
     kl_json_object_begin(&act->out);
     for (; types != 0; types &= types - 1) {
-        const struct vault_policy_record *type = vault_policy_record(policy, __builtin_ctzll(types));
+        const struct vault_policy_record *type =
+            vault_policy_record(policy, __builtin_ctzll(types));
 
         kl_json_key(&act->out, type->name);
         kl_json_array_begin(&act->out);
@@ -102,8 +109,8 @@ void vault_act_drafts(struct vault_act *act, const struct vault_policy *policy, 
     kl_json_object_end(&act->out);
 }
 
-void vault_act_consents(struct vault_act *act, const struct vault_policy *policy, const struct vault_record_draft *drafts,
-                        size_t count)
+void vault_act_consents(struct vault_act *act, const struct vault_policy *policy,
+                        const struct vault_record_draft *drafts, size_t count)
 {
     uint64_t purposes = 0;
     size_t i;
@@ -111,7 +118,8 @@ void vault_act_consents(struct vault_act *act, const struct vault_policy *policy
 
     for (i = 0; i < count; i++) {
         for (k = 0; k < drafts[i].consent_count; k++) {
-            purposes |= UINT64_C(1) << vault_policy_purpose_find(policy, drafts[i].consents[k].entry.purpose);
+            purposes |= UINT64_C(1)
+                        << vault_policy_purpose_find(policy, drafts[i].consents[k].entry.purpose);
         }
     }
     if (purposes == 0) {
@@ -125,7 +133,8 @@ void vault_act_consents(struct vault_act *act, const struct vault_policy *policy
     kl_json_array_end(&act->out);
 }
 
-static enum kl_status make_new(struct vault_change *change, const struct plan *plan, struct kl_err *err)
+static enum kl_status make_new(struct vault_change *change, const struct plan *plan,
+                               struct kl_err *err)
 {
     struct vault_subject *subject = &change->subject;
 
@@ -139,7 +148,8 @@ static enum kl_status make_new(struct vault_change *change, const struct plan *p
     return kms_slot_take(change->vault->keys, subject->tenant, 1, &subject->slot, err);
 }
 
-static enum kl_status make_records(struct vault_change *change, const struct plan *plan, struct kl_err *err)
+static enum kl_status make_records(struct vault_change *change, const struct plan *plan,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_consent_draft *consents = NULL;
@@ -159,7 +169,8 @@ static enum kl_status make_records(struct vault_change *change, const struct pla
         return no_memory(err);
     }
     for (i = 0, count = 0; i < plan->record_count; i++) {
-        memcpy(consents + count, plan->records[i].consents, plan->records[i].consent_count * sizeof *consents);
+        memcpy(consents + count, plan->records[i].consents,
+               plan->records[i].consent_count * sizeof *consents);
         count += plan->records[i].consent_count;
     }
     return vault_change_consents_add(change, consents, count, err);
@@ -190,12 +201,13 @@ static enum kl_status make(struct vault_change *change, const struct plan *plan,
     return vault_change_commit(change, err);
 }
 
-static enum kl_status create(struct vault *vault, const struct vault_caller *caller, const struct vault_subject_input *input,
-                             const struct vault_idempotency_ticket *ticket, struct kl_arena *arena, struct vault_subject_result *ret,
-                             struct kl_err *err)
+static enum kl_status create(struct vault *vault, const struct vault_caller *caller,
+                             const struct vault_subject_input *input,
+                             const struct vault_idempotency_ticket *ticket, struct kl_arena *arena,
+                             struct vault_subject_result *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct plan plan = { .ticket = ticket };
+    struct plan plan = {.ticket = ticket};
     struct vault_change change;
 
     status = plan_residency(vault, caller, input->residency, &plan, err);
@@ -212,19 +224,22 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     if (status == KL_OK) {
         status = vault_answer_result(&change.subject, 0, plan.record_count, arena, ret, err);
         atomic_fetch_add_explicit(&vault->counters.subjects_created, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&vault->counters.records_created, plan.record_count, memory_order_relaxed);
+        atomic_fetch_add_explicit(&vault->counters.records_created, plan.record_count,
+                                  memory_order_relaxed);
     }
     vault_change_end(&change);
     return status;
 }
 
-enum kl_status vault_subject_create(struct vault *vault, const struct vault_caller *caller, const struct vault_subject_input *input,
-                                    const struct vault_idempotency *idempotency, struct kl_arena *arena,
-                                    struct vault_subject_result *ret, struct kl_err *err)
+enum kl_status vault_subject_create(struct vault *vault, const struct vault_caller *caller,
+                                    const struct vault_subject_input *input,
+                                    const struct vault_idempotency *idempotency,
+                                    struct kl_arena *arena, struct vault_subject_result *ret,
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_idempotency_ticket ticket = { 0 };
-    struct kl_err own = { 0 };
+    struct vault_idempotency_ticket ticket = {0};
+    struct kl_err own = {0};
     struct kl_buf answer;
 
     err = err == NULL ? &own : err;

@@ -8,7 +8,9 @@
 #define VAULT_PAST_FULL "past_full"
 
 /* Shred the values that a record held before, ahead of the sweep. Asks no gate. KL_ERR_NOT_FOUND "not_found". */
-KL_MUST_USE enum kl_status vault_record_past_shred(struct vault *vault, const struct vault_caller *caller,
-                                                   const struct kl_id *subject, const struct kl_id *record, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_record_past_shred(struct vault *vault,
+                                                   const struct vault_caller *caller,
+                                                   const struct kl_id *subject,
+                                                   const struct kl_id *record, struct kl_err *err);
 
 #endif

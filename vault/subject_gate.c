@@ -6,13 +6,14 @@
 enum kl_status vault_policy_required(const struct vault_caller *caller, struct kl_err *err)
 {
     if (caller->policy == NULL) {
-        return kl_fail(err, KL_ERR_REFUSED, "no_policy", "this tenant has no policy yet: a steward must apply one first", NULL);
+        return kl_fail(err, KL_ERR_REFUSED, "no_policy",
+                       "this tenant has no policy yet: a steward must apply one first", NULL);
     }
     return KL_OK;
 }
 
-struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action, int purpose, int recipient,
-                                  const struct kl_id *subject)
+struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action,
+                                  int purpose, int recipient, const struct kl_id *subject)
 {
     struct vault_query query = {
         .role = caller->role,
@@ -21,46 +22,52 @@ struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_
         .credential_purposes = caller->purposes,
         .location = caller->location,
         .recipient = recipient,
-        .own_subject = caller->bound && subject != NULL && kl_id_equal(&caller->bound_subject, subject),
+        .own_subject =
+            caller->bound && subject != NULL && kl_id_equal(&caller->bound_subject, subject),
         .now_us = caller->now_us,
     };
 
     return query;
 }
 
-enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const char *name, int *ret, struct kl_err *err)
+enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const char *name, int *ret,
+                                     struct kl_err *err)
 {
     int purpose = caller->single_purpose;
 
     if (name != NULL) {
         purpose = vault_policy_purpose_find(caller->policy, name);
         if (purpose == VAULT_NONE) {
-            return kl_fail(err, KL_ERR_INVALID, "unknown_purpose", "the policy has no purpose of that name", NULL);
+            return kl_fail(err, KL_ERR_INVALID, "unknown_purpose",
+                           "the policy has no purpose of that name", NULL);
         }
     }
     if (purpose == VAULT_NONE) {
-        return kl_fail(err, KL_ERR_INVALID, "purpose_required", "say for which purpose: this credential is not made for a single one",
-                       NULL);
+        return kl_fail(err, KL_ERR_INVALID, "purpose_required",
+                       "say for which purpose: this credential is not made for a single one", NULL);
     }
     *ret = purpose;
     return KL_OK;
 }
 
-enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name, int *ret, struct kl_err *err)
+enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name,
+                                       int *ret, struct kl_err *err)
 {
     int recipient = VAULT_NONE;
 
     if (name != NULL) {
         recipient = vault_policy_recipient_find(caller->policy, name);
         if (recipient == VAULT_NONE) {
-            return kl_fail(err, KL_ERR_INVALID, "unknown_recipient", "the policy has no recipient of that name", NULL);
+            return kl_fail(err, KL_ERR_INVALID, "unknown_recipient",
+                           "the policy has no recipient of that name", NULL);
         }
     }
     *ret = recipient;
     return KL_OK;
 }
 
-int vault_policy_field_of(const struct vault_policy *policy, const struct vault_manifest_record *record,
+int vault_policy_field_of(const struct vault_policy *policy,
+                          const struct vault_manifest_record *record,
                           const struct vault_manifest_field *field)
 {
     int type = vault_policy_record_find(policy, record->type);
@@ -98,13 +105,16 @@ static bool asks_consent(const struct vault_policy *policy, const struct vault_q
         return false;
     }
     basis = vault_policy_purpose(policy, query->purpose)->basis;
-    return basis == VAULT_BASIS_CONSENT || basis == VAULT_BASIS_EXPLICIT_CONSENT || has_special_field(policy);
+    return basis == VAULT_BASIS_CONSENT || basis == VAULT_BASIS_EXPLICIT_CONSENT ||
+           has_special_field(policy);
 }
 
-bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry, const struct vault_policy *policy, int64_t now_us)
+bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
+                               const struct vault_policy *policy, int64_t now_us)
 {
     int purpose = vault_policy_purpose_find(policy, entry->purpose);
-    const char *notice = purpose == VAULT_NONE ? NULL : vault_policy_purpose(policy, purpose)->notice;
+    const char *notice =
+        purpose == VAULT_NONE ? NULL : vault_policy_purpose(policy, purpose)->notice;
 
     if (purpose == VAULT_NONE || entry->withdrawn_us != 0 || entry->given_us > now_us) {
         return false;
@@ -116,13 +126,14 @@ bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry, const str
 }
 
 /* A consent that was given for the controller says nothing about a recipient, nor the other way round. */
-static void add_consent(struct vault_facts *facts, const struct vault_policy *policy, const struct vault_query *query,
-                        const struct vault_ledger_entry *entry)
+static void add_consent(struct vault_facts *facts, const struct vault_policy *policy,
+                        const struct vault_query *query, const struct vault_ledger_entry *entry)
 {
     uint64_t bit = UINT64_C(1) << vault_policy_purpose_find(policy, entry->purpose);
     bool for_controller = entry->recipient == NULL;
-    bool for_recipient = !for_controller && query->recipient != VAULT_NONE
-                         && strcmp(entry->recipient, vault_policy_recipient(policy, query->recipient)->name) == 0;
+    bool for_recipient =
+        !for_controller && query->recipient != VAULT_NONE &&
+        strcmp(entry->recipient, vault_policy_recipient(policy, query->recipient)->name) == 0;
 
     if (for_controller) {
         facts->consents |= bit;
@@ -134,12 +145,13 @@ static void add_consent(struct vault_facts *facts, const struct vault_policy *po
     }
 }
 
-enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *subject, const struct vault_policy *policy,
-                              const struct vault_query *query, struct kl_arena *arena, struct vault_facts *ret, struct kl_err *err)
+enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *subject,
+                              const struct vault_policy *policy, const struct vault_query *query,
+                              struct kl_arena *arena, struct vault_facts *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_facts facts = { .residency = subject->base.residency };
-    struct vault_ledger ledger = { 0 };
+    struct vault_facts facts = {.residency = subject->base.residency};
+    struct vault_ledger ledger = {0};
     size_t i;
 
     if (asks_consent(policy, query)) {
@@ -157,15 +169,17 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     return KL_OK;
 }
 
-enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                   const struct vault_query *query, struct vault_facts *ret_facts, struct kl_err *err)
+enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
+                                   const struct kl_id *subject, const struct vault_query *query,
+                                   struct vault_facts *ret_facts, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject found = { 0 };
+    struct vault_subject found = {0};
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
 
     if (arena == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is out of memory for this request", NULL);
     }
     status = vault_policy_required(caller, err);
     if (status == KL_OK) {
@@ -179,14 +193,16 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
     return status;
 }
 
-enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_id *ret_subject, struct kl_err *err)
+enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                struct kl_id *ret_subject, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject found = { 0 };
+    struct vault_subject found = {0};
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
 
     if (arena == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                       "the server is out of memory for this request", NULL);
     }
     status = vault_subject_load(vault, tenant, slot, arena, &found, err);
     if (status == KL_OK) {
@@ -202,27 +218,30 @@ enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t s
 bool vault_role_allows(const struct vault_caller *caller, const struct vault_query *query)
 {
     size_t count = vault_policy_field_count(caller->policy);
-    struct vault_facts facts = { 0 };
+    struct vault_facts facts = {0};
     size_t i;
 
     if (query->role == VAULT_NONE) {
         return false;
     }
     for (i = 0; i < count; i++) {
-        if (vault_policy_decide(caller->policy, query, &facts, (int)i).withheld != VAULT_GATE_ROLE) {
+        if (vault_policy_decide(caller->policy, query, &facts, (int)i).withheld !=
+            VAULT_GATE_ROLE) {
             return true;
         }
     }
     return false;
 }
 
-enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field, enum vault_gate gate)
+enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field,
+                              enum vault_gate gate)
 {
     const struct vault_policy_field *about = vault_policy_field(policy, field);
     char name[VAULT_FIELD_NAME_BYTES];
 
     vault_field_name(vault_policy_record(policy, about->record)->name, about->name, name);
-    return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s is withheld by the gate %s", name, vault_gate_name(gate));
+    return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s is withheld by the gate %s", name,
+                    vault_gate_name(gate));
 }
 
 /* What the gates said to one record's fields. */
@@ -232,8 +251,9 @@ struct asked {
     size_t known;
 };
 
-static void ask_record(const struct vault_caller *caller, const struct vault_query *query, const struct vault_facts *facts,
-                       const struct vault_manifest_record *record, struct asked *asked)
+static void ask_record(const struct vault_caller *caller, const struct vault_query *query,
+                       const struct vault_facts *facts, const struct vault_manifest_record *record,
+                       struct asked *asked)
 {
     size_t i;
     int field;
@@ -253,11 +273,13 @@ static void ask_record(const struct vault_caller *caller, const struct vault_que
 }
 
 enum kl_status vault_subject_allowed(const struct vault_caller *caller, enum vault_action action,
-                                     const struct vault_subject *subject, int record, struct kl_err *err)
+                                     const struct vault_subject *subject, int record,
+                                     struct kl_err *err)
 {
-    struct vault_query query = vault_query_of(caller, action, VAULT_NONE, VAULT_NONE, &subject->base.subject);
-    struct vault_facts facts = { .residency = subject->base.residency };
-    struct asked asked = { .refused = VAULT_NONE };
+    struct vault_query query =
+        vault_query_of(caller, action, VAULT_NONE, VAULT_NONE, &subject->base.subject);
+    struct vault_facts facts = {.residency = subject->base.residency};
+    struct asked asked = {.refused = VAULT_NONE};
     size_t i;
 
     if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {

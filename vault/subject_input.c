@@ -10,12 +10,14 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 static bool is_one_of(char letter, const char *others)
 {
-    return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || (letter != 0 && strchr(others, letter) != NULL);
+    return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
+           (letter != 0 && strchr(others, letter) != NULL);
 }
 
 /* 1..max characters of a-z, 0-9 and others. */
@@ -45,7 +47,8 @@ static void where_field(struct kl_err *err, const char *where, const char *field
     }
 }
 
-static enum kl_status keep(struct kl_arena *arena, const struct kl_buf *from, struct kl_slice *ret, struct kl_err *err)
+static enum kl_status keep(struct kl_arena *arena, const struct kl_buf *from, struct kl_slice *ret,
+                           struct kl_err *err)
 {
     enum kl_status status = kl_buf_status(from, err);
     char *copy = NULL;
@@ -62,8 +65,9 @@ static enum kl_status keep(struct kl_arena *arena, const struct kl_buf *from, st
 }
 
 /* The kept form, and the form of the index. */
-static enum kl_status normalise(const struct vault_policy_field *field, const struct vault_value_input *input,
-                                struct kl_arena *arena, struct vault_field_draft *draft, struct kl_err *err)
+static enum kl_status normalise(const struct vault_policy_field *field,
+                                const struct vault_value_input *input, struct kl_arena *arena,
+                                struct vault_field_draft *draft, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf text;
@@ -77,7 +81,8 @@ static enum kl_status normalise(const struct vault_policy_field *field, const st
         kl_buf_clear(&text);
         status = vault_value_index_form(field->type, draft->value, &text, err);
         if (status == KL_OK && text.size > VAULT_TAG_VALUE_MAX_BYTES) {
-            status = kl_fail(err, KL_ERR_TOO_LARGE, "value_too_large", "the value is too long for a field that can be looked up", NULL);
+            status = kl_fail(err, KL_ERR_TOO_LARGE, "value_too_large",
+                             "the value is too long for a field that can be looked up", NULL);
         }
         if (status == KL_OK) {
             status = keep(arena, &text, &draft->form, err);
@@ -87,15 +92,18 @@ static enum kl_status normalise(const struct vault_policy_field *field, const st
     return status;
 }
 
-static enum kl_status draft_field(const struct vault_caller *caller, const struct vault_query *query,
-                                  const struct vault_facts *facts, int type, const struct vault_field_input *input, bool may_remove,
-                                  struct kl_arena *arena, struct vault_field_draft *draft, struct kl_err *err)
+static enum kl_status draft_field(const struct vault_caller *caller,
+                                  const struct vault_query *query, const struct vault_facts *facts,
+                                  int type, const struct vault_field_input *input, bool may_remove,
+                                  struct kl_arena *arena, struct vault_field_draft *draft,
+                                  struct kl_err *err)
 {
     struct vault_decision decision;
 
     draft->field = vault_policy_field_find(caller->policy, type, input->name);
     if (draft->field == VAULT_NONE) {
-        return kl_failf(err, KL_ERR_INVALID, "unknown_field", "the policy has no such field in a record of type %s",
+        return kl_failf(err, KL_ERR_INVALID, "unknown_field",
+                        "the policy has no such field in a record of type %s",
                         vault_policy_record(caller->policy, type)->name);
     }
     decision = vault_policy_decide(caller->policy, query, facts, draft->field);
@@ -105,15 +113,18 @@ static enum kl_status draft_field(const struct vault_caller *caller, const struc
     draft->remove = input->remove;
     if (input->remove) {
         return may_remove ? KL_OK
-                          : kl_fail(err, KL_ERR_INVALID, "invalid_type", "null removes a field, and a new record has none yet", NULL);
+                          : kl_fail(err, KL_ERR_INVALID, "invalid_type",
+                                    "null removes a field, and a new record has none yet", NULL);
     }
-    return normalise(vault_policy_field(caller->policy, draft->field), &input->value, arena, draft, err);
+    return normalise(vault_policy_field(caller->policy, draft->field), &input->value, arena, draft,
+                     err);
 }
 
-enum kl_status vault_draft_fields(const struct vault_caller *caller, const struct vault_query *query,
-                                  const struct vault_facts *facts, int type, const struct vault_field_input *inputs, size_t count,
-                                  bool may_remove, const char *where, struct kl_arena *arena, struct vault_field_draft **ret,
-                                  struct kl_err *err)
+enum kl_status vault_draft_fields(const struct vault_caller *caller,
+                                  const struct vault_query *query, const struct vault_facts *facts,
+                                  int type, const struct vault_field_input *inputs, size_t count,
+                                  bool may_remove, const char *where, struct kl_arena *arena,
+                                  struct vault_field_draft **ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_field_draft *drafts = NULL;
@@ -122,7 +133,8 @@ enum kl_status vault_draft_fields(const struct vault_caller *caller, const struc
 
     if (count > VAULT_FIELDS_INPUT_MAX) {
         kl_err_where(err, "%s/fields", where);
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_fields", "a record holds at most 256 fields", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_fields",
+                       "a record holds at most 256 fields", NULL);
     }
     drafts = kl_arena_array(arena, count, sizeof *drafts);
     seen = kl_arena_array(arena, VAULT_FIELDS_MAX, sizeof *seen);
@@ -130,7 +142,8 @@ enum kl_status vault_draft_fields(const struct vault_caller *caller, const struc
         return no_memory(err);
     }
     for (i = 0; i < count; i++) {
-        status = draft_field(caller, query, facts, type, &inputs[i], may_remove, arena, &drafts[i], err);
+        status =
+            draft_field(caller, query, facts, type, &inputs[i], may_remove, arena, &drafts[i], err);
         if (status == KL_OK && seen[drafts[i].field]) {
             status = kl_fail(err, KL_ERR_INVALID, "duplicate_key", "a field is given twice", NULL);
         }
@@ -145,23 +158,25 @@ enum kl_status vault_draft_fields(const struct vault_caller *caller, const struc
 }
 
 /* A record without fields still needs that the role may write some field of its type. */
-static enum kl_status type_writable(const struct vault_caller *caller, const struct vault_query *query,
+static enum kl_status type_writable(const struct vault_caller *caller,
+                                    const struct vault_query *query,
                                     const struct vault_facts *facts, int type, struct kl_err *err)
 {
     const struct vault_policy_record *record = vault_policy_record(caller->policy, type);
     int i;
 
     for (i = 0; i < record->field_count; i++) {
-        if (vault_policy_decide(caller->policy, query, facts, record->field_first + i).withheld == VAULT_GATE_NONE) {
+        if (vault_policy_decide(caller->policy, query, facts, record->field_first + i).withheld ==
+            VAULT_GATE_NONE) {
             return KL_OK;
         }
     }
-    return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s is withheld by the gate %s", record->name,
-                    vault_gate_name(VAULT_GATE_ROLE));
+    return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s is withheld by the gate %s",
+                    record->name, vault_gate_name(VAULT_GATE_ROLE));
 }
 
-static enum kl_status draft_source(const char *source, const char *where, struct kl_arena *arena, const char **ret,
-                                   struct kl_err *err)
+static enum kl_status draft_source(const char *source, const char *where, struct kl_arena *arena,
+                                   const char **ret, struct kl_err *err)
 {
     if (source == NULL) {
         *ret = NULL;
@@ -169,27 +184,32 @@ static enum kl_status draft_source(const char *source, const char *where, struct
     }
     if (!name_valid(source, "-", VAULT_SOURCE_MAX_BYTES) || source[0] < 'a') {
         kl_err_where(err, "%s/source", where);
-        return kl_fail(err, KL_ERR_INVALID, "invalid_source",
-                       "a source is a name of at most 64 characters a-z, 0-9 and -, starting with a letter", NULL);
+        return kl_fail(
+            err, KL_ERR_INVALID, "invalid_source",
+            "a source is a name of at most 64 characters a-z, 0-9 and -, starting with a letter",
+            NULL);
     }
     *ret = kl_arena_text(arena, source, strlen(source));
     return *ret == NULL ? no_memory(err) : KL_OK;
 }
 
-enum kl_status vault_draft_record(const struct vault_caller *caller, const struct vault_query *query,
-                                  const struct vault_facts *facts, const struct vault_record_input *input, const char *where,
-                                  struct kl_arena *arena, struct vault_record_draft *ret, struct kl_err *err)
+enum kl_status vault_draft_record(const struct vault_caller *caller,
+                                  const struct vault_query *query, const struct vault_facts *facts,
+                                  const struct vault_record_input *input, const char *where,
+                                  struct kl_arena *arena, struct vault_record_draft *ret,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_record_draft draft = { 0 };
+    struct vault_record_draft draft = {0};
     char place[KL_ERR_WHERE_BYTES];
-    struct kl_err named = { 0 };
+    struct kl_err named = {0};
     size_t i;
 
     draft.type = vault_policy_record_find(caller->policy, input->type);
     if (draft.type == VAULT_NONE) {
         kl_err_where(err, "%s/type", where);
-        return kl_fail(err, KL_ERR_INVALID, "unknown_record_type", "the policy has no record type of that name", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "unknown_record_type",
+                       "the policy has no record type of that name", NULL);
     }
     draft.type_name = vault_policy_record(caller->policy, draft.type)->name;
     status = type_writable(caller, query, facts, draft.type, err);
@@ -199,15 +219,17 @@ enum kl_status vault_draft_record(const struct vault_caller *caller, const struc
     }
     status = draft_source(input->source, where, arena, &draft.source, err);
     if (status == KL_OK) {
-        status = vault_draft_fields(caller, query, facts, draft.type, input->fields, input->field_count, false, where, arena,
-                                    &draft.fields, err);
+        status = vault_draft_fields(caller, query, facts, draft.type, input->fields,
+                                    input->field_count, false, where, arena, &draft.fields, err);
     }
     draft.field_count = input->field_count;
     draft.consent_count = input->consent_count;
     if (status == KL_OK && draft.consent_count > VAULT_CONSENTS_MAX) {
-        status = kl_fail(err, KL_ERR_TOO_LARGE, "too_many_consents", "a subject's ledger holds at most 512 consents", NULL);
+        status = kl_fail(err, KL_ERR_TOO_LARGE, "too_many_consents",
+                         "a subject's ledger holds at most 512 consents", NULL);
     }
-    draft.consents = status == KL_OK ? kl_arena_array(arena, draft.consent_count, sizeof *draft.consents) : NULL;
+    draft.consents =
+        status == KL_OK ? kl_arena_array(arena, draft.consent_count, sizeof *draft.consents) : NULL;
     if (status == KL_OK && draft.consents == NULL) {
         status = no_memory(err);
     }
@@ -215,7 +237,8 @@ enum kl_status vault_draft_record(const struct vault_caller *caller, const struc
         kl_err_clear(&named);
         kl_err_where(&named, "%s/consents/%zu", where, i);
         memcpy(place, named.where, sizeof place);
-        status = vault_draft_consent(caller, &input->consents[i], place, arena, &draft.consents[i], err);
+        status =
+            vault_draft_consent(caller, &input->consents[i], place, arena, &draft.consents[i], err);
     }
     if (status == KL_OK) {
         *ret = draft;
@@ -225,22 +248,24 @@ enum kl_status vault_draft_record(const struct vault_caller *caller, const struc
 
 /* ---- consents ---- */
 
-static enum kl_status draft_word(const char *word, const char *member, const char *where, struct kl_arena *arena, const char **ret,
-                                 struct kl_err *err)
+static enum kl_status draft_word(const char *word, const char *member, const char *where,
+                                 struct kl_arena *arena, const char **ret, struct kl_err *err)
 {
     static const char others[] = "._-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     if (word == NULL || !name_valid(word, others, VAULT_NAME_MAX_BYTES)) {
         kl_err_where(err, "%s/%s", where, member);
-        return kl_failf(err, KL_ERR_INVALID, word == NULL ? "missing_member" : "invalid_name",
-                        "a consent needs a %s: a name of at most 64 characters A-Z, a-z, 0-9, dot, - and _", member);
+        return kl_failf(
+            err, KL_ERR_INVALID, word == NULL ? "missing_member" : "invalid_name",
+            "a consent needs a %s: a name of at most 64 characters A-Z, a-z, 0-9, dot, - and _",
+            member);
     }
     *ret = kl_arena_text(arena, word, strlen(word));
     return *ret == NULL ? no_memory(err) : KL_OK;
 }
 
-static enum kl_status draft_evidence(const char *evidence, const char *where, struct kl_arena *arena, const char **ret,
-                                     struct kl_err *err)
+static enum kl_status draft_evidence(const char *evidence, const char *where,
+                                     struct kl_arena *arena, const char **ret, struct kl_err *err)
 {
     size_t size = evidence == NULL ? 0 : strnlen(evidence, VAULT_EVIDENCE_MAX_BYTES + 1);
 
@@ -250,44 +275,54 @@ static enum kl_status draft_evidence(const char *evidence, const char *where, st
     }
     if (size > VAULT_EVIDENCE_MAX_BYTES || !kl_utf8_valid(evidence, size)) {
         kl_err_where(err, "%s/evidence", where);
-        return size > VAULT_EVIDENCE_MAX_BYTES
-                   ? kl_fail(err, KL_ERR_TOO_LARGE, "value_too_large", "evidence is at most 4096 bytes", NULL)
-                   : kl_fail(err, KL_ERR_INVALID, "invalid_value", "evidence is not well-formed UTF-8", NULL);
+        return size > VAULT_EVIDENCE_MAX_BYTES ? kl_fail(err, KL_ERR_TOO_LARGE, "value_too_large",
+                                                         "evidence is at most 4096 bytes", NULL)
+                                               : kl_fail(err, KL_ERR_INVALID, "invalid_value",
+                                                         "evidence is not well-formed UTF-8", NULL);
     }
     *ret = kl_arena_text(arena, evidence, size);
     return *ret == NULL ? no_memory(err) : KL_OK;
 }
 
-static enum kl_status draft_times(const struct vault_caller *caller, const struct vault_consent_input *input, const char *where,
+static enum kl_status draft_times(const struct vault_caller *caller,
+                                  const struct vault_consent_input *input, const char *where,
                                   struct vault_ledger_entry *entry, struct kl_err *err)
 {
     entry->given_us = input->at_us == 0 ? caller->now_us : input->at_us;
     entry->expires_us = input->expires_us;
     if (entry->given_us > caller->now_us + CLOCK_AHEAD_US) {
         kl_err_where(err, "%s/at", where);
-        return kl_fail(err, KL_ERR_INVALID, "invalid_time", "a consent cannot be given in the future", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "invalid_time",
+                       "a consent cannot be given in the future", NULL);
     }
     if (entry->given_us > caller->now_us) {
         entry->given_us = caller->now_us;
     }
     if (entry->expires_us != 0 && entry->expires_us <= entry->given_us) {
         kl_err_where(err, "%s/expires", where);
-        return kl_fail(err, KL_ERR_INVALID, "invalid_time", "a consent must expire after it was given", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "invalid_time",
+                       "a consent must expire after it was given", NULL);
     }
     return KL_OK;
 }
 
-enum kl_status vault_draft_consent(const struct vault_caller *caller, const struct vault_consent_input *input, const char *where,
-                                   struct kl_arena *arena, struct vault_consent_draft *ret, struct kl_err *err)
+enum kl_status vault_draft_consent(const struct vault_caller *caller,
+                                   const struct vault_consent_input *input, const char *where,
+                                   struct kl_arena *arena, struct vault_consent_draft *ret,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_consent_draft draft = { .entry = { .evidence = KMS_VALUE_NONE, .is_explicit = input->is_explicit } };
-    int purpose = input->purpose == NULL ? VAULT_NONE : vault_policy_purpose_find(caller->policy, input->purpose);
+    struct vault_consent_draft draft = {
+        .entry = {.evidence = KMS_VALUE_NONE, .is_explicit = input->is_explicit}};
+    int purpose = input->purpose == NULL
+                      ? VAULT_NONE
+                      : vault_policy_purpose_find(caller->policy, input->purpose);
     int recipient = VAULT_NONE;
 
     if (purpose == VAULT_NONE) {
         kl_err_where(err, "%s/purpose", where);
-        return kl_fail(err, KL_ERR_INVALID, "unknown_purpose", "the policy has no purpose of that name", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "unknown_purpose",
+                       "the policy has no purpose of that name", NULL);
     }
     draft.entry.purpose = vault_policy_purpose(caller->policy, purpose)->name;
     status = vault_recipient_resolve(caller, input->recipient, &recipient, err);
@@ -295,7 +330,8 @@ enum kl_status vault_draft_consent(const struct vault_caller *caller, const stru
         kl_err_where(err, "%s/recipient", where);
         return status;
     }
-    draft.entry.recipient = recipient == VAULT_NONE ? NULL : vault_policy_recipient(caller->policy, recipient)->name;
+    draft.entry.recipient =
+        recipient == VAULT_NONE ? NULL : vault_policy_recipient(caller->policy, recipient)->name;
     status = draft_word(input->notice, "notice", where, arena, &draft.entry.notice, err);
     if (status == KL_OK) {
         status = draft_word(input->channel, "channel", where, arena, &draft.entry.channel, err);

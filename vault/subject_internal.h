@@ -44,22 +44,31 @@ void vault_subject_done(struct vault_subject *subject);
 enum kl_status vault_not_found(struct kl_err *err);
 
 /* KL_ERR_NOT_FOUND "not_found": no head row, or its key is gone. KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_arena *arena,
-                                              struct vault_subject *subject, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                              struct kl_arena *arena, struct vault_subject *subject,
+                                              struct kl_err *err);
 /* The same from bytes of the head row, which are copied. */
-KL_MUST_USE enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_slice row,
-                                                  struct kl_arena *arena, struct vault_subject *subject, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant,
+                                                  uint64_t slot, struct kl_slice row,
+                                                  struct kl_arena *arena,
+                                                  struct vault_subject *subject,
+                                                  struct kl_err *err);
 /* By id, in the caller's tenant; a bound credential finds only its own subject. KL_ERR_NOT_FOUND "not_found". */
-KL_MUST_USE enum kl_status vault_subject_find(struct vault *vault, const struct vault_caller *caller, const struct kl_id *id,
-                                              struct kl_arena *arena, struct vault_subject *subject, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_find(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *id, struct kl_arena *arena,
+                                              struct vault_subject *subject, struct kl_err *err);
 /* Index of a record that is not gone; VAULT_NONE. */
 int vault_subject_record_find(const struct vault_subject *subject, const struct kl_id *record);
 
 /* Consents; count 0 when there is no ledger. */
-KL_MUST_USE enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subject *subject, struct kl_arena *arena,
-                                                struct vault_ledger *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_ledger(struct vault *vault,
+                                                const struct vault_subject *subject,
+                                                struct kl_arena *arena, struct vault_ledger *ret,
+                                                struct kl_err *err);
 /* What a value is sealed for: record, field, and the record's version when it was written. ret is cleared first. */
-void vault_value_context(const struct kl_id *record, const char *field, uint64_t version, struct kl_buf *ret);
+void vault_value_context(const struct kl_id *record, const char *field, uint64_t version,
+                         struct kl_buf *ret);
 #define VAULT_VALUE_CONTEXT_MAX_BYTES (KL_ID_BYTES + 4 + VAULT_MANIFEST_NAME_MAX_BYTES + 8)
 
 /* One value to open: which, and, on KL_OK, its normalised form in the arena. */
@@ -70,11 +79,14 @@ struct vault_value_wanted {
 };
 /* KL_ERR_GONE "value_gone": a row or key is not there (any more); look at the subject again. KL_ERR_CORRUPT and others as kms_unseal. */
 KL_MUST_USE enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                                struct vault_value_wanted *wanted, size_t count, struct kl_arena *arena,
-                                                struct kl_err *err);
+                                                struct vault_value_wanted *wanted, size_t count,
+                                                struct kl_arena *arena, struct kl_err *err);
 /* A pseudonym, the same for this subject and field for as long as the subject is there; nothing of the value goes into it. */
-KL_MUST_USE enum kl_status vault_subject_token(struct vault *vault, const struct vault_subject *subject, const char *type,
-                                               const char *field, char ret_token[KL_ID_TEXT_BYTES], struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_token(struct vault *vault,
+                                               const struct vault_subject *subject,
+                                               const char *type, const char *field,
+                                               char ret_token[KL_ID_TEXT_BYTES],
+                                               struct kl_err *err);
 
 /* "type.field" */
 #define VAULT_FIELD_NAME_BYTES (2 * VAULT_MANIFEST_NAME_MAX_BYTES + 2)
@@ -85,22 +97,27 @@ uint64_t vault_index_discriminator(const struct kl_id *record, const char *field
 /* ---- the policy's answers (subject_gate.c) ---- */
 
 /* KL_ERR_REFUSED "no_policy". */
-KL_MUST_USE enum kl_status vault_policy_required(const struct vault_caller *caller, struct kl_err *err);
-struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action, int purpose, int recipient,
-                                  const struct kl_id *subject);
+KL_MUST_USE enum kl_status vault_policy_required(const struct vault_caller *caller,
+                                                 struct kl_err *err);
+struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action,
+                                  int purpose, int recipient, const struct kl_id *subject);
 /* name NULL: the credential's single purpose. KL_ERR_INVALID "purpose_required", "unknown_purpose". */
-KL_MUST_USE enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const char *name, int *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_purpose_resolve(const struct vault_caller *caller,
+                                                 const char *name, int *ret, struct kl_err *err);
 /* name NULL: VAULT_NONE. KL_ERR_INVALID "unknown_recipient". */
-KL_MUST_USE enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name, int *ret,
-                                                   struct kl_err *err);
+KL_MUST_USE enum kl_status vault_recipient_resolve(const struct vault_caller *caller,
+                                                   const char *name, int *ret, struct kl_err *err);
 /* Reads the ledger only where an answer may hang on it. */
 KL_MUST_USE enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *subject,
-                                          const struct vault_policy *policy, const struct vault_query *query,
-                                          struct kl_arena *arena, struct vault_facts *ret, struct kl_err *err);
+                                          const struct vault_policy *policy,
+                                          const struct vault_query *query, struct kl_arena *arena,
+                                          struct vault_facts *ret, struct kl_err *err);
 /* Whether one entry of the ledger counts at that moment under that policy. */
-bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry, const struct vault_policy *policy, int64_t now_us);
+bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
+                               const struct vault_policy *policy, int64_t now_us);
 /* The policy's number of a stored field; VAULT_NONE when the policy does not know it (any more). */
-int vault_policy_field_of(const struct vault_policy *policy, const struct vault_manifest_record *record,
+int vault_policy_field_of(const struct vault_policy *policy,
+                          const struct vault_manifest_record *record,
                           const struct vault_manifest_field *field);
 /* Whether the role may do this (action, purpose) to any field at all, whatever the other gates say. */
 bool vault_role_allows(const struct vault_caller *caller, const struct vault_query *query);
@@ -108,27 +125,34 @@ bool vault_role_allows(const struct vault_caller *caller, const struct vault_que
  * May the caller do that action to every field that the subject (record >= 0: that one record) has? Fields that the policy does not know
  * are not asked about. KL_ERR_NOT_FOUND "not_found": to none of them. KL_ERR_FORBIDDEN "withheld": not to all.
  */
-KL_MUST_USE enum kl_status vault_subject_allowed(const struct vault_caller *caller, enum vault_action action,
-                                                 const struct vault_subject *subject, int record, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_allowed(const struct vault_caller *caller,
+                                                 enum vault_action action,
+                                                 const struct vault_subject *subject, int record,
+                                                 struct kl_err *err);
 /* KL_ERR_FORBIDDEN "withheld": the text names field and gate. */
-enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field, enum vault_gate gate);
+enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field,
+                              enum vault_gate gate);
 
 /* ---- the audit trail (subject_audit.c) ---- */
 
 /* Begin an entry of the caller's tenant with slot and policy number. */
-void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller, const char *action, uint64_t slot);
+void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
+                             const char *action, uint64_t slot);
 /* Close an entry with "result":"ok". */
 KL_MUST_USE enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err);
 /*
  * An attempt that failed: when status says that it was refused (not a mistake in the request), write it to the trail, without ids.
  * Returns status, or KL_ERR_UNAVAILABLE "audit_unavailable". err must not be NULL. purpose: VAULT_NONE: none.
  */
-enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller, const char *action, int purpose,
-                                     enum kl_status status, struct kl_err *err);
+enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller,
+                                     const char *action, int purpose, enum kl_status status,
+                                     struct kl_err *err);
 /* Whether that status is a refusal that the trail must show; and its entry alone (act is begun and ended by it). */
 bool vault_refusal(enum kl_status status);
-KL_MUST_USE enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_caller *caller, const char *action,
-                                             int purpose, const struct kl_err *why, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_refusal_act(struct vault_act *act,
+                                             const struct vault_caller *caller, const char *action,
+                                             int purpose, const struct kl_err *why,
+                                             struct kl_err *err);
 
 /* ---- checked input (subject_input.c) ---- */
 
@@ -156,18 +180,24 @@ struct vault_record_draft {
  * Check a record for the caller: names, `write` on every field, values. where: the JSON pointer of the record. Errors as
  * vault_subject_create() names them. query: of action write.
  */
-KL_MUST_USE enum kl_status vault_draft_record(const struct vault_caller *caller, const struct vault_query *query,
-                                              const struct vault_facts *facts, const struct vault_record_input *input,
-                                              const char *where, struct kl_arena *arena, struct vault_record_draft *ret,
-                                              struct kl_err *err);
+KL_MUST_USE enum kl_status vault_draft_record(const struct vault_caller *caller,
+                                              const struct vault_query *query,
+                                              const struct vault_facts *facts,
+                                              const struct vault_record_input *input,
+                                              const char *where, struct kl_arena *arena,
+                                              struct vault_record_draft *ret, struct kl_err *err);
 /* The fields of a record of that type; with removals when may_remove. */
-KL_MUST_USE enum kl_status vault_draft_fields(const struct vault_caller *caller, const struct vault_query *query,
-                                              const struct vault_facts *facts, int type, const struct vault_field_input *inputs,
-                                              size_t count, bool may_remove, const char *where, struct kl_arena *arena,
+KL_MUST_USE enum kl_status vault_draft_fields(const struct vault_caller *caller,
+                                              const struct vault_query *query,
+                                              const struct vault_facts *facts, int type,
+                                              const struct vault_field_input *inputs, size_t count,
+                                              bool may_remove, const char *where,
+                                              struct kl_arena *arena,
                                               struct vault_field_draft **ret, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller, const struct vault_consent_input *input,
-                                               const char *where, struct kl_arena *arena, struct vault_consent_draft *ret,
-                                               struct kl_err *err);
+KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller,
+                                               const struct vault_consent_input *input,
+                                               const char *where, struct kl_arena *arena,
+                                               struct vault_consent_draft *ret, struct kl_err *err);
 
 /* ---- a change (subject_change.c) ---- */
 
@@ -188,40 +218,54 @@ struct vault_change {
     struct kl_buf sealed;
     struct vault_act act;
 };
-KL_MUST_USE enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault, const struct vault_caller *caller,
+KL_MUST_USE enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
+                                              const struct vault_caller *caller,
                                               struct kl_err *err);
 void vault_change_end(struct vault_change *change);
 
 /* The next value slot. KL_ERR_TOO_LARGE "subject_full". */
-KL_MUST_USE enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value,
+                                                   struct kl_err *err);
 /* Seal plaintext, padded, and put it as a 'V' row. context: see vault_value_context(). */
-KL_MUST_USE enum kl_status vault_change_value_put(struct vault_change *change, uint64_t value, struct kl_slice context,
+KL_MUST_USE enum kl_status vault_change_value_put(struct vault_change *change, uint64_t value,
+                                                  struct kl_slice context,
                                                   struct kl_slice plaintext, struct kl_err *err);
 /* A value slot that is no longer in use from at_us on: a row for the sweep. */
 void vault_change_value_retire(struct vault_change *change, uint64_t value, int64_t at_us);
 /* form: as vault_value_index_form() made it. */
-KL_MUST_USE enum kl_status vault_change_index(struct vault_change *change, enum vault_index_change_kind kind,
-                                              const struct kl_id *record, const char *type, const char *field, struct kl_slice form,
+KL_MUST_USE enum kl_status vault_change_index(struct vault_change *change,
+                                              enum vault_index_change_kind kind,
+                                              const struct kl_id *record, const char *type,
+                                              const char *field, struct kl_slice form,
                                               struct kl_err *err);
 /* The subject's id into the index. */
 KL_MUST_USE enum kl_status vault_change_index_id(struct vault_change *change, struct kl_err *err);
 KL_MUST_USE enum kl_status vault_change_base_seal(struct vault_change *change, struct kl_err *err);
 /* records[at] of the subject. */
-KL_MUST_USE enum kl_status vault_change_record_seal(struct vault_change *change, size_t at, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_change_ledger_put(struct vault_change *change, const struct vault_ledger *ledger,
+KL_MUST_USE enum kl_status vault_change_record_seal(struct vault_change *change, size_t at,
+                                                    struct kl_err *err);
+KL_MUST_USE enum kl_status vault_change_ledger_put(struct vault_change *change,
+                                                   const struct vault_ledger *ledger,
                                                    struct kl_err *err);
 /* Seal a drafted record with its values and index entries, as the subject's last. KL_ERR_TOO_LARGE "too_many_records". */
-KL_MUST_USE enum kl_status vault_change_record_add(struct vault_change *change, const struct vault_record_draft *draft,
-                                                   struct vault_manifest_record **ret_record, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_change_record_add(struct vault_change *change,
+                                                   const struct vault_record_draft *draft,
+                                                   struct vault_manifest_record **ret_record,
+                                                   struct kl_err *err);
 /* Write one drafted field of a record: take, seal, index. at: where in record->fields; the field is set. */
-KL_MUST_USE enum kl_status vault_change_field_set(struct vault_change *change, struct vault_manifest_record *record, size_t at,
-                                                  const struct vault_field_draft *draft, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_change_field_set(struct vault_change *change,
+                                                  struct vault_manifest_record *record, size_t at,
+                                                  const struct vault_field_draft *draft,
+                                                  struct kl_err *err);
 /* Add drafted consents to the ledger: one in force for the same purpose and recipient is thereby replaced. */
-KL_MUST_USE enum kl_status vault_change_consents_add(struct vault_change *change, const struct vault_consent_draft *drafts,
+KL_MUST_USE enum kl_status vault_change_consents_add(struct vault_change *change,
+                                                     const struct vault_consent_draft *drafts,
                                                      size_t count, struct kl_err *err);
 /* Remove the index entry of a stored field (its value is opened for that). Nothing when it has none. */
-KL_MUST_USE enum kl_status vault_change_index_remove(struct vault_change *change, const struct vault_manifest_record *record,
-                                                     const struct vault_manifest_field *field, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_change_index_remove(struct vault_change *change,
+                                                     const struct vault_manifest_record *record,
+                                                     const struct vault_manifest_field *field,
+                                                     struct kl_err *err);
 /* Head row, audit entry (act, closed here), batch: one synced commit. Errors of vault_commit_submit(). */
 KL_MUST_USE enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *err);
 
@@ -229,10 +273,14 @@ KL_MUST_USE enum kl_status vault_change_commit(struct vault_change *change, stru
  * Change a subject that is there: body makes the change (and begins change->act), the rest is done here, again when another change came
  * first. ended: NULL, or called with the change that was committed. KL_ERR_NOT_FOUND "not_found"; KL_ERR_BUSY "subject_busy"; the body's.
  */
-typedef enum kl_status (*vault_change_body)(struct vault_change *change, void *context, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_subject_change(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                                vault_change_body body, void *context, struct kl_err *err);
+typedef enum kl_status (*vault_change_body)(struct vault_change *change, void *context,
+                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_change(struct vault *vault,
+                                                const struct vault_caller *caller,
+                                                const struct kl_id *subject, vault_change_body body,
+                                                void *context, struct kl_err *err);
 /* After a status of vault_change_commit(): whether to start again (then err is cleared). Waits where an erasure is under way. */
-bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms, struct kl_err *err);
+bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms,
+                        struct kl_err *err);
 
 #endif

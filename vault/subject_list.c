@@ -10,7 +10,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 struct listing {
@@ -28,7 +29,8 @@ struct listing {
     bool ended;
 };
 
-static enum kl_status position_read(struct listing *listing, const char *cursor, uint64_t *ret_first, struct kl_err *err)
+static enum kl_status position_read(struct listing *listing, const char *cursor,
+                                    uint64_t *ret_first, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf position;
@@ -38,9 +40,11 @@ static enum kl_status position_read(struct listing *listing, const char *cursor,
         return KL_OK;
     }
     kl_buf_init(&position, 64);
-    status = vault_cursor_open(listing->vault, listing->caller, CURSOR_KIND, cursor, &position, err);
+    status =
+        vault_cursor_open(listing->vault, listing->caller, CURSOR_KIND, cursor, &position, err);
     if (status == KL_OK && position.size != 8) {
-        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "the cursor is not one that this list gave", NULL);
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor",
+                         "the cursor is not one that this list gave", NULL);
     }
     if (status == KL_OK) {
         *ret_first = kl_get_u64be(position.bytes) + 1;
@@ -49,7 +53,8 @@ static enum kl_status position_read(struct listing *listing, const char *cursor,
     return status;
 }
 
-static enum kl_status position_write(const struct listing *listing, char *ret_cursor, struct kl_err *err)
+static enum kl_status position_write(const struct listing *listing, char *ret_cursor,
+                                     struct kl_err *err)
 {
     unsigned char position[8];
 
@@ -58,7 +63,8 @@ static enum kl_status position_write(const struct listing *listing, char *ret_cu
         return KL_OK;
     }
     kl_put_u64be(position, listing->last_slot);
-    return vault_cursor_seal(listing->vault, listing->caller, CURSOR_KIND, kl_slice_of(position, sizeof position), ret_cursor, err);
+    return vault_cursor_seal(listing->vault, listing->caller, CURSOR_KIND,
+                             kl_slice_of(position, sizeof position), ret_cursor, err);
 }
 
 static bool has_type(const struct listing *listing, const struct vault_subject *subject)
@@ -66,8 +72,9 @@ static bool has_type(const struct listing *listing, const struct vault_subject *
     size_t i;
 
     for (i = 0; i < subject->head.record_count; i++) {
-        if (!subject->records[i].gone
-            && vault_policy_record_find(listing->caller->policy, subject->records[i].type) == listing->plan.type) {
+        if (!subject->records[i].gone &&
+            vault_policy_record_find(listing->caller->policy, subject->records[i].type) ==
+                listing->plan.type) {
             return true;
         }
     }
@@ -100,17 +107,21 @@ static bool copy_field(struct kl_arena *arena, struct vault_field_result *field)
     return true;
 }
 
-static bool copy_result(struct kl_arena *arena, const struct vault_subject_result *from, struct vault_subject_result *ret)
+static bool copy_result(struct kl_arena *arena, const struct vault_subject_result *from,
+                        struct vault_subject_result *ret)
 {
-    struct vault_record_result *records = kl_arena_array(arena, from->record_count, sizeof *records);
+    struct vault_record_result *records =
+        kl_arena_array(arena, from->record_count, sizeof *records);
     bool room = records != NULL;
     size_t i;
     size_t k;
 
     for (i = 0; room && i < from->record_count; i++) {
         records[i] = from->records[i];
-        records[i].fields = kl_arena_array(arena, records[i].field_count, sizeof *records[i].fields);
-        room = records[i].fields != NULL && copy_text(arena, &records[i].type) && copy_text(arena, &records[i].source);
+        records[i].fields =
+            kl_arena_array(arena, records[i].field_count, sizeof *records[i].fields);
+        room = records[i].fields != NULL && copy_text(arena, &records[i].type) &&
+               copy_text(arena, &records[i].source);
         for (k = 0; room && k < records[i].field_count; k++) {
             records[i].fields[k] = from->records[i].fields[k];
             room = copy_field(arena, &records[i].fields[k]);
@@ -124,26 +135,30 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
 /* ---- a page ---- */
 
 /* One head: into the results when it is reached. What vanished meanwhile is passed over. */
-static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl_slice row, struct kl_err *err)
+static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl_slice row,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject subject = { 0 };
-    struct vault_subject_result result = { 0 };
+    struct vault_subject subject = {0};
+    struct vault_subject_result result = {0};
     struct vault_act *act = &listing->acts[listing->count];
     bool reached = false;
 
     kl_arena_reset(listing->scratch);
-    status = vault_subject_load_row(listing->vault, listing->caller->tenant, slot, row, listing->scratch, &subject, err);
+    status = vault_subject_load_row(listing->vault, listing->caller->tenant, slot, row,
+                                    listing->scratch, &subject, err);
     if (status == KL_OK && has_type(listing, &subject)) {
-        listing->plan.query.own_subject
-            = listing->caller->bound && kl_id_equal(&listing->caller->bound_subject, &subject.base.subject);
+        listing->plan.query.own_subject =
+            listing->caller->bound &&
+            kl_id_equal(&listing->caller->bound_subject, &subject.base.subject);
         if (!listing->caller->bound || listing->plan.query.own_subject) {
-            status = vault_read_loaded(listing->vault, listing->caller, &listing->plan, NULL, &subject, listing->scratch, act,
-                                       &result, &reached, err);
+            status = vault_read_loaded(listing->vault, listing->caller, &listing->plan, NULL,
+                                       &subject, listing->scratch, act, &result, &reached, err);
         }
     }
     vault_subject_done(&subject);
-    if (status == KL_OK && reached && !copy_result(listing->arena, &result, &listing->results[listing->count])) {
+    if (status == KL_OK && reached &&
+        !copy_result(listing->arena, &result, &listing->results[listing->count])) {
         status = no_memory(err);
     }
     if (status == KL_OK && reached) {
@@ -165,7 +180,8 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
     enum kl_status status = KL_OK;
     struct vault_row_key from = vault_row_head(listing->caller->tenant, first);
     struct vault_row_key until = vault_row_head(listing->caller->tenant, UINT64_MAX);
-    struct vault_iter *iter = vault_iter_new(listing->vault->data_store, vault_row_slice(&from), vault_row_slice(&until), false);
+    struct vault_iter *iter = vault_iter_new(listing->vault->data_store, vault_row_slice(&from),
+                                             vault_row_slice(&until), false);
     struct kl_slice key;
     struct kl_slice row;
     size_t looked = 0;
@@ -194,8 +210,8 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
 static enum kl_status list_audit(struct listing *listing, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_act none = { 0 };
-    struct vault_audit_entry *entries[1] = { &none.entry };
+    struct vault_act none = {0};
+    struct vault_audit_entry *entries[1] = {&none.entry};
     struct vault_audit_who who;
     char location[3];
 
@@ -205,7 +221,9 @@ static enum kl_status list_audit(struct listing *listing, struct kl_err *err)
     who = vault_caller_who(listing->caller, location);
     vault_act_begin(&none, listing->caller->tenant, &who, "list");
     kl_json_add_int(&none.out, "policy", (int64_t)listing->caller->policy_number);
-    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(listing->caller->policy, listing->plan.query.purpose)->name);
+    kl_json_add_text(
+        &none.out, "purpose",
+        vault_policy_purpose(listing->caller->policy, listing->plan.query.purpose)->name);
     kl_json_add_int(&none.out, "found", 0);
     status = vault_subject_act_end(&none, err);
     if (status == KL_OK) {
@@ -215,7 +233,8 @@ static enum kl_status list_audit(struct listing *listing, struct kl_err *err)
     return status;
 }
 
-static enum kl_status list(struct listing *listing, const char *cursor, char *ret_cursor, struct kl_err *err)
+static enum kl_status list(struct listing *listing, const char *cursor, char *ret_cursor,
+                           struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char next[VAULT_CURSOR_MAX_BYTES + 1];
@@ -224,7 +243,8 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
 
     listing->results = kl_arena_array(listing->arena, listing->limit, sizeof *listing->results);
     listing->acts = kl_arena_array(listing->arena, listing->limit, sizeof *listing->acts);
-    listing->entries = kl_arena_array(listing->arena, listing->limit, sizeof(struct vault_audit_entry *));
+    listing->entries =
+        kl_arena_array(listing->arena, listing->limit, sizeof(struct vault_audit_entry *));
     if (listing->results == NULL || listing->acts == NULL || listing->entries == NULL) {
         return no_memory(err);
     }
@@ -250,14 +270,15 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
     return status;
 }
 
-enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller *caller, const char *type,
-                                  const struct vault_read_input *what, size_t limit, const char *cursor, struct kl_arena *arena,
-                                  struct vault_subject_result **ret_subjects, size_t *ret_count, char *ret_cursor,
-                                  struct kl_err *err)
+enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller *caller,
+                                  const char *type, const struct vault_read_input *what,
+                                  size_t limit, const char *cursor, struct kl_arena *arena,
+                                  struct vault_subject_result **ret_subjects, size_t *ret_count,
+                                  char *ret_cursor, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct listing listing = { .vault = vault, .caller = caller, .arena = arena, .limit = limit };
-    struct kl_err own = { 0 };
+    struct listing listing = {.vault = vault, .caller = caller, .arena = arena, .limit = limit};
+    struct kl_err own = {0};
     int number = VAULT_NONE;
 
     err = err == NULL ? &own : err;
@@ -270,14 +291,18 @@ enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller
     }
     number = type == NULL ? VAULT_NONE : vault_policy_record_find(caller->policy, type);
     if (number == VAULT_NONE) {
-        return kl_fail(err, KL_ERR_INVALID, "unknown_record_type", "say which record type of the policy to list", NULL);
+        return kl_fail(err, KL_ERR_INVALID, "unknown_record_type",
+                       "say which record type of the policy to list", NULL);
     }
-    status = vault_read_plan_make(caller, what, number, NULL, &listing.plan, err);
+    status = vault_read_plan_make(
+        caller, what, number, caller->bound ? &caller->bound_subject : NULL, &listing.plan, err);
     if (status != KL_OK) {
         return status;
     }
-    if (listing.plan.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &listing.plan.query)) {
-        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld", "the role of this credential may not read for this purpose", NULL);
+    if (listing.plan.query.role == VAULT_NONE ||
+        !vault_policy_may(caller->policy, &listing.plan.query)) {
+        status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
+                         "the role of this credential may not read for this purpose", NULL);
     } else {
         listing.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
         status = listing.scratch == NULL ? no_memory(err) : list(&listing, cursor, ret_cursor, err);

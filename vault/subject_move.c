@@ -5,7 +5,8 @@ static enum kl_status move_body(struct vault_change *change, void *context, stru
 {
     const enum vault_residency *to = context;
     struct vault_subject *subject = &change->subject;
-    enum kl_status status = vault_subject_allowed(change->caller, VAULT_ACTION_WRITE, subject, VAULT_NONE, err);
+    enum kl_status status =
+        vault_subject_allowed(change->caller, VAULT_ACTION_WRITE, subject, VAULT_NONE, err);
 
     if (status == KL_OK) {
         status = vault_residency_place(*to, change->vault->country, err);
@@ -20,13 +21,15 @@ static enum kl_status move_body(struct vault_change *change, void *context, stru
     return vault_change_base_seal(change, err);
 }
 
-enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                  const char *residency, struct kl_err *err)
+enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject, const char *residency,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     enum vault_residency to = VAULT_RESIDENCY_EEA;
-    struct vault_query query = vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
-    struct kl_err own = { 0 };
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
+    struct kl_err own = {0};
 
     err = err == NULL ? &own : err;
     status = vault_policy_required(caller, err);

@@ -1,7 +1,6 @@
 /* Reading: every field is decided on first; only what will be shown is fetched and opened; nothing leaves before its audit entry. */
 #include "vault/subject_read.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* How often a subject is looked at again when what was to be read of it went away meanwhile. */
@@ -9,72 +8,8 @@
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
-}
-
-/* ---- what is asked ---- */
-
-static enum kl_status plan_field(const struct vault_policy *policy, const char *name, struct vault_read_plan *plan,
-                                 struct kl_err *err)
-{
-    char type_name[VAULT_NAME_MAX_BYTES + 1];
-    const char *dot = strchr(name, '.');
-    size_t size = dot == NULL ? 0 : (size_t)(dot - name);
-    const struct vault_policy_record *of = NULL;
-    int type = VAULT_NONE;
-    int field = VAULT_NONE;
-
-    if (size > 0 && size <= VAULT_NAME_MAX_BYTES) {
-        memcpy(type_name, name, size);
-        type_name[size] = 0;
-        type = vault_policy_record_find(policy, type_name);
-    }
-    if (type == VAULT_NONE || (plan->type != VAULT_NONE && plan->type != type)) {
-        return kl_fail(err, KL_ERR_INVALID, "unknown_field", "fields are asked for as type.field or type.*, as the policy names them",
-                       NULL);
-    }
-    of = vault_policy_record(policy, type);
-    if (strcmp(dot + 1, "*") == 0) {
-        for (field = of->field_first; field < of->field_first + of->field_count; field++) {
-            plan->wanted[field] = true;
-        }
-        return KL_OK;
-    }
-    field = vault_policy_field_find(policy, type, dot + 1);
-    if (field == VAULT_NONE) {
-        return kl_failf(err, KL_ERR_INVALID, "unknown_field", "the policy has no such field in a record of type %s", of->name);
-    }
-    plan->wanted[field] = true;
-    plan->by_name[field] = true;
-    return KL_OK;
-}
-
-enum kl_status vault_read_plan_make(const struct vault_caller *caller, const struct vault_read_input *input, int type,
-                                    const struct kl_id *subject, struct vault_read_plan *ret, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    int purpose = VAULT_NONE;
-    int recipient = VAULT_NONE;
-    size_t i;
-
-    memset(ret, 0, sizeof *ret);
-    ret->query.purpose = VAULT_NONE;
-    ret->type = type;
-    ret->named = input->field_count > 0;
-    status = vault_policy_required(caller, err);
-    if (status == KL_OK) {
-        status = vault_purpose_resolve(caller, input->purpose, &purpose, err);
-    }
-    if (status == KL_OK) {
-        status = vault_recipient_resolve(caller, input->recipient, &recipient, err);
-    }
-    for (i = 0; status == KL_OK && i < input->field_count; i++) {
-        status = plan_field(caller->policy, input->fields[i], ret, err);
-    }
-    if (status == KL_OK) {
-        ret->query = vault_query_of(caller, VAULT_ACTION_READ, purpose, recipient, subject);
-    }
-    return status;
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 /* ---- deciding ---- */
@@ -101,22 +36,25 @@ struct reading {
 static struct vault_decision decide(struct reading *reading, int field)
 {
     if (!reading->decided[field]) {
-        reading->decisions[field] = vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field);
+        reading->decisions[field] =
+            vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field);
         reading->decided[field] = true;
     }
     return reading->decisions[field];
 }
 
 /* Whether the role passes for any field of the type; with purpose VAULT_NONE in the query: for any purpose. */
-static bool type_allowed(const struct vault_policy *policy, const struct vault_query *query, const struct vault_facts *facts,
-                         const char *type_name)
+static bool type_allowed(const struct vault_policy *policy, const struct vault_query *query,
+                         const struct vault_facts *facts, const char *type_name)
 {
     int type = vault_policy_record_find(policy, type_name);
-    const struct vault_policy_record *of = type == VAULT_NONE ? NULL : vault_policy_record(policy, type);
+    const struct vault_policy_record *of =
+        type == VAULT_NONE ? NULL : vault_policy_record(policy, type);
     int i;
 
     for (i = 0; of != NULL && i < of->field_count; i++) {
-        if (vault_policy_decide(policy, query, facts, of->field_first + i).withheld != VAULT_GATE_ROLE) {
+        if (vault_policy_decide(policy, query, facts, of->field_first + i).withheld !=
+            VAULT_GATE_ROLE) {
             return true;
         }
     }
@@ -133,8 +71,8 @@ static bool has_grant_for(const struct reading *reading, enum vault_action actio
     query.action = action;
     query.purpose = VAULT_NONE;
     for (i = 0; i < subject->head.record_count; i++) {
-        if (!subject->records[i].gone
-            && type_allowed(reading->policy, &query, &reading->facts, subject->records[i].type)) {
+        if (!subject->records[i].gone &&
+            type_allowed(reading->policy, &query, &reading->facts, subject->records[i].type)) {
             return true;
         }
     }
@@ -169,13 +107,16 @@ static bool has_grant(const struct reading *reading)
     return false;
 }
 
-static bool is_left_out(const struct reading *reading, int field, const struct vault_decision *decision)
+static bool is_left_out(const struct reading *reading, int field,
+                        const struct vault_decision *decision)
 {
     return decision->withheld == VAULT_GATE_ROLE && !reading->plan->by_name[field];
 }
 
-static enum kl_status decide_value(struct reading *reading, const struct vault_manifest_record *record,
-                                   const struct vault_manifest_field *field, struct vault_field_result *result, struct kl_err *err)
+static enum kl_status decide_value(struct reading *reading,
+                                   const struct vault_manifest_record *record,
+                                   const struct vault_manifest_field *field,
+                                   struct vault_field_result *result, struct kl_err *err)
 {
     char token[KL_ID_TEXT_BYTES];
     const char *copy = NULL;
@@ -189,7 +130,8 @@ static enum kl_status decide_value(struct reading *reading, const struct vault_m
         reading->wanted_for[reading->wanted_count++] = result;
         break;
     case VAULT_VIEW_TOKEN:
-        status = vault_subject_token(reading->vault, reading->subject, record->type, field->name, token, err);
+        status = vault_subject_token(reading->vault, reading->subject, record->type, field->name,
+                                     token, err);
         if (status == KL_OK) {
             copy = kl_arena_text(reading->arena, token, strlen(token));
             if (copy == NULL) {
@@ -239,7 +181,8 @@ static enum kl_status decide_record(struct reading *reading, size_t at, struct k
             status = decide_value(reading, record, field, shown, err);
         }
     }
-    if (result->field_count == 0 && !type_allowed(reading->policy, &reading->plan->query, &reading->facts, record->type)) {
+    if (result->field_count == 0 &&
+        !type_allowed(reading->policy, &reading->plan->query, &reading->facts, record->type)) {
         return status;
     }
     result->id = record->id;
@@ -251,16 +194,18 @@ static enum kl_status decide_record(struct reading *reading, size_t at, struct k
     return status;
 }
 
-static bool is_asked(const struct reading *reading, const struct vault_manifest_record *record, const struct kl_id *only)
+static bool is_asked(const struct reading *reading, const struct vault_manifest_record *record,
+                     const struct kl_id *only)
 {
     if (record->gone || (only != NULL && !kl_id_equal(&record->id, only))) {
         return false;
     }
-    return reading->plan->type == VAULT_NONE
-           || vault_policy_record_find(reading->policy, record->type) == reading->plan->type;
+    return reading->plan->type == VAULT_NONE ||
+           vault_policy_record_find(reading->policy, record->type) == reading->plan->type;
 }
 
-static enum kl_status decide_all(struct reading *reading, const struct kl_id *only, struct kl_err *err)
+static enum kl_status decide_all(struct reading *reading, const struct kl_id *only,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_subject *subject = reading->subject;
@@ -276,7 +221,8 @@ static enum kl_status decide_all(struct reading *reading, const struct kl_id *on
     reading->at = kl_arena_array(reading->arena, count, sizeof *reading->at);
     reading->wanted = kl_arena_array(reading->arena, fields, sizeof *reading->wanted);
     reading->wanted_for = kl_arena_array(reading->arena, fields, sizeof *reading->wanted_for);
-    if (reading->records == NULL || reading->at == NULL || reading->wanted == NULL || reading->wanted_for == NULL) {
+    if (reading->records == NULL || reading->at == NULL || reading->wanted == NULL ||
+        reading->wanted_for == NULL) {
         return no_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
@@ -293,8 +239,8 @@ static enum kl_status decide_all(struct reading *reading, const struct kl_id *on
 
 /* ---- opening ---- */
 
-static enum kl_status mask(struct reading *reading, const struct vault_value_wanted *wanted, struct vault_field_result *result,
-                           struct kl_err *err)
+static enum kl_status mask(struct reading *reading, const struct vault_value_wanted *wanted,
+                           struct vault_field_result *result, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     int number = vault_policy_field_of(reading->policy, wanted->record, wanted->field);
@@ -302,7 +248,8 @@ static enum kl_status mask(struct reading *reading, const struct vault_value_wan
     struct kl_buf text;
 
     kl_buf_init(&text, VAULT_VALUE_MAX_BYTES + 1);
-    status = vault_value_mask(vault_policy_field(reading->policy, number)->mask, wanted->field->type, wanted->value, &text, err);
+    status = vault_value_mask(vault_policy_field(reading->policy, number)->mask,
+                              wanted->field->type, wanted->value, &text, err);
     if (status == KL_OK) {
         status = kl_buf_status(&text, err);
     }
@@ -317,8 +264,9 @@ static enum kl_status mask(struct reading *reading, const struct vault_value_wan
 
 static enum kl_status open_values(struct reading *reading, struct kl_err *err)
 {
-    enum kl_status status = vault_subject_values(reading->vault, reading->subject->tenant, reading->subject->slot, reading->wanted,
-                                                 reading->wanted_count, reading->arena, err);
+    enum kl_status status =
+        vault_subject_values(reading->vault, reading->subject->tenant, reading->subject->slot,
+                             reading->wanted, reading->wanted_count, reading->arena, err);
     size_t i;
 
     for (i = 0; status == KL_OK && i < reading->wanted_count; i++) {
@@ -338,7 +286,7 @@ static void act_type(struct vault_act *act, const struct reading *reading, int t
 {
     const struct vault_policy_record *of = vault_policy_record(reading->policy, type);
     struct kl_json_out *out = &act->out;
-    bool present[VAULT_FIELDS_MAX] = { false };
+    bool present[VAULT_FIELDS_MAX] = {false};
     size_t i;
     size_t k;
     int field;
@@ -354,7 +302,8 @@ static void act_type(struct vault_act *act, const struct reading *reading, int t
         }
         kl_json_put_int(out, (int64_t)reading->subject->head.records[reading->at[i]].value);
         for (k = 0; k < reading->records[i].field_count; k++) {
-            present[vault_policy_field_find(reading->policy, type, reading->records[i].fields[k].name)] = true;
+            present[vault_policy_field_find(reading->policy, type,
+                                            reading->records[i].fields[k].name)] = true;
         }
     }
     kl_json_array_end(out);
@@ -366,7 +315,8 @@ static void act_type(struct vault_act *act, const struct reading *reading, int t
 
             if (present[field] && (decision->withheld != VAULT_GATE_NONE) == (pass == 1)) {
                 kl_json_add_text(out, vault_policy_field(reading->policy, field)->name,
-                                 pass == 0 ? vault_view_name(decision->view) : vault_gate_name(decision->withheld));
+                                 pass == 0 ? vault_view_name(decision->view)
+                                           : vault_gate_name(decision->withheld));
             }
         }
         kl_json_object_end(out);
@@ -385,8 +335,8 @@ static void act_transfers(struct vault_act *act, const struct reading *reading)
         for (k = 0; k < reading->records[i].field_count; k++) {
             const struct vault_field_result *field = &reading->records[i].fields[k];
             int type = vault_policy_record_find(reading->policy, reading->records[i].type);
-            const struct vault_decision *decision
-                = &reading->decisions[vault_policy_field_find(reading->policy, type, field->name)];
+            const struct vault_decision *decision =
+                &reading->decisions[vault_policy_field_find(reading->policy, type, field->name)];
 
             if (decision->withheld == VAULT_GATE_NONE && decision->transfer != VAULT_NONE) {
                 lines |= UINT64_C(1) << decision->transfer;
@@ -399,13 +349,14 @@ static void act_transfers(struct vault_act *act, const struct reading *reading)
     kl_json_key(&act->out, "transfers");
     kl_json_array_begin(&act->out);
     for (; lines != 0; lines &= lines - 1) {
-        kl_json_put_text(&act->out, vault_policy_transfer_name(reading->policy, __builtin_ctzll(lines)));
+        kl_json_put_text(&act->out,
+                         vault_policy_transfer_name(reading->policy, __builtin_ctzll(lines)));
     }
     kl_json_array_end(&act->out);
 }
 
-static enum kl_status act_read(struct vault_act *act, const struct vault_caller *caller, const struct reading *reading,
-                               struct kl_err *err)
+static enum kl_status act_read(struct vault_act *act, const struct vault_caller *caller,
+                               const struct reading *reading, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_query *query = &reading->plan->query;
@@ -413,9 +364,11 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
     size_t i;
 
     vault_subject_act_begin(act, caller, "read", reading->subject->slot);
-    kl_json_add_text(&act->out, "purpose", vault_policy_purpose(reading->policy, query->purpose)->name);
+    kl_json_add_text(&act->out, "purpose",
+                     vault_policy_purpose(reading->policy, query->purpose)->name);
     if (query->recipient != VAULT_NONE) {
-        kl_json_add_text(&act->out, "recipient", vault_policy_recipient(reading->policy, query->recipient)->name);
+        kl_json_add_text(&act->out, "recipient",
+                         vault_policy_recipient(reading->policy, query->recipient)->name);
     }
     kl_json_key(&act->out, "shown");
     kl_json_array_begin(&act->out);
@@ -430,19 +383,24 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
     status = vault_subject_act_end(act, err);
     if (status == KL_ERR_TOO_LARGE) {
         kl_err_clear(err);
-        return kl_fail(err, status, "too_many_fields", "too much for one audit entry: ask for fewer fields at once", NULL);
+        return kl_fail(err, status, "too_many_fields",
+                       "too much for one audit entry: ask for fewer fields at once", NULL);
     }
     return status;
 }
 
-enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
-                                 const struct kl_id *record, const struct vault_subject *subject, struct kl_arena *arena,
-                                 struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err)
+enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller *caller,
+                                 const struct vault_read_plan *plan, const struct kl_id *record,
+                                 const struct vault_subject *subject, struct kl_arena *arena,
+                                 struct vault_act *act, struct vault_subject_result *ret,
+                                 bool *ret_reached, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct reading reading = { .vault = vault, .policy = caller->policy, .plan = plan, .subject = subject, .arena = arena };
+    struct reading reading = {
+        .vault = vault, .policy = caller->policy, .plan = plan, .subject = subject, .arena = arena};
 
-    status = vault_facts_of(vault, subject, caller->policy, &plan->query, arena, &reading.facts, err);
+    status =
+        vault_facts_of(vault, subject, caller->policy, &plan->query, arena, &reading.facts, err);
     if (status == KL_OK && !has_grant(&reading)) {
         status = vault_not_found(err);
     }
@@ -468,12 +426,14 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
 
 /* ---- reads ---- */
 
-static enum kl_status read_found(struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *input,
-                                 const struct vault_read_plan *plan, struct kl_arena *arena, struct vault_act *act,
-                                 struct vault_subject_result *ret, struct kl_err *err)
+static enum kl_status read_found(struct vault *vault, const struct vault_caller *caller,
+                                 const struct vault_read_input *input,
+                                 const struct vault_read_plan *plan, struct kl_arena *arena,
+                                 struct vault_act *act, struct vault_subject_result *ret,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject subject = { 0 };
+    struct vault_subject subject = {0};
     bool reached = false;
     unsigned tries = 0;
 
@@ -482,7 +442,8 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
         memset(&subject, 0, sizeof subject);
         status = vault_subject_find(vault, caller, &input->subject, arena, &subject, err);
         if (status == KL_OK) {
-            status = vault_read_loaded(vault, caller, plan, input->record, &subject, arena, act, ret, &reached, err);
+            status = vault_read_loaded(vault, caller, plan, input->record, &subject, arena, act,
+                                       ret, &reached, err);
         }
         vault_subject_done(&subject);
     } while (status == KL_ERR_GONE && ++tries < READ_TRIES);
@@ -494,12 +455,14 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
 }
 
 /* Without any grant for reading, the subject is looked for all the same and then not found. */
-static enum kl_status read_one(struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *input,
-                               struct kl_arena *arena, struct vault_act *act, struct vault_subject_result *ret, struct kl_err *err)
+static enum kl_status read_one(struct vault *vault, const struct vault_caller *caller,
+                               const struct vault_read_input *input, struct kl_arena *arena,
+                               struct vault_act *act, struct vault_subject_result *ret,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_read_plan plan;
-    struct kl_err why = { 0 };
+    struct kl_err why = {0};
     uint64_t slot = 0;
 
     status = vault_read_plan_make(caller, input, VAULT_NONE, &input->subject, &plan, err);
@@ -543,9 +506,11 @@ void vault_read_count(struct vault *vault, const struct vault_subject_result *re
     atomic_fetch_add_explicit(&vault->counters.fields_withheld, withheld, memory_order_relaxed);
 }
 
-enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *inputs,
-                                       size_t count, struct kl_arena *arena, struct vault_subject_result *rets,
-                                       enum kl_status *statuses, struct kl_err *errs, struct kl_err *err)
+enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_caller *caller,
+                                       const struct vault_read_input *inputs, size_t count,
+                                       struct kl_arena *arena, struct vault_subject_result *rets,
+                                       enum kl_status *statuses, struct kl_err *errs,
+                                       struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_act *acts = kl_arena_array(arena, count, sizeof *acts);
@@ -554,7 +519,8 @@ enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_c
     size_t i;
 
     if (count > VAULT_BATCH_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_operations", "at most 1000 reads at once", NULL);
+        return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_operations", "at most 1000 reads at once",
+                       NULL);
     }
     if (acts == NULL || entries == NULL) {
         return no_memory(err);
@@ -580,12 +546,13 @@ enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_c
     return status;
 }
 
-enum kl_status vault_subject_read(struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *input,
-                                  struct kl_arena *arena, struct vault_subject_result *ret, struct kl_err *err)
+enum kl_status vault_subject_read(struct vault *vault, const struct vault_caller *caller,
+                                  const struct vault_read_input *input, struct kl_arena *arena,
+                                  struct vault_subject_result *ret, struct kl_err *err)
 {
-    struct kl_err own = { 0 };
-    struct kl_err why = { 0 };
-    struct vault_subject_result result = { 0 };
+    struct kl_err own = {0};
+    struct kl_err why = {0};
+    struct vault_subject_result result = {0};
     enum kl_status one = KL_OK;
     enum kl_status status = KL_OK;
 

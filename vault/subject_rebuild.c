@@ -16,15 +16,18 @@ static enum kl_status no_memory(struct kl_err *err)
 /* ---- going through the heads ---- */
 
 /* Called with each head row; subject is loaded, or status says why it does not open. The scratch arena is the subject's. */
-typedef enum kl_status (*visit_head)(void *context, struct vault_subject *subject, enum kl_status status, struct kl_arena *scratch,
+typedef enum kl_status (*visit_head)(void *context, struct vault_subject *subject,
+                                     enum kl_status status, struct kl_arena *scratch,
                                      struct kl_err *err);
 
-static enum kl_status heads_each(struct vault *vault, uint64_t tenant, visit_head visit, void *context, struct kl_err *err)
+static enum kl_status heads_each(struct vault *vault, uint64_t tenant, visit_head visit,
+                                 void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key from = vault_row_head(tenant, 0);
     struct vault_row_key until = vault_row_head(tenant, UINT64_MAX);
-    struct vault_iter *iter = vault_iter_new(vault->data_store, vault_row_slice(&from), vault_row_slice(&until), false);
+    struct vault_iter *iter =
+        vault_iter_new(vault->data_store, vault_row_slice(&from), vault_row_slice(&until), false);
     struct kl_arena *scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
     struct vault_subject subject;
     struct kl_err opened;
@@ -39,7 +42,8 @@ static enum kl_status heads_each(struct vault *vault, uint64_t tenant, visit_hea
         memset(&subject, 0, sizeof subject);
         memset(&opened, 0, sizeof opened);
         kl_arena_reset(scratch);
-        status = vault_subject_load_row(vault, tenant, kl_get_u64be(key.bytes + key.size - 8), row, scratch, &subject, &opened);
+        status = vault_subject_load_row(vault, tenant, kl_get_u64be(key.bytes + key.size - 8), row,
+                                        scratch, &subject, &opened);
         status = visit(context, &subject, status, scratch, err);
         vault_subject_done(&subject);
     }
@@ -68,7 +72,8 @@ struct rebuilding {
 
 static enum kl_status rebuild_commit(struct rebuilding *rebuilding, bool synced, struct kl_err *err)
 {
-    struct vault_commit commit = { .tenant = rebuilding->tenant, .batch = rebuilding->batch, .unsynced = !synced };
+    struct vault_commit commit = {
+        .tenant = rebuilding->tenant, .batch = rebuilding->batch, .unsynced = !synced};
     enum kl_status status = KL_OK;
 
     commit.index = rebuilding->changes;
@@ -79,13 +84,14 @@ static enum kl_status rebuild_commit(struct rebuilding *rebuilding, bool synced,
     return status;
 }
 
-static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, const char *of, struct kl_slice form,
-                                  uint64_t discriminator, struct kl_err *err)
+static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, const char *of,
+                                  struct kl_slice form, uint64_t discriminator, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_index_change *change = NULL;
 
-    if (rebuilding->count == CHANGES_PER_COMMIT || vault_batch_count(rebuilding->batch) >= CHANGES_PER_COMMIT) {
+    if (rebuilding->count == CHANGES_PER_COMMIT ||
+        vault_batch_count(rebuilding->batch) >= CHANGES_PER_COMMIT) {
         status = rebuild_commit(rebuilding, false, err);
     }
     if (status != KL_OK) {
@@ -95,7 +101,8 @@ static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, 
     change->kind = VAULT_INDEX_ADD;
     change->entry.slot = slot;
     change->entry.discriminator = discriminator;
-    status = vault_index_tag(rebuilding->vault->index, rebuilding->tenant, of, form, change->entry.tag, err);
+    status = vault_index_tag(rebuilding->vault->index, rebuilding->tenant, of, form,
+                             change->entry.tag, err);
     if (status == KL_OK) {
         rebuilding->count++;
     }
@@ -103,20 +110,23 @@ static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, 
 }
 
 /* A value that was shredded since, or is damaged, is not looked up any more. */
-static enum kl_status rebuild_field(struct rebuilding *rebuilding, const struct vault_subject *subject,
-                                    const struct vault_manifest_record *record, const struct vault_manifest_field *field,
+static enum kl_status rebuild_field(struct rebuilding *rebuilding,
+                                    const struct vault_subject *subject,
+                                    const struct vault_manifest_record *record,
+                                    const struct vault_manifest_field *field,
                                     struct kl_arena *scratch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_value_wanted wanted = { .record = record, .field = field };
-    struct kl_err opened = { 0 };
+    struct vault_value_wanted wanted = {.record = record, .field = field};
+    struct kl_err opened = {0};
     char name[VAULT_FIELD_NAME_BYTES];
     struct kl_buf form;
 
     if (field->index == VAULT_INDEX_NONE) {
         return KL_OK;
     }
-    status = vault_subject_values(rebuilding->vault, subject->tenant, subject->slot, &wanted, 1, scratch, &opened);
+    status = vault_subject_values(rebuilding->vault, subject->tenant, subject->slot, &wanted, 1,
+                                  scratch, &opened);
     if (status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
         return KL_OK;
     }
@@ -149,7 +159,8 @@ static void rebuild_remove(struct rebuilding *rebuilding, uint64_t slot)
 }
 
 /* Leave records that were erased since out of the head row. */
-static enum kl_status rebuild_head(struct rebuilding *rebuilding, struct vault_subject *subject, struct kl_err *err)
+static enum kl_status rebuild_head(struct rebuilding *rebuilding, struct vault_subject *subject,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_head(subject->tenant, subject->slot);
@@ -178,7 +189,8 @@ static enum kl_status rebuild_head(struct rebuilding *rebuilding, struct vault_s
     return status;
 }
 
-static enum kl_status rebuild_one(void *context, struct vault_subject *subject, enum kl_status status, struct kl_arena *scratch,
+static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
+                                  enum kl_status status, struct kl_arena *scratch,
                                   struct kl_err *err)
 {
     struct rebuilding *rebuilding = context;
@@ -199,11 +211,13 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject, 
     rebuilding->opened++;
     status = rebuild_head(rebuilding, subject, err);
     if (status == KL_OK) {
-        status = rebuild_add(rebuilding, subject->slot, "id", kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0, err);
+        status = rebuild_add(rebuilding, subject->slot, "id",
+                             kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0, err);
     }
     for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
         for (k = 0; status == KL_OK && k < subject->records[i].field_count; k++) {
-            status = rebuild_field(rebuilding, subject, &subject->records[i], &subject->records[i].fields[k], scratch, err);
+            status = rebuild_field(rebuilding, subject, &subject->records[i],
+                                   &subject->records[i].fields[k], scratch, err);
         }
     }
     return status;
@@ -224,12 +238,14 @@ static enum kl_status reset_inside(void *context, struct vault_batch *batch, str
 enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct resetting resetting = { vault, tenant };
-    struct rebuilding rebuilding = { .vault = vault, .tenant = tenant };
-    struct vault_commit commit = { .tenant = tenant, .inside = reset_inside, .inside_context = &resetting };
+    struct resetting resetting = {vault, tenant};
+    struct rebuilding rebuilding = {.vault = vault, .tenant = tenant};
+    struct vault_commit commit = {
+        .tenant = tenant, .inside = reset_inside, .inside_context = &resetting};
 
     rebuilding.batch = vault_batch_new();
-    status = rebuilding.batch == NULL ? no_memory(err) : vault_commit_submit(vault->committer, &commit, err);
+    status = rebuilding.batch == NULL ? no_memory(err)
+                                      : vault_commit_submit(vault->committer, &commit, err);
     if (status == KL_OK) {
         status = heads_each(vault, tenant, rebuild_one, &rebuilding, err);
     }
@@ -237,8 +253,9 @@ enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
         status = rebuild_commit(&rebuilding, true, err);
     }
     if (status == KL_OK) {
-        kl_log(KL_LOG_INFO, "index_rebuilt", KL_LOG_INT("tenant", tenant), KL_LOG_INT("subjects", rebuilding.opened),
-               KL_LOG_INT("removed", rebuilding.removed), KL_LOG_INT("damaged", rebuilding.damaged));
+        kl_log(KL_LOG_INFO, "index_rebuilt", KL_LOG_INT("tenant", tenant),
+               KL_LOG_INT("subjects", rebuilding.opened), KL_LOG_INT("removed", rebuilding.removed),
+               KL_LOG_INT("damaged", rebuilding.damaged));
     }
     vault_batch_free(rebuilding.batch);
     return status;
@@ -254,7 +271,8 @@ struct searching {
 /* A found type ends the walk with a status that nobody else gives here. */
 #define FOUND KL_ERR_EXISTS
 
-static enum kl_status search_one(void *context, struct vault_subject *subject, enum kl_status status, struct kl_arena *scratch,
+static enum kl_status search_one(void *context, struct vault_subject *subject,
+                                 enum kl_status status, struct kl_arena *scratch,
                                  struct kl_err *err)
 {
     struct searching *searching = context;
@@ -271,9 +289,10 @@ static enum kl_status search_one(void *context, struct vault_subject *subject, e
     return KL_OK;
 }
 
-enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant, const char *type, bool *ret_in_use, struct kl_err *err)
+enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant, const char *type,
+                                         bool *ret_in_use, struct kl_err *err)
 {
-    struct searching searching = { .type = type };
+    struct searching searching = {.type = type};
     enum kl_status status = heads_each(vault, tenant, search_one, &searching, err);
 
     if (status != KL_OK && status != FOUND) {

@@ -13,13 +13,14 @@
 
 enum kl_status vault_not_found(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such subject or record, or none this credential may know of",
-                   NULL);
+    return kl_fail(err, KL_ERR_NOT_FOUND, "not_found",
+                   "there is no such subject or record, or none this credential may know of", NULL);
 }
 
 static enum kl_status no_memory(struct kl_err *err)
 {
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory for this request", NULL);
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
+                   "the server is out of memory for this request", NULL);
 }
 
 void vault_subject_done(struct vault_subject *subject)
@@ -51,7 +52,8 @@ uint64_t vault_index_discriminator(const struct kl_id *record, const char *field
 /* ---- opening ---- */
 
 /* The texts of base and manifests behind each other in plain; item i starts at starts[i]. */
-static enum kl_status open_texts(struct vault *vault, struct vault_subject *subject, struct kms_unseal_item *items, size_t *starts,
+static enum kl_status open_texts(struct vault *vault, struct vault_subject *subject,
+                                 struct kms_unseal_item *items, size_t *starts,
                                  struct kl_buf *plain, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -81,17 +83,20 @@ static enum kl_status open_texts(struct vault *vault, struct vault_subject *subj
     return status;
 }
 
-static enum kl_status text_of(const struct kms_unseal_item *item, const struct kl_buf *plain, size_t start, struct kl_slice *ret,
-                              struct kl_err *err)
+static enum kl_status text_of(const struct kms_unseal_item *item, const struct kl_buf *plain,
+                              size_t start, struct kl_slice *ret, struct kl_err *err)
 {
     if (item->status != KL_OK) {
-        return kl_fail(err, item->status, "manifest_sealed", "what is stored about this subject cannot be opened",
+        return kl_fail(err, item->status, "manifest_sealed",
+                       "what is stored about this subject cannot be opened",
                        "a manifest does not open: %s", kl_status_name(item->status));
     }
-    return vault_unpad(kl_slice_of(plain->bytes + start, item->sealed.size - KMS_SEAL_OVERHEAD_BYTES), ret, err);
+    return vault_unpad(
+        kl_slice_of(plain->bytes + start, item->sealed.size - KMS_SEAL_OVERHEAD_BYTES), ret, err);
 }
 
-static enum kl_status open_all(struct vault *vault, struct kl_arena *arena, struct vault_subject *subject, struct kl_buf *plain,
+static enum kl_status open_all(struct vault *vault, struct kl_arena *arena,
+                               struct vault_subject *subject, struct kl_buf *plain,
                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -125,9 +130,11 @@ static enum kl_status open_all(struct vault *vault, struct kl_arena *arena, stru
 }
 
 /* Everything but the row, which is there. */
-static enum kl_status open_row(struct vault *vault, struct kl_arena *arena, struct vault_subject *subject, struct kl_err *err)
+static enum kl_status open_row(struct vault *vault, struct kl_arena *arena,
+                               struct vault_subject *subject, struct kl_err *err)
 {
-    enum kl_status status = vault_head_decode(kl_buf_slice(&subject->row), arena, &subject->head, err);
+    enum kl_status status =
+        vault_head_decode(kl_buf_slice(&subject->row), arena, &subject->head, err);
     struct kl_buf plain;
 
     kl_buf_init(&plain, VAULT_STORE_VALUE_MAX_BYTES);
@@ -142,8 +149,9 @@ static enum kl_status open_row(struct vault *vault, struct kl_arena *arena, stru
     return status;
 }
 
-enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_slice row,
-                                      struct kl_arena *arena, struct vault_subject *subject, struct kl_err *err)
+enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                      struct kl_slice row, struct kl_arena *arena,
+                                      struct vault_subject *subject, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -155,8 +163,9 @@ enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint
     return status == KL_OK ? open_row(vault, arena, subject, err) : status;
 }
 
-enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_arena *arena,
-                                  struct vault_subject *subject, struct kl_err *err)
+enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct kl_arena *arena, struct vault_subject *subject,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_head(tenant, slot);
@@ -172,15 +181,16 @@ enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t
     return status == KL_OK ? open_row(vault, arena, subject, err) : status;
 }
 
-static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const struct kl_id *subject, uint64_t *ret_slot,
-                                struct kl_err *err)
+static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
+                                uint64_t *ret_slot, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     unsigned char tag[VAULT_TAG_BYTES];
     struct vault_index_entry entry;
     size_t count = 0;
 
-    status = vault_index_tag(vault->index, tenant, "id", kl_slice_of(subject->bytes, KL_ID_BYTES), tag, err);
+    status = vault_index_tag(vault->index, tenant, "id", kl_slice_of(subject->bytes, KL_ID_BYTES),
+                             tag, err);
     if (status == KL_OK) {
         status = vault_index_find(vault->index, tenant, tag, 0, 1, &entry, &count, err);
     }
@@ -193,11 +203,11 @@ static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const stru
     return status;
 }
 
-enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const struct kl_id *subject, uint64_t *ret_slot,
-                                  struct kl_err *err)
+enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
+                                  uint64_t *ret_slot, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { .tenant = tenant, .value = VAULT_VALUE_BASE };
+    struct kms_place place = {.tenant = tenant, .value = VAULT_VALUE_BASE};
 
     status = slot_find(vault, tenant, subject, &place.slot, err);
     if (status == KL_OK) {
@@ -213,8 +223,9 @@ enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const st
     return status;
 }
 
-enum kl_status vault_subject_find(struct vault *vault, const struct vault_caller *caller, const struct kl_id *id,
-                                  struct kl_arena *arena, struct vault_subject *subject, struct kl_err *err)
+enum kl_status vault_subject_find(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *id, struct kl_arena *arena,
+                                  struct vault_subject *subject, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     bool other = caller->bound && !kl_id_equal(&caller->bound_subject, id);
@@ -245,7 +256,8 @@ int vault_subject_record_find(const struct vault_subject *subject, const struct 
 
 /* ---- values ---- */
 
-void vault_value_context(const struct kl_id *record, const char *field, uint64_t version, struct kl_buf *ret)
+void vault_value_context(const struct kl_id *record, const char *field, uint64_t version,
+                         struct kl_buf *ret)
 {
     kl_buf_clear(ret);
     kl_buf_add(ret, record->bytes, KL_ID_BYTES);
@@ -278,8 +290,8 @@ static bool opening_init(struct opening *opening, size_t count, struct kl_arena 
             kl_buf_init(&opening->rows[i], KMS_SEAL_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES);
         }
     }
-    return opening->keys != NULL && opening->slices != NULL && opening->rows != NULL && opening->statuses != NULL
-           && opening->items != NULL;
+    return opening->keys != NULL && opening->slices != NULL && opening->rows != NULL &&
+           opening->statuses != NULL && opening->items != NULL;
 }
 
 static void opening_done(struct opening *opening, size_t count)
@@ -298,9 +310,9 @@ static enum kl_status value_gone(struct kl_err *err)
     return kl_fail(err, KL_ERR_GONE, "value_gone", "a value was erased while it was read", NULL);
 }
 
-static enum kl_status opening_rows(struct opening *opening, struct vault *vault, uint64_t tenant, uint64_t slot,
-                                   const struct vault_value_wanted *wanted, size_t count, struct kl_arena *arena,
-                                   struct kl_err *err)
+static enum kl_status opening_rows(struct opening *opening, struct vault *vault, uint64_t tenant,
+                                   uint64_t slot, const struct vault_value_wanted *wanted,
+                                   size_t count, struct kl_arena *arena, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     unsigned char *context = NULL;
@@ -311,14 +323,16 @@ static enum kl_status opening_rows(struct opening *opening, struct vault *vault,
         opening->keys[i] = vault_row_value(tenant, slot, wanted[i].field->value);
         opening->slices[i] = vault_row_slice(&opening->keys[i]);
     }
-    status = vault_store_get_many(vault->data_store, opening->slices, count, opening->rows, opening->statuses, err);
+    status = vault_store_get_many(vault->data_store, opening->slices, count, opening->rows,
+                                  opening->statuses, err);
     kl_buf_init(&text, VAULT_VALUE_CONTEXT_MAX_BYTES);
     for (i = 0; status == KL_OK && i < count; i++) {
         if (opening->statuses[i] == KL_ERR_NOT_FOUND) {
             status = value_gone(err);
             break;
         }
-        vault_value_context(&wanted[i].record->id, wanted[i].field->name, wanted[i].field->version, &text);
+        vault_value_context(&wanted[i].record->id, wanted[i].field->name, wanted[i].field->version,
+                            &text);
         status = kl_buf_status(&text, err);
         context = status == KL_OK ? kl_arena_alloc(arena, text.size) : NULL;
         if (context == NULL) {
@@ -336,8 +350,8 @@ static enum kl_status opening_rows(struct opening *opening, struct vault *vault,
 }
 
 /* Cut the opened texts apart into wanted. */
-static enum kl_status opening_cut(const struct opening *opening, struct vault_value_wanted *wanted, size_t count,
-                                  struct kl_arena *arena, struct kl_err *err)
+static enum kl_status opening_cut(const struct opening *opening, struct vault_value_wanted *wanted,
+                                  size_t count, struct kl_arena *arena, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_slice value;
@@ -352,10 +366,12 @@ static enum kl_status opening_cut(const struct opening *opening, struct vault_va
             return value_gone(err);
         }
         if (item->status != KL_OK) {
-            return kl_fail(err, item->status, "value_sealed", "a stored value cannot be opened", "a value does not open: %s",
-                           kl_status_name(item->status));
+            return kl_fail(err, item->status, "value_sealed", "a stored value cannot be opened",
+                           "a value does not open: %s", kl_status_name(item->status));
         }
-        status = vault_unpad(kl_slice_of(opening->plain.bytes + at, item->sealed.size - KMS_SEAL_OVERHEAD_BYTES), &value, err);
+        status = vault_unpad(
+            kl_slice_of(opening->plain.bytes + at, item->sealed.size - KMS_SEAL_OVERHEAD_BYTES),
+            &value, err);
         if (status != KL_OK) {
             return status;
         }
@@ -369,11 +385,12 @@ static enum kl_status opening_cut(const struct opening *opening, struct vault_va
     return KL_OK;
 }
 
-enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot, struct vault_value_wanted *wanted,
-                                    size_t count, struct kl_arena *arena, struct kl_err *err)
+enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                    struct vault_value_wanted *wanted, size_t count,
+                                    struct kl_arena *arena, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct opening opening = { 0 };
+    struct opening opening = {0};
 
     if (count == 0) {
         return KL_OK;
@@ -399,13 +416,14 @@ out:
     return status;
 }
 
-enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subject *subject, struct kl_arena *arena,
-                                    struct vault_ledger *ret, struct kl_err *err)
+enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subject *subject,
+                                    struct kl_arena *arena, struct vault_ledger *ret,
+                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { subject->tenant, subject->slot, VAULT_VALUE_LEDGER };
+    struct kms_place place = {subject->tenant, subject->slot, VAULT_VALUE_LEDGER};
     struct vault_row_key key = vault_row_value(subject->tenant, subject->slot, VAULT_VALUE_LEDGER);
-    struct vault_ledger none = { 0 };
+    struct vault_ledger none = {0};
     struct kl_buf row;
     struct kl_buf plain;
     struct kl_slice text;
@@ -418,7 +436,8 @@ enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subj
     }
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     if (status == KL_OK) {
-        status = kms_unseal(vault->keys, &place, kl_slice_text(LEDGER_CONTEXT), kl_buf_slice(&row), &plain, err);
+        status = kms_unseal(vault->keys, &place, kl_slice_text(LEDGER_CONTEXT), kl_buf_slice(&row),
+                            &plain, err);
     }
     if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) {
         status = value_gone(err);
@@ -436,11 +455,12 @@ out:
     return status;
 }
 
-enum kl_status vault_subject_token(struct vault *vault, const struct vault_subject *subject, const char *type, const char *field,
+enum kl_status vault_subject_token(struct vault *vault, const struct vault_subject *subject,
+                                   const char *type, const char *field,
                                    char ret_token[KL_ID_TEXT_BYTES], struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = { subject->tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE };
+    struct kms_place place = {subject->tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE};
     char name[VAULT_FIELD_NAME_BYTES];
     unsigned char mac[KMS_MAC_BYTES];
     struct kl_id id;

@@ -106,22 +106,24 @@ struct vault_caller fixture_caller(struct vault_fixture *fixture, const char *ro
     return admin_caller(fixture->admin, &fixture->tokens[i].token, NULL);
 }
 
-struct vault_caller fixture_caller_with(struct vault_fixture *fixture, const char *role, const char *location, const char *purpose,
+struct vault_caller fixture_caller_with(struct vault_fixture *fixture, const char *role,
+                                        const char *location, const char *purpose,
                                         const struct kl_id *subject)
 {
-    const char *const purposes[] = { purpose };
-    const struct vault_credential_input input = { .role = role,
-                                                  .purposes = purpose == NULL ? NULL : purposes,
-                                                  .purpose_count = purpose == NULL ? 0 : 1,
-                                                  .location = location,
-                                                  .subject = subject,
-                                                  .expires_in = "P1Y" };
+    const char *const purposes[] = {purpose};
+    const struct vault_credential_input input = {.role = role,
+                                                 .purposes = purpose == NULL ? NULL : purposes,
+                                                 .purpose_count = purpose == NULL ? 0 : 1,
+                                                 .location = location,
+                                                 .subject = subject,
+                                                 .expires_in = "P1Y"};
     struct vault_caller steward = admin_steward(fixture->admin);
     struct vault_credential_result result;
     struct vault_token token;
-    struct kl_err err = { 0 };
+    struct kl_err err = {0};
 
-    if (vault_credential_create(fixture_vault(fixture), &steward, &input, NULL, &token, &result, &err) != KL_OK) {
+    if (vault_credential_create(fixture_vault(fixture), &steward, &input, NULL, &token, &result,
+                                &err) != KL_OK) {
         fail_msg("no credential: %s %s", err.code, err.client_text);
     }
     vault_caller_done(&steward);
@@ -130,7 +132,7 @@ struct vault_caller fixture_caller_with(struct vault_fixture *fixture, const cha
 
 struct vault_field_input fixture_field(const char *name, const char *text)
 {
-    struct vault_field_input field = { .name = name };
+    struct vault_field_input field = {.name = name};
 
     field.value.kind = KL_JSON_TEXT;
     field.value.text = kl_slice_text(text);
@@ -139,7 +141,7 @@ struct vault_field_input fixture_field(const char *name, const char *text)
 
 struct vault_field_input fixture_removal(const char *name)
 {
-    struct vault_field_input field = { .name = name, .remove = true };
+    struct vault_field_input field = {.name = name, .remove = true};
 
     field.value.kind = KL_JSON_NULL;
     return field;
@@ -147,73 +149,85 @@ struct vault_field_input fixture_removal(const char *name)
 
 struct vault_consent_input fixture_consent(const char *purpose)
 {
-    struct vault_consent_input consent = { .purpose = purpose, .notice = "n1", .channel = "web-form", .evidence = "ticked the box" };
+    struct vault_consent_input consent = {
+        .purpose = purpose, .notice = "n1", .channel = "web-form", .evidence = "ticked the box"};
 
     return consent;
 }
 
-static enum kl_status make(struct vault_fixture *fixture, const struct vault_record_input *record, struct vault_subject_result *ret)
+static enum kl_status make(struct vault_fixture *fixture, const struct vault_record_input *record,
+                           struct vault_subject_result *ret)
 {
     struct vault_caller writer = fixture_caller(fixture, "writer");
-    const struct vault_subject_input input = { .records = record, .record_count = 1 };
+    const struct vault_subject_input input = {.records = record, .record_count = 1};
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_subject_create(fixture_vault(fixture), &writer, &input, NULL, fixture->arena, ret, &fixture->err);
+    status = vault_subject_create(fixture_vault(fixture), &writer, &input, NULL, fixture->arena,
+                                  ret, &fixture->err);
     vault_caller_done(&writer);
     return status;
 }
 
-struct vault_subject_result fixture_newsletter(struct vault_fixture *fixture, const char *email, bool consents)
+struct vault_subject_result fixture_newsletter(struct vault_fixture *fixture, const char *email,
+                                               bool consents)
 {
-    const struct vault_field_input fields[] = { fixture_field("email", email), fixture_field("first_name", "Ana Maria") };
+    const struct vault_field_input fields[] = {fixture_field("email", email),
+                                               fixture_field("first_name", "Ana Maria")};
     const struct vault_consent_input consent = fixture_consent("mailing");
-    const struct vault_record_input record = { .type = "newsletter",
-                                               .source = "web-form",
-                                               .fields = fields,
-                                               .field_count = 2,
-                                               .consents = &consent,
-                                               .consent_count = consents ? 1 : 0 };
-    struct vault_subject_result result = { 0 };
+    const struct vault_record_input record = {.type = "newsletter",
+                                              .source = "web-form",
+                                              .fields = fields,
+                                              .field_count = 2,
+                                              .consents = &consent,
+                                              .consent_count = consents ? 1 : 0};
+    struct vault_subject_result result = {0};
 
     if (make(fixture, &record, &result) != KL_OK) {
-        fail_msg("not made: %s %s %s (%s)", fixture->err.code, fixture->err.where, fixture->err.client_text, fixture->err.log_text);
+        fail_msg("not made: %s %s %s (%s)", fixture->err.code, fixture->err.where,
+                 fixture->err.client_text, fixture->err.log_text);
     }
     return result;
 }
 
-enum kl_status fixture_try_client(struct vault_fixture *fixture, const char *email, struct vault_subject_result *ret)
+enum kl_status fixture_try_client(struct vault_fixture *fixture, const char *email,
+                                  struct vault_subject_result *ret)
 {
-    const struct vault_field_input fields[] = { fixture_field("email", email), fixture_field("iban", "BE68 5390 0754 7034") };
-    const struct vault_record_input record = { .type = "client", .fields = fields, .field_count = 2 };
+    const struct vault_field_input fields[] = {fixture_field("email", email),
+                                               fixture_field("iban", "BE68 5390 0754 7034")};
+    const struct vault_record_input record = {.type = "client", .fields = fields, .field_count = 2};
 
     return make(fixture, &record, ret);
 }
 
 struct vault_subject_result fixture_client(struct vault_fixture *fixture, const char *email)
 {
-    struct vault_subject_result result = { 0 };
+    struct vault_subject_result result = {0};
 
     if (fixture_try_client(fixture, email, &result) != KL_OK) {
-        fail_msg("not made: %s %s %s (%s)", fixture->err.code, fixture->err.where, fixture->err.client_text, fixture->err.log_text);
+        fail_msg("not made: %s %s %s (%s)", fixture->err.code, fixture->err.where,
+                 fixture->err.client_text, fixture->err.log_text);
     }
     return result;
 }
 
-enum kl_status fixture_read(struct vault_fixture *fixture, const char *role, const struct kl_id *subject, const char *purpose,
+enum kl_status fixture_read(struct vault_fixture *fixture, const char *role,
+                            const struct kl_id *subject, const char *purpose,
                             struct vault_subject_result *ret)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
-    const struct vault_read_input input = { .subject = *subject, .purpose = purpose };
+    const struct vault_read_input input = {.subject = *subject, .purpose = purpose};
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, ret, &fixture->err);
+    status = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, ret,
+                                &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
 
-const struct vault_field_result *fixture_find(const struct vault_subject_result *result, const char *field)
+const struct vault_field_result *fixture_find(const struct vault_subject_result *result,
+                                              const char *field)
 {
     size_t i;
     size_t k;
@@ -230,13 +244,15 @@ const struct vault_field_result *fixture_find(const struct vault_subject_result 
 
 bool fixture_value_is(const struct vault_field_result *field, const char *text)
 {
-    return field != NULL && field->withheld == VAULT_GATE_NONE && kl_slice_equal_text(field->value, text);
+    return field != NULL && field->withheld == VAULT_GATE_NONE &&
+           kl_slice_equal_text(field->value, text);
 }
 
-size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const char *value, struct kl_id *ret_first)
+size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const char *value,
+                      struct kl_id *ret_first)
 {
     struct vault_caller reader = fixture_caller(fixture, "reader");
-    struct vault_lookup_input input = { .field = field, .purpose = "support", .limit = 100 };
+    struct vault_lookup_input input = {.field = field, .purpose = "support", .limit = 100};
     char cursor[VAULT_CURSOR_MAX_BYTES + 1];
     struct kl_id *subjects = NULL;
     size_t count = 0;
@@ -244,7 +260,8 @@ size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const ch
     input.value.kind = KL_JSON_TEXT;
     input.value.text = kl_slice_text(value);
     kl_err_clear(&fixture->err);
-    if (vault_lookup(fixture_vault(fixture), &reader, &input, fixture->arena, &subjects, &count, cursor, &fixture->err) != KL_OK) {
+    if (vault_lookup(fixture_vault(fixture), &reader, &input, fixture->arena, &subjects, &count,
+                     cursor, &fixture->err) != KL_OK) {
         fail_msg("no lookup: %s %s", fixture->err.code, fixture->err.client_text);
     }
     if (count > 0 && ret_first != NULL) {
@@ -261,8 +278,10 @@ void fixture_erase(struct vault_fixture *fixture, const struct kl_id *subject)
 
     kl_buf_init(&receipt, 65536);
     kl_err_clear(&fixture->err);
-    if (vault_subject_erase(fixture_vault(fixture), &dpo, subject, VAULT_ERASE_REQUEST, &receipt, &fixture->err) != KL_OK) {
-        fail_msg("not erased: %s %s (%s)", fixture->err.code, fixture->err.client_text, fixture->err.log_text);
+    if (vault_subject_erase(fixture_vault(fixture), &dpo, subject, VAULT_ERASE_REQUEST, &receipt,
+                            &fixture->err) != KL_OK) {
+        fail_msg("not erased: %s %s (%s)", fixture->err.code, fixture->err.client_text,
+                 fixture->err.log_text);
     }
     kl_buf_done(&receipt);
     vault_caller_done(&dpo);
@@ -282,7 +301,7 @@ static size_t count_pieces(const struct kl_buf *text, const char *piece)
 
 size_t fixture_trail(struct vault_fixture *fixture, const char *piece)
 {
-    const struct vault_audit_filter filter = { 0 };
+    const struct vault_audit_filter filter = {0};
     struct vault_caller steward = admin_steward(fixture->admin);
     char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
     struct kl_buf text;
@@ -291,7 +310,9 @@ size_t fixture_trail(struct vault_fixture *fixture, const char *piece)
     kl_buf_init(&text, 8 * 1024 * 1024);
     do {
         kl_buf_clear(&text);
-        assert_int_equal(vault_audit_list(fixture_vault(fixture), &steward, &filter, VAULT_PAGE_MAX, cursor, &text, cursor, NULL), KL_OK);
+        assert_int_equal(vault_audit_list(fixture_vault(fixture), &steward, &filter, VAULT_PAGE_MAX,
+                                          cursor, &text, cursor, NULL),
+                         KL_OK);
         count += count_pieces(&text, piece);
     } while (cursor[0] != 0);
     kl_buf_done(&text);

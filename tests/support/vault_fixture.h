@@ -38,7 +38,8 @@ struct vault *fixture_vault(struct vault_fixture *fixture);
 /* A caller of that role, made at its first use. Ends with vault_caller_done(). */
 struct vault_caller fixture_caller(struct vault_fixture *fixture, const char *role);
 /* Another credential: location, purpose and subject may be NULL. */
-struct vault_caller fixture_caller_with(struct vault_fixture *fixture, const char *role, const char *location, const char *purpose,
+struct vault_caller fixture_caller_with(struct vault_fixture *fixture, const char *role,
+                                        const char *location, const char *purpose,
                                         const struct kl_id *subject);
 
 /* Inputs; what they point to is the caller's. */
@@ -47,20 +48,25 @@ struct vault_field_input fixture_removal(const char *name);
 struct vault_consent_input fixture_consent(const char *purpose);
 
 /* A subject with one newsletter record {email, first_name}, and a mailing consent when asked. The test fails when it cannot be made. */
-struct vault_subject_result fixture_newsletter(struct vault_fixture *fixture, const char *email, bool consents);
+struct vault_subject_result fixture_newsletter(struct vault_fixture *fixture, const char *email,
+                                               bool consents);
 /* A subject with one client record {email, iban}. */
 struct vault_subject_result fixture_client(struct vault_fixture *fixture, const char *email);
 /* The status of making a client. */
-enum kl_status fixture_try_client(struct vault_fixture *fixture, const char *email, struct vault_subject_result *ret);
+enum kl_status fixture_try_client(struct vault_fixture *fixture, const char *email,
+                                  struct vault_subject_result *ret);
 
 /* Read everything for a purpose as that role. */
-enum kl_status fixture_read(struct vault_fixture *fixture, const char *role, const struct kl_id *subject, const char *purpose,
+enum kl_status fixture_read(struct vault_fixture *fixture, const char *role,
+                            const struct kl_id *subject, const char *purpose,
                             struct vault_subject_result *ret);
 /* A field of the result; NULL when it is not there. */
-const struct vault_field_result *fixture_find(const struct vault_subject_result *result, const char *field);
+const struct vault_field_result *fixture_find(const struct vault_subject_result *result,
+                                              const char *field);
 bool fixture_value_is(const struct vault_field_result *field, const char *text);
 /* How many subjects a lookup finds. */
-size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const char *value, struct kl_id *ret_first);
+size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const char *value,
+                      struct kl_id *ret_first);
 /* Erase as dpo; the test fails when it does not work. */
 void fixture_erase(struct vault_fixture *fixture, const struct kl_id *subject);
 

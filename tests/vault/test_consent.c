@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum kl_status give(struct vault_fixture *fixture, const char *role, const struct kl_id *subject,
-                           const struct vault_consent_input *input)
+static enum kl_status give(struct vault_fixture *fixture, const char *role,
+                           const struct kl_id *subject, const struct vault_consent_input *input)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
     enum kl_status status = KL_OK;
@@ -17,25 +17,31 @@ static enum kl_status give(struct vault_fixture *fixture, const char *role, cons
     return status;
 }
 
-static enum kl_status withdraw(struct vault_fixture *fixture, const char *role, const struct kl_id *subject, const char *purpose,
+static enum kl_status withdraw(struct vault_fixture *fixture, const char *role,
+                               const struct kl_id *subject, const char *purpose,
                                const char *recipient)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_consent_withdraw(fixture_vault(fixture), &caller, subject, purpose, recipient, &fixture->err);
+    status = vault_consent_withdraw(fixture_vault(fixture), &caller, subject, purpose, recipient,
+                                    &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
 
-static enum vault_gate gate_of(struct vault_fixture *fixture, const struct kl_id *subject, const char *purpose, const char *recipient)
+static enum vault_gate gate_of(struct vault_fixture *fixture, const struct kl_id *subject,
+                               const char *purpose, const char *recipient)
 {
     struct vault_caller reader = fixture_caller(fixture, "reader");
-    const struct vault_read_input input = { .subject = *subject, .purpose = purpose, .recipient = recipient };
-    struct vault_subject_result read = { 0 };
+    const struct vault_read_input input = {
+        .subject = *subject, .purpose = purpose, .recipient = recipient};
+    struct vault_subject_result read = {0};
 
-    assert_int_equal(vault_subject_read(fixture_vault(fixture), &reader, &input, fixture->arena, &read, NULL), KL_OK);
+    assert_int_equal(
+        vault_subject_read(fixture_vault(fixture), &reader, &input, fixture->arena, &read, NULL),
+        KL_OK);
     vault_caller_done(&reader);
     return fixture_find(&read, "email")->withheld;
 }
@@ -104,7 +110,9 @@ static void test_the_ledger_lists_everything_oldest_first(void **state)
     assert_int_equal(withdraw(fixture, "dpo", &made.id, "mailing", NULL), KL_OK);
     fixture_reopen(fixture);
     dpo = fixture_caller(fixture, "dpo");
-    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, &made.id, fixture->arena, &consents, &count, NULL), KL_OK);
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, &made.id, fixture->arena,
+                                        &consents, &count, NULL),
+                     KL_OK);
     assert_int_equal(count, 2);
     assert_string_equal(consents[0].purpose, "mailing");
     assert_string_equal(consents[0].evidence, "ticked the box");
@@ -135,7 +143,8 @@ static void test_whoever_may_not_keep_consents_finds_nobody(void **state)
     assert_int_equal(give(fixture, "dpo", &nobody, &consent), KL_ERR_NOT_FOUND);
     assert_int_equal(withdraw(fixture, "reader", &made.id, "mailing", NULL), KL_ERR_NOT_FOUND);
     assert_string_equal(fixture->err.code, "not_found");
-    assert_int_equal(vault_consent_list(fixture_vault(fixture), &reader, &made.id, fixture->arena, &consents, &count, NULL),
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &reader, &made.id, fixture->arena,
+                                        &consents, &count, NULL),
                      KL_ERR_NOT_FOUND);
     assert_int_equal(count, 77);
     assert_null(consents);
@@ -194,7 +203,8 @@ static void test_a_ledger_holds_only_so_many_entries(void **state)
     assert_int_equal(gate_of(fixture, &made.id, "mailing", NULL), VAULT_GATE_CONSENT);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

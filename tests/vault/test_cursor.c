@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static enum kl_status open_as(struct vault_fixture *fixture, const struct vault_caller *caller, const char *kind, const char *cursor,
-                              struct kl_buf *ret)
+static enum kl_status open_as(struct vault_fixture *fixture, const struct vault_caller *caller,
+                              const char *kind, const char *cursor, struct kl_buf *ret)
 {
     kl_err_clear(&fixture->err);
     return vault_cursor_open(fixture_vault(fixture), caller, kind, cursor, ret, &fixture->err);
@@ -22,7 +22,8 @@ static void test_a_cursor_gives_back_its_position(void **state)
 
     memset(position, 5, sizeof position);
     kl_buf_init(&read, 128);
-    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list", kl_slice_of(position, sizeof position), cursor, NULL),
+    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list",
+                                       kl_slice_of(position, sizeof position), cursor, NULL),
                      KL_OK);
     assert_true(strlen(cursor) <= VAULT_CURSOR_MAX_BYTES);
     assert_int_equal(open_as(fixture, &reader, "list", cursor, &read), KL_OK);
@@ -41,7 +42,9 @@ static void test_a_cursor_serves_one_list_and_one_credential(void **state)
     struct kl_buf read;
 
     kl_buf_init(&read, 128);
-    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list", kl_slice_text("12345678"), cursor, NULL), KL_OK);
+    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list",
+                                       kl_slice_text("12345678"), cursor, NULL),
+                     KL_OK);
     assert_int_equal(open_as(fixture, &reader, "lookup", cursor, &read), KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "invalid_cursor");
     assert_int_equal(open_as(fixture, &other, "list", cursor, &read), KL_ERR_INVALID);
@@ -61,7 +64,9 @@ static void test_a_cursor_with_any_character_changed_or_cut_is_refused(void **st
     size_t i;
 
     kl_buf_init(&read, 128);
-    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list", kl_slice_text("12345678"), cursor, NULL), KL_OK);
+    assert_int_equal(vault_cursor_seal(fixture_vault(fixture), &reader, "list",
+                                       kl_slice_text("12345678"), cursor, NULL),
+                     KL_OK);
     for (i = 0; i < strlen(cursor); i++) {
         memcpy(changed, cursor, sizeof changed);
         changed[i] = changed[i] == 'A' ? 'B' : 'A';
@@ -76,7 +81,8 @@ static void test_a_cursor_with_any_character_changed_or_cut_is_refused(void **st
     vault_caller_done(&reader);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

@@ -9,38 +9,46 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum kl_status erase(struct vault_fixture *fixture, const char *role, const struct kl_id *subject, enum vault_erase_reason reason,
+static enum kl_status erase(struct vault_fixture *fixture, const char *role,
+                            const struct kl_id *subject, enum vault_erase_reason reason,
                             struct kl_buf *ret)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_subject_erase(fixture_vault(fixture), &caller, subject, reason, ret, &fixture->err);
+    status =
+        vault_subject_erase(fixture_vault(fixture), &caller, subject, reason, ret, &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
 
-static enum kl_status erase_record(struct vault_fixture *fixture, const char *role, const struct kl_id *subject,
-                                   const struct kl_id *record, struct kl_buf *ret)
+static enum kl_status erase_record(struct vault_fixture *fixture, const char *role,
+                                   const struct kl_id *subject, const struct kl_id *record,
+                                   struct kl_buf *ret)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_record_erase(fixture_vault(fixture), &caller, subject, record, VAULT_ERASE_REQUEST, ret, &fixture->err);
+    status = vault_record_erase(fixture_vault(fixture), &caller, subject, record,
+                                VAULT_ERASE_REQUEST, ret, &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
 
-static struct vault_record_result add_newsletter(struct vault_fixture *fixture, const struct kl_id *subject, const char *email)
+static struct vault_record_result add_newsletter(struct vault_fixture *fixture,
+                                                 const struct kl_id *subject, const char *email)
 {
     struct vault_caller writer = fixture_caller(fixture, "writer");
     const struct vault_field_input field = fixture_field("email", email);
-    const struct vault_record_input record = { .type = "newsletter", .fields = &field, .field_count = 1 };
-    struct vault_record_result added = { 0 };
+    const struct vault_record_input record = {
+        .type = "newsletter", .fields = &field, .field_count = 1};
+    struct vault_record_result added = {0};
 
-    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, subject, &record, NULL, fixture->arena, &added, NULL), KL_OK);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, subject, &record, NULL,
+                                      fixture->arena, &added, NULL),
+                     KL_OK);
     vault_caller_done(&writer);
     return added;
 }
@@ -62,7 +70,9 @@ static int64_t number_of(const struct kl_json_value *object, const char *key)
 static size_t rows_of(struct vault_fixture *fixture, struct vault_row_key prefix)
 {
     struct vault_row_key past = vault_row_past(&prefix);
-    struct vault_iter *iter = vault_iter_new(fixture_vault(fixture)->data_store, vault_row_slice(&prefix), vault_row_slice(&past), false);
+    struct vault_iter *iter =
+        vault_iter_new(fixture_vault(fixture)->data_store, vault_row_slice(&prefix),
+                       vault_row_slice(&past), false);
     struct kl_slice key;
     struct kl_slice value;
     size_t count = 0;
@@ -84,11 +94,11 @@ static void test_after_an_erasure_nobody_is_there_for_anybody(void **state)
     struct vault_subject_result stays = fixture_newsletter(fixture, "bob@example.org", true);
     struct vault_caller writer = fixture_caller(fixture, "writer");
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    const struct vault_record_input record = { .type = "newsletter" };
+    const struct vault_record_input record = {.type = "newsletter"};
     const struct vault_field_input field = fixture_field("first_name", "Bo");
     const struct vault_consent_input consent = fixture_consent("mailing");
-    struct vault_record_result added = { 0 };
-    struct vault_subject_result read = { .record_count = 77 };
+    struct vault_record_result added = {0};
+    struct vault_subject_result read = {.record_count = 77};
     struct vault_consent_result *consents = NULL;
     struct kl_buf receipt;
     uint64_t version = 0;
@@ -98,14 +108,19 @@ static void test_after_an_erasure_nobody_is_there_for_anybody(void **state)
     fixture_erase(fixture, &made.id);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "mailing", &read), KL_ERR_NOT_FOUND);
     assert_int_equal(read.record_count, 77);
-    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, NULL, fixture->arena, &added, NULL),
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, NULL,
+                                      fixture->arena, &added, NULL),
                      KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_record_patch(fixture_vault(fixture), &writer, &made.id, &made.records[0].id, 0, &field, 1, &version, NULL),
+    assert_int_equal(vault_record_patch(fixture_vault(fixture), &writer, &made.id,
+                                        &made.records[0].id, 0, &field, 1, &version, NULL),
                      KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &consent, NULL), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, &made.id, fixture->arena, &consents, &count, NULL),
+    assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &consent, NULL),
                      KL_ERR_NOT_FOUND);
-    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt), KL_ERR_NOT_FOUND);
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, &made.id, fixture->arena,
+                                        &consents, &count, NULL),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_NOT_FOUND);
     assert_int_equal(receipt.size, 0);
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 0);
     assert_int_equal(fixture_read(fixture, "reader", &stays.id, "mailing", &read), KL_OK);
@@ -139,15 +154,18 @@ static void test_an_erasure_takes_the_right_on_every_field(void **state)
     struct vault_subject_result both = fixture_client(fixture, "a@example.org");
     struct vault_subject_result news = fixture_newsletter(fixture, "b@example.org", false);
     struct vault_subject_result client = fixture_client(fixture, "c@example.org");
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct kl_buf receipt;
 
     kl_buf_init(&receipt, 65536);
     (void)add_newsletter(fixture, &both.id, "a@example.org");
-    assert_int_equal(erase(fixture, "half_dpo", &both.id, VAULT_ERASE_REQUEST, &receipt), KL_ERR_FORBIDDEN);
+    assert_int_equal(erase(fixture, "half_dpo", &both.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_FORBIDDEN);
     assert_string_equal(fixture->err.code, "withheld");
-    assert_int_equal(erase(fixture, "half_dpo", &news.id, VAULT_ERASE_REQUEST, &receipt), KL_ERR_NOT_FOUND);
-    assert_int_equal(erase(fixture, "reader", &news.id, VAULT_ERASE_REQUEST, &receipt), KL_ERR_NOT_FOUND);
+    assert_int_equal(erase(fixture, "half_dpo", &news.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(erase(fixture, "reader", &news.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_NOT_FOUND);
     assert_int_equal(receipt.size, 0);
     assert_int_equal(fixture_trail(fixture, "\"result\":\"refused\""), 3);
     assert_int_equal(fixture_read(fixture, "reader", &both.id, "support", &read), KL_OK);
@@ -164,8 +182,12 @@ static void test_a_person_may_erase_themselves_and_nobody_else(void **state)
     struct kl_buf receipt;
 
     kl_buf_init(&receipt, 65536);
-    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &self, &other.id, VAULT_ERASE_REQUEST, &receipt, NULL), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &self, &mine.id, VAULT_ERASE_REQUEST, &receipt, NULL), KL_OK);
+    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &self, &other.id,
+                                         VAULT_ERASE_REQUEST, &receipt, NULL),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &self, &mine.id,
+                                         VAULT_ERASE_REQUEST, &receipt, NULL),
+                     KL_OK);
     kl_buf_done(&receipt);
     vault_caller_done(&self);
 }
@@ -183,7 +205,8 @@ static void test_the_answer_names_the_subject_and_what_was_erased(void **state)
 
     kl_buf_init(&answer, 65536);
     (void)add_newsletter(fixture, &made.id, "second@example.org");
-    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_CONSENT_WITHDRAWN, &answer), KL_OK);
+    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_CONSENT_WITHDRAWN, &answer),
+                     KL_OK);
     assert_int_equal(kl_json_parse(answer.bytes, answer.size, &json, NULL), KL_OK);
     kl_id_format("sub", &made.id, id);
     assert_string_equal(text_of(json, "subject"), id);
@@ -201,9 +224,11 @@ static void test_the_answer_names_the_subject_and_what_was_erased(void **state)
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"consent_withdrawn\""), 1);
 }
 
-static struct kl_buf stored_receipt(struct vault_fixture *fixture, const char *role, const struct kl_json *answer)
+static struct kl_buf stored_receipt(struct vault_fixture *fixture, const char *role,
+                                    const struct kl_json *answer)
 {
-    struct vault_caller caller = strcmp(role, "steward") == 0 ? admin_steward(fixture->admin) : fixture_caller(fixture, role);
+    struct vault_caller caller = strcmp(role, "steward") == 0 ? admin_steward(fixture->admin)
+                                                              : fixture_caller(fixture, role);
     struct kl_id id;
     struct kl_buf stored;
 
@@ -238,7 +263,8 @@ static void test_a_stored_receipt_is_signed_and_names_nobody_without_the_secret(
     assert_null(strstr((const char *)stored.bytes, id + 4));
     assert_null(strstr((const char *)stored.bytes, text_of(answer_json, "subject_secret")));
     assert_int_equal(kl_json_parse(stored.bytes, stored.size, &stored_json, NULL), KL_OK);
-    assert_true(kl_base64_decode(text_of(answer_json, "subject_secret"), strlen(text_of(answer_json, "subject_secret")), secret,
+    assert_true(kl_base64_decode(text_of(answer_json, "subject_secret"),
+                                 strlen(text_of(answer_json, "subject_secret")), secret,
                                  sizeof secret));
     vault_receipt_commit(secret, &made.id, NULL, commitment);
     kl_base64(commitment, sizeof commitment, commitment_text);
@@ -262,9 +288,9 @@ static void test_a_receipt_changed_at_any_byte_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    unsigned char other_key[KMS_PUBLIC_KEY_BYTES] = { 1 };
+    unsigned char other_key[KMS_PUBLIC_KEY_BYTES] = {1};
     struct kl_json *json = NULL;
-    struct kl_err err = { 0 };
+    struct kl_err err = {0};
     struct kl_buf answer;
     struct kl_buf stored;
     size_t i;
@@ -297,7 +323,8 @@ static void test_a_receipt_that_never_was_is_not_found(void **state)
     struct kl_buf stored;
 
     kl_buf_init(&stored, 65536);
-    assert_int_equal(vault_receipt_read(fixture_vault(fixture), &dpo, &nothing, &stored, NULL), KL_ERR_NOT_FOUND);
+    assert_int_equal(vault_receipt_read(fixture_vault(fixture), &dpo, &nothing, &stored, NULL),
+                     KL_ERR_NOT_FOUND);
     assert_int_equal(stored.size, 0);
     kl_buf_done(&stored);
     vault_caller_done(&dpo);
@@ -308,7 +335,8 @@ static void test_reasons_have_their_names(void **state)
     (void)state;
     assert_string_equal(vault_erase_reason_name(VAULT_ERASE_REQUEST), "request");
     assert_string_equal(vault_erase_reason_name(VAULT_ERASE_RETENTION), "retention");
-    assert_string_equal(vault_erase_reason_name(VAULT_ERASE_CONSENT_WITHDRAWN), "consent_withdrawn");
+    assert_string_equal(vault_erase_reason_name(VAULT_ERASE_CONSENT_WITHDRAWN),
+                        "consent_withdrawn");
     assert_string_equal(vault_erase_reason_name(VAULT_ERASE_TENANT_END), "tenant_end");
     assert_string_equal(vault_erase_reason_name(VAULT_ERASE_OTHER), "other");
 }
@@ -322,7 +350,7 @@ static void test_erasing_one_record_leaves_the_others(void **state)
     struct vault_record_result news = add_newsletter(fixture, &made.id, "news@example.org");
     struct vault_caller writer = fixture_caller(fixture, "writer");
     const struct vault_field_input field = fixture_field("notes", "still here");
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct kl_json *json = NULL;
     char id[KL_ID_TEXT_BYTES];
     struct kl_buf answer;
@@ -342,7 +370,8 @@ static void test_erasing_one_record_leaves_the_others(void **state)
     assert_int_equal(fixture_lookup(fixture, "client.email", "client@example.org", NULL), 1);
     kl_buf_clear(&answer);
     assert_int_equal(erase_record(fixture, "dpo", &made.id, &news.id, &answer), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_record_patch(fixture_vault(fixture), &writer, &made.id, &made.records[0].id, 1, &field, 1, &version, NULL),
+    assert_int_equal(vault_record_patch(fixture_vault(fixture), &writer, &made.id,
+                                        &made.records[0].id, 1, &field, 1, &version, NULL),
                      KL_OK);
     fixture_reopen(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_OK);
@@ -362,9 +391,11 @@ static void test_erasing_a_record_takes_the_right_on_its_fields(void **state)
     struct kl_buf answer;
 
     kl_buf_init(&answer, 65536);
-    assert_int_equal(erase_record(fixture, "half_dpo", &made.id, &news.id, &answer), KL_ERR_NOT_FOUND);
+    assert_int_equal(erase_record(fixture, "half_dpo", &made.id, &news.id, &answer),
+                     KL_ERR_NOT_FOUND);
     assert_int_equal(erase_record(fixture, "dpo", &made.id, &nothing, &answer), KL_ERR_NOT_FOUND);
-    assert_int_equal(erase_record(fixture, "half_dpo", &made.id, &made.records[0].id, &answer), KL_OK);
+    assert_int_equal(erase_record(fixture, "half_dpo", &made.id, &made.records[0].id, &answer),
+                     KL_OK);
     kl_buf_done(&answer);
 }
 
@@ -372,7 +403,7 @@ static void test_a_unique_value_of_an_erased_record_is_free_again(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_client(fixture, "a@example.org");
-    struct vault_subject_result other = { 0 };
+    struct vault_subject_result other = {0};
     struct kl_buf answer;
 
     kl_buf_init(&answer, 65536);
@@ -388,12 +419,18 @@ static void test_a_type_is_in_use_until_its_last_record_is_gone(void **state)
     struct vault_caller reader = fixture_caller(fixture, "reader");
     bool in_use = false;
 
-    assert_int_equal(vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "newsletter", &in_use, NULL), KL_OK);
+    assert_int_equal(vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "newsletter",
+                                               &in_use, NULL),
+                     KL_OK);
     assert_true(in_use);
-    assert_int_equal(vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "client", &in_use, NULL), KL_OK);
+    assert_int_equal(
+        vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "client", &in_use, NULL),
+        KL_OK);
     assert_false(in_use);
     fixture_erase(fixture, &made.id);
-    assert_int_equal(vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "newsletter", &in_use, NULL), KL_OK);
+    assert_int_equal(vault_subject_type_in_use(fixture_vault(fixture), reader.tenant, "newsletter",
+                                               &in_use, NULL),
+                     KL_OK);
     assert_false(in_use);
     vault_caller_done(&reader);
 }
@@ -405,13 +442,15 @@ static void test_a_rotation_is_in_the_operators_trail_and_harms_nobody(void **st
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_caller operator_caller = admin_operator(fixture->admin);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct kl_id rotation = kl_id_new();
     uint64_t generation = 0;
     struct kms_state before;
 
     kms_state(fixture_vault(fixture)->keys, &before);
-    assert_int_equal(vault_rotation_commit(fixture_vault(fixture), &operator_caller, &rotation, &generation, NULL), KL_OK);
+    assert_int_equal(vault_rotation_commit(fixture_vault(fixture), &operator_caller, &rotation,
+                                           &generation, NULL),
+                     KL_OK);
     assert_int_equal(generation, before.generation + 1);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"key_rotate\""), 1);
     fixture_reopen(fixture);
@@ -419,7 +458,8 @@ static void test_a_rotation_is_in_the_operators_trail_and_harms_nobody(void **st
     vault_caller_done(&operator_caller);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

@@ -45,8 +45,8 @@ static void say(const char *word, const struct kl_id *subject, const char *email
 
 static struct vault_caller let_in(struct vault *vault, const struct vault_token *token)
 {
-    const struct vault_proof proof = { .token = token->text };
-    struct vault_caller caller = { 0 };
+    const struct vault_proof proof = {.token = token->text};
+    struct vault_caller caller = {0};
 
     if (vault_caller_open(vault, &proof, NULL, "killed", &caller, NULL) != KL_OK) {
         _exit(2);
@@ -60,9 +60,13 @@ static void work_one(struct work *work, struct kl_arena *arena, unsigned i)
     struct vault_caller dpo = let_in(work->vault, &work->dpo);
     const struct vault_consent_input consent = fixture_consent("mailing");
     struct vault_field_input field;
-    struct vault_record_input record = { .type = "newsletter", .fields = &field, .field_count = 1, .consents = &consent, .consent_count = 1 };
-    const struct vault_subject_input input = { .records = &record, .record_count = 1 };
-    struct vault_subject_result made = { 0 };
+    struct vault_record_input record = {.type = "newsletter",
+                                        .fields = &field,
+                                        .field_count = 1,
+                                        .consents = &consent,
+                                        .consent_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
+    struct vault_subject_result made = {0};
     struct kl_buf answer;
     char email[64];
 
@@ -75,13 +79,15 @@ static void work_one(struct work *work, struct kl_arena *arena, unsigned i)
     say("made", &made.id, email);
     if (i % 3 == 0) {
         say("erasing", &made.id, email);
-        if (vault_subject_erase(work->vault, &dpo, &made.id, VAULT_ERASE_REQUEST, &answer, NULL) != KL_OK) {
+        if (vault_subject_erase(work->vault, &dpo, &made.id, VAULT_ERASE_REQUEST, &answer, NULL) !=
+            KL_OK) {
             _exit(4);
         }
         say("erased", &made.id, email);
     } else if (i % 3 == 1) {
         say("erasing-record", &made.id, email);
-        if (vault_record_erase(work->vault, &dpo, &made.id, &made.records[0].id, VAULT_ERASE_REQUEST, &answer, NULL) != KL_OK) {
+        if (vault_record_erase(work->vault, &dpo, &made.id, &made.records[0].id,
+                               VAULT_ERASE_REQUEST, &answer, NULL) != KL_OK) {
             _exit(5);
         }
         say("erased-record", &made.id, email);
@@ -126,15 +132,17 @@ static int work_main(char **argv)
 {
     char data[ADMIN_PATH_BYTES];
     char custodian[ADMIN_PATH_BYTES];
-    struct vault_options options = { .data_dir = data, .country = "IE", .custodian = custodian, .accept_f0 = true };
-    struct work works[WORKERS] = { 0 };
+    struct vault_options options = {
+        .data_dir = data, .country = "IE", .custodian = custodian, .accept_f0 = true};
+    struct work works[WORKERS] = {0};
     pthread_t threads[WORKERS];
     struct vault *vault = NULL;
     unsigned i;
 
     (void)snprintf(data, sizeof data, "%s/data", argv[2]);
     (void)snprintf(custodian, sizeof custodian, "file:%s/root.key", argv[2]);
-    if (kl_secret_process_init(true, NULL) != KL_OK || vault_open(&options, &vault, NULL) != KL_OK) {
+    if (kl_secret_process_init(true, NULL) != KL_OK ||
+        vault_open(&options, &vault, NULL) != KL_OK) {
         return 8;
     }
     for (i = 0; i < WORKERS; i++) {
@@ -153,7 +161,14 @@ static int work_main(char **argv)
 
 /* ---- the test ---- */
 
-enum fate { FATE_NONE, FATE_MADE, FATE_ERASING, FATE_ERASED, FATE_ERASING_RECORD, FATE_ERASED_RECORD };
+enum fate {
+    FATE_NONE,
+    FATE_MADE,
+    FATE_ERASING,
+    FATE_ERASED,
+    FATE_ERASING_RECORD,
+    FATE_ERASED_RECORD
+};
 struct person {
     struct kl_id id;
     char email[64];
@@ -167,8 +182,11 @@ static void person_note(const char *line)
     static const struct {
         const char *word;
         enum fate fate;
-    } words[] = { { "made", FATE_MADE }, { "erasing", FATE_ERASING }, { "erased", FATE_ERASED },
-                  { "erasing-record", FATE_ERASING_RECORD }, { "erased-record", FATE_ERASED_RECORD } };
+    } words[] = {{"made", FATE_MADE},
+                 {"erasing", FATE_ERASING},
+                 {"erased", FATE_ERASED},
+                 {"erasing-record", FATE_ERASING_RECORD},
+                 {"erased-record", FATE_ERASED_RECORD}};
     char word[32];
     char id_text[64];
     char email[64];
@@ -207,7 +225,8 @@ static void token_write(struct vault_fixture *fixture, const char *role, const c
 static void run_and_kill(struct vault_fixture *fixture, unsigned seed, size_t lines)
 {
     char number[16];
-    char *const arguments[] = { (char *)"test_erasure_hooks", (char *)"--work", fixture->admin->folder, number, NULL };
+    char *const arguments[] = {(char *)"test_erasure_hooks", (char *)"--work",
+                               fixture->admin->folder, number, NULL};
     int ends[2];
     pid_t child = 0;
     FILE *said = NULL;
@@ -244,10 +263,11 @@ static void run_and_kill(struct vault_fixture *fixture, unsigned seed, size_t li
 
 static void check_person(struct vault_fixture *fixture, const struct person *person, size_t *erased)
 {
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     enum kl_status status = fixture_read(fixture, "reader", &person->id, "support", &read);
     size_t found = fixture_lookup(fixture, "newsletter.email", person->email, NULL);
-    bool whole = status == KL_OK && fixture_value_is(fixture_find(&read, "email"), person->email) && found == 1;
+    bool whole = status == KL_OK && fixture_value_is(fixture_find(&read, "email"), person->email) &&
+                 found == 1;
     bool gone = status == KL_ERR_NOT_FOUND && found == 0;
     bool without_record = status == KL_OK && read.record_count == 0 && found == 0;
     bool right = false;
@@ -272,8 +292,8 @@ static void check_person(struct vault_fixture *fixture, const struct person *per
         break;
     }
     if (!right) {
-        fail_msg("%s: fate %d, but status %d, %zu records, found %zu", person->email, (int)person->fate, (int)status, read.record_count,
-                 found);
+        fail_msg("%s: fate %d, but status %d, %zu records, found %zu", person->email,
+                 (int)person->fate, (int)status, read.record_count, found);
     }
     *erased += gone ? 1 : 0;
 }
@@ -306,8 +326,9 @@ static void test_whatever_the_moment_of_the_kill_acknowledged_things_hold(void *
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_whatever_the_moment_of_the_kill_acknowledged_things_hold, vault_fixture_setup,
-                                        vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_whatever_the_moment_of_the_kill_acknowledged_things_hold, vault_fixture_setup,
+            vault_fixture_teardown),
     };
 
     if (argc == 4 && strcmp(argv[1], "--work") == 0) {

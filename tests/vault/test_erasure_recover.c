@@ -16,7 +16,7 @@
 /* Callers made after a copy would not be known to it. */
 static void make_callers(struct vault_fixture *fixture)
 {
-    static const char *const roles[] = { "reader", "writer", "dpo" };
+    static const char *const roles[] = {"reader", "writer", "dpo"};
     size_t i;
 
     for (i = 0; i < sizeof roles / sizeof roles[0]; i++) {
@@ -52,7 +52,8 @@ static void put_back_data(struct vault_fixture *fixture)
     admin_reopen(fixture->admin);
 }
 
-static enum kl_status patch_name(struct vault_fixture *fixture, const struct vault_subject_result *of, const char *name)
+static enum kl_status patch_name(struct vault_fixture *fixture,
+                                 const struct vault_subject_result *of, const char *name)
 {
     struct vault_caller writer = fixture_caller(fixture, "writer");
     const struct vault_field_input field = fixture_field("first_name", name);
@@ -60,7 +61,8 @@ static enum kl_status patch_name(struct vault_fixture *fixture, const struct vau
     uint64_t version = 0;
 
     kl_err_clear(&fixture->err);
-    status = vault_record_patch(fixture_vault(fixture), &writer, &of->id, &of->records[0].id, 0, &field, 1, &version, &fixture->err);
+    status = vault_record_patch(fixture_vault(fixture), &writer, &of->id, &of->records[0].id, 0,
+                                &field, 1, &version, &fixture->err);
     vault_caller_done(&writer);
     return status;
 }
@@ -69,16 +71,19 @@ static struct vault_head head_of(struct vault_fixture *fixture, const struct kl_
 {
     struct vault_caller reader = fixture_caller(fixture, "reader");
     struct vault_row_key key;
-    struct vault_head head = { 0 };
+    struct vault_head head = {0};
     struct kl_buf row;
     uint64_t slot = 0;
 
     kl_buf_init(&row, 1024 * 1024);
-    assert_int_equal(vault_subject_slot(fixture_vault(fixture), reader.tenant, subject, &slot, NULL), KL_OK);
+    assert_int_equal(
+        vault_subject_slot(fixture_vault(fixture), reader.tenant, subject, &slot, NULL), KL_OK);
     key = vault_row_head(reader.tenant, slot);
-    assert_int_equal(vault_store_get(fixture_vault(fixture)->data_store, vault_row_slice(&key), &row, NULL), KL_OK);
+    assert_int_equal(
+        vault_store_get(fixture_vault(fixture)->data_store, vault_row_slice(&key), &row, NULL),
+        KL_OK);
     assert_int_equal(vault_head_decode(kl_buf_slice(&row), fixture->arena, &head, NULL), KL_OK);
-    head.base = (struct kl_slice){ NULL, 0 }; /* the row ends here */
+    head.base = (struct kl_slice){NULL, 0}; /* the row ends here */
     kl_buf_done(&row);
     vault_caller_done(&reader);
     return head;
@@ -93,7 +98,7 @@ static void test_a_whole_copy_from_before_an_erasure_opens_nobody_and_says_why(v
     struct vault_options options = fixture->admin->options;
     struct vault *opened = NULL;
     char copy[ADMIN_PATH_BYTES];
-    struct kl_err err = { 0 };
+    struct kl_err err = {0};
 
     copy_all(fixture);
     fixture_erase(fixture, &made.id);
@@ -111,7 +116,7 @@ static void test_the_copys_data_with_todays_keys_opens_everyone_but_the_erased(v
     struct vault_fixture *fixture = *state;
     struct vault_subject_result erased = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_subject_result people[20];
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     char email[64];
     size_t i;
 
@@ -122,7 +127,8 @@ static void test_the_copys_data_with_todays_keys_opens_everyone_but_the_erased(v
     copy_all(fixture);
     fixture_erase(fixture, &erased.id);
     put_back_data(fixture);
-    assert_int_equal(fixture_read(fixture, "reader", &erased.id, "mailing", &read), KL_ERR_NOT_FOUND);
+    assert_int_equal(fixture_read(fixture, "reader", &erased.id, "mailing", &read),
+                     KL_ERR_NOT_FOUND);
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 0);
     for (i = 0; i < 20; i++) {
         (void)snprintf(email, sizeof email, "p%zu@example.org", i);
@@ -141,18 +147,23 @@ static void test_a_record_erased_since_the_copy_stays_erased_and_its_subject_sta
     struct vault_subject_result made = fixture_client(fixture, "client@example.org");
     struct vault_caller writer = fixture_caller(fixture, "writer");
     const struct vault_field_input field = fixture_field("email", "news@example.org");
-    const struct vault_record_input record = { .type = "newsletter", .fields = &field, .field_count = 1 };
-    struct vault_record_result news = { 0 };
-    struct vault_subject_result read = { 0 };
+    const struct vault_record_input record = {
+        .type = "newsletter", .fields = &field, .field_count = 1};
+    struct vault_record_result news = {0};
+    struct vault_subject_result read = {0};
     struct vault_caller dpo;
     struct kl_buf answer;
 
     kl_buf_init(&answer, 65536);
-    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, NULL, fixture->arena, &news, NULL), KL_OK);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, NULL,
+                                      fixture->arena, &news, NULL),
+                     KL_OK);
     vault_caller_done(&writer);
     copy_all(fixture);
     dpo = fixture_caller(fixture, "dpo");
-    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &news.id, VAULT_ERASE_REQUEST, &answer, NULL), KL_OK);
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &news.id,
+                                        VAULT_ERASE_REQUEST, &answer, NULL),
+                     KL_OK);
     vault_caller_done(&dpo);
     put_back_data(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_OK);
@@ -168,7 +179,7 @@ static void test_values_written_after_a_restore_take_slots_that_no_restore_has_s
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_subject_result other = fixture_newsletter(fixture, "bob@example.org", true);
     struct vault_subject_result third = fixture_newsletter(fixture, "cas@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     copy_all(fixture);
     assert_int_equal(patch_name(fixture, &made, "Before"), KL_OK);
@@ -176,16 +187,20 @@ static void test_values_written_after_a_restore_take_slots_that_no_restore_has_s
     put_back_data(fixture);
     assert_true(head_of(fixture, &made.id).next_value < (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS));
     assert_int_equal(patch_name(fixture, &made, "After"), KL_OK);
-    assert_int_equal(head_of(fixture, &made.id).next_value, (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS) + 1);
+    assert_int_equal(head_of(fixture, &made.id).next_value,
+                     (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS) + 1);
     assert_int_equal(patch_name(fixture, &made, "Later"), KL_OK);
-    assert_int_equal(head_of(fixture, &made.id).next_value, (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS) + 2);
+    assert_int_equal(head_of(fixture, &made.id).next_value,
+                     (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS) + 2);
     fixture_erase(fixture, &third.id);
     put_back_data(fixture);
     assert_int_equal(patch_name(fixture, &made, "Again"), KL_OK);
-    assert_int_equal(head_of(fixture, &made.id).next_value, (UINT64_C(2) << VAULT_VALUE_EPOCH_BITS) + 1);
+    assert_int_equal(head_of(fixture, &made.id).next_value,
+                     (UINT64_C(2) << VAULT_VALUE_EPOCH_BITS) + 1);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "mailing", &read), KL_OK);
     assert_true(fixture_value_is(fixture_find(&read, "first_name"), "Again"));
-    assert_int_equal(fixture_read(fixture, "reader", &third.id, "mailing", &read), KL_ERR_NOT_FOUND);
+    assert_int_equal(fixture_read(fixture, "reader", &third.id, "mailing", &read),
+                     KL_ERR_NOT_FOUND);
 }
 
 static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **state)
@@ -208,7 +223,7 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
     {
         struct vault_store *store = NULL;
         char from[ADMIN_PATH_BYTES];
-        struct vault_store_options options = { .path = from };
+        struct vault_store_options options = {.path = from};
 
         fixture_path(fixture, COPY "/data", from);
         assert_int_equal(vault_store_open(&options, &store, NULL), KL_OK);
@@ -225,7 +240,8 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
 
 /* ---- a commit cut short ---- */
 
-static enum kl_status finish_fails(void *context, uint64_t generation, struct kms_request **requests, size_t count, struct kl_err *err)
+static enum kl_status finish_fails(void *context, uint64_t generation,
+                                   struct kms_request **requests, size_t count, struct kl_err *err)
 {
     (void)context;
     (void)generation;
@@ -240,22 +256,24 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_subject_result stays = fixture_newsletter(fixture, "bob@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    struct kms_hooks hooks = { .context = fixture_vault(fixture), .finish = finish_fails };
+    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct vault_row_key receipts;
     struct vault_row_key past;
     struct vault_iter *iter = NULL;
     struct kl_slice key;
     struct kl_slice value;
-    struct kl_err err = { 0 };
+    struct kl_err err = {0};
     struct kl_buf answer;
-    struct kl_id none = { 0 };
+    struct kl_id none = {0};
     uint64_t tenant = dpo.tenant;
 
     kl_buf_init(&answer, 65536);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &dpo, &made.id, VAULT_ERASE_REQUEST, &answer, &err), KL_ERR_UNAVAILABLE);
+    assert_int_equal(vault_subject_erase(fixture_vault(fixture), &dpo, &made.id,
+                                         VAULT_ERASE_REQUEST, &answer, &err),
+                     KL_ERR_UNAVAILABLE);
     assert_int_equal(answer.size, 0);
     vault_caller_done(&dpo);
     fixture_reopen(fixture);
@@ -267,7 +285,8 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     receipts = vault_row_receipt(tenant, &none);
     receipts.size -= KL_ID_BYTES;
     past = vault_row_past(&receipts);
-    iter = vault_iter_new(fixture_vault(fixture)->data_store, vault_row_slice(&receipts), vault_row_slice(&past), false);
+    iter = vault_iter_new(fixture_vault(fixture)->data_store, vault_row_slice(&receipts),
+                          vault_row_slice(&past), false);
     assert_true(vault_iter_next(iter, &key, &value));
     assert_int_equal(vault_receipt_verify(value, NULL, NULL), KL_OK);
     assert_false(vault_iter_next(iter, &key, &value));
@@ -277,17 +296,19 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     kl_buf_done(&answer);
 }
 
-static void test_a_record_erasure_cut_short_after_its_commit_is_finished_at_the_next_open(void **state)
+static void test_a_record_erasure_cut_short_after_its_commit_is_finished_at_the_next_open(
+    void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    struct kms_hooks hooks = { .context = fixture_vault(fixture), .finish = finish_fails };
+    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct kl_buf answer;
 
     kl_buf_init(&answer, 65536);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &made.records[0].id, VAULT_ERASE_REQUEST, &answer, NULL),
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &made.records[0].id,
+                                        VAULT_ERASE_REQUEST, &answer, NULL),
                      KL_ERR_UNAVAILABLE);
     vault_caller_done(&dpo);
     fixture_reopen(fixture);
@@ -301,21 +322,21 @@ static void test_a_record_erasure_cut_short_after_its_commit_is_finished_at_the_
 
 static void test_notes_read_back_and_damaged_ones_are_refused(void **state)
 {
-    struct vault_note note = { .kind = VAULT_NOTE_RECORD,
-                               .id = { { 1 } },
-                               .tenant = 1,
-                               .slot = 70,
-                               .record = 5,
-                               .at_us = 99,
-                               .role = "dpo",
-                               .request_id = "r-1",
-                               .location = { "BE" },
-                               .reason = VAULT_ERASE_RETENTION,
-                               .records = 1,
-                               .fields = 3,
-                               .notify_all = true };
-    struct vault_note read = { 0 };
-    struct kl_err err = { 0 };
+    struct vault_note note = {.kind = VAULT_NOTE_RECORD,
+                              .id = {{1}},
+                              .tenant = 1,
+                              .slot = 70,
+                              .record = 5,
+                              .at_us = 99,
+                              .role = "dpo",
+                              .request_id = "r-1",
+                              .location = {"BE"},
+                              .reason = VAULT_ERASE_RETENTION,
+                              .records = 1,
+                              .fields = 3,
+                              .notify_all = true};
+    struct vault_note read = {0};
+    struct kl_err err = {0};
     struct kl_buf text;
     size_t i;
 
@@ -329,7 +350,8 @@ static void test_notes_read_back_and_damaged_ones_are_refused(void **state)
     memset(&read, 0, sizeof read);
     for (i = 0; i < text.size; i++) {
         kl_err_clear(&err);
-        assert_int_equal(vault_note_decode(kl_slice_of(text.bytes, i), &read, &err), KL_ERR_CORRUPT);
+        assert_int_equal(vault_note_decode(kl_slice_of(text.bytes, i), &read, &err),
+                         KL_ERR_CORRUPT);
         assert_string_equal(err.code, "key_note_damaged");
     }
     assert_int_equal(read.slot, 0);
@@ -338,7 +360,7 @@ static void test_notes_read_back_and_damaged_ones_are_refused(void **state)
 
 static void test_a_note_says_when_it_has_no_room_for_all_recipients(void **state)
 {
-    static struct vault_note note = { .kind = VAULT_NOTE_SUBJECT, .notify_all = true };
+    static struct vault_note note = {.kind = VAULT_NOTE_SUBJECT, .notify_all = true};
     char name[VAULT_NAME_MAX_BYTES + 1];
     struct kl_buf text;
     size_t i;
@@ -357,7 +379,8 @@ static void test_a_note_says_when_it_has_no_room_for_all_recipients(void **state
     kl_buf_done(&text);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

@@ -10,22 +10,26 @@
 
 static struct vault_idempotency key_of(const char *key, unsigned char of)
 {
-    struct vault_idempotency idempotency = { .key = key, .fingerprint = { of } };
+    struct vault_idempotency idempotency = {.key = key, .fingerprint = {of}};
 
     return idempotency;
 }
 
-static enum kl_status create_as(struct vault_fixture *fixture, struct vault_caller *caller, const struct vault_idempotency *idempotency,
-                                struct kl_arena *arena, struct vault_subject_result *ret, struct kl_err *err)
+static enum kl_status create_as(struct vault_fixture *fixture, struct vault_caller *caller,
+                                const struct vault_idempotency *idempotency, struct kl_arena *arena,
+                                struct vault_subject_result *ret, struct kl_err *err)
 {
     const struct vault_field_input field = fixture_field("email", "ana@example.org");
-    const struct vault_record_input record = { .type = "newsletter", .source = "web-form", .fields = &field, .field_count = 1 };
-    const struct vault_subject_input input = { .records = &record, .record_count = 1 };
+    const struct vault_record_input record = {
+        .type = "newsletter", .source = "web-form", .fields = &field, .field_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
 
-    return vault_subject_create(fixture_vault(fixture), caller, &input, idempotency, arena, ret, err);
+    return vault_subject_create(fixture_vault(fixture), caller, &input, idempotency, arena, ret,
+                                err);
 }
 
-static enum kl_status create(struct vault_fixture *fixture, const struct vault_idempotency *idempotency,
+static enum kl_status create(struct vault_fixture *fixture,
+                             const struct vault_idempotency *idempotency,
                              struct vault_subject_result *ret)
 {
     struct vault_caller writer = fixture_caller(fixture, "writer");
@@ -41,8 +45,8 @@ static void test_a_request_that_comes_again_gets_the_same_ids(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
-    struct vault_subject_result first = { 0 };
-    struct vault_subject_result again = { 0 };
+    struct vault_subject_result first = {0};
+    struct vault_subject_result again = {0};
 
     assert_int_equal(create(fixture, &key, &first), KL_OK);
     fixture_reopen(fixture);
@@ -61,8 +65,8 @@ static void test_another_request_with_the_key_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
-    struct vault_subject_result result = { 0 };
-    struct vault_subject_result untouched = { .record_count = 77 };
+    struct vault_subject_result result = {0};
+    struct vault_subject_result untouched = {.record_count = 77};
 
     assert_int_equal(create(fixture, &key, &result), KL_OK);
     key.fingerprint[31] = 1;
@@ -76,8 +80,8 @@ static void test_a_key_of_another_credential_is_another_key(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
     struct vault_caller other = fixture_caller_with(fixture, "writer", NULL, NULL, NULL);
-    struct vault_subject_result first = { 0 };
-    struct vault_subject_result second = { 0 };
+    struct vault_subject_result first = {0};
+    struct vault_subject_result second = {0};
 
     assert_int_equal(create(fixture, &key, &first), KL_OK);
     assert_int_equal(create_as(fixture, &other, &key, fixture->arena, &second, NULL), KL_OK);
@@ -91,8 +95,8 @@ static void test_a_key_is_forgotten_after_a_day(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
     struct vault_caller later = fixture_caller(fixture, "writer");
-    struct vault_subject_result first = { 0 };
-    struct vault_subject_result second = { 0 };
+    struct vault_subject_result first = {0};
+    struct vault_subject_result second = {0};
 
     assert_int_equal(create(fixture, &key, &first), KL_OK);
     later.now_us += 25 * 3600 * KL_TIME_SECOND_US;
@@ -105,8 +109,8 @@ static void test_the_answer_goes_with_the_subject(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
-    struct vault_subject_result first = { 0 };
-    struct vault_subject_result untouched = { .record_count = 77 };
+    struct vault_subject_result first = {0};
+    struct vault_subject_result untouched = {.record_count = 77};
 
     assert_int_equal(create(fixture, &key, &first), KL_OK);
     fixture_erase(fixture, &first.id);
@@ -119,8 +123,8 @@ static void test_keys_that_are_no_keys_are_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     static char long_key[VAULT_IDEMPOTENCY_KEY_MAX_BYTES + 2];
-    const char *const bad[] = { "", "with space", "tab\t", "caf\xc3\xa9", long_key };
-    struct vault_subject_result untouched = { .record_count = 77 };
+    const char *const bad[] = {"", "with space", "tab\t", "caf\xc3\xa9", long_key};
+    struct vault_subject_result untouched = {.record_count = 77};
     struct vault_idempotency key;
     size_t i;
 
@@ -141,10 +145,12 @@ static void test_a_refused_request_is_not_remembered(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("order-1", 1);
     struct vault_caller reader = fixture_caller(fixture, "reader");
-    struct vault_subject_result result = { 0 };
+    struct vault_subject_result result = {0};
 
-    assert_int_equal(create_as(fixture, &reader, &key, fixture->arena, &result, NULL), KL_ERR_FORBIDDEN);
-    assert_int_equal(create_as(fixture, &reader, &key, fixture->arena, &result, NULL), KL_ERR_FORBIDDEN);
+    assert_int_equal(create_as(fixture, &reader, &key, fixture->arena, &result, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_int_equal(create_as(fixture, &reader, &key, fixture->arena, &result, NULL),
+                     KL_ERR_FORBIDDEN);
     vault_caller_done(&reader);
 }
 
@@ -153,14 +159,18 @@ static void test_adding_a_record_again_gives_the_same_record(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_client(fixture, "a@example.org");
     struct vault_caller writer = fixture_caller(fixture, "writer");
-    const struct vault_record_input record = { .type = "newsletter" };
+    const struct vault_record_input record = {.type = "newsletter"};
     struct vault_idempotency key = key_of("add-1", 1);
-    struct vault_record_result first = { 0 };
-    struct vault_record_result again = { 0 };
-    struct vault_subject_result read = { 0 };
+    struct vault_record_result first = {0};
+    struct vault_record_result again = {0};
+    struct vault_subject_result read = {0};
 
-    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key, fixture->arena, &first, NULL), KL_OK);
-    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key, fixture->arena, &again, NULL), KL_OK);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key,
+                                      fixture->arena, &first, NULL),
+                     KL_OK);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key,
+                                      fixture->arena, &again, NULL),
+                     KL_OK);
     assert_true(kl_id_equal(&first.id, &again.id));
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_OK);
     assert_int_equal(read.record_count, 2);
@@ -179,9 +189,10 @@ static void *race(void *context)
     struct racing *racing = context;
     struct vault_idempotency key = key_of("race-1", 1);
     struct kl_arena *arena = kl_arena_new(4 * 1024 * 1024);
-    struct vault_subject_result result = { 0 };
+    struct vault_subject_result result = {0};
 
-    if (arena != NULL && create_as(racing->fixture, &racing->caller, &key, arena, &result, NULL) == KL_OK) {
+    if (arena != NULL &&
+        create_as(racing->fixture, &racing->caller, &key, arena, &result, NULL) == KL_OK) {
         racing->id = result.id;
         racing->replayed = result.replayed;
     }
@@ -192,7 +203,7 @@ static void *race(void *context)
 static void test_of_many_at_once_one_makes_it_and_the_others_see_it(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct racing racing[16] = { 0 };
+    struct racing racing[16] = {0};
     pthread_t threads[16];
     size_t made = 0;
     size_t i;
@@ -214,7 +225,8 @@ static void test_of_many_at_once_one_makes_it_and_the_others_see_it(void **state
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-static enum kl_status look(struct vault_fixture *fixture, const char *role, struct vault_lookup_input input, const char *value,
-                           struct kl_id **ret, size_t *ret_count, char *ret_cursor)
+static enum kl_status look(struct vault_fixture *fixture, const char *role,
+                           struct vault_lookup_input input, const char *value, struct kl_id **ret,
+                           size_t *ret_count, char *ret_cursor)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
     enum kl_status status = KL_OK;
@@ -13,7 +14,8 @@ static enum kl_status look(struct vault_fixture *fixture, const char *role, stru
     input.value.kind = KL_JSON_TEXT;
     input.value.text = kl_slice_text(value);
     kl_err_clear(&fixture->err);
-    status = vault_lookup(fixture_vault(fixture), &caller, &input, fixture->arena, ret, ret_count, ret_cursor, &fixture->err);
+    status = vault_lookup(fixture_vault(fixture), &caller, &input, fixture->arena, ret, ret_count,
+                          ret_cursor, &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
@@ -22,7 +24,7 @@ static void test_a_value_is_found_in_any_case_and_only_in_its_field(void **state
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "Ana@example.org", false);
-    struct kl_id found = { 0 };
+    struct kl_id found = {0};
 
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "aNA@EXAMPLE.ORG", &found), 1);
     assert_true(kl_id_equal(&found, &made.id));
@@ -40,18 +42,24 @@ static void test_subjects_that_the_purpose_does_not_reach_are_left_out(void **st
     size_t count = 0;
 
     (void)fixture_newsletter(fixture, "ana@example.org", false);
-    assert_int_equal(look(fixture, "reader", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "mailing", .limit = 10 },
+    assert_int_equal(look(fixture, "reader",
+                          (struct vault_lookup_input){
+                              .field = "newsletter.email", .purpose = "mailing", .limit = 10},
                           "ana@example.org", &found, &count, cursor),
                      KL_OK);
     assert_int_equal(count, 1);
     assert_true(kl_id_equal(&found[0], &with.id));
     assert_string_equal(cursor, "");
-    assert_int_equal(look(fixture, "reader", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "support", .limit = 10 },
+    assert_int_equal(look(fixture, "reader",
+                          (struct vault_lookup_input){
+                              .field = "newsletter.email", .purpose = "support", .limit = 10},
                           "ana@example.org", &found, &count, cursor),
                      KL_OK);
     assert_int_equal(count, 2);
     /* a role that may look up something else finds nobody by this field */
-    assert_int_equal(look(fixture, "clerk", (struct vault_lookup_input){ .field = "newsletter.email", .purpose = "service", .limit = 10 },
+    assert_int_equal(look(fixture, "clerk",
+                          (struct vault_lookup_input){
+                              .field = "newsletter.email", .purpose = "service", .limit = 10},
                           "ana@example.org", &found, &count, cursor),
                      KL_OK);
     assert_int_equal(count, 0);
@@ -60,7 +68,8 @@ static void test_subjects_that_the_purpose_does_not_reach_are_left_out(void **st
 static void test_pages_follow_each_other_without_repeats(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct vault_lookup_input input = { .field = "newsletter.email", .purpose = "support", .limit = 3 };
+    struct vault_lookup_input input = {
+        .field = "newsletter.email", .purpose = "support", .limit = 3};
     char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
     struct kl_id seen[16];
     size_t seen_count = 0;
@@ -74,7 +83,8 @@ static void test_pages_follow_each_other_without_repeats(void **state)
     }
     do {
         input.cursor = cursor;
-        assert_int_equal(look(fixture, "reader", input, "ana@example.org", &found, &count, cursor), KL_OK);
+        assert_int_equal(look(fixture, "reader", input, "ana@example.org", &found, &count, cursor),
+                         KL_OK);
         assert_true(count <= 3);
         for (i = 0; i < count; i++) {
             for (k = 0; k < seen_count; k++) {
@@ -90,16 +100,19 @@ static void test_pages_follow_each_other_without_repeats(void **state)
 static void test_questions_that_cannot_be_answered_are_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct vault_lookup_input input = { .field = "newsletter.email", .purpose = "support", .limit = 10 };
+    struct vault_lookup_input input = {
+        .field = "newsletter.email", .purpose = "support", .limit = 10};
     char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "x";
     struct kl_id *found = NULL;
     size_t count = 77;
 
     input.limit = 0;
-    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor),
+                     KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "invalid_limit");
     input.limit = VAULT_PAGE_MAX + 1;
-    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor),
+                     KL_ERR_INVALID);
     input.limit = 10;
     input.field = "newsletter.first_name";
     assert_int_equal(look(fixture, "reader", input, "Ana", &found, &count, cursor), KL_ERR_INVALID);
@@ -108,17 +121,21 @@ static void test_questions_that_cannot_be_answered_are_refused(void **state)
     assert_int_equal(look(fixture, "reader", input, "44", &found, &count, cursor), KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "unknown_field");
     input.field = "newsletter.email";
-    assert_int_equal(look(fixture, "reader", input, "no address", &found, &count, cursor), KL_ERR_INVALID);
+    assert_int_equal(look(fixture, "reader", input, "no address", &found, &count, cursor),
+                     KL_ERR_INVALID);
     assert_string_equal(fixture->err.where, "/value");
     input.cursor = "AAAA";
-    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor),
+                     KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "invalid_cursor");
     input.cursor = NULL;
     input.purpose = NULL;
-    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor), KL_ERR_INVALID);
+    assert_int_equal(look(fixture, "reader", input, "a@example.org", &found, &count, cursor),
+                     KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "purpose_required");
     input.purpose = "support";
-    assert_int_equal(look(fixture, "writer", input, "a@example.org", &found, &count, cursor), KL_ERR_FORBIDDEN);
+    assert_int_equal(look(fixture, "writer", input, "a@example.org", &found, &count, cursor),
+                     KL_ERR_FORBIDDEN);
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"withheld\""), 1);
     assert_int_equal(count, 77);
     assert_null(found);
@@ -130,14 +147,15 @@ static void test_the_erased_are_not_found(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result gone = fixture_newsletter(fixture, "ana@example.org", false);
     struct vault_subject_result stays = fixture_newsletter(fixture, "ana@example.org", false);
-    struct kl_id found = { 0 };
+    struct kl_id found = {0};
 
     fixture_erase(fixture, &gone.id);
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", &found), 1);
     assert_true(kl_id_equal(&found, &stays.id));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

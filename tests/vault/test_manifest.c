@@ -20,21 +20,22 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct vault_manifest_field fields[]
-    = { { "email", VAULT_TYPE_EMAIL, VAULT_INDEX_UNIQUE, 3, 1 }, { "notes", VAULT_TYPE_TEXT, VAULT_INDEX_NONE, 900, 7 } };
-static struct vault_manifest_field past[] = { { "email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 2, 1 } };
+static struct vault_manifest_field fields[] = {
+    {"email", VAULT_TYPE_EMAIL, VAULT_INDEX_UNIQUE, 3, 1},
+    {"notes", VAULT_TYPE_TEXT, VAULT_INDEX_NONE, 900, 7}};
+static struct vault_manifest_field past[] = {{"email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 2, 1}};
 
 static struct vault_manifest_record a_record(void)
 {
-    struct vault_manifest_record record = { .id = { { 1, 2, 3 } },
-                                            .type = "client",
-                                            .source = "web-form",
-                                            .version = 7,
-                                            .created_us = 1234567,
-                                            .fields = fields,
-                                            .field_count = 2,
-                                            .past = past,
-                                            .past_count = 1 };
+    struct vault_manifest_record record = {.id = {{1, 2, 3}},
+                                           .type = "client",
+                                           .source = "web-form",
+                                           .version = 7,
+                                           .created_us = 1234567,
+                                           .fields = fields,
+                                           .field_count = 2,
+                                           .past = past,
+                                           .past_count = 1};
 
     return record;
 }
@@ -50,7 +51,11 @@ static struct kl_buf record_text(const struct vault_manifest_record *record)
 
 static struct kl_buf head_text(struct vault_head_record *records, size_t count)
 {
-    struct vault_head head = { .version = 9, .epoch = 2, .next_value = 40, .has_ledger = true, .base = kl_slice_text("base") };
+    struct vault_head head = {.version = 9,
+                              .epoch = 2,
+                              .next_value = 40,
+                              .has_ledger = true,
+                              .base = kl_slice_text("base")};
     struct kl_buf text;
 
     head.records = records;
@@ -61,13 +66,13 @@ static struct kl_buf head_text(struct vault_head_record *records, size_t count)
 }
 
 static struct vault_ledger_entry entries[] = {
-    { "mailing", NULL, "n1", "web", 5, 10, 0, 0, false },
-    { "mailing", "speaker", "n1", "web", KMS_VALUE_NONE, 10, 99, 50, true },
+    {"mailing", NULL, "n1", "web", 5, 10, 0, 0, false},
+    {"mailing", "speaker", "n1", "web", KMS_VALUE_NONE, 10, 99, 50, true},
 };
 
 static struct kl_buf ledger_text(void)
 {
-    struct vault_ledger ledger = { entries, 2 };
+    struct vault_ledger ledger = {entries, 2};
     struct kl_buf text;
 
     kl_buf_init(&text, 1024 * 1024);
@@ -78,7 +83,7 @@ static struct kl_buf ledger_text(void)
 static void test_a_record_reads_back_as_it_was_written(void **state)
 {
     struct vault_manifest_record record = a_record();
-    struct vault_manifest_record read = { 0 };
+    struct vault_manifest_record read = {0};
     struct kl_buf text = record_text(&record);
 
     (void)state;
@@ -101,8 +106,8 @@ static void test_a_record_reads_back_as_it_was_written(void **state)
 
 static void test_a_record_without_source_and_fields_reads_back(void **state)
 {
-    struct vault_manifest_record record = { .type = "client", .version = 1 };
-    struct vault_manifest_record read = { 0 };
+    struct vault_manifest_record record = {.type = "client", .version = 1};
+    struct vault_manifest_record read = {0};
     struct kl_buf text = record_text(&record);
 
     (void)state;
@@ -114,8 +119,9 @@ static void test_a_record_without_source_and_fields_reads_back(void **state)
 
 static void test_a_head_reads_back_as_it_was_written(void **state)
 {
-    struct vault_head_record records[] = { { 2, { (const unsigned char *)"one", 3 } }, { 900, { (const unsigned char *)"three", 5 } } };
-    struct vault_head read = { 0 };
+    struct vault_head_record records[] = {{2, {(const unsigned char *)"one", 3}},
+                                          {900, {(const unsigned char *)"three", 5}}};
+    struct vault_head read = {0};
     struct kl_buf text = head_text(records, 2);
 
     (void)state;
@@ -134,8 +140,9 @@ static void test_a_head_reads_back_as_it_was_written(void **state)
 
 static void test_a_base_reads_back_as_it_was_written(void **state)
 {
-    struct vault_manifest_base base = { .subject = { { 9, 8 } }, .residency = VAULT_RESIDENCY_NONE, .created_us = 5, .token_seed = { 1 } };
-    struct vault_manifest_base read = { 0 };
+    struct vault_manifest_base base = {
+        .subject = {{9, 8}}, .residency = VAULT_RESIDENCY_NONE, .created_us = 5, .token_seed = {1}};
+    struct vault_manifest_base read = {0};
     struct kl_buf text;
 
     (void)state;
@@ -153,7 +160,7 @@ static void test_a_base_reads_back_as_it_was_written(void **state)
 
 static void test_a_ledger_reads_back_as_it_was_written(void **state)
 {
-    struct vault_ledger read = { 0 };
+    struct vault_ledger read = {0};
     struct kl_buf text = ledger_text();
 
     (void)state;
@@ -170,28 +177,34 @@ static void test_a_ledger_reads_back_as_it_was_written(void **state)
 
 static void test_texts_cut_short_at_any_byte_are_refused(void **state)
 {
-    struct vault_head_record records[] = { { 2, { (const unsigned char *)"one", 3 } } };
+    struct vault_head_record records[] = {{2, {(const unsigned char *)"one", 3}}};
     struct vault_manifest_record record = a_record();
-    struct kl_buf texts[3] = { record_text(&record), head_text(records, 1), ledger_text() };
-    struct vault_manifest_record read_record = { 0 };
-    struct vault_head read_head = { 0 };
-    struct vault_ledger read_ledger = { 0 };
+    struct kl_buf texts[3] = {record_text(&record), head_text(records, 1), ledger_text()};
+    struct vault_manifest_record read_record = {0};
+    struct vault_head read_head = {0};
+    struct vault_ledger read_ledger = {0};
     struct kl_err err;
     size_t size;
 
     (void)state;
     for (size = 0; size < texts[0].size; size++) {
         kl_err_clear(&err);
-        assert_int_equal(vault_manifest_record_decode(kl_slice_of(texts[0].bytes, size), arena, &read_record, &err), KL_ERR_CORRUPT);
+        assert_int_equal(vault_manifest_record_decode(kl_slice_of(texts[0].bytes, size), arena,
+                                                      &read_record, &err),
+                         KL_ERR_CORRUPT);
         assert_string_equal(err.code, "manifest_damaged");
         assert_null(read_record.type);
     }
     for (size = 0; size < texts[1].size; size++) {
-        assert_int_equal(vault_head_decode(kl_slice_of(texts[1].bytes, size), arena, &read_head, NULL), KL_ERR_CORRUPT);
+        assert_int_equal(
+            vault_head_decode(kl_slice_of(texts[1].bytes, size), arena, &read_head, NULL),
+            KL_ERR_CORRUPT);
         assert_int_equal(read_head.version, 0);
     }
     for (size = 0; size < texts[2].size; size++) {
-        assert_int_equal(vault_ledger_decode(kl_slice_of(texts[2].bytes, size), arena, &read_ledger, NULL), KL_ERR_CORRUPT);
+        assert_int_equal(
+            vault_ledger_decode(kl_slice_of(texts[2].bytes, size), arena, &read_ledger, NULL),
+            KL_ERR_CORRUPT);
         assert_int_equal(read_ledger.count, 0);
     }
     for (size = 0; size < 3; size++) {
@@ -203,11 +216,12 @@ static void test_texts_with_more_behind_them_are_refused(void **state)
 {
     struct vault_manifest_record record = a_record();
     struct kl_buf text = record_text(&record);
-    struct vault_manifest_record read = { 0 };
+    struct vault_manifest_record read = {0};
 
     (void)state;
     kl_buf_add_byte(&text, 0);
-    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL), KL_ERR_CORRUPT);
+    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL),
+                     KL_ERR_CORRUPT);
     kl_buf_done(&text);
 }
 
@@ -215,19 +229,20 @@ static void test_another_format_is_refused(void **state)
 {
     struct vault_manifest_record record = a_record();
     struct kl_buf text = record_text(&record);
-    struct vault_manifest_record read = { 0 };
+    struct vault_manifest_record read = {0};
 
     (void)state;
     text.bytes[0]++;
-    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL), KL_ERR_CORRUPT);
+    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL),
+                     KL_ERR_CORRUPT);
     kl_buf_done(&text);
 }
 
 static void test_numbers_of_value_slots_that_belong_to_others_are_refused(void **state)
 {
-    struct vault_head_record records[] = { { VAULT_VALUE_LEDGER, { (const unsigned char *)"one", 3 } } };
+    struct vault_head_record records[] = {{VAULT_VALUE_LEDGER, {(const unsigned char *)"one", 3}}};
     struct kl_buf text = head_text(records, 1);
-    struct vault_head read = { 0 };
+    struct vault_head read = {0};
 
     (void)state;
     assert_int_equal(vault_head_decode(kl_buf_slice(&text), arena, &read, NULL), KL_ERR_CORRUPT);
@@ -238,20 +253,22 @@ static void test_a_name_with_a_zero_byte_inside_is_refused(void **state)
 {
     struct vault_manifest_record record = a_record();
     struct kl_buf text = record_text(&record);
-    struct vault_manifest_record read = { 0 };
+    struct vault_manifest_record read = {0};
 
     (void)state;
     text.bytes[1 + KL_ID_BYTES + 1 + 2] = 0;
-    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL), KL_ERR_CORRUPT);
+    assert_int_equal(vault_manifest_record_decode(kl_buf_slice(&text), arena, &read, NULL),
+                     KL_ERR_CORRUPT);
     kl_buf_done(&text);
 }
 
 static void test_a_head_that_is_too_large_is_not_written(void **state)
 {
     static unsigned char sealed[1024 * 1024];
-    struct vault_head_record records[] = { { 2, { sealed, sizeof sealed } }, { 3, { sealed, sizeof sealed } } };
-    struct vault_head head = { .version = 1, .records = records, .record_count = 2 };
-    struct kl_err err = { 0 };
+    struct vault_head_record records[] = {{2, {sealed, sizeof sealed}},
+                                          {3, {sealed, sizeof sealed}}};
+    struct vault_head head = {.version = 1, .records = records, .record_count = 2};
+    struct kl_err err = {0};
     struct kl_buf text;
 
     (void)state;
@@ -265,15 +282,16 @@ static void test_a_record_manifest_that_is_too_large_is_not_written(void **state
 {
     static struct vault_manifest_field many[VAULT_FIELDS_INPUT_MAX];
     static char name[VAULT_MANIFEST_NAME_MAX_BYTES + 1];
-    struct vault_manifest_record record = { .type = "client", .version = 1, .fields = many, .field_count = VAULT_FIELDS_INPUT_MAX };
-    struct kl_err err = { 0 };
+    struct vault_manifest_record record = {
+        .type = "client", .version = 1, .fields = many, .field_count = VAULT_FIELDS_INPUT_MAX};
+    struct kl_err err = {0};
     struct kl_buf text;
     size_t i;
 
     (void)state;
     memset(name, 'a', sizeof name - 1);
     for (i = 0; i < VAULT_FIELDS_INPUT_MAX; i++) {
-        many[i] = (struct vault_manifest_field){ .name = name, .value = 2 + i, .version = 1 };
+        many[i] = (struct vault_manifest_field){.name = name, .value = 2 + i, .version = 1};
     }
     kl_buf_init(&text, 1024 * 1024);
     assert_int_equal(vault_manifest_record_encode(&record, &text, &err), KL_ERR_TOO_LARGE);

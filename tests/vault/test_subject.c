@@ -12,7 +12,7 @@ static void test_what_was_stored_reads_back_normalised(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, " Ana@EXAMPLE.org ", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     assert_int_equal(made.record_count, 1);
     assert_string_equal(made.records[0].type, "newsletter");
@@ -33,7 +33,7 @@ static void test_everything_is_there_after_reopening(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     fixture_reopen(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "mailing", &read), KL_OK);
@@ -46,7 +46,7 @@ static void test_views_show_what_they_promise(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
     struct vault_subject_result other = fixture_newsletter(fixture, "ana@example.org", false);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct kl_slice token;
 
     assert_int_equal(fixture_read(fixture, "masked", &made.id, "support", &read), KL_OK);
@@ -73,7 +73,7 @@ static void test_without_consent_fields_are_withheld_and_listed(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "mailing", &read), KL_OK);
     assert_int_equal(read.record_count, 1);
@@ -87,28 +87,34 @@ static void test_a_field_asked_by_name_is_listed_even_when_role_withholds_it(voi
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
     struct vault_caller masked = fixture_caller(fixture, "masked");
-    const char *const names[] = { "newsletter.first_name" };
-    const char *const stars[] = { "newsletter.*" };
-    struct vault_read_input input = { .subject = made.id, .purpose = "support", .fields = names, .field_count = 1 };
-    struct vault_subject_result read = { 0 };
+    const char *const names[] = {"newsletter.first_name"};
+    const char *const stars[] = {"newsletter.*"};
+    struct vault_read_input input = {
+        .subject = made.id, .purpose = "support", .fields = names, .field_count = 1};
+    struct vault_subject_result read = {0};
 
-    assert_int_equal(vault_subject_read(fixture_vault(fixture), &masked, &input, fixture->arena, &read, NULL), KL_OK);
+    assert_int_equal(
+        vault_subject_read(fixture_vault(fixture), &masked, &input, fixture->arena, &read, NULL),
+        KL_OK);
     assert_int_equal(fixture_find(&read, "first_name")->withheld, VAULT_GATE_ROLE);
     assert_null(fixture_find(&read, "email"));
     input.fields = stars;
-    assert_int_equal(vault_subject_read(fixture_vault(fixture), &masked, &input, fixture->arena, &read, NULL), KL_OK);
+    assert_int_equal(
+        vault_subject_read(fixture_vault(fixture), &masked, &input, fixture->arena, &read, NULL),
+        KL_OK);
     assert_null(fixture_find(&read, "first_name"));
     assert_non_null(fixture_find(&read, "email"));
     vault_caller_done(&masked);
 }
 
-static enum kl_status read_as(struct vault_fixture *fixture, struct vault_caller caller, struct vault_read_input input,
-                              struct vault_subject_result *ret)
+static enum kl_status read_as(struct vault_fixture *fixture, struct vault_caller caller,
+                              struct vault_read_input input, struct vault_subject_result *ret)
 {
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, ret, &fixture->err);
+    status = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, ret,
+                                &fixture->err);
     vault_caller_done(&caller);
     return status;
 }
@@ -117,29 +123,37 @@ static void test_questions_the_policy_does_not_know_are_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
-    const char *const unknown[] = { "newsletter.shoe_size" };
-    const char *const no_type[] = { "email" };
-    struct vault_subject_result untouched = { .record_count = 77 };
+    const char *const unknown[] = {"newsletter.shoe_size"};
+    const char *const no_type[] = {"email"};
+    struct vault_subject_result untouched = {.record_count = 77};
 
-    assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"), (struct vault_read_input){ .subject = made.id }, &untouched),
+    assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"),
+                             (struct vault_read_input){.subject = made.id}, &untouched),
                      KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "purpose_required");
     assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "fun" }, &untouched),
+                             (struct vault_read_input){.subject = made.id, .purpose = "fun"},
+                             &untouched),
                      KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "unknown_purpose");
     assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "support", .recipient = "nobody" }, &untouched),
+                             (struct vault_read_input){
+                                 .subject = made.id, .purpose = "support", .recipient = "nobody"},
+                             &untouched),
                      KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "unknown_recipient");
     assert_int_equal(
         read_as(fixture, fixture_caller(fixture, "reader"),
-                (struct vault_read_input){ .subject = made.id, .purpose = "support", .fields = unknown, .field_count = 1 }, &untouched),
+                (struct vault_read_input){
+                    .subject = made.id, .purpose = "support", .fields = unknown, .field_count = 1},
+                &untouched),
         KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "unknown_field");
     assert_int_equal(
         read_as(fixture, fixture_caller(fixture, "reader"),
-                (struct vault_read_input){ .subject = made.id, .purpose = "support", .fields = no_type, .field_count = 1 }, &untouched),
+                (struct vault_read_input){
+                    .subject = made.id, .purpose = "support", .fields = no_type, .field_count = 1},
+                &untouched),
         KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "unknown_field");
     assert_int_equal(untouched.record_count, 77);
@@ -149,29 +163,34 @@ static void test_a_credential_for_one_purpose_needs_none_named(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     assert_int_equal(read_as(fixture, fixture_caller_with(fixture, "reader", NULL, "support", NULL),
-                             (struct vault_read_input){ .subject = made.id }, &read),
+                             (struct vault_read_input){.subject = made.id}, &read),
                      KL_OK);
     assert_true(fixture_value_is(fixture_find(&read, "email"), "ana@example.org"));
     assert_int_equal(read_as(fixture, fixture_caller_with(fixture, "reader", NULL, "support", NULL),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "mailing" }, &read),
+                             (struct vault_read_input){.subject = made.id, .purpose = "mailing"},
+                             &read),
                      KL_OK);
     assert_int_equal(fixture_find(&read, "email")->withheld, VAULT_GATE_PURPOSE);
 }
 
 /* ---- nobody is there ---- */
 
-static void not_found_as(struct vault_fixture *fixture, struct vault_caller caller, const struct kl_id *subject, const char *purpose)
+static void not_found_as(struct vault_fixture *fixture, struct vault_caller caller,
+                         const struct kl_id *subject, const char *purpose)
 {
-    struct vault_subject_result untouched = { .record_count = 77 };
+    struct vault_subject_result untouched = {.record_count = 77};
     size_t before = fixture_trail(fixture, "\"reason\":\"not_found\"");
 
-    assert_int_equal(read_as(fixture, caller, (struct vault_read_input){ .subject = *subject, .purpose = purpose }, &untouched),
+    assert_int_equal(read_as(fixture, caller,
+                             (struct vault_read_input){.subject = *subject, .purpose = purpose},
+                             &untouched),
                      KL_ERR_NOT_FOUND);
     assert_string_equal(fixture->err.code, "not_found");
-    assert_string_equal(fixture->err.client_text, "there is no such subject or record, or none this credential may know of");
+    assert_string_equal(fixture->err.client_text,
+                        "there is no such subject or record, or none this credential may know of");
     assert_int_equal(untouched.record_count, 77);
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"not_found\""), before + 1);
 }
@@ -190,17 +209,19 @@ static void test_whoever_may_not_know_of_a_subject_gets_one_answer(void **state)
     not_found_as(fixture, fixture_caller(fixture, "writer"), &made.id, "mailing");
     not_found_as(fixture, fixture_caller(fixture, "clerk"), &made.id, "service");
     not_found_as(fixture, admin_steward(fixture->admin), &made.id, "mailing");
-    not_found_as(fixture, fixture_caller_with(fixture, "self", NULL, NULL, &other.id), &made.id, "mailing");
+    not_found_as(fixture, fixture_caller_with(fixture, "self", NULL, NULL, &other.id), &made.id,
+                 "mailing");
 }
 
 static void test_a_bound_credential_reads_its_own_subject(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     assert_int_equal(read_as(fixture, fixture_caller_with(fixture, "self", NULL, NULL, &made.id),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "mailing" }, &read),
+                             (struct vault_read_input){.subject = made.id, .purpose = "mailing"},
+                             &read),
                      KL_OK);
     assert_true(fixture_value_is(fixture_find(&read, "email"), "ana@example.org"));
 }
@@ -209,14 +230,19 @@ static void test_another_record_of_the_subject_is_not_found_as_such(void **state
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     struct kl_id unknown = kl_id_new();
 
     assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"),
-                             (struct vault_read_input){ .subject = made.id, .record = &unknown, .purpose = "mailing" }, &read),
+                             (struct vault_read_input){
+                                 .subject = made.id, .record = &unknown, .purpose = "mailing"},
+                             &read),
                      KL_ERR_NOT_FOUND);
     assert_int_equal(read_as(fixture, fixture_caller(fixture, "reader"),
-                             (struct vault_read_input){ .subject = made.id, .record = &made.records[0].id, .purpose = "mailing" }, &read),
+                             (struct vault_read_input){.subject = made.id,
+                                                       .record = &made.records[0].id,
+                                                       .purpose = "mailing"},
+                             &read),
                      KL_OK);
     assert_int_equal(read.record_count, 1);
 }
@@ -227,15 +253,17 @@ static void test_a_credential_in_the_us_gets_a_token_under_the_named_mechanism_o
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
 
     assert_int_equal(read_as(fixture, fixture_caller_with(fixture, "reader", "US", NULL, NULL),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "support" }, &read),
+                             (struct vault_read_input){.subject = made.id, .purpose = "support"},
+                             &read),
                      KL_OK);
     assert_int_equal(fixture_find(&read, "email")->view, VAULT_VIEW_TOKEN);
     assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses\"]"), 1);
     assert_int_equal(read_as(fixture, fixture_caller_with(fixture, "reader", "US", NULL, NULL),
-                             (struct vault_read_input){ .subject = made.id, .purpose = "mailing" }, &read),
+                             (struct vault_read_input){.subject = made.id, .purpose = "mailing"},
+                             &read),
                      KL_OK);
     assert_int_equal(fixture_find(&read, "email")->withheld, VAULT_GATE_TRANSFER);
     assert_int_equal(fixture_trail(fixture, "\"email\":\"transfer\""), 1);
@@ -246,8 +274,8 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     struct admin_fixture *admin = NULL;
     void *admin_state = NULL;
     struct vault_fixture *fixture = calloc(1, sizeof *fixture);
-    struct vault_subject_result result = { .record_count = 77 };
-    struct vault_subject_input input = { .residency = "none" };
+    struct vault_subject_result result = {.record_count = 77};
+    struct vault_subject_input input = {.residency = "none"};
     struct vault_caller writer;
 
     (void)state;
@@ -255,7 +283,8 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     (void)admin_setup_empty(&admin_state);
     admin = admin_state;
     admin->options.country = "US";
-    assert_int_equal(vault_init(&admin->options, &admin->operator_token, &admin->steward_token, NULL), KL_OK);
+    assert_int_equal(
+        vault_init(&admin->options, &admin->operator_token, &admin->steward_token, NULL), KL_OK);
     admin_reopen(admin);
     fixture->admin = admin;
     fixture->arena = kl_arena_new(1024 * 1024);
@@ -267,8 +296,11 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"residency\""), 1);
 
     writer = fixture_caller(fixture, "writer");
-    assert_int_equal(vault_subject_create(admin->vault, &writer, &input, NULL, fixture->arena, &result, NULL), KL_OK);
-    assert_int_equal(vault_subject_move(admin->vault, &writer, &result.id, "EEA", &fixture->err), KL_ERR_FORBIDDEN);
+    assert_int_equal(
+        vault_subject_create(admin->vault, &writer, &input, NULL, fixture->arena, &result, NULL),
+        KL_OK);
+    assert_int_equal(vault_subject_move(admin->vault, &writer, &result.id, "EEA", &fixture->err),
+                     KL_ERR_FORBIDDEN);
     vault_caller_done(&writer);
     kl_arena_free(fixture->arena);
     free(fixture);
@@ -282,13 +314,17 @@ static void test_a_subject_moves_when_the_rules_allow(void **state)
     struct vault_caller writer = fixture_caller(fixture, "writer");
     struct vault_caller half = fixture_caller(fixture, "half_writer");
     struct vault_caller reader = fixture_caller(fixture, "reader");
-    struct vault_subject_result read = { 0 };
-    struct kl_err err = { 0 };
+    struct vault_subject_result read = {0};
+    struct kl_err err = {0};
 
-    assert_int_equal(vault_subject_move(fixture_vault(fixture), &writer, &made.id, "moon", &err), KL_ERR_INVALID);
-    assert_int_equal(vault_subject_move(fixture_vault(fixture), &reader, &made.id, "none", NULL), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_subject_move(fixture_vault(fixture), &half, &made.id, "none", NULL), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_subject_move(fixture_vault(fixture), &writer, &made.id, "none", NULL), KL_OK);
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &writer, &made.id, "moon", &err),
+                     KL_ERR_INVALID);
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &reader, &made.id, "none", NULL),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &half, &made.id, "none", NULL),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &writer, &made.id, "none", NULL),
+                     KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "service", &read), KL_OK);
     assert_int_equal(read.residency, VAULT_RESIDENCY_NONE);
     assert_true(fixture_value_is(fixture_find(&read, "email"), "a@example.org"));
@@ -300,15 +336,17 @@ static void test_a_subject_moves_when_the_rules_allow(void **state)
 
 /* ---- bad input ---- */
 
-static void refused(struct vault_fixture *fixture, const char *role, const struct vault_record_input *record, enum kl_status status,
+static void refused(struct vault_fixture *fixture, const char *role,
+                    const struct vault_record_input *record, enum kl_status status,
                     const char *code, const char *where)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
-    const struct vault_subject_input input = { .records = record, .record_count = 1 };
-    struct vault_subject_result untouched = { .record_count = 77 };
+    const struct vault_subject_input input = {.records = record, .record_count = 1};
+    struct vault_subject_result untouched = {.record_count = 77};
 
     kl_err_clear(&fixture->err);
-    assert_int_equal(vault_subject_create(fixture_vault(fixture), &caller, &input, NULL, fixture->arena, &untouched, &fixture->err),
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &caller, &input, NULL,
+                                          fixture->arena, &untouched, &fixture->err),
                      status);
     assert_string_equal(fixture->err.code, code);
     assert_string_equal(fixture->err.where, where);
@@ -320,9 +358,9 @@ static void test_records_that_break_a_rule_are_refused_with_the_place(void **sta
 {
     struct vault_fixture *fixture = *state;
     struct vault_field_input field = fixture_field("email", "ana@example.org");
-    struct vault_field_input twice[] = { field, field };
+    struct vault_field_input twice[] = {field, field};
     struct vault_consent_input consent = fixture_consent("mailing");
-    struct vault_record_input record = { .type = "newsletter", .fields = &field, .field_count = 1 };
+    struct vault_record_input record = {.type = "newsletter", .fields = &field, .field_count = 1};
     struct vault_record_input bad = record;
 
     bad.type = "novel";
@@ -348,7 +386,8 @@ static void test_records_that_break_a_rule_are_refused_with_the_place(void **sta
     field = fixture_removal("email");
     refused(fixture, "writer", &record, KL_ERR_INVALID, "invalid_type", "/records/0/fields/email");
     field = fixture_field("first_name", "Ana");
-    refused(fixture, "half_writer", &record, KL_ERR_FORBIDDEN, "withheld", "/records/0/fields/first_name");
+    refused(fixture, "half_writer", &record, KL_ERR_FORBIDDEN, "withheld",
+            "/records/0/fields/first_name");
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"withheld\""), 1);
     refused(fixture, "reader", &record, KL_ERR_FORBIDDEN, "withheld", "");
     field = fixture_field("email", "ana@example.org");
@@ -356,10 +395,12 @@ static void test_records_that_break_a_rule_are_refused_with_the_place(void **sta
     bad.consents = &consent;
     bad.consent_count = 1;
     consent.purpose = "fun";
-    refused(fixture, "writer", &bad, KL_ERR_INVALID, "unknown_purpose", "/records/0/consents/0/purpose");
+    refused(fixture, "writer", &bad, KL_ERR_INVALID, "unknown_purpose",
+            "/records/0/consents/0/purpose");
     consent = fixture_consent("mailing");
     consent.notice = NULL;
-    refused(fixture, "writer", &bad, KL_ERR_INVALID, "missing_member", "/records/0/consents/0/notice");
+    refused(fixture, "writer", &bad, KL_ERR_INVALID, "missing_member",
+            "/records/0/consents/0/notice");
 }
 
 static void test_values_and_requests_that_are_too_large_are_refused(void **state)
@@ -369,19 +410,23 @@ static void test_values_and_requests_that_are_too_large_are_refused(void **state
     static char large[VAULT_VALUE_MAX_BYTES + 2];
     static struct vault_record_input many[VAULT_RECORDS_CREATE_MAX + 1];
     struct vault_field_input field = fixture_field("notes", large);
-    struct vault_record_input record = { .type = "client", .fields = &field, .field_count = 1 };
-    struct vault_subject_input input = { .records = many, .record_count = VAULT_RECORDS_CREATE_MAX + 1 };
-    struct vault_subject_result result = { 0 };
+    struct vault_record_input record = {.type = "client", .fields = &field, .field_count = 1};
+    struct vault_subject_input input = {.records = many,
+                                        .record_count = VAULT_RECORDS_CREATE_MAX + 1};
+    struct vault_subject_result result = {0};
     size_t i;
 
     memset(large, 'a', sizeof large - 1);
     field = fixture_field("notes", large);
-    refused(fixture, "writer", &record, KL_ERR_TOO_LARGE, "value_too_large", "/records/0/fields/notes");
+    refused(fixture, "writer", &record, KL_ERR_TOO_LARGE, "value_too_large",
+            "/records/0/fields/notes");
     large[VAULT_VALUE_MAX_BYTES] = 0;
     field = fixture_field("notes", large);
     input.records = &record;
     input.record_count = 1;
-    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL, fixture->arena, &result, NULL), KL_OK);
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
+                                          fixture->arena, &result, NULL),
+                     KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &result.id, "service", &result), KL_OK);
     assert_int_equal(fixture_find(&result, "notes")->value.size, VAULT_VALUE_MAX_BYTES);
     for (i = 0; i < VAULT_RECORDS_CREATE_MAX + 1; i++) {
@@ -390,7 +435,8 @@ static void test_values_and_requests_that_are_too_large_are_refused(void **state
     input.records = many;
     input.record_count = VAULT_RECORDS_CREATE_MAX + 1;
     kl_err_clear(&fixture->err);
-    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL, fixture->arena, &result, &fixture->err),
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
+                                          fixture->arena, &result, &fixture->err),
                      KL_ERR_TOO_LARGE);
     assert_string_equal(fixture->err.code, "too_many_records");
     vault_caller_done(&writer);
@@ -401,15 +447,17 @@ static void test_without_a_policy_nothing_is_stored_or_read(void **state)
     struct admin_fixture *admin = NULL;
     void *admin_state = NULL;
     struct vault_caller steward;
-    struct vault_subject_input input = { 0 };
-    struct vault_subject_result result = { 0 };
-    struct kl_err err = { 0 };
+    struct vault_subject_input input = {0};
+    struct vault_subject_result result = {0};
+    struct kl_err err = {0};
 
     (void)state;
     (void)admin_setup(&admin_state);
     admin = admin_state;
     steward = admin_steward(admin);
-    assert_int_equal(vault_subject_create(admin->vault, &steward, &input, NULL, admin->arena, &result, &err), KL_ERR_REFUSED);
+    assert_int_equal(
+        vault_subject_create(admin->vault, &steward, &input, NULL, admin->arena, &result, &err),
+        KL_ERR_REFUSED);
     assert_string_equal(err.code, "no_policy");
     vault_caller_done(&steward);
     (void)admin_teardown(&admin_state);
@@ -419,7 +467,7 @@ static void test_a_unique_value_is_refused_a_second_time(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result first = fixture_client(fixture, "ana@example.org");
-    struct vault_subject_result second = { .record_count = 77 };
+    struct vault_subject_result second = {.record_count = 77};
 
     assert_int_equal(fixture_try_client(fixture, "ANA@example.org", &second), KL_ERR_CONFLICT);
     assert_string_equal(fixture->err.code, "not_unique");
@@ -437,16 +485,17 @@ static void test_many_reads_each_have_their_own_answer(void **state)
     struct vault_subject_result a = fixture_newsletter(fixture, "a@example.org", true);
     struct vault_subject_result b = fixture_newsletter(fixture, "b@example.org", true);
     struct vault_caller reader = fixture_caller(fixture, "reader");
-    const struct vault_read_input inputs[] = { { .subject = a.id, .purpose = "mailing" },
-                                               { .subject = kl_id_new(), .purpose = "mailing" },
-                                               { .subject = b.id, .purpose = "fun" },
-                                               { .subject = b.id, .purpose = "mailing" } };
-    struct vault_subject_result rets[4] = { 0 };
+    const struct vault_read_input inputs[] = {{.subject = a.id, .purpose = "mailing"},
+                                              {.subject = kl_id_new(), .purpose = "mailing"},
+                                              {.subject = b.id, .purpose = "fun"},
+                                              {.subject = b.id, .purpose = "mailing"}};
+    struct vault_subject_result rets[4] = {0};
     enum kl_status statuses[4];
-    struct kl_err errs[4] = { 0 };
+    struct kl_err errs[4] = {0};
 
-    assert_int_equal(
-        vault_subject_read_many(fixture_vault(fixture), &reader, inputs, 4, fixture->arena, rets, statuses, errs, NULL), KL_OK);
+    assert_int_equal(vault_subject_read_many(fixture_vault(fixture), &reader, inputs, 4,
+                                             fixture->arena, rets, statuses, errs, NULL),
+                     KL_OK);
     assert_int_equal(statuses[0], KL_OK);
     assert_int_equal(statuses[1], KL_ERR_NOT_FOUND);
     assert_int_equal(statuses[2], KL_ERR_INVALID);
@@ -457,85 +506,13 @@ static void test_many_reads_each_have_their_own_answer(void **state)
     vault_caller_done(&reader);
 }
 
-static void test_a_list_pages_through_those_whom_the_purpose_reaches(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_caller reader;
-    const struct vault_read_input what = { .purpose = "mailing" };
-    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
-    struct vault_subject_result *page = NULL;
-    char email[64];
-    size_t count = 0;
-    size_t seen = 0;
-    size_t pages = 0;
-    size_t i;
-
-    for (i = 0; i < 10; i++) {
-        (void)snprintf(email, sizeof email, "p%zu@example.org", i);
-        (void)fixture_newsletter(fixture, email, i % 2 == 0);
-    }
-    (void)fixture_client(fixture, "c@example.org");
-    reader = fixture_caller(fixture, "reader"); /* after the consents: a caller has the time of its coming */
-    do {
-        assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "newsletter", &what, 2, cursor, fixture->arena, &page,
-                                            &count, cursor, NULL),
-                         KL_OK);
-        for (i = 0; i < count; i++) {
-            (void)snprintf(email, sizeof email, "p%zu@example.org", 2 * seen);
-            assert_true(fixture_value_is(fixture_find(&page[i], "email"), email));
-            seen++;
-        }
-        pages++;
-    } while (cursor[0] != 0);
-    assert_int_equal(seen, 5);
-    assert_true(pages >= 3);
-    assert_int_equal(fixture_trail(fixture, "\"action\":\"read\""), 5);
-    vault_caller_done(&reader);
-}
-
-static void test_a_list_refuses_what_it_cannot_do(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_caller reader = fixture_caller(fixture, "reader");
-    struct vault_caller writer = fixture_caller(fixture, "writer");
-    const struct vault_read_input what = { .purpose = "mailing" };
-    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "x";
-    struct vault_subject_result *page = NULL;
-    struct kl_err err = { 0 };
-    size_t count = 77;
-
-    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "newsletter", &what, 0, "", fixture->arena, &page, &count,
-                                        cursor, &err),
-                     KL_ERR_INVALID);
-    assert_string_equal(err.code, "invalid_limit");
-    kl_err_clear(&err);
-    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "novel", &what, 5, "", fixture->arena, &page, &count, cursor,
-                                        &err),
-                     KL_ERR_INVALID);
-    assert_string_equal(err.code, "unknown_record_type");
-    kl_err_clear(&err);
-    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "newsletter", &what, 5, "nonsense", fixture->arena, &page,
-                                        &count, cursor, &err),
-                     KL_ERR_INVALID);
-    assert_string_equal(err.code, "invalid_cursor");
-    kl_err_clear(&err);
-    assert_int_equal(vault_subject_list(fixture_vault(fixture), &writer, "newsletter", &what, 5, "", fixture->arena, &page, &count,
-                                        cursor, &err),
-                     KL_ERR_FORBIDDEN);
-    assert_int_equal(count, 77);
-    assert_null(page);
-    assert_string_equal(cursor, "x");
-    vault_caller_done(&reader);
-    vault_caller_done(&writer);
-}
-
 /* ---- the trail ---- */
 
 static void test_the_trail_names_no_subject_and_no_value(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "secretive@example.org", true);
-    struct vault_subject_result read = { 0 };
+    struct vault_subject_result read = {0};
     char id[KL_ID_TEXT_BYTES];
 
     kl_id_format("sub", &made.id, id);
@@ -553,8 +530,8 @@ static void test_figures_count_what_happened(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "a@example.org", false);
-    struct vault_subject_result read = { 0 };
-    struct vault_figures figures = { 0 };
+    struct vault_subject_result read = {0};
+    struct vault_figures figures = {0};
 
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "mailing", &read), KL_OK);
@@ -565,7 +542,8 @@ static void test_figures_count_what_happened(void **state)
     assert_int_equal(figures.fields_withheld, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {
@@ -588,8 +566,6 @@ int main(void)
         cmocka_unit_test(test_without_a_policy_nothing_is_stored_or_read),
         TEST(test_a_unique_value_is_refused_a_second_time),
         TEST(test_many_reads_each_have_their_own_answer),
-        TEST(test_a_list_pages_through_those_whom_the_purpose_reaches),
-        TEST(test_a_list_refuses_what_it_cannot_do),
         TEST(test_the_trail_names_no_subject_and_no_value),
         TEST(test_figures_count_what_happened),
     };
