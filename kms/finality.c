@@ -1,5 +1,6 @@
 #include "kms/finality.h"
 
+#include <limits.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -66,31 +68,63 @@ bool kms_extents_in_place(const struct kms_extents *before, const struct kms_ext
     return true;
 }
 
-/*
- * The options behind " - " of the line of /proc/self/mountinfo (proc(5)) whose third field is the device; of several the last
- * one counts. Returns whether data=journal is among them.
- */
+bool kms_mountinfo_journals(const char *line, dev_t device)
+{
+    unsigned major_number = 0;
+    unsigned minor_number = 0;
+    const char *options;
+
+    if (sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) != 2 ||
+        makedev(major_number, minor_number) != device) {
+        return false;
+    }
+    options = strstr(line, " - ");
+    return options != NULL && strstr(options, "data=journal") != NULL;
+}
+
 static bool mounted_with_data_journal(dev_t device)
 {
     char line[LINE_MAX_BYTES];
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
     bool journal = false;
 
-    if (mounts == NULL) {
+    while (mounts != NULL && !journal && fgets(line, sizeof line, mounts) != NULL) {
+        journal = kms_mountinfo_journals(line, device);
+    }
+    if (mounts != NULL) {
+        (void)fclose(mounts);
+    }
+    return journal;
+}
+
+/* What is the default of this file system (tune2fs -o journal_data) is in no mount's options, but in ext4's own list. */
+static bool journals_by_default(dev_t device)
+{
+    char link[64];
+    char target[PATH_MAX];
+    char options_path[PATH_MAX];
+    char line[LINE_MAX_BYTES];
+    const char *name;
+    FILE *options;
+    bool journal = false;
+    ssize_t bytes;
+
+    (void)snprintf(link, sizeof link, "/sys/dev/block/%u:%u", major(device), minor(device));
+    bytes = readlink(link, target, sizeof target - 1);
+    if (bytes <= 0) {
         return false;
     }
-    while (fgets(line, sizeof line, mounts) != NULL) {
-        unsigned major_number = 0;
-        unsigned minor_number = 0;
-
-        if (sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) == 2 &&
-            makedev(major_number, minor_number) == device) {
-            const char *options = strstr(line, " - ");
-
-            journal = options != NULL && strstr(options, "data=journal") != NULL;
-        }
+    target[bytes] = '\0';
+    name = strrchr(target, '/');
+    (void)snprintf(options_path, sizeof options_path, "/proc/fs/ext4/%.64s/options",
+                   name == NULL ? target : name + 1);
+    options = fopen(options_path, "re");
+    while (options != NULL && !journal && fgets(line, sizeof line, options) != NULL) {
+        journal = strncmp(line, "data=journal", 12) == 0;
     }
-    (void)fclose(mounts);
+    if (options != NULL) {
+        (void)fclose(options);
+    }
     return journal;
 }
 
@@ -133,7 +167,8 @@ void kms_finality_refute(struct kms_custodian_report *report, const char *reason
 
 static void say_ext4(int fd, dev_t device, struct kms_custodian_report *report)
 {
-    if (mounted_with_data_journal(device) || has_flag(fd, FS_JOURNAL_DATA_FL)) {
+    if (mounted_with_data_journal(device) || journals_by_default(device) ||
+        has_flag(fd, FS_JOURNAL_DATA_FL)) {
         kms_finality_refute(report, "data=journal: the journal keeps a copy of what is overwritten",
                             "mount with data=ordered, or " ADVICE_MOVE);
     }

@@ -10,6 +10,7 @@
 #include "kluis/kms/custodian.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define KMS_EXTENTS_MAX 8
 
@@ -33,6 +34,8 @@ bool kms_extents_in_place(const struct kms_extents *before, const struct kms_ext
 void kms_finality_prepare(int fd);
 /* What the file system promises, written to the report: finality, file_system, reason, advice. in_place is not looked at. */
 void kms_finality_of_place(int fd, struct kms_custodian_report *report);
+/* Whether a line of /proc/self/mountinfo (proc(5)) is of that device and mounts it with data=journal. */
+bool kms_mountinfo_journals(const char *line, dev_t device);
 /* Lower the class to F0 with a reason. */
 void kms_finality_refute(struct kms_custodian_report *report, const char *reason,
                          const char *advice);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,6 +96,20 @@ static void test_an_unknown_file_system_is_f0(void **state)
     (void)close(fd);
 }
 
+static void test_a_data_journal_is_seen_in_the_mounts_own_line(void **state)
+{
+    static const char journal[] =
+        "36 35 8:3 / /keys rw,noatime shared:1 - ext4 /dev/sda3 rw,data=journal";
+    static const char ordered[] = "36 35 8:3 / /data=journal rw - ext4 /dev/sda3 rw,data=ordered";
+
+    (void)state;
+    assert_true(kms_mountinfo_journals(journal, makedev(8, 3)));
+    assert_false(kms_mountinfo_journals(journal, makedev(8, 4)));
+    assert_false(kms_mountinfo_journals(ordered, makedev(8, 3)));
+    assert_false(kms_mountinfo_journals("", makedev(8, 3)));
+    assert_false(kms_mountinfo_journals("36 35 8:3 / /keys rw", makedev(8, 3)));
+}
+
 static void test_refuting_says_why(void **state)
 {
     struct kms_custodian_report report = {.finality = KMS_FINALITY_F1};
@@ -127,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_a_place_without_extents_is_not_known),
         cmocka_unit_test(test_a_file_that_cannot_be_asked_is_f0),
         cmocka_unit_test(test_an_unknown_file_system_is_f0),
+        cmocka_unit_test(test_a_data_journal_is_seen_in_the_mounts_own_line),
         cmocka_unit_test(test_refuting_says_why),
         cmocka_unit_test_setup_teardown(test_the_real_root_file_is_in_place_where_the_class_is_f1,
                                         kms_fixture_setup, kms_fixture_teardown),
