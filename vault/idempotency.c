@@ -52,7 +52,7 @@ static bool is_held(const struct vault_idempotency_guard *guard,
     const struct vault_idempotency_ticket *other = guard->held;
 
     while (other != NULL && (other->tenant != ticket->tenant ||
-                             memcmp(other->mac, ticket->mac, sizeof other->mac) != 0)) {
+                             sodium_memcmp(other->mac, ticket->mac, sizeof other->mac) != 0)) {
         other = other->next;
     }
     return other != NULL;
