@@ -11,6 +11,7 @@
 #include "vault/key_storage.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
@@ -28,6 +29,7 @@
 #define VALUE_BYTES 64
 #define ROUNDS 200000
 #define COLD_ROUNDS 2000
+#define SYNCS 200
 
 struct bench {
     char folder[PATH_BYTES];
@@ -275,6 +277,33 @@ static void bench_mac(struct bench *bench)
                  (double)(kl_time_monotonic_us() - start_us) * 1e3 / ROUNDS);
 }
 
+/* What all of this waits for: 4 KiB overwritten in place and synced. */
+static void bench_sync(const struct bench *bench)
+{
+    static unsigned char block[4096];
+    char path[PATH_BYTES + 16];
+    int64_t latencies_us[SYNCS];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/sync", bench->folder);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    for (size_t i = 0; i < SYNCS; i++) {
+        int64_t start_us = kl_time_monotonic_us();
+
+        if (fd < 0 || pwrite(fd, block, sizeof block, 0) != (ssize_t)sizeof block ||
+            fdatasync(fd) != 0) {
+            perror(path);
+            exit(1);
+        }
+        latencies_us[i] = kl_time_monotonic_us() - start_us;
+    }
+    (void)close(fd);
+    qsort(latencies_us, SYNCS, sizeof latencies_us[0], compare);
+    (void)printf("sync of 4 KiB in place: p50 %.2f ms  p99 %.2f ms\n",
+                 (double)latencies_us[SYNCS / 2] / 1e3,
+                 (double)latencies_us[SYNCS * 99 / 100] / 1e3);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench bench;
@@ -288,6 +317,7 @@ int main(int argc, char **argv)
     (void)printf("root file: %s; %u subjects\n", kms_finality_name(state.finality), SUBJECTS);
     bench_use(&bench, "all keys derived", ROUNDS);
     bench_mac(&bench);
+    bench_sync(&bench);
     bench_shreds(&bench, 1);
     bench_shreds(&bench, 64);
     bench_use(&bench, "among pages", ROUNDS);
