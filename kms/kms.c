@@ -145,7 +145,7 @@ static void locks_done(struct kms *kms)
     (void)pthread_rwlock_destroy(&kms->lock);
 }
 
-/* Everything that needs no key; kms_new_free() ends it. */
+/* Everything that needs no key; kms_close() ends it. */
 static enum kl_status kms_new(const struct kms_options *options, struct kms **ret_kms,
                               struct kl_err *err)
 {
