@@ -5,7 +5,7 @@
  *
  *   version 0, seq 0        it was split, the two at depth + 1 took over: slot 8 (the key it was under; 0: none, or rekeyed since)
  *   version v >= 1, seq 0   base: slot 8 in clear, then sealed content
- *   version v, seq 1..16    deltas, sealed
+ *   version v, seq 1, 2...  deltas, sealed; at most VAULT_BUCKET_DELTAS_MAX
  *
  * All versions of a bucket are under one slot. A rekeyed bucket's next version is written beside the one before; whichever opens
  * with the slot's key of now is the one that counts. A missing bucket right below a split one is empty.
