@@ -160,7 +160,7 @@ static enum kl_status run(struct api_request *request, api_body_read read_body, 
     }
     request->arena = kl_arena_new(API_ARENA_MAX_BYTES);
     if (request->arena == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+        return kl_fail_memory(err);
     }
     status = find_route(request, response, err);
     if (status == KL_ERR_INVALID && strcmp(request->head->method, "OPTIONS") == 0 &&

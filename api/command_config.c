@@ -69,7 +69,7 @@ enum kl_status api_config_read(int *argc, char **argv, struct kl_config **ret_co
 {
     struct kl_config *config = kl_config_new(api_config_keys, "KLUISD_");
     if (config == NULL)
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        return kl_fail_memory(err);
     enum kl_status status = KL_OK;
     const char *file = config_file(*argc, argv);
     if (file != NULL)

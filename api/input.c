@@ -14,11 +14,6 @@ void api_input_place(char ret_place[KL_ERR_WHERE_BYTES], const char *format, ...
     va_end(arguments);
 }
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
-}
-
 static enum kl_status fail_at(struct kl_err *err, const char *where, const char *key,
                               const char *code, const char *text)
 {
@@ -135,7 +130,7 @@ enum kl_status api_input_id(const struct kl_json_value *object, const char *key,
 
     if (status == KL_OK && text != NULL) {
         id = kl_arena_alloc(arena, sizeof *id);
-        status = id == NULL ? no_memory(err) : kl_id_parse(prefix, text, id, err);
+        status = id == NULL ? kl_fail_memory(err) : kl_id_parse(prefix, text, id, err);
         if (status != KL_OK) {
             kl_err_where(err, "%s/%s", where, key);
         }
@@ -178,7 +173,7 @@ enum kl_status api_input_names(const struct kl_json_value *object, const char *k
     }
     names = kl_arena_array(arena, kl_json_count(array), sizeof *names);
     if (names == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     struct kl_json_iter iter = kl_json_iter(array);
     while (kl_json_next(&iter, NULL, &item)) {
@@ -213,7 +208,7 @@ enum kl_status api_input_list(const char *text, size_t max, struct kl_arena *are
     }
     names = kl_arena_array(arena, count, sizeof *names);
     if (names == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (size_t i = 0; i < count; i++) {
         size_t size = strcspn(text, ",");
@@ -223,7 +218,7 @@ enum kl_status api_input_list(const char *text, size_t max, struct kl_arena *are
         }
         names[i] = kl_arena_text(arena, text, size);
         if (names[i] == NULL) {
-            return no_memory(err);
+            return kl_fail_memory(err);
         }
         text += size + (text[size] == ',');
     }
@@ -263,7 +258,7 @@ enum kl_status api_input_value(const struct kl_json_value *value, struct kl_aren
         input.text = kl_slice_of(text, json.size);
         kl_buf_done(&json);
         if (status == KL_OK && text == NULL) {
-            status = no_memory(err);
+            status = kl_fail_memory(err);
         }
         break;
     case KL_JSON_NULL:
@@ -291,7 +286,7 @@ enum kl_status api_input_fields(const struct kl_json_value *object, const char *
     }
     fields = kl_arena_array(arena, kl_json_count(object) + 1, sizeof *fields);
     if (fields == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     struct kl_json_iter iter = kl_json_iter(object);
     while (kl_json_next(&iter, &name, &value)) {
@@ -376,7 +371,7 @@ static enum kl_status record_consents(const struct kl_json_value *array, const c
     }
     consents = kl_arena_array(arena, kl_json_count(array) + 1, sizeof *consents);
     if (consents == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     record->consents = consents;
     struct kl_json_iter iter = kl_json_iter(array);
@@ -446,7 +441,7 @@ enum kl_status api_input_subject(const struct kl_json_value *object, const char 
     }
     records = kl_arena_array(arena, kl_json_count(array) + 1, sizeof *records);
     if (records == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     struct kl_json_iter iter = kl_json_iter(array);
     while (kl_json_next(&iter, NULL, &item)) {

@@ -42,7 +42,7 @@ static enum kl_status take_pair(const char *pair, size_t size, struct kl_arena *
     char *value = kl_arena_alloc(arena, size + 1);
 
     if (name == NULL || value == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+        return kl_fail_memory(err);
     }
     if (!api_percent_decode(pair, name_bytes, name)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",

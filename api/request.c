@@ -230,7 +230,7 @@ enum kl_status api_request_idempotency(const struct api_request *request, const 
             idempotency.key = salted_key(request, idempotency.key, salt, salt_bytes);
         }
         if (idempotency.key == NULL) {
-            return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+            return kl_fail_memory(err);
         }
     }
     *ret = idempotency;

@@ -76,7 +76,7 @@ static enum kl_status flush_reads(struct batch *batch, struct kl_err *err)
     statuses = kl_arena_array(request->arena, count, sizeof *statuses);
     errs = kl_arena_array(request->arena, count, sizeof *errs);
     if (results == NULL || statuses == NULL || errs == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+        return kl_fail_memory(err);
     }
     if (vault_subject_read_many(request->app->vault, &request->caller, batch->reads, count,
                                 request->arena, results, statuses, errs, &whole) == KL_OK) {
@@ -325,7 +325,7 @@ API_HANDLER(api_batch)
     batch.references =
         kl_arena_array(request->arena, kl_json_count(operations), sizeof *batch.references);
     if (batch.reads == NULL || batch.references == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+        return kl_fail_memory(err);
     }
     batch.out = api_response_json(response, 200);
     kl_json_object_begin(&batch.out);

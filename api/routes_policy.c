@@ -38,7 +38,7 @@ static struct vault_findings *findings_new(const struct api_request *request, st
     struct vault_findings *findings = kl_arena_alloc(request->arena, sizeof *findings);
 
     if (findings == NULL) {
-        (void)kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+        (void)kl_fail_memory(err);
     }
     return findings;
 }

@@ -16,6 +16,7 @@
 
 #define LISTEN_TEXT_BYTES 2048
 #define ADDRESS_MAX_BYTES 100
+#define PORT_MAX 65535
 #define METRICS_THREADS "2"
 #define DRAIN_TICK_US 5000
 
@@ -120,7 +121,7 @@ static enum kl_status add_address(char text[LISTEN_TEXT_BYTES], const char *addr
 
     if (digits < 1 || digits > 5 || colon[1 + digits] != '\0' ||
         strspn(address, ALLOWED) != strlen(address) || strlen(address) > ADDRESS_MAX_BYTES ||
-        atoi(colon + 1) > 65535) {
+        strtol(colon + 1, NULL, 10) > PORT_MAX) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_option",
                        "an address to listen on looks like 127.0.0.1:8443 or [::1]:8443", NULL);
     }
@@ -239,7 +240,7 @@ enum kl_status api_server_start(struct vault *vault, const struct api_server_opt
     enum kl_status status;
 
     if (server == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        return kl_fail_memory(err);
     }
     status = take_options(options, &server->options, err);
     if (status != KL_OK) {
@@ -252,7 +253,7 @@ enum kl_status api_server_start(struct vault *vault, const struct api_server_opt
     server->app.batch_max_bytes = server->options.batch_max_bytes;
     server->app.metrics = api_metrics_new();
     if (server->app.metrics == NULL) {
-        status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        status = kl_fail_memory(err);
         goto out;
     }
     status = start_tls(server, &server->options, err);

@@ -42,7 +42,7 @@ static enum kl_status read_body(void *context, size_t size, struct kl_buf *body,
         size_t step = size < BODY_STEP_BYTES ? size : BODY_STEP_BYTES;
         unsigned char *into = kl_buf_extend(body, step);
         if (into == NULL) {
-            return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", NULL);
+            return kl_fail_memory(err);
         }
         if (mg_read(source->conn, into, step) != (int)step) {
             return kl_time_monotonic_us() >= source->deadline_us

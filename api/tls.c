@@ -69,14 +69,13 @@ enum kl_status api_tls_new(const struct api_tls_options *options, struct api_tls
     tls = calloc(1, sizeof *tls);
     if (tls == NULL || pthread_mutex_init(&tls->lock, NULL) != 0) {
         free(tls);
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        return kl_fail_memory(err);
     }
     tls->options = *options;
     tls->options.cert_file = copy_of(options->cert_file, &ok);
     tls->options.key_file = copy_of(options->key_file, &ok);
     tls->options.client_ca_file = copy_of(options->client_ca_file, &ok);
-    status = ok ? api_tls_config_load(&tls->options, &tls->config, err)
-                : kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+    status = ok ? api_tls_config_load(&tls->options, &tls->config, err) : kl_fail_memory(err);
     if (status != KL_OK) {
         api_tls_free(tls);
         return status;

@@ -118,7 +118,7 @@ static enum kl_status fail_file(struct kl_err *err, const char *code, const char
                         what, path, strerror(errno));
     }
     if (result == MBEDTLS_ERR_PK_ALLOC_FAILED || result == MBEDTLS_ERR_X509_ALLOC_FAILED) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        return kl_fail_memory(err);
     }
     return kl_failf(err, KL_ERR_INVALID, code,
                     "the %s file %s is no PEM file of that kind (error -0x%04x)", what, path,
@@ -210,7 +210,7 @@ enum kl_status api_tls_config_load(const struct api_tls_options *options,
     enum kl_status status;
 
     if (config == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "out of memory", NULL);
+        return kl_fail_memory(err);
     }
     atomic_init(&config->references, 1);
     mbedtls_ssl_config_init(&config->ssl);

@@ -74,6 +74,12 @@ enum kl_status kl_failf(struct kl_err *err, enum kl_status status, const char *c
     return status;
 }
 
+enum kl_status kl_fail_memory(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is short of memory; try again",
+                   NULL);
+}
+
 void kl_err_where(struct kl_err *err, const char *format, ...)
 {
     va_list args;

@@ -6,12 +6,6 @@
 
 #define EVIDENCE_CONTEXT "evidence"
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* purpose VAULT_NONE: any. */
 static bool may_consent(const struct vault_caller *caller, int purpose, const struct kl_id *subject)
 {
@@ -50,7 +44,7 @@ static enum kl_status evidence_read(struct vault *vault, const struct vault_subj
     }
     if (status == KL_OK) {
         *ret = kl_arena_text(arena, text.bytes, text.size);
-        status = *ret == NULL ? no_memory(err) : KL_OK;
+        status = *ret == NULL ? kl_fail_memory(err) : KL_OK;
     }
     kl_buf_done(&row);
     kl_buf_done(&plain);
@@ -73,7 +67,7 @@ static enum kl_status list_entries(struct vault *vault, const struct vault_calle
     }
     results = kl_arena_array(arena, ledger.count, sizeof *results);
     if (results == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < ledger.count; i++) {
         const struct vault_ledger_entry *entry = &ledger.entries[i];
@@ -185,8 +179,8 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
         return status;
     }
     arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    status =
-        arena == NULL ? no_memory(err) : vault_draft_consent(caller, input, "", arena, &draft, err);
+    status = arena == NULL ? kl_fail_memory(err)
+                           : vault_draft_consent(caller, input, "", arena, &draft, err);
     if (status == KL_OK) {
         purpose = vault_policy_purpose_find(caller->policy, draft.entry.purpose);
         status = may_consent(caller, purpose, subject)

@@ -36,6 +36,17 @@ static enum kl_status expiry(const char *expires_in, int64_t now_us, int64_t *re
     return KL_OK;
 }
 
+/* The credential that a row of the list names by its MAC. */
+static enum kl_status load(struct vault *vault, struct kl_slice mac,
+                           struct vault_credential **ret_credential, struct kl_err *err)
+{
+    if (mac.size != KMS_MAC_BYTES) {
+        return kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
+                       "the row of a credential is damaged", NULL);
+    }
+    return vault_credential_load(vault, mac.bytes, ret_credential, err);
+}
+
 /* Whether the tenant has a steward whose credential holds. */
 static enum kl_status steward_exists(struct vault *vault, uint64_t tenant, int64_t now_us,
                                      bool *ret_exists, struct kl_err *err)
@@ -59,12 +70,7 @@ static enum kl_status steward_exists(struct vault *vault, uint64_t tenant, int64
                        "credentials: no iterator");
     }
     while (status == KL_OK && !exists && vault_iter_next(iter, &key, &mac)) {
-        if (mac.size != KMS_MAC_BYTES) {
-            status = kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
-                             "the row of a credential is damaged", NULL);
-            break;
-        }
-        status = vault_credential_load(vault, mac.bytes, &credential, err);
+        status = load(vault, mac, &credential, err);
         if (status == KL_OK) {
             exists = credential->builtin == VAULT_BUILTIN_STEWARD && credential->revoked_us == 0 &&
                      credential->expires_us > now_us;
@@ -489,12 +495,7 @@ enum kl_status vault_credential_list(struct vault *vault, const struct vault_cal
                                   kl_slice_of(results[count - 1].id.bytes, KL_ID_BYTES), next, err);
             break;
         }
-        if (mac.size != KMS_MAC_BYTES) {
-            status = kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
-                             "the row of a credential is damaged", NULL);
-            break;
-        }
-        status = vault_credential_load(vault, mac.bytes, &credential, err);
+        status = load(vault, mac, &credential, err);
         if (status == KL_OK) {
             status = describe(credential, arena, &results[count], err);
             count++;

@@ -9,12 +9,6 @@
 #include <sodium.h>
 #include <string.h>
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* An erasure being put together. */
 struct plan {
     struct vault *vault;
@@ -121,7 +115,7 @@ static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
     }
     plan->entries = kl_arena_array(plan->arena, room, sizeof *plan->entries);
     if (plan->entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (plan->kind == VAULT_NOTE_SUBJECT) {
         status = id_entry_add(plan, err);
@@ -198,7 +192,7 @@ static enum kl_status rekey_buckets(struct plan *plan, size_t places_max, struct
     size_t i;
 
     if (places == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     status = vault_index_places(plan->vault->index, plan->subject.tenant, plan->entries,
                                 plan->entry_count, places, places_max, &count, err);
@@ -303,7 +297,7 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     plan->erasing.dying =
         kl_arena_array(plan->arena, 1 + plan->entry_count, sizeof *plan->erasing.dying);
     if (plan->changes == NULL || plan->erasing.rows == NULL || plan->erasing.dying == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (plan->record == VAULT_NONE) {
         shred_subject(plan);
@@ -380,7 +374,7 @@ static enum kl_status plan_begin(struct plan *plan, struct vault *vault,
     kl_buf_init(&plan->subject.row, VAULT_STORE_VALUE_MAX_BYTES);
     kl_buf_init(&plan->erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
     plan->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    return plan->arena == NULL ? no_memory(err) : KL_OK;
+    return plan->arena == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 static void plan_end(struct plan *plan)

@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory", NULL);
-}
-
 static void put_number(struct vault_batch *batch, const char *name, uint64_t number)
 {
     struct vault_row_key key = vault_row_meta(name);
@@ -60,7 +55,7 @@ static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t
     }
     preparing.dying = calloc(room, sizeof *preparing.dying);
     if (preparing.dying == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; i < count; i++) {
         const struct vault_erasing *erasing = requests[i]->work;
@@ -131,7 +126,7 @@ static enum kl_status remove_record(struct vault *vault, struct vault_batch *bat
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
     kl_buf_init(&changed, VAULT_STORE_VALUE_MAX_BYTES);
     if (arena == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
         goto out;
     }
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
@@ -258,7 +253,7 @@ static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, ui
     size_t i;
 
     if (acts == NULL || entries == NULL || batch == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
         goto out;
     }
     for (i = 0; status == KL_OK && i < count; i++) {
@@ -360,7 +355,7 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
     size_t i;
 
     if (notes == NULL || works == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
         works[i] = requests[i]->work;

@@ -20,11 +20,6 @@
 
 #define RESTORES_KEY "Vrestores"
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory to open the vault", NULL);
-}
-
 /* ---- numbers ---- */
 
 /* A row of 8 bytes; ret_there false when there is none. */
@@ -58,7 +53,7 @@ static enum kl_status number_put(struct vault_store *store, struct kl_slice key,
     unsigned char bytes[8];
 
     if (batch == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     kl_put_u64be(bytes, number);
     vault_batch_put(batch, key, kl_slice_of(bytes, sizeof bytes));
@@ -143,7 +138,7 @@ enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before, 
     gathering.notes = calloc(KMS_GROUP_MAX, sizeof *gathering.notes);
     gathering.works = calloc(KMS_GROUP_MAX, sizeof *gathering.works);
     if (gathering.notes == NULL || gathering.works == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
         goto out;
     }
     status = mark_get(vault, VAULT_META_NOTED, &noted, &there, err);

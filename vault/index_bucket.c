@@ -66,7 +66,8 @@ enum kl_status vault_bucket_copy(const struct vault_bucket *from, struct vault_b
 
 static int entry_compare(const struct vault_index_entry *a, const struct vault_index_entry *b)
 {
-    int order = memcmp(a->tag, b->tag, VAULT_TAG_BYTES);
+    /* Time tells how far two keyed hashes agree, which says nothing of the values without the key. */
+    int order = memcmp(a->tag, b->tag, VAULT_TAG_BYTES); /* not secret */
     if (order != 0) {
         return order;
     }
@@ -144,7 +145,7 @@ size_t vault_bucket_tag(const struct vault_bucket *bucket, const unsigned char t
     size_t at = bucket_place(bucket, &first);
     size_t count = 0;
     while (at + count < bucket->count &&
-           memcmp(bucket->entries[at + count].tag, tag, VAULT_TAG_BYTES) == 0) {
+           sodium_memcmp(bucket->entries[at + count].tag, tag, VAULT_TAG_BYTES) == 0) {
         count++;
     }
     *ret_first = at;

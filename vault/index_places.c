@@ -9,6 +9,7 @@
  */
 #include "vault/index_internal.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,8 +92,9 @@ void vault_index_release(struct vault_index_store *index, uint64_t tenant,
     pthread_mutex_lock(&index->lock);
     for (size_t i = 0; i < count; i++) {
         struct vault_index_held **link = held_list(index, entries[i].tag);
-        while (*link != NULL && ((*link)->tenant != tenant ||
-                                 memcmp((*link)->tag, entries[i].tag, VAULT_TAG_BYTES) != 0)) {
+        while (*link != NULL &&
+               ((*link)->tenant != tenant ||
+                sodium_memcmp((*link)->tag, entries[i].tag, VAULT_TAG_BYTES) != 0)) {
             link = &(*link)->next;
         }
         if (*link != NULL) {

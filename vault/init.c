@@ -115,7 +115,7 @@ static enum kl_status credential_first(struct vault *vault, const struct vault_a
 
     vault_act_begin(&act, tenant, who, "credential_create");
     if (credential == NULL || batch == NULL) {
-        status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
+        status = kl_fail_memory(err);
         goto out;
     }
     credential->builtin = builtin;
@@ -156,7 +156,7 @@ static enum kl_status data_stamp(struct vault *vault, const struct vault_audit_w
     struct vault_act *acts[1] = {&act};
 
     if (batch == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
+        return kl_fail_memory(err);
     }
     vault_batch_put(batch, vault_row_slice(&key),
                     kl_slice_of(vault->store_id, sizeof vault->store_id));
@@ -220,7 +220,7 @@ static enum kl_status parts_make(const struct vault_options *options, struct vau
     struct vault *vault = vault_new();
 
     if (vault == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
+        return kl_fail_memory(err);
     }
     vault->country = stamp->country;
     status = vault_keys_open(vault, options, true, err);

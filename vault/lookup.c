@@ -7,12 +7,6 @@
 /* Entries taken from the index at a time. */
 #define ENTRIES_STEP 128
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 struct looking {
     struct vault *vault;
     const struct vault_caller *caller;
@@ -221,32 +215,6 @@ static enum kl_status look(struct looking *looking, struct kl_err *err)
     return status;
 }
 
-/* An entry for each subject found, or one that says that there was none. */
-static enum kl_status look_audit(struct looking *looking, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_act none = {0};
-    struct vault_audit_entry *entries[1] = {&none.entry};
-    struct vault_audit_who who;
-    char location[3];
-
-    if (looking->count > 0) {
-        return vault_audit_commit(looking->vault, looking->entries, looking->count, err);
-    }
-    who = vault_caller_who(looking->caller, location);
-    vault_act_begin(&none, looking->caller->tenant, &who, "lookup");
-    kl_json_add_int(&none.out, "policy", (int64_t)looking->caller->policy_number);
-    kl_json_add_text(&none.out, "purpose",
-                     vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
-    kl_json_add_int(&none.out, "found", 0);
-    status = vault_subject_act_end(&none, err);
-    if (status == KL_OK) {
-        status = vault_audit_commit(looking->vault, entries, 1, err);
-    }
-    vault_act_done(&none);
-    return status;
-}
-
 static enum kl_status look_all(struct looking *looking, const char *cursor, char *ret_cursor,
                                struct kl_err *err)
 {
@@ -260,7 +228,7 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
     looking->entries =
         kl_arena_array(looking->arena, looking->limit, sizeof(struct vault_audit_entry *));
     if (looking->subjects == NULL || looking->acts == NULL || looking->entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     status = position_read(looking, cursor, err);
     if (status == KL_OK) {
@@ -272,7 +240,8 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
                                    kl_slice_of(position, sizeof position), next, err);
     }
     if (status == KL_OK) {
-        status = look_audit(looking, err);
+        status = vault_subject_found(looking->vault, looking->caller, "lookup",
+                                     looking->query.purpose, looking->entries, looking->count, err);
     }
     if (status == KL_OK) {
         memcpy(ret_cursor, next, strlen(next) + 1);
@@ -318,7 +287,7 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
                          "the role of this credential may not look up for this purpose", NULL);
     } else {
         looking.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
-        status = looking.scratch == NULL ? no_memory(err)
+        status = looking.scratch == NULL ? kl_fail_memory(err)
                                          : look_all(&looking, input->cursor, ret_cursor, err);
         kl_arena_free(looking.scratch);
     }

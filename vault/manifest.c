@@ -13,12 +13,6 @@ static enum kl_status damaged(struct kl_err *err, const char *what)
                    "%s is not as it was written", what);
 }
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* What an encoding ends with: the buffer's own failure, or a text that is too long. */
 static enum kl_status ended(const struct kl_buf *ret, size_t started, size_t max, const char *code,
                             struct kl_err *err)
@@ -199,7 +193,7 @@ enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
     }
     head.records = kl_arena_array(arena, head.record_count, sizeof *head.records);
     if (head.records == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; i < head.record_count; i++) {
         head.records[i].value = kl_read_u64be(&in);
@@ -306,7 +300,7 @@ enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_aren
     bool no_room = false;
 
     if (!read_record(&in, arena, &record, &no_room)) {
-        return no_room ? no_memory(err) : damaged(err, "a record's manifest");
+        return no_room ? kl_fail_memory(err) : damaged(err, "a record's manifest");
     }
     *ret = record;
     return KL_OK;
@@ -347,11 +341,11 @@ enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena,
     ledger.count = read_count(&in, VAULT_CONSENTS_MAX);
     ledger.entries = kl_arena_array(arena, ledger.count, sizeof *ledger.entries);
     if (ledger.entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; i < ledger.count; i++) {
         if (!read_entry(&in, arena, &ledger.entries[i], &no_room)) {
-            return no_room ? no_memory(err) : damaged(err, "a ledger");
+            return no_room ? kl_fail_memory(err) : damaged(err, "a ledger");
         }
     }
     if (!kl_reader_done(&in)) {

@@ -12,11 +12,6 @@
 /* keys/ is small: pages are cached by kms itself. */
 #define KEYS_CACHE_BYTES (8u * 1024 * 1024)
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory to open the vault", NULL);
-}
-
 struct vault *vault_new(void)
 {
     struct vault *vault = calloc(1, sizeof *vault);
@@ -146,12 +141,12 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     vault->index = vault_index_new(vault->keys, vault->data_store);
     vault->trails = vault_trails_new(vault->keys, vault->data_store);
     if (vault->index == NULL || vault->trails == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     if (vault->committer == NULL || vault->credentials == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     return KL_OK;
 }
@@ -229,7 +224,7 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     vault = vault_new();
     if (vault == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     vault->country = stamp.country;
     memcpy(vault->store_id, stamp.store_id, sizeof vault->store_id);

@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* ---- adding ---- */
 
 struct adding {
@@ -199,7 +193,7 @@ static enum kl_status patch_room(struct vault_change *change, struct vault_manif
     size_t i;
 
     if (fields == NULL || past == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (record->field_count > 0) {
         memcpy(fields, record->fields, record->field_count * sizeof *fields);

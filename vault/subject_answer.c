@@ -4,12 +4,6 @@
 
 #define FORMAT 1
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 static const char *copy_text(struct kl_arena *arena, const char *text, bool *no_room)
 {
     const char *copy = text == NULL ? NULL : kl_arena_text(arena, text, strlen(text));
@@ -36,7 +30,7 @@ enum kl_status vault_answer_result(const struct vault_subject *subject, size_t f
         records[i].created_us = record->created_us;
     }
     if (no_room) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     memset(ret, 0, sizeof *ret);
     ret->id = subject->base.subject;
@@ -145,7 +139,7 @@ enum kl_status vault_answer_replay(struct kl_slice answer, struct kl_arena *aren
         known = read_record(&in, arena, &result.records[i], &no_room);
     }
     if (no_room) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (!known || !kl_reader_done(&in)) {
         return kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged", "a stored answer cannot be read",

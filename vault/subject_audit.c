@@ -20,6 +20,33 @@ enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err)
     return vault_audit_end(&act->entry, &act->out, err);
 }
 
+enum kl_status vault_subject_found(struct vault *vault, const struct vault_caller *caller,
+                                   const char *action, int purpose,
+                                   struct vault_audit_entry *const *entries, size_t count,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_act none = {0};
+    struct vault_audit_entry *none_entries[1] = {&none.entry};
+    struct vault_audit_who who;
+    char location[3];
+
+    if (count > 0) {
+        return vault_audit_commit(vault, entries, count, err);
+    }
+    who = vault_caller_who(caller, location);
+    vault_act_begin(&none, caller->tenant, &who, action);
+    kl_json_add_int(&none.out, "policy", (int64_t)caller->policy_number);
+    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);
+    kl_json_add_int(&none.out, "found", 0);
+    status = vault_subject_act_end(&none, err);
+    if (status == KL_OK) {
+        status = vault_audit_commit(vault, none_entries, 1, err);
+    }
+    vault_act_done(&none);
+    return status;
+}
+
 bool vault_refusal(enum kl_status status)
 {
     return status == KL_ERR_FORBIDDEN || status == KL_ERR_NOT_FOUND || status == KL_ERR_CONFLICT;

@@ -12,12 +12,6 @@
 #define EVIDENCE_CONTEXT "evidence"
 #define WAIT_STEP_MS 2
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
                                   const struct vault_caller *caller, struct kl_err *err)
 {
@@ -29,7 +23,7 @@ enum kl_status vault_change_begin(struct vault_change *change, struct vault *vau
     kl_buf_init(&change->subject.row, VAULT_STORE_VALUE_MAX_BYTES);
     change->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
     change->batch = vault_batch_new();
-    return change->arena == NULL || change->batch == NULL ? no_memory(err) : KL_OK;
+    return change->arena == NULL || change->batch == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 void vault_change_end(struct vault_change *change)
@@ -90,7 +84,7 @@ static enum kl_status keep_sealed(struct vault_change *change, struct kl_slice *
     unsigned char *copy = kl_arena_alloc(change->arena, change->sealed.size);
 
     if (copy == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     memcpy(copy, change->sealed.bytes, change->sealed.size);
     *ret = kl_slice_of(copy, change->sealed.size);
@@ -132,7 +126,7 @@ static enum kl_status index_add(struct vault_change *change, enum vault_index_ch
         change->index_max = change->index_max == 0 ? 16 : 2 * change->index_max;
         grown = kl_arena_array(change->arena, change->index_max, sizeof *grown);
         if (grown == NULL) {
-            return no_memory(err);
+            return kl_fail_memory(err);
         }
         if (change->index_count > 0) {
             memcpy(grown, change->index, change->index_count * sizeof *grown);
@@ -256,7 +250,7 @@ static enum kl_status record_room(struct vault_change *change, struct kl_err *er
     heads = kl_arena_array(change->arena, count + 1, sizeof *heads);
     records = kl_arena_array(change->arena, count + 1, sizeof *records);
     if (heads == NULL || records == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (count > 0) {
         memcpy(heads, subject->head.records, count * sizeof *heads);
@@ -322,7 +316,7 @@ enum kl_status vault_change_record_add(struct vault_change *change,
     record->field_count = draft->field_count;
     record->fields = kl_arena_array(change->arena, draft->field_count, sizeof *record->fields);
     if (record->fields == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     status = vault_change_value_take(change, &change->subject.head.records[at].value, err);
     for (i = 0; status == KL_OK && i < draft->field_count; i++) {
@@ -386,7 +380,7 @@ enum kl_status vault_change_consents_add(struct vault_change *change,
     }
     ledger.entries = kl_arena_array(change->arena, old.count + count, sizeof *ledger.entries);
     if (ledger.entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     if (old.count > 0) {
         memcpy(ledger.entries, old.entries, old.count * sizeof *ledger.entries);

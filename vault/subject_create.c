@@ -15,12 +15,6 @@ struct plan {
     const struct vault_idempotency_ticket *ticket;
 };
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* ---- checking ---- */
 
 static enum kl_status plan_residency(struct vault *vault, const struct vault_caller *caller,
@@ -64,7 +58,7 @@ static enum kl_status plan_records(const struct vault_caller *caller,
     plan->record_count = input->record_count;
     plan->records = kl_arena_array(arena, input->record_count, sizeof *plan->records);
     if (plan->records == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < input->record_count; i++) {
         (void)snprintf(where, sizeof where, "/records/%zu", i);
@@ -166,7 +160,7 @@ static enum kl_status make_records(struct vault_change *change, const struct pla
     }
     consents = kl_arena_array(change->arena, count, sizeof *consents);
     if (consents == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0, count = 0; i < plan->record_count; i++) {
         memcpy(consents + count, plan->records[i].consents,

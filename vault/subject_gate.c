@@ -178,8 +178,7 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
 
     if (arena == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                       "the server is out of memory for this request", NULL);
+        return kl_fail_memory(err);
     }
     status = vault_policy_required(caller, err);
     if (status == KL_OK) {
@@ -201,8 +200,7 @@ enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t s
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
 
     if (arena == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                       "the server is out of memory for this request", NULL);
+        return kl_fail_memory(err);
     }
     status = vault_subject_load(vault, tenant, slot, arena, &found, err);
     if (status == KL_OK) {

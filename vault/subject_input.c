@@ -8,12 +8,6 @@
 /* A client's clock may run ahead of ours by this much. */
 #define CLOCK_AHEAD_US (5 * 60 * KL_TIME_SECOND_US)
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 static bool is_one_of(char letter, const char *others)
 {
     return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
@@ -58,7 +52,7 @@ static enum kl_status keep(struct kl_arena *arena, const struct kl_buf *from, st
     }
     copy = kl_arena_text(arena, from->bytes, from->size);
     if (copy == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     *ret = kl_slice_of(copy, from->size);
     return KL_OK;
@@ -139,7 +133,7 @@ enum kl_status vault_draft_fields(const struct vault_caller *caller,
     drafts = kl_arena_array(arena, count, sizeof *drafts);
     seen = kl_arena_array(arena, VAULT_FIELDS_MAX, sizeof *seen);
     if (drafts == NULL || seen == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; i < count; i++) {
         status =
@@ -190,7 +184,7 @@ static enum kl_status draft_source(const char *source, const char *where, struct
             NULL);
     }
     *ret = kl_arena_text(arena, source, strlen(source));
-    return *ret == NULL ? no_memory(err) : KL_OK;
+    return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 enum kl_status vault_draft_record(const struct vault_caller *caller,
@@ -231,7 +225,7 @@ enum kl_status vault_draft_record(const struct vault_caller *caller,
     draft.consents =
         status == KL_OK ? kl_arena_array(arena, draft.consent_count, sizeof *draft.consents) : NULL;
     if (status == KL_OK && draft.consents == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < draft.consent_count; i++) {
         kl_err_clear(&named);
@@ -261,7 +255,7 @@ static enum kl_status draft_word(const char *word, const char *member, const cha
             member);
     }
     *ret = kl_arena_text(arena, word, strlen(word));
-    return *ret == NULL ? no_memory(err) : KL_OK;
+    return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 static enum kl_status draft_evidence(const char *evidence, const char *where,
@@ -281,7 +275,7 @@ static enum kl_status draft_evidence(const char *evidence, const char *where,
                                                          "evidence is not well-formed UTF-8", NULL);
     }
     *ret = kl_arena_text(arena, evidence, size);
-    return *ret == NULL ? no_memory(err) : KL_OK;
+    return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 static enum kl_status draft_times(const struct vault_caller *caller,

@@ -141,6 +141,15 @@ void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *c
 /* Close an entry with "result":"ok". */
 KL_MUST_USE enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err);
 /*
+ * Commit what a search found, an entry for each subject; when there is none (count 0), an entry that says so: the question
+ * itself is an event. KL_ERR_UNAVAILABLE "audit_unavailable", KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_subject_found(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const char *action, int purpose,
+                                               struct vault_audit_entry *const *entries,
+                                               size_t count, struct kl_err *err);
+/*
  * An attempt that failed: when status says that it was refused (not a mistake in the request), write it to the trail, without ids.
  * Returns status, or KL_ERR_UNAVAILABLE "audit_unavailable". err must not be NULL. purpose: VAULT_NONE: none.
  */

@@ -8,12 +8,6 @@
 #define HEADS_PER_PAGE 20000
 #define CURSOR_KIND "subjects"
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 struct listing {
     struct vault *vault;
     const struct vault_caller *caller;
@@ -159,7 +153,7 @@ static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl
     vault_subject_done(&subject);
     if (status == KL_OK && reached &&
         !copy_result(listing->arena, &result, &listing->results[listing->count])) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
     }
     if (status == KL_OK && reached) {
         listing->entries[listing->count] = &act->entry;
@@ -187,7 +181,7 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
     size_t looked = 0;
 
     if (iter == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     listing->ended = true;
     while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
@@ -206,33 +200,6 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
     return status;
 }
 
-/* One entry for each subject shown, or one that says that there was none: the question itself is an event. */
-static enum kl_status list_audit(struct listing *listing, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_act none = {0};
-    struct vault_audit_entry *entries[1] = {&none.entry};
-    struct vault_audit_who who;
-    char location[3];
-
-    if (listing->count > 0) {
-        return vault_audit_commit(listing->vault, listing->entries, listing->count, err);
-    }
-    who = vault_caller_who(listing->caller, location);
-    vault_act_begin(&none, listing->caller->tenant, &who, "list");
-    kl_json_add_int(&none.out, "policy", (int64_t)listing->caller->policy_number);
-    kl_json_add_text(
-        &none.out, "purpose",
-        vault_policy_purpose(listing->caller->policy, listing->plan.query.purpose)->name);
-    kl_json_add_int(&none.out, "found", 0);
-    status = vault_subject_act_end(&none, err);
-    if (status == KL_OK) {
-        status = vault_audit_commit(listing->vault, entries, 1, err);
-    }
-    vault_act_done(&none);
-    return status;
-}
-
 static enum kl_status list(struct listing *listing, const char *cursor, char *ret_cursor,
                            struct kl_err *err)
 {
@@ -246,7 +213,7 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
     listing->entries =
         kl_arena_array(listing->arena, listing->limit, sizeof(struct vault_audit_entry *));
     if (listing->results == NULL || listing->acts == NULL || listing->entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     status = position_read(listing, cursor, &first, err);
     if (status == KL_OK) {
@@ -256,7 +223,9 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
         status = position_write(listing, next, err);
     }
     if (status == KL_OK) {
-        status = list_audit(listing, err);
+        status =
+            vault_subject_found(listing->vault, listing->caller, "list",
+                                listing->plan.query.purpose, listing->entries, listing->count, err);
     }
     if (status == KL_OK) {
         memcpy(ret_cursor, next, strlen(next) + 1);
@@ -305,7 +274,8 @@ enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller
                          "the role of this credential may not read for this purpose", NULL);
     } else {
         listing.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
-        status = listing.scratch == NULL ? no_memory(err) : list(&listing, cursor, ret_cursor, err);
+        status =
+            listing.scratch == NULL ? kl_fail_memory(err) : list(&listing, cursor, ret_cursor, err);
         kl_arena_free(listing.scratch);
     }
     if (status == KL_OK) {

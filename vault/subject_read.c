@@ -6,12 +6,6 @@
 /* How often a subject is looked at again when what was to be read of it went away meanwhile. */
 #define READ_TRIES 16
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 /* ---- deciding ---- */
 
 /* Decisions by field, made once each; and where the shown records lie in the subject. */
@@ -135,7 +129,7 @@ static enum kl_status decide_value(struct reading *reading,
         if (status == KL_OK) {
             copy = kl_arena_text(reading->arena, token, strlen(token));
             if (copy == NULL) {
-                return no_memory(err);
+                return kl_fail_memory(err);
             }
             result->value = kl_slice_text(copy);
         }
@@ -156,7 +150,7 @@ static enum kl_status decide_record(struct reading *reading, size_t at, struct k
 
     result->fields = kl_arena_array(reading->arena, record->field_count, sizeof *result->fields);
     if (result->fields == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < record->field_count; i++) {
         const struct vault_manifest_field *field = &record->fields[i];
@@ -223,7 +217,7 @@ static enum kl_status decide_all(struct reading *reading, const struct kl_id *on
     reading->wanted_for = kl_arena_array(reading->arena, fields, sizeof *reading->wanted_for);
     if (reading->records == NULL || reading->at == NULL || reading->wanted == NULL ||
         reading->wanted_for == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
         if (is_asked(reading, &subject->records[i], only)) {
@@ -256,7 +250,7 @@ static enum kl_status mask(struct reading *reading, const struct vault_value_wan
     if (status == KL_OK) {
         copy = kl_arena_text(reading->arena, text.bytes, text.size);
         result->value = kl_slice_of(copy, text.size);
-        status = copy == NULL ? no_memory(err) : KL_OK;
+        status = copy == NULL ? kl_fail_memory(err) : KL_OK;
     }
     kl_buf_done(&text);
     return status;
@@ -523,7 +517,7 @@ enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_c
                        NULL);
     }
     if (acts == NULL || entries == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     for (i = 0; i < count; i++) {
         kl_err_clear(&errs[i]);

@@ -8,11 +8,6 @@
 /* Index changes and rows that go into one commit. */
 #define CHANGES_PER_COMMIT 512
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory for the index", NULL);
-}
-
 /* ---- going through the heads ---- */
 
 /* Called with each head row; subject is loaded, or status says why it does not open. The scratch arena is the subject's. */
@@ -35,7 +30,7 @@ static enum kl_status heads_each(struct vault *vault, uint64_t tenant, visit_hea
     struct kl_slice row;
 
     if (iter == NULL || scratch == NULL) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
         goto out;
     }
     while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
@@ -244,7 +239,7 @@ enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
         .tenant = tenant, .inside = reset_inside, .inside_context = &resetting};
 
     rebuilding.batch = vault_batch_new();
-    status = rebuilding.batch == NULL ? no_memory(err)
+    status = rebuilding.batch == NULL ? kl_fail_memory(err)
                                       : vault_commit_submit(vault->committer, &commit, err);
     if (status == KL_OK) {
         status = heads_each(vault, tenant, rebuild_one, &rebuilding, err);

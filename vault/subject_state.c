@@ -17,12 +17,6 @@ enum kl_status vault_not_found(struct kl_err *err)
                    "there is no such subject or record, or none this credential may know of", NULL);
 }
 
-static enum kl_status no_memory(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory",
-                   "the server is out of memory for this request", NULL);
-}
-
 void vault_subject_done(struct vault_subject *subject)
 {
     kl_buf_done(&subject->row);
@@ -108,7 +102,7 @@ static enum kl_status open_all(struct vault *vault, struct kl_arena *arena,
 
     subject->records = kl_arena_array(arena, subject->head.record_count, sizeof *subject->records);
     if (items == NULL || starts == NULL || subject->records == NULL) {
-        return no_memory(err);
+        return kl_fail_memory(err);
     }
     status = open_texts(vault, subject, items, starts, plain, err);
     if (status == KL_OK) {
@@ -336,7 +330,7 @@ static enum kl_status opening_rows(struct opening *opening, struct vault *vault,
         status = kl_buf_status(&text, err);
         context = status == KL_OK ? kl_arena_alloc(arena, text.size) : NULL;
         if (context == NULL) {
-            status = status == KL_OK ? no_memory(err) : status;
+            status = status == KL_OK ? kl_fail_memory(err) : status;
             break;
         }
         memcpy(context, text.bytes, text.size);
@@ -377,7 +371,7 @@ static enum kl_status opening_cut(const struct opening *opening, struct vault_va
         }
         copy = kl_arena_text(arena, value.bytes, value.size);
         if (copy == NULL) {
-            return no_memory(err);
+            return kl_fail_memory(err);
         }
         wanted[i].value = kl_slice_of(copy, value.size);
         at += item->sealed.size - KMS_SEAL_OVERHEAD_BYTES;
@@ -396,7 +390,7 @@ enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64
         return KL_OK;
     }
     if (!opening_init(&opening, count, arena)) {
-        status = no_memory(err);
+        status = kl_fail_memory(err);
         goto out;
     }
     status = opening_rows(&opening, vault, tenant, slot, wanted, count, arena, err);

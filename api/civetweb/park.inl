@@ -145,6 +145,21 @@ kluis_park_run(void *context)
 	return NULL;
 }
 
+/* A configured time in milliseconds; what is no such number waits not at all. */
+static uint64_t
+kluis_park_timeout_ns(const char *ms)
+{
+	char *end = NULL;
+	long timeout_ms;
+
+	errno = 0;
+	timeout_ms = ms == NULL ? 0 : strtol(ms, &end, 10);
+	if (ms == NULL || end == ms || *end != '\0' || errno != 0 || timeout_ms < 0) {
+		return 0;
+	}
+	return (uint64_t)timeout_ms * 1000000;
+}
+
 /* Without memory, epoll or a thread: NULL, and nothing is parked. */
 static struct kluis_park *
 kluis_park_start(struct mg_context *ctx)
@@ -155,8 +170,8 @@ kluis_park_start(struct mg_context *ctx)
 		return NULL;
 	}
 	park->ctx = ctx;
-	park->timeout_ns[KLUIS_PARK_NEW] = (uint64_t)atoi(ctx->dd.config[REQUEST_TIMEOUT]) * 1000000;
-	park->timeout_ns[KLUIS_PARK_IDLE] = (uint64_t)atoi(ctx->dd.config[KEEP_ALIVE_TIMEOUT]) * 1000000;
+	park->timeout_ns[KLUIS_PARK_NEW] = kluis_park_timeout_ns(ctx->dd.config[REQUEST_TIMEOUT]);
+	park->timeout_ns[KLUIS_PARK_IDLE] = kluis_park_timeout_ns(ctx->dd.config[KEEP_ALIVE_TIMEOUT]);
 	park->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (park->epoll_fd < 0) {
 		mg_free(park);

@@ -39,6 +39,18 @@ static void test_nobody_has_to_ask_for_words(void **state)
     kl_err_clear(NULL);
 }
 
+static void test_memory_that_ran_out_may_be_there_again(void **state)
+{
+    struct kl_err err = {0};
+
+    (void)state;
+    assert_int_equal(kl_fail_memory(NULL), KL_ERR_NO_MEMORY);
+    assert_int_equal(kl_fail_memory(&err), KL_ERR_NO_MEMORY);
+    assert_int_equal(err.status, KL_ERR_NO_MEMORY);
+    assert_string_equal(err.code, "no_memory");
+    assert_non_null(strstr(err.client_text, "try again"));
+}
+
 static void test_a_client_text_can_be_made_by_printf(void **state)
 {
     struct kl_err err = {0};
@@ -137,6 +149,7 @@ int main(void)
         cmocka_unit_test(test_a_failure_is_recorded_and_its_status_returned),
         cmocka_unit_test(test_the_first_failure_stays),
         cmocka_unit_test(test_nobody_has_to_ask_for_words),
+        cmocka_unit_test(test_memory_that_ran_out_may_be_there_again),
         cmocka_unit_test(test_a_client_text_can_be_made_by_printf),
         cmocka_unit_test(test_long_texts_are_cut_between_characters),
         cmocka_unit_test(test_the_first_place_stays_before_or_after_the_failure),

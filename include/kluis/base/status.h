@@ -75,6 +75,12 @@ enum kl_status kl_failf(struct kl_err *err, enum kl_status status, const char *c
                         const char *client_format, ...) KL_PRINTF(4, 5);
 
 /*
+ * As kl_fail(), for memory that ran out: KL_ERR_NO_MEMORY "no_memory", in words that fit any request.
+ * Where an operator gains by knowing what it was for, kl_fail() with a log text.
+ */
+enum kl_status kl_fail_memory(struct kl_err *err);
+
+/*
  * Note where in the input it went wrong (printf). Nothing happens when err is NULL or a place is
  * noted already.
  */
