@@ -262,7 +262,8 @@ static void test_server_refuses_unclear_framing_and_closes(void **state)
 {
     (void)state;
     expect_raw(
-        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0"
+        "\r\n\r\n",
         411, "length_required");
     expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
                "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
@@ -280,6 +281,25 @@ static void test_server_refuses_unclear_framing_and_closes(void **state)
                "expectation_failed");
     expect_raw("NONSENSE\r\n\r\n", 400, "invalid_request");
     expect_raw("GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n", 505, "http_version");
+}
+
+static void test_server_refuses_heads_that_another_server_would_read_otherwise(void **state)
+{
+    static char many[8192] = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
+
+    (void)state;
+    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", 400,
+               "invalid_request");
+    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n", 400,
+               "invalid_request");
+    expect_raw("GET /healthz HTTP/1.1\nHost: x\n\n", 400, "invalid_request");
+    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\nContent-Length: 5\r\n\r\n", 400,
+               "invalid_request");
+    for (int i = 0; i < 80; i++) {
+        strcat(many, "X-Filler: 1\r\n");
+    }
+    strcat(many, "Content-Length: 5\r\n\r\n");
+    expect_raw(many, 400, "invalid_request");
 }
 
 static void test_server_refuses_a_head_that_is_too_large(void **state)
@@ -688,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_server_answers_pipelined_requests_in_order),
         cmocka_unit_test(test_server_with_idle_connections_on_all_workers_answers_a_new_one),
         cmocka_unit_test(test_server_refuses_unclear_framing_and_closes),
+        cmocka_unit_test(test_server_refuses_heads_that_another_server_would_read_otherwise),
         cmocka_unit_test(test_server_refuses_a_head_that_is_too_large),
         cmocka_unit_test(test_server_takes_a_body_after_100_continue),
         cmocka_unit_test(test_server_refuses_a_body_over_the_limit_and_the_client_learns_it),
