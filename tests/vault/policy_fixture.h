@@ -15,16 +15,18 @@
 static inline char *policy_file(const char *path)
 {
     const char *root = getenv("KLUIS_SOURCE_DIR");
-    char full[512];
+    char full[1024];
     char *text = calloc(1, POLICY_FILE_BYTES_MAX);
     FILE *file;
+    int length;
 
     assert_non_null(text);
-    (void)snprintf(full, sizeof full, "%s/%s", root != NULL ? root : ".", path);
+    length = snprintf(full, sizeof full, "%s/%s", root != NULL ? root : ".", path);
+    assert_in_range(length, 1, sizeof full - 1);
     file = fopen(full, "rb");
     if (file == NULL)
         fail_msg("%s cannot be read; KLUIS_SOURCE_DIR names the source tree", full);
-    (void)fread(text, 1, POLICY_FILE_BYTES_MAX - 1, file);
+    assert_int_not_equal(fread(text, 1, POLICY_FILE_BYTES_MAX - 1, file), 0);
     (void)fclose(file);
     return text;
 }
