@@ -8,10 +8,21 @@
 
 #define DOCTOR_MAX_BYTES (1024 * 1024)
 
-/* Print the checks for people; true when none failed. */
-static bool print_checks(const struct kl_json_value *root)
+/* True when no check failed. */
+static bool is_well(const struct kl_json_value *root)
 {
-    bool well = true;
+    const struct kl_json_value *check = NULL;
+    for (struct kl_json_iter iter = kl_json_iter(kl_json_member(root, "checks"));
+         kl_json_next(&iter, NULL, &check);) {
+        const char *state = kl_json_text(kl_json_member(check, "state"));
+        if (state == NULL || strcmp(state, "failed") == 0)
+            return false;
+    }
+    return true;
+}
+
+static void print_checks(const struct kl_json_value *root)
+{
     const struct kl_json_value *check = NULL;
     for (struct kl_json_iter iter = kl_json_iter(kl_json_member(root, "checks"));
          kl_json_next(&iter, NULL, &check);) {
@@ -24,10 +35,7 @@ static bool print_checks(const struct kl_json_value *root)
         (void)printf("%-8s %-22s %s\n", state, name, text != NULL ? text : "");
         if (advice != NULL && advice[0] != '\0' && strcmp(state, "ok") != 0)
             (void)printf("%-8s %-22s -> %s\n", "", "", advice);
-        if (strcmp(state, "failed") == 0)
-            well = false;
     }
-    return well;
 }
 
 enum api_exit api_command_doctor(const struct kl_config *config)
@@ -53,11 +61,12 @@ enum api_exit api_command_doctor(const struct kl_config *config)
     if (status != KL_OK) {
         api_command_say(&err);
         result = strcmp(err.code, "usage") == 0 ? API_USAGE : API_FAILED;
-    } else if (strcmp(kl_config_text(config, "format"), "json") == 0) {
-        (void)printf("%s\n", (const char *)answer.bytes);
-        result = API_DONE;
     } else {
-        result = print_checks(kl_json_root(json)) ? API_DONE : API_FAILED;
+        if (strcmp(kl_config_text(config, "format"), "json") == 0)
+            (void)printf("%s\n", (const char *)answer.bytes);
+        else
+            print_checks(kl_json_root(json));
+        result = is_well(kl_json_root(json)) ? API_DONE : API_FAILED;
     }
     kl_json_free(json);
     kl_buf_done(&answer);

@@ -43,6 +43,41 @@ static struct vault_findings *findings_new(const struct api_request *request, st
     return findings;
 }
 
+static void write_unenforced(struct kl_json_out *out, const struct vault_policy *policy)
+{
+    const char *names[9] = {NULL};
+
+    if (policy != NULL) {
+        vault_unenforced_names(vault_policy_unenforced(policy), names);
+    }
+    kl_json_key(out, "unenforced");
+    kl_json_array_begin(out);
+    for (size_t i = 0; names[i] != NULL; i++) {
+        kl_json_put_text(out, names[i]);
+    }
+    kl_json_array_end(out);
+}
+
+/* What is in force now, said by its own text: its name, its version, what it asks for in vain. */
+static enum kl_status write_applied(struct api_request *request, struct kl_json_out *out,
+                                    struct kl_err *err)
+{
+    struct vault_findings *ignored = findings_new(request, err);
+    struct vault_policy *policy = NULL;
+    enum kl_status status = KL_ERR_NO_MEMORY;
+
+    if (ignored != NULL) {
+        status = vault_policy_parse(request->body.bytes, request->body.size, ignored, &policy, err);
+    }
+    if (status == KL_OK) {
+        kl_json_add_text(out, "policy", vault_policy_name(policy));
+        kl_json_add_text(out, "version", vault_policy_version(policy));
+        write_unenforced(out, policy);
+    }
+    vault_policy_unref(policy);
+    return status;
+}
+
 API_HANDLER(api_policy_put)
 {
     struct vault_findings *findings = findings_new(request, err);
@@ -69,27 +104,13 @@ API_HANDLER(api_policy_put)
     struct kl_json_out out = api_response_json(response, 200);
     kl_json_object_begin(&out);
     kl_json_add_int(&out, "number", (int64_t)number);
+    status = write_applied(request, &out, err);
     kl_json_key(&out, "findings");
     api_output_findings(&out, findings);
     kl_json_object_end(&out);
     response->has_etag = true;
     response->etag = number;
-    return KL_OK;
-}
-
-static void write_unenforced(struct kl_json_out *out, const struct vault_policy *policy)
-{
-    const char *names[9] = {NULL};
-
-    if (policy != NULL) {
-        vault_unenforced_names(vault_policy_unenforced(policy), names);
-    }
-    kl_json_key(out, "unenforced");
-    kl_json_array_begin(out);
-    for (size_t i = 0; names[i] != NULL; i++) {
-        kl_json_put_text(out, names[i]);
-    }
-    kl_json_array_end(out);
+    return status;
 }
 
 API_HANDLER(api_policy_check)

@@ -14,9 +14,9 @@ static void consents_path(const struct cli_call *call, struct cli_path *path, bo
 enum cli_exit cli_consent_list(struct cli_call *call)
 {
     static const struct cli_column columns[] = {
-        {"PURPOSE", "purpose"}, {"RECIPIENT", "recipient"}, {"NOTICE", "notice"},
-        {"CHANNEL", "channel"}, {"GIVEN", "given_at"},      {"WITHDRAWN", "withdrawn_at"},
-        {"EXPIRES", "expires"}, {"COUNTS", "counts"}};
+        {"PURPOSE", "purpose"},    {"RECIPIENT", "recipient"}, {"NOTICE", "notice"},
+        {"CHANNEL", "channel"},    {"GIVEN", "given_at"},      {"WITHDRAWN", "withdrawn_at"},
+        {"EXPIRES", "expires_at"}, {"COUNTS", "counts"}};
     struct cli_path path;
     consents_path(call, &path, false);
     return cli_common_show(call, &path, "consents", columns, sizeof columns / sizeof columns[0]);

@@ -9,6 +9,7 @@ static const struct cli_column credential_columns[] = {{"ID", "id"},
                                                        {"ROLE", "role"},
                                                        {"PURPOSES", "purposes"},
                                                        {"LOCATION", "location"},
+                                                       {"KIND", "kind"},
                                                        {"CREATED", "created_at"},
                                                        {"EXPIRES", "expires_at"},
                                                        {"REVOKED", "revoked_at"}};

@@ -18,13 +18,12 @@ static void print_findings(const struct kl_json_value *findings, const char *fil
 {
     const struct kl_json_value *item = NULL;
     for (struct kl_json_iter iter = kl_json_iter(findings); kl_json_next(&iter, NULL, &item);) {
-        int64_t line = 0, column = 0;
-        (void)kl_json_int(kl_json_member(item, "line"), &line);
-        (void)kl_json_int(kl_json_member(item, "column"), &column);
+        const char *place = kl_json_text(kl_json_member(item, "place"));
         const char *severity = kl_json_text(kl_json_member(item, "severity"));
-        const char *text = kl_json_text(kl_json_member(item, "text"));
-        (void)fprintf(stderr, "%s:%lld:%lld: %s: %s\n", file, (long long)line, (long long)column,
-                      severity != NULL ? severity : "error", text != NULL ? text : "");
+        const char *detail = kl_json_text(kl_json_member(item, "detail"));
+        (void)fprintf(stderr, "%s:%s%s %s: %s\n", file, place != NULL ? place : "",
+                      place != NULL ? ":" : "", severity != NULL ? severity : "error",
+                      detail != NULL ? detail : "");
     }
 }
 
@@ -51,7 +50,8 @@ static enum kl_status send_policy(struct cli_call *call, const char *method, con
     if (kl_json_parse(response.body.bytes, response.body.size, &json, &ignored) == KL_OK) {
         const struct kl_json_value *root = kl_json_root(json);
         if (call->format != CLI_FORMAT_JSON || response.status >= 400)
-            print_findings(kl_json_member(root, "findings"), call->arguments[0]);
+            print_findings(kl_json_member(root, response.status >= 400 ? "errors" : "findings"),
+                           call->arguments[0]);
         const char *detail = kl_json_text(kl_json_member(root, "detail"));
         const char *code = kl_json_text(kl_json_member(root, "code"));
         if (response.status >= 400)
@@ -138,7 +138,7 @@ enum cli_exit cli_policy_explain(struct cli_call *call)
     if (status != KL_OK)
         return CLI_FAILED;
     static const struct cli_column columns[] = {{"FIELD", "field"},
-                                                {"RESULT", "result"},
+                                                {"SHOWN", "shown"},
                                                 {"VIEW", "view"},
                                                 {"WITHHELD BY", "withheld"},
                                                 {"GATES", "gates"}};

@@ -1,9 +1,9 @@
 #include "cli/common.h"
 
 static const struct cli_column tenant_columns[] = {
-    {"TENANT", "tenant"},         {"STORE", "store"},        {"COUNTRY", "country"},
-    {"GRACE", "grace"},           {"CREATED", "created_at"}, {"POLICY", "policy"},
-    {"VERSION", "policy_version"}};
+    {"TENANT", "name"},           {"STORE", "store"},        {"COUNTRY", "country"},
+    {"GRACE", "grace"},           {"CREATED", "created_at"}, {"POLICY", "policy.name"},
+    {"VERSION", "policy.version"}};
 #define COLUMN_COUNT (sizeof tenant_columns / sizeof tenant_columns[0])
 
 static void tenant_path(const struct cli_call *call, struct cli_path *path)
