@@ -200,6 +200,27 @@ static void test_changes_while_staged_are_in_both_versions(void **state)
     assert_true(has_all(fixture, first + 1));
 }
 
+/* Buckets take slots on the leader's thread while the key commit waits for that thread: past every reserved block. */
+static void take_many_slots(struct index_fixture *fixture)
+{
+    uint64_t taken = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kms_slot_take(fixture->base->keys->kms, fixture->tenant, KMS_RESERVE_BLOCK,
+                                       &taken, NULL),
+                         KL_OK);
+    }
+}
+
+static void test_slots_can_be_taken_while_an_erasure_is_staged(void **state)
+{
+    struct index_fixture *fixture = *state;
+    uint64_t first = add_subjects(fixture, SUBJECTS);
+    fixture->staged = take_many_slots;
+    fixture->swapped = take_many_slots;
+    assert_int_equal(erase(fixture, first), KL_OK);
+    assert_false(has_all(fixture, first));
+}
+
 static void test_changes_between_the_swap_and_its_news_are_kept(void **state)
 {
     struct index_fixture *fixture = *state;
@@ -467,6 +488,7 @@ int main(void)
         STAGE_TEST(test_entries_removed_earlier_go_with_the_subject),
         STAGE_TEST(test_any_history_of_erasures_leaves_nothing_of_the_erased),
         STAGE_TEST(test_changes_while_staged_are_in_both_versions),
+        STAGE_TEST(test_slots_can_be_taken_while_an_erasure_is_staged),
         STAGE_TEST(test_changes_between_the_swap_and_its_news_are_kept),
         STAGE_TEST(test_a_group_open_across_the_swap_goes_to_the_version_that_counts),
         STAGE_TEST(test_a_crash_between_stage_and_commit_changes_nothing),

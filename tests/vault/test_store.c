@@ -161,6 +161,24 @@ static void test_batches_join_and_are_searched(void **state)
     vault_batch_free(batch);
 }
 
+static void test_a_cleared_batch_is_as_a_new_one(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct vault_batch *batch = vault_batch_new();
+    unsigned char *large = calloc(1, VAULT_STORE_VALUE_MAX_BYTES);
+    for (int i = 0; i < 5; i++) {
+        vault_batch_put(batch, text("a"), kl_slice_of(large, VAULT_STORE_VALUE_MAX_BYTES));
+    }
+    vault_batch_clear(batch);
+    assert_int_equal(vault_batch_count(batch), 0);
+    vault_batch_put(batch, text("b"), text("two"));
+    assert_int_equal(vault_store_apply(fixture->store, batch, false, NULL), KL_OK);
+    assert_row(fixture->store, "a", NULL);
+    assert_row(fixture->store, "b", "two");
+    free(large);
+    vault_batch_free(batch);
+}
+
 static struct vault_iter *range(struct vault_store *store, const char *first, const char *past,
                                 bool backwards)
 {
@@ -442,6 +460,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_batch_is_applied_in_order),
         STORE_TEST(test_a_batch_that_holds_too_large_a_value_writes_nothing),
         cmocka_unit_test(test_batches_join_and_are_searched),
+        STORE_TEST(test_a_cleared_batch_is_as_a_new_one),
         STORE_TEST(test_ranges_go_both_ways),
         STORE_TEST(test_an_iterator_seeks_within_its_range),
         STORE_TEST(test_an_iterator_sees_the_store_as_of_its_making),

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define OP_HEADER_BYTES 9
+/* A batch that once was larger gives its memory back when it is cleared. */
+#define KEPT_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 struct vault_batch {
     unsigned char *bytes;
@@ -35,6 +37,11 @@ void vault_batch_free(struct vault_batch *batch)
 
 void vault_batch_clear(struct vault_batch *batch)
 {
+    if (batch->capacity > KEPT_BYTES_MAX) {
+        free(batch->bytes);
+        batch->bytes = NULL;
+        batch->capacity = 0;
+    }
     batch->size = 0;
     batch->count = 0;
     batch->failed = KL_OK;
