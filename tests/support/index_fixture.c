@@ -166,30 +166,48 @@ static void on_publish(void *context, uint64_t generation)
 
 #define ERASE_PLACES_MAX 4096
 
-enum kl_status index_fixture_erase(struct index_fixture *fixture, uint64_t slot,
-                                   const struct vault_index_entry *entries, size_t count,
-                                   struct kl_err *err)
+/* What is dying, with the places of those entries rekeyed. */
+static enum kl_status erase(struct index_fixture *fixture, struct kms_place dying,
+                            const struct vault_index_entry *entries, size_t count,
+                            struct kl_err *err)
 {
     struct kms_place *places = calloc(ERASE_PLACES_MAX, sizeof(*places));
     struct kms_change *changes = calloc(ERASE_PLACES_MAX + 1, sizeof(*changes));
-    struct kms_place dying = {.tenant = fixture->tenant, .slot = slot, .value = KMS_VALUE_NONE};
+    size_t changed = 0;
     size_t place_count = 0;
     assert(places != NULL && changes != NULL);
     enum kl_status status = vault_index_places(fixture->index, fixture->tenant, entries, count,
                                                places, ERASE_PLACES_MAX, &place_count, err);
     if (status == KL_OK) {
-        changes[0] = (struct kms_change){.kind = KMS_CHANGE_SHRED, .place = dying};
-        for (size_t i = 0; i < place_count; i++) {
-            changes[i + 1] = (struct kms_change){.kind = KMS_CHANGE_REKEY, .place = places[i]};
+        if (dying.value == KMS_VALUE_NONE) {
+            changes[changed++] = (struct kms_change){.kind = KMS_CHANGE_SHRED, .place = dying};
         }
-        struct kms_request request = {
-            .changes = changes, .changes_count = place_count + 1, .work = &dying};
+        for (size_t i = 0; i < place_count; i++) {
+            changes[changed++] = (struct kms_change){.kind = KMS_CHANGE_REKEY, .place = places[i]};
+        }
+        struct kms_request request = {.changes = changes, .changes_count = changed, .work = &dying};
         status = kms_commit(fixture->base->keys->kms, &request, err);
         vault_index_release(fixture->index, fixture->tenant, entries, count);
     }
     free(changes);
     free(places);
     return status;
+}
+
+enum kl_status index_fixture_erase(struct index_fixture *fixture, uint64_t slot,
+                                   const struct vault_index_entry *entries, size_t count,
+                                   struct kl_err *err)
+{
+    struct kms_place dying = {.tenant = fixture->tenant, .slot = slot, .value = KMS_VALUE_NONE};
+    return erase(fixture, dying, entries, count, err);
+}
+
+enum kl_status index_fixture_erase_entry(struct index_fixture *fixture,
+                                         struct vault_index_entry entry, struct kl_err *err)
+{
+    struct kms_place dying = {
+        .tenant = fixture->tenant, .slot = entry.slot, .value = entry.discriminator};
+    return erase(fixture, dying, &entry, 1, err);
 }
 
 /* ---- the hoarder ---- */

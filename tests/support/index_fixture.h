@@ -53,6 +53,10 @@ enum kl_status index_fixture_erase(struct index_fixture *fixture, uint64_t slot,
                                    const struct vault_index_entry *entries, size_t count,
                                    struct kl_err *err);
 
+/* Take one entry of a subject that lives on. */
+enum kl_status index_fixture_erase_entry(struct index_fixture *fixture,
+                                         struct vault_index_entry entry, struct kl_err *err);
+
 /*
  * Try every hoarded row with every key there is now. How many of the entries in those that open are of that slot; ret_opened (may be
  * NULL): how many rows opened.

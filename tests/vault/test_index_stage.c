@@ -127,6 +127,22 @@ static void test_entries_removed_earlier_go_with_the_subject(void **state)
     assert_int_equal(index_fixture_hoarder_finds(fixture, slot, NULL), 0);
 }
 
+static void test_one_entry_of_a_subject_goes_and_the_others_stay(void **state)
+{
+    struct index_fixture *fixture = *state;
+    uint64_t first = add_subjects(fixture, SUBJECTS);
+    struct vault_index_entry gone = entry_of(first + 9, 1);
+    size_t before = index_fixture_hoarder_finds(fixture, first + 9, NULL);
+    assert_int_equal(index_fixture_erase_entry(fixture, gone, NULL), KL_OK);
+    assert_false(index_fixture_has(fixture, gone));
+    assert_true(index_fixture_has(fixture, entry_of(first + 9, 0)));
+    assert_true(index_fixture_has(fixture, entry_of(first + 9, 2)));
+    assert_true(index_fixture_hoarder_finds(fixture, first + 9, NULL) < before);
+    for (uint64_t slot = first; slot < first + SUBJECTS; slot++) {
+        assert_true(slot == first + 9 || has_all(fixture, slot));
+    }
+}
+
 static void test_any_history_of_erasures_leaves_nothing_of_the_erased(void **state)
 {
     struct index_fixture *fixture = *state;
@@ -486,6 +502,7 @@ int main(void)
         STAGE_TEST(test_an_erased_subject_is_gone_and_the_others_stay),
         STAGE_TEST(test_old_rows_of_an_erased_subject_open_for_nobody),
         STAGE_TEST(test_entries_removed_earlier_go_with_the_subject),
+        STAGE_TEST(test_one_entry_of_a_subject_goes_and_the_others_stay),
         STAGE_TEST(test_any_history_of_erasures_leaves_nothing_of_the_erased),
         STAGE_TEST(test_changes_while_staged_are_in_both_versions),
         STAGE_TEST(test_slots_can_be_taken_while_an_erasure_is_staged),
