@@ -42,7 +42,8 @@ enum kl_status cli_call_send(struct cli_call *call, const char *method, const ch
 {
     struct cli_path full;
     cli_path_start(&full, path);
-    cli_path_query(&full, "tenant", call->profile.tenant);
+    if (strncmp(path, "/v1/tenants", 11) != 0) /* these name theirs in the path */
+        cli_path_query(&full, "tenant", call->profile.tenant);
     if (full.failed)
         return kl_fail(&call->err, KL_ERR_TOO_LARGE, "path_too_long", "the arguments are too long",
                        NULL);
