@@ -51,56 +51,126 @@ static enum kl_status evidence_read(struct vault *vault, const struct vault_subj
     return status;
 }
 
-static enum kl_status list_entries(struct vault *vault, const struct vault_caller *caller,
-                                   const struct vault_subject *subject, struct kl_arena *arena,
-                                   struct vault_consent_result **ret, size_t *ret_count,
-                                   struct kl_err *err)
+/* What the caller may see of a ledger. transfers: the policy's lines that let it leave the EEA. */
+struct listing {
+    struct vault *vault;
+    const struct vault_caller *caller;
+    const struct vault_subject *subject;
+    struct kl_arena *arena;
+    struct vault_query query;
+    struct vault_facts facts;
+    struct vault_consent_result *results;
+    size_t count;
+    uint64_t transfers;
+};
+
+/* An entry for a purpose that the policy does not know any more is for whoever keeps consents for all that it knows. */
+static bool may_see(const struct listing *listing, int purpose)
+{
+    const struct kl_id *subject = &listing->subject->base.subject;
+    int count = (int)vault_policy_purpose_count(listing->caller->policy);
+    int i;
+
+    if (purpose != VAULT_NONE) {
+        return may_consent(listing->caller, purpose, subject);
+    }
+    for (i = 0; i < count; i++) {
+        if (!vault_policy_purpose(listing->caller->policy, i)->forbidden &&
+            !may_consent(listing->caller, i, subject)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void copy_entry(struct listing *listing, const struct vault_ledger_entry *entry)
+{
+    struct vault_consent_result *result = &listing->results[listing->count];
+
+    result->purpose = entry->purpose;
+    result->recipient = entry->recipient;
+    result->notice = entry->notice;
+    result->channel = entry->channel;
+    result->given_us = entry->given_us;
+    result->expires_us = entry->expires_us;
+    result->withdrawn_us = entry->withdrawn_us;
+    result->is_explicit = entry->is_explicit;
+    result->counts =
+        vault_ledger_entry_counts(entry, listing->caller->policy, listing->caller->now_us);
+}
+
+/* One entry, if the role may see it; its evidence only where the transfer gate asks for no stricter view. */
+static enum kl_status list_entry(struct listing *listing, const struct vault_ledger_entry *entry,
+                                 struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    enum vault_view view = VAULT_VIEW_PLAIN;
+    int transfer = VAULT_NONE;
+
+    listing->query.purpose = vault_policy_purpose_find(listing->caller->policy, entry->purpose);
+    if (!may_see(listing, listing->query.purpose)) {
+        return KL_OK;
+    }
+    if (!vault_policy_may_leave(listing->caller->policy, &listing->query, &listing->facts, &view,
+                                &transfer)) {
+        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "consents are withheld by the gate %s",
+                        vault_gate_name(VAULT_GATE_TRANSFER));
+    }
+    copy_entry(listing, entry);
+    if (view == VAULT_VIEW_PLAIN) {
+        status = evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
+                               &listing->results[listing->count].evidence, err);
+    }
+    listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+    listing->count++;
+    return status;
+}
+
+static enum kl_status list_entries(struct listing *listing, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_ledger ledger = {0};
-    struct vault_consent_result *results = NULL;
     size_t i;
 
-    status = vault_subject_ledger(vault, subject, arena, &ledger, err);
+    status = vault_facts_of(listing->vault, listing->subject, listing->caller->policy,
+                            &listing->query, listing->arena, &listing->facts, err);
+    if (status == KL_OK) {
+        status =
+            vault_subject_ledger(listing->vault, listing->subject, listing->arena, &ledger, err);
+    }
     if (status != KL_OK) {
         return status;
     }
-    results = kl_arena_array(arena, ledger.count, sizeof *results);
-    if (results == NULL) {
+    listing->results = kl_arena_array(listing->arena, ledger.count, sizeof *listing->results);
+    if (listing->results == NULL) {
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < ledger.count; i++) {
-        const struct vault_ledger_entry *entry = &ledger.entries[i];
-
-        results[i].purpose = entry->purpose;
-        results[i].recipient = entry->recipient;
-        results[i].notice = entry->notice;
-        results[i].channel = entry->channel;
-        results[i].given_us = entry->given_us;
-        results[i].expires_us = entry->expires_us;
-        results[i].withdrawn_us = entry->withdrawn_us;
-        results[i].is_explicit = entry->is_explicit;
-        results[i].counts = vault_ledger_entry_counts(entry, caller->policy, caller->now_us);
-        status = evidence_read(vault, subject, entry->evidence, arena, &results[i].evidence, err);
-    }
-    if (status == KL_OK) {
-        *ret = results;
-        *ret_count = ledger.count;
+        status = list_entry(listing, &ledger.entries[i], err);
     }
     return status;
 }
 
-static enum kl_status list_act(struct vault *vault, const struct vault_caller *caller,
-                               uint64_t slot, struct kl_err *err)
+static enum kl_status list_act(const struct listing *listing, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_act act = {0};
     struct vault_audit_entry *entries[1] = {&act.entry};
+    uint64_t lines = listing->transfers;
 
-    vault_subject_act_begin(&act, caller, "consent_list", slot);
+    vault_subject_act_begin(&act, listing->caller, "consent_list", listing->subject->slot);
+    if (lines != 0) {
+        kl_json_key(&act.out, "transfers");
+        kl_json_array_begin(&act.out);
+        for (; lines != 0; lines &= lines - 1) {
+            kl_json_put_text(&act.out, vault_policy_transfer_name(listing->caller->policy,
+                                                                  __builtin_ctzll(lines)));
+        }
+        kl_json_array_end(&act.out);
+    }
     status = vault_subject_act_end(&act, err);
     if (status == KL_OK) {
-        status = vault_audit_commit(vault, entries, 1, err);
+        status = vault_audit_commit(listing->vault, entries, 1, err);
     }
     vault_act_done(&act);
     return status;
@@ -113,27 +183,27 @@ enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller
 {
     enum kl_status status = KL_OK;
     struct vault_subject found = {0};
-    struct vault_consent_result *consents = NULL;
+    struct listing listing = {.vault = vault, .caller = caller, .subject = &found, .arena = arena};
     struct kl_err own = {0};
-    size_t count = 0;
 
     err = err == NULL ? &own : err;
     status = vault_policy_required(caller, err);
     if (status != KL_OK) {
         return status;
     }
+    listing.query = vault_query_of(caller, VAULT_ACTION_CONSENT, VAULT_NONE, VAULT_NONE, subject);
     status = may_consent(caller, VAULT_NONE, subject)
                  ? vault_subject_find(vault, caller, subject, arena, &found, err)
                  : vault_not_found(err);
     if (status == KL_OK) {
-        status = list_entries(vault, caller, &found, arena, &consents, &count, err);
+        status = list_entries(&listing, err);
     }
     if (status == KL_OK) {
-        status = list_act(vault, caller, found.slot, err);
+        status = list_act(&listing, err);
     }
     if (status == KL_OK) {
-        *ret_consents = consents;
-        *ret_count = count;
+        *ret_consents = listing.results;
+        *ret_count = listing.count;
     }
     if (status == KL_ERR_GONE) {
         kl_err_clear(err);

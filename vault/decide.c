@@ -304,3 +304,19 @@ bool vault_policy_may(const struct vault_policy *policy, const struct vault_quer
     role = &policy->roles[query->role];
     return sift(role, query, role->by_action[query->action], &maybe) != 0;
 }
+
+bool vault_policy_may_leave(const struct vault_policy *policy, const struct vault_query *query,
+                            const struct vault_facts *facts, enum vault_view *ret_view,
+                            int *ret_transfer)
+{
+    const struct question question = {
+        .policy = policy, .query = query, .facts = facts != NULL ? facts : &nothing_known};
+    struct vault_decision decision = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
+
+    if (question.facts->residency == VAULT_RESIDENCY_EEA &&
+        !pass_through(&question, query->location, false, &decision))
+        return false;
+    *ret_view = decision.view;
+    *ret_transfer = decision.transfer;
+    return true;
+}

@@ -1,5 +1,6 @@
 /* Why a role sees a field or does not: each gate's answer. */
 #include "vault/act.h"
+#include "vault/subject_internal.h"
 #include "vault/tenants.h"
 
 #include <stdio.h>
@@ -184,11 +185,30 @@ static enum kl_status audit(struct vault *vault, const struct vault_caller *call
     return status;
 }
 
-static enum kl_status answer(const struct vault_policy *policy, const struct vault_query *query,
+/*
+ * A role learns of somebody only what a read would tell: nothing about a field for which it has no grant. Its other gates are then
+ * answered as of nobody in particular.
+ */
+static struct vault_decision explain_field(const struct vault_caller *caller,
+                                           const struct vault_query *query,
+                                           const struct vault_facts *facts, int field,
+                                           bool ret_passes[VAULT_GATES])
+{
+    struct vault_decision decision =
+        vault_policy_explain(caller->policy, query, facts, field, ret_passes);
+
+    if (decision.withheld == VAULT_GATE_ROLE && caller->builtin != VAULT_BUILTIN_STEWARD) {
+        decision = vault_policy_explain(caller->policy, query, NULL, field, ret_passes);
+    }
+    return decision;
+}
+
+static enum kl_status answer(const struct vault_caller *caller, const struct vault_query *query,
                              const struct vault_facts *facts, const bool marked[VAULT_FIELDS_MAX],
                              struct kl_arena *arena, struct vault_explain_result **ret,
                              size_t *ret_count, struct kl_err *err)
 {
+    const struct vault_policy *policy = caller->policy;
     size_t fields = vault_policy_field_count(policy);
     struct vault_explain_result *results = kl_arena_array(arena, fields, sizeof results[0]);
     char name[2 * VAULT_NAME_MAX_BYTES + 2];
@@ -210,7 +230,7 @@ static enum kl_status answer(const struct vault_policy *policy, const struct vau
             break;
         }
         results[count].decision =
-            vault_policy_explain(policy, query, facts, (int)i, results[count].passes);
+            explain_field(caller, query, facts, (int)i, results[count].passes);
         count++;
     }
     if (results == NULL) {
@@ -219,6 +239,22 @@ static enum kl_status answer(const struct vault_policy *policy, const struct vau
     *ret = results;
     *ret_count = count;
     return KL_OK;
+}
+
+static enum kl_status about_subject(struct vault *vault, const struct vault_caller *caller,
+                                    const struct kl_id *subject, const struct vault_query *query,
+                                    struct vault_facts *ret_facts, struct kl_err *err)
+{
+    enum kl_status status = vault_subject_facts(vault, caller, subject, query, ret_facts, err);
+    uint64_t slot = 0;
+
+    if (status == KL_OK) {
+        status = vault_subject_slot(vault, caller->tenant, subject, &slot, err);
+    }
+    if (status == KL_OK) {
+        status = audit(vault, caller, slot, err);
+    }
+    return vault_subject_refused(vault, caller, "explain", query->purpose, status, err);
 }
 
 enum kl_status vault_explain(struct vault *vault, const struct vault_caller *caller,
@@ -230,24 +266,19 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
     struct vault_query query = {0};
     struct vault_facts facts = {0};
     bool marked[VAULT_FIELDS_MAX];
-    uint64_t slot = 0;
+    struct kl_err own = {0};
 
+    err = err == NULL ? &own : err;
     status = take_query(vault, caller, input, &query, err);
     if (status == KL_OK) {
         status = take_fields(caller->policy, input, marked, err);
     }
     if (status == KL_OK && input->subject != NULL) {
-        status = vault_subject_facts(vault, caller, input->subject, &query, &facts, err);
-        if (status == KL_OK) {
-            status = vault_subject_slot(vault, caller->tenant, input->subject, &slot, err);
-        }
-        if (status == KL_OK) {
-            status = audit(vault, caller, slot, err);
-        }
+        status = about_subject(vault, caller, input->subject, &query, &facts, err);
     }
     if (status != KL_OK) {
         return status;
     }
-    return answer(caller->policy, &query, input->subject == NULL ? NULL : &facts, marked, arena,
-                  ret, ret_count, err);
+    return answer(caller, &query, input->subject == NULL ? NULL : &facts, marked, arena, ret,
+                  ret_count, err);
 }

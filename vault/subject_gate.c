@@ -169,6 +169,22 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     return KL_OK;
 }
 
+/* Whether the role has a grant, of whatever action and purpose, on anything that the subject has. */
+static bool may_know_of(const struct vault_caller *caller, const struct vault_subject *subject)
+{
+    struct kl_err ignored = {0};
+    int action;
+
+    for (action = 0; action < VAULT_ACTIONS; action++) {
+        if (vault_subject_allowed(caller, (enum vault_action)action, subject, VAULT_NONE,
+                                  &ignored) != KL_ERR_NOT_FOUND) {
+            return true;
+        }
+        kl_err_clear(&ignored);
+    }
+    return false;
+}
+
 enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
                                    const struct kl_id *subject, const struct vault_query *query,
                                    struct vault_facts *ret_facts, struct kl_err *err)
@@ -183,6 +199,10 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
     status = vault_policy_required(caller, err);
     if (status == KL_OK) {
         status = vault_subject_find(vault, caller, subject, arena, &found, err);
+    }
+    if (status == KL_OK && caller->builtin != VAULT_BUILTIN_STEWARD &&
+        !may_know_of(caller, &found)) {
+        status = vault_not_found(err);
     }
     if (status == KL_OK) {
         status = vault_facts_of(vault, &found, caller->policy, query, arena, ret_facts, err);

@@ -54,6 +54,8 @@ const char vault_policy_text[] =
     "    - { do: [read, lookup], fields: [client.*], for: [service] }\n"
     "  dpo:\n"
     "    - { do: [erase, consent, report], fields: [\"*\"], for: [\"*\"] }\n"
+    "  mail_dpo:\n"
+    "    - { do: [consent], for: [mailing] }\n"
     "  half_dpo:\n"
     "    - { do: [erase], fields: [client.*] }\n"
     "  self:\n"

@@ -129,6 +129,53 @@ static void test_the_ledger_lists_everything_oldest_first(void **state)
     vault_caller_done(&dpo);
 }
 
+static void test_a_role_sees_only_consents_for_its_purposes(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_consent_input consent = fixture_consent("support");
+    struct vault_caller keeper = fixture_caller(fixture, "mail_dpo");
+    struct vault_consent_result *consents = NULL;
+    size_t count = 0;
+
+    assert_int_equal(give(fixture, "dpo", &made.id, &consent), KL_OK);
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &keeper, &made.id, fixture->arena,
+                                        &consents, &count, NULL),
+                     KL_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(consents[0].purpose, "mailing");
+    vault_caller_done(&keeper);
+}
+
+/* The policy lets data go to the US for support only, and as a token. */
+static void test_the_ledger_leaves_the_eea_only_as_the_policy_says(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result mailed = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result helped = fixture_newsletter(fixture, "bo@example.org", false);
+    struct vault_consent_input consent = fixture_consent("support");
+    struct vault_caller abroad = fixture_caller_with(fixture, "dpo", "US", NULL, NULL);
+    struct vault_consent_result *consents = NULL;
+    struct kl_err err = {0};
+    size_t count = 77;
+
+    assert_int_equal(give(fixture, "dpo", &helped.id, &consent), KL_OK);
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &abroad, &mailed.id, fixture->arena,
+                                        &consents, &count, &err),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(err.code, "withheld");
+    assert_int_equal(count, 77);
+    assert_null(consents);
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &abroad, &helped.id, fixture->arena,
+                                        &consents, &count, NULL),
+                     KL_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(consents[0].notice, "n1");
+    assert_null(consents[0].evidence);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":["), 1);
+    vault_caller_done(&abroad);
+}
+
 static void test_whoever_may_not_keep_consents_finds_nobody(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -213,6 +260,8 @@ int main(void)
         TEST(test_a_consent_for_another_notice_or_past_its_end_does_not_count),
         TEST(test_a_recipient_needs_a_consent_of_its_own),
         TEST(test_the_ledger_lists_everything_oldest_first),
+        TEST(test_a_role_sees_only_consents_for_its_purposes),
+        TEST(test_the_ledger_leaves_the_eea_only_as_the_policy_says),
         TEST(test_whoever_may_not_keep_consents_finds_nobody),
         TEST(test_consents_that_break_a_rule_are_refused),
         TEST(test_a_ledger_holds_only_so_many_entries),

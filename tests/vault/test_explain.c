@@ -228,6 +228,64 @@ static void test_explain_about_somebody_counts_their_consents_and_is_written_dow
     assert_int_equal(admin_trail_count(fixture, false, "\"action\":\"explain\""), 1);
 }
 
+static const char two_types[] =
+    "policy: shop\n"
+    "version: 2024-01-02\n"
+    "controller: { name: Shop BV, country: BE, contact: privacy@shop.example }\n"
+    "residency: { default: EEA }\n"
+    "records:\n"
+    "  customer:\n"
+    "    fields:\n"
+    "      email: { type: email, index: true }\n"
+    "      name:  { type: text, mask: initials }\n"
+    "    purposes: [service, news]\n"
+    "  visitor:\n"
+    "    fields: { name: { type: text } }\n"
+    "    purposes: [service]\n"
+    "purposes:\n"
+    "  service: { basis: contract }\n"
+    "  news:    { basis: consent }\n"
+    "roles:\n"
+    "  writer:\n"
+    "    - { do: [write], fields: [customer.*] }\n"
+    "  porter:\n"
+    "    - { do: [read], fields: [visitor.*], for: [service] }\n";
+
+static void test_a_role_learns_of_somebody_only_what_a_read_would_tell(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_explain_input input = {.purpose = "news"};
+    struct vault_explain_result *results = NULL;
+    struct vault_token token;
+    struct vault_caller caller;
+    struct kl_err err = {0};
+    struct kl_id subject;
+    size_t count = 77;
+
+    (void)admin_apply(fixture, two_types);
+    subject = somebody(fixture);
+    input.subject = &subject;
+    token = admin_make(fixture, "porter", NULL);
+    caller = admin_caller(fixture, &token, NULL);
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, &err),
+        KL_ERR_NOT_FOUND);
+    assert_string_equal(err.code, "not_found");
+    assert_null(results);
+    assert_int_equal(count, 77);
+    vault_caller_done(&caller);
+    assert_int_equal(admin_trail_count(fixture, false, "\"action\":\"explain\""), 1);
+    token = admin_make(fixture, "writer", NULL);
+    caller = admin_caller(fixture, &token, NULL);
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, NULL),
+        KL_OK);
+    assert_int_equal(explained(results, count, "customer.name")->decision.withheld,
+                     VAULT_GATE_ROLE);
+    assert_false(explained(results, count, "customer.name")->passes[VAULT_GATE_CONSENT]);
+    vault_caller_done(&caller);
+}
+
 #define OPENED(test) cmocka_unit_test_setup_teardown(test, admin_setup, admin_teardown)
 
 int main(void)
@@ -238,6 +296,7 @@ int main(void)
         OPENED(test_explain_refuses_names_that_are_none),
         OPENED(test_explain_knows_where_one_asks_from),
         OPENED(test_explain_about_somebody_counts_their_consents_and_is_written_down),
+        OPENED(test_a_role_learns_of_somebody_only_what_a_read_would_tell),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);

@@ -275,6 +275,15 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
  */
 bool vault_policy_may(const struct vault_policy *policy, const struct vault_query *query);
 /*
+ * Whether what is known of somebody beside their fields (their consents) may go to where the credential is: the gate transfer alone, for
+ * the query's purpose. False: it may not. ret_view: no more of it than that; ret_transfer: the line that allows it, VAULT_NONE when none
+ * was needed. Both are set only with true. facts as for vault_policy_decide().
+ */
+bool vault_policy_may_leave(const struct vault_policy *policy, const struct vault_query *query,
+                            const struct vault_facts *facts, enum vault_view *ret_view,
+                            int *ret_transfer);
+
+/*
  * Each gate's answer, for `explain`: ret_passes[gate] true: it passes; [VAULT_GATE_NONE]: all do.
  * Returns the decision.
  */

@@ -192,7 +192,11 @@ struct vault_consent_result {
     bool counts;           /* now, under the policy in force */
 };
 #define VAULT_CONSENTS_MAX 512 /* entries of one subject's ledger */
-/* The ledger, oldest first; needs `consent`. */
+/*
+ * The ledger, oldest first: the entries for purposes that the role has `consent` for. KL_ERR_NOT_FOUND "not_found". KL_ERR_FORBIDDEN
+ * "withheld": there are such entries, and the transfer gate keeps them from the credential's place. Evidence is left out where that gate
+ * asks for a stricter view than plain.
+ */
 KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, struct kl_arena *arena,
                                               struct vault_consent_result **ret_consents, size_t *ret_count,
