@@ -535,7 +535,7 @@ static enum kl_status revoke(struct vault *vault, const struct vault_caller *cal
         status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "credential: no batch");
         goto out;
     }
-    status = vault_credential_put(credential, batch, err);
+    status = vault_credential_put(vault, credential, batch, err);
     if (status == KL_OK) {
         status = commit_made(vault, caller, "credential_revoke", credential, batch, err);
     }

@@ -218,6 +218,50 @@ static bool take_row(const struct kl_json_value *root, struct vault_credential *
            take_purposes(kl_json_member(root, "purposes"), credential);
 }
 
+/*
+ * A row is its seal, KMS_MAC_BYTES over where it lies and what it says, then the JSON: who can write to data/ but has no key makes no
+ * credential, gives none another role or place, and takes back no revocation of a row it does not have an older copy of.
+ */
+static enum kl_status row_seal(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES],
+                               struct kl_slice json, unsigned char ret_seal[KMS_MAC_BYTES],
+                               struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    const struct kms_place place = {KMS_TENANT_VAULT, VAULT_SLOT_CREDENTIAL, KMS_VALUE_NONE};
+    struct kl_buf data = {0};
+
+    kl_buf_init(&data, KMS_MAC_BYTES + ROW_MAX_BYTES);
+    kl_buf_add(&data, mac, KMS_MAC_BYTES);
+    kl_buf_add(&data, json.bytes, json.size);
+    status = kl_buf_status(&data, err);
+    if (status == KL_OK) {
+        status = kms_mac(vault->keys, &place, "row", kl_buf_slice(&data), ret_seal, err);
+    }
+    kl_buf_done(&data);
+    return status;
+}
+
+/* The JSON of a row whose seal holds; empty when it does not. */
+static enum kl_status row_check(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES],
+                                struct kl_slice row, struct kl_slice *ret_json, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned char seal[KMS_MAC_BYTES];
+    struct kl_slice json = {NULL, 0};
+
+    if (row.size > KMS_MAC_BYTES) {
+        json = kl_slice_of(row.bytes + KMS_MAC_BYTES, row.size - KMS_MAC_BYTES);
+        status = row_seal(vault, mac, json, seal, err);
+        if (status == KL_OK && sodium_memcmp(seal, row.bytes, KMS_MAC_BYTES) != 0) {
+            json.size = 0;
+        }
+    }
+    if (status == KL_OK) {
+        *ret_json = json;
+    }
+    return status;
+}
+
 static enum kl_status read_row(struct kl_slice row, const unsigned char mac[KMS_MAC_BYTES],
                                struct vault_credential **ret_credential, struct kl_err *err)
 {
@@ -226,7 +270,7 @@ static enum kl_status read_row(struct kl_slice row, const unsigned char mac[KMS_
     const struct kl_json_value *root;
     bool good = false;
 
-    if (kl_json_parse(row.bytes, row.size, &json, NULL) == KL_OK) {
+    if (row.size > 0 && kl_json_parse(row.bytes, row.size, &json, NULL) == KL_OK) {
         root = kl_json_root(json);
         credential = vault_credential_new(kl_json_count(kl_json_member(root, "purposes")));
         if (credential == NULL) {
@@ -252,12 +296,16 @@ enum kl_status vault_credential_load(struct vault *vault, const unsigned char ma
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_credential(mac);
+    struct kl_slice json;
     struct kl_buf row = {0};
 
-    kl_buf_init(&row, ROW_MAX_BYTES);
+    kl_buf_init(&row, KMS_MAC_BYTES + ROW_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     if (status == KL_OK) {
-        status = read_row(kl_buf_slice(&row), mac, ret_credential, err);
+        status = row_check(vault, mac, kl_buf_slice(&row), &json, err);
+    }
+    if (status == KL_OK) {
+        status = read_row(json, mac, ret_credential, err);
     }
     kl_buf_done(&row);
     return status;
@@ -268,13 +316,23 @@ enum kl_status vault_credential_read(struct vault *vault, uint64_t tenant, const
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_credential_id(tenant, id);
+    struct vault_credential *credential = NULL;
     struct kl_buf mac = {0};
     struct kl_err cause = {0};
 
     kl_buf_init(&mac, KMS_MAC_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &mac, &cause);
     if (status == KL_OK && mac.size == KMS_MAC_BYTES) {
-        status = vault_credential_load(vault, mac.bytes, ret_credential, err);
+        status = vault_credential_load(vault, mac.bytes, &credential, err);
+        if (status == KL_OK &&
+            (credential->tenant != tenant || !kl_id_equal(&credential->id, id))) {
+            vault_credential_unref(credential);
+            status = kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
+                             "the row of this credential is damaged", NULL);
+        }
+        if (status == KL_OK) {
+            *ret_credential = credential;
+        }
     } else if (status == KL_OK) {
         status = kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
                          "the row of this credential is damaged", NULL);
@@ -287,22 +345,34 @@ enum kl_status vault_credential_read(struct vault *vault, uint64_t tenant, const
     return status;
 }
 
-enum kl_status vault_credential_put(const struct vault_credential *credential,
+enum kl_status vault_credential_put(struct vault *vault, const struct vault_credential *credential,
                                     struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    unsigned char seal[KMS_MAC_BYTES];
+    struct kl_buf json = {0};
     struct vault_row_key row_key = vault_row_credential(credential->mac);
     struct vault_row_key id_key = vault_row_credential_id(credential->tenant, &credential->id);
     struct kl_buf row = {0};
 
-    kl_buf_init(&row, ROW_MAX_BYTES);
-    write_row(credential, &row);
-    status = kl_buf_status(&row, err);
+    kl_buf_init(&json, ROW_MAX_BYTES);
+    kl_buf_init(&row, KMS_MAC_BYTES + ROW_MAX_BYTES);
+    write_row(credential, &json);
+    status = kl_buf_status(&json, err);
+    if (status == KL_OK) {
+        status = row_seal(vault, credential->mac, kl_buf_slice(&json), seal, err);
+    }
+    if (status == KL_OK) {
+        kl_buf_add(&row, seal, sizeof seal);
+        kl_buf_add(&row, json.bytes, json.size);
+        status = kl_buf_status(&row, err);
+    }
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&row_key), kl_buf_slice(&row));
         vault_batch_put(batch, vault_row_slice(&id_key),
                         kl_slice_of(credential->mac, KMS_MAC_BYTES));
     }
+    kl_buf_done(&json);
     kl_buf_done(&row);
     return status;
 }
@@ -371,7 +441,7 @@ enum kl_status vault_credential_make(struct vault *vault, struct vault_credentia
         status = certificate_free(vault, credential->mac, err);
     }
     if (status == KL_OK) {
-        status = vault_credential_put(credential, batch, err);
+        status = vault_credential_put(vault, credential, batch, err);
     }
     if (status == KL_OK) {
         *ret_token = token;

@@ -4,7 +4,8 @@
  *
  * A row is found by the keyed hash of the token's text or of the
  * certificate's SHA-256; neither is kept. A credential bound to a subject
- * names its slot, never its id: after the erasure it is void.
+ * names its slot, never its id: after the erasure it is void. A row is sealed
+ * with a keyed hash, so that write access to data/ makes nobody anything.
  * Threads: any, but for new and free.
  */
 #ifndef VAULT_CREDENTIALS_H
@@ -68,12 +69,12 @@ KL_MUST_USE enum kl_status vault_credential_find(struct vault *vault,
                                                  const struct vault_proof *proof,
                                                  struct vault_credential **ret_credential,
                                                  struct kl_err *err);
-/* By id, from the store. KL_ERR_NOT_FOUND "not_found". */
+/* By id, from the store. KL_ERR_NOT_FOUND "not_found". KL_ERR_CORRUPT "credential_damaged": also when the row is another's. */
 KL_MUST_USE enum kl_status vault_credential_read(struct vault *vault, uint64_t tenant,
                                                  const struct kl_id *id,
                                                  struct vault_credential **ret_credential,
                                                  struct kl_err *err);
-/* By the hash it is stored under. KL_ERR_NOT_FOUND. */
+/* By the hash it is stored under. KL_ERR_NOT_FOUND. KL_ERR_CORRUPT "credential_damaged": also when it was not this vault that wrote it. */
 KL_MUST_USE enum kl_status vault_credential_load(struct vault *vault,
                                                  const unsigned char mac[KMS_MAC_BYTES],
                                                  struct vault_credential **ret_credential,
@@ -94,7 +95,8 @@ KL_MUST_USE enum kl_status vault_credential_make(struct vault *vault,
                                                  struct vault_batch *batch,
                                                  struct vault_token *ret_token, struct kl_err *err);
 /* Put the row of a credential, as it now is, into batch. */
-KL_MUST_USE enum kl_status vault_credential_put(const struct vault_credential *credential,
+KL_MUST_USE enum kl_status vault_credential_put(struct vault *vault,
+                                                const struct vault_credential *credential,
                                                 struct vault_batch *batch, struct kl_err *err);
 /* Out of the cache; when this returns no request that starts later is let in by what was cached. */
 void vault_credential_forget(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES]);

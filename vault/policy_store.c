@@ -4,17 +4,42 @@
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROW_FORMAT 1
-#define ROW_HEADER_MAX_BYTES 64
+#define ROW_FORMAT 2
+#define FORCE_BYTES (8 + KMS_MAC_BYTES)
+#define ROW_HEADER_MAX_BYTES 128
 #define FLAG_ACCEPT_UNENFORCED 1u
 
 /* ---- rows ---- */
 
-/* format, flags, when, by whom, the text. */
+/*
+ * A keyed hash over number and content: who can write to data/ but has no key puts no policy in force but one that was. what tells
+ * apart the row of a policy and the row that says which is in force.
+ */
+static enum kl_status row_seal(struct vault *vault, uint64_t tenant, const char *what,
+                               uint64_t number, struct kl_slice content,
+                               unsigned char ret_seal[KMS_MAC_BYTES], struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    const struct kms_place place = {tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE};
+    struct kl_buf data = {0};
+
+    kl_buf_init(&data, VAULT_POLICY_BYTES_MAX + 2 * ROW_HEADER_MAX_BYTES);
+    kl_buf_add_u64be(&data, number);
+    kl_buf_add(&data, content.bytes, content.size);
+    status = kl_buf_status(&data, err);
+    if (status == KL_OK) {
+        status = kms_mac(vault->keys, &place, what, kl_buf_slice(&data), ret_seal, err);
+    }
+    kl_buf_done(&data);
+    return status;
+}
+
+/* format, flags, when, by whom, the text; behind it the keyed hash. */
 static void write_row(const struct vault_caller *caller, bool accept_unenforced,
                       struct kl_slice yaml, struct kl_buf *ret)
 {
@@ -31,13 +56,37 @@ static enum kl_status damaged(struct kl_err *err)
                    "the stored policy is damaged: apply it again", NULL);
 }
 
+/* Take the keyed hash off the end of a row, if it is the one that belongs there. KL_ERR_CORRUPT "policy_damaged". */
+static enum kl_status row_check(struct vault *vault, uint64_t tenant, const char *what,
+                                uint64_t number, struct kl_slice *row, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned char seal[KMS_MAC_BYTES];
+    struct kl_slice content;
+
+    if (row->size < KMS_MAC_BYTES) {
+        return damaged(err);
+    }
+    content = kl_slice_of(row->bytes, row->size - KMS_MAC_BYTES);
+    status = row_seal(vault, tenant, what, number, content, seal, err);
+    if (status == KL_OK && sodium_memcmp(seal, content.bytes + content.size, KMS_MAC_BYTES) != 0) {
+        status = damaged(err);
+    }
+    if (status == KL_OK) {
+        *row = content;
+    }
+    return status;
+}
+
 static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint64_t *ret_number,
                                       struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_policy(tenant, 0);
     struct kl_buf row = {0};
+    struct kl_slice content;
     struct kl_err cause = {0};
+    uint64_t number = 0;
 
     kl_buf_init(&row, ROW_HEADER_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
@@ -45,10 +94,15 @@ static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint
         status = kl_fail(err, KL_ERR_NOT_FOUND, "no_policy", "this tenant has no policy yet", NULL);
     } else if (status != KL_OK) {
         status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    } else if (row.size != 8) {
+    } else if (row.size != FORCE_BYTES) {
         status = damaged(err);
     } else {
-        *ret_number = kl_get_u64be(row.bytes);
+        content = kl_buf_slice(&row);
+        number = kl_get_u64be(row.bytes);
+        status = row_check(vault, tenant, "policy-in-force", number, &content, err);
+    }
+    if (status == KL_OK) {
+        *ret_number = number;
     }
     kl_buf_done(&row);
     return status;
@@ -63,6 +117,7 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
     struct vault_row_key key;
     struct kl_buf row = {0};
     struct kl_reader reader;
+    struct kl_slice content;
     struct kl_slice yaml;
     struct kl_err cause = {0};
     uint64_t number = 0;
@@ -85,7 +140,12 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
         status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
         goto out;
     }
-    reader = kl_reader_of(kl_buf_slice(&row));
+    content = kl_buf_slice(&row);
+    status = row_check(vault, tenant, "policy", number, &content, err);
+    if (status != KL_OK) {
+        goto out;
+    }
+    reader = kl_reader_of(content);
     format = kl_read_byte(&reader);
     flags = kl_read_byte(&reader);
     (void)kl_read_u64be(&reader);
@@ -231,7 +291,8 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     struct vault_audit_who who = vault_caller_who(caller, location);
     struct vault_row_key row_key = vault_row_policy(caller->tenant, number);
     struct vault_row_key force_key = vault_row_policy(caller->tenant, 0);
-    unsigned char force[8];
+    unsigned char force[FORCE_BYTES];
+    unsigned char seal[KMS_MAC_BYTES];
     struct kl_buf row = {0};
     struct vault_act act;
     struct vault_act *acts[1] = {&act};
@@ -245,6 +306,18 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     kl_json_add_bool(&act.out, "accept_unenforced", accept_unenforced);
     write_row(caller, accept_unenforced, yaml, &row);
     status = kl_buf_status(&row, err);
+    if (status == KL_OK) {
+        status = row_seal(vault, caller->tenant, "policy", number, kl_buf_slice(&row), seal, err);
+    }
+    if (status == KL_OK) {
+        kl_buf_add(&row, seal, sizeof seal);
+        status = kl_buf_status(&row, err);
+    }
+    kl_put_u64be(force, number);
+    if (status == KL_OK) {
+        status = row_seal(vault, caller->tenant, "policy-in-force", number, kl_slice_of(force, 8),
+                          force + 8, err);
+    }
     if (status != KL_OK) {
         goto out;
     }
@@ -252,7 +325,6 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
         status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "policy: no batch");
         goto out;
     }
-    kl_put_u64be(force, number);
     vault_batch_put(batch, vault_row_slice(&row_key), kl_buf_slice(&row));
     vault_batch_put(batch, vault_row_slice(&force_key), kl_slice_of(force, sizeof force));
     status = vault_act_commit(vault, acts, 1, batch, err);

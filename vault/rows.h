@@ -8,7 +8,7 @@
  *   'M' "index-old" tenant8 epoch4 part4  slots of an index that was given up, for a sweep to shred
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
- *   'C' mac32                             credential by keyed hash of its token or certificate
+ *   'C' mac32                             credential by keyed hash of its token or certificate: keyed hash, JSON
  *   'D' tenant8 cred16                    credential's row in 'C'
  *   'H' tenant8 slot8                     head of a subject: counters in clear, manifest sealed
  *   'V' tenant8 slot8 value8              a sealed value

@@ -23,7 +23,7 @@ static void expire(struct admin_fixture *fixture, const struct vault_token *toke
     assert_int_equal(vault_credential_mac(fixture->vault, &proof, mac, NULL), KL_OK);
     assert_int_equal(vault_credential_load(fixture->vault, mac, &credential, NULL), KL_OK);
     credential->expires_us = 1;
-    assert_int_equal(vault_credential_put(credential, batch, NULL), KL_OK);
+    assert_int_equal(vault_credential_put(fixture->vault, credential, batch, NULL), KL_OK);
     assert_int_equal(vault_store_apply(fixture->vault->data_store, batch, false, NULL), KL_OK);
     vault_credential_unref(credential);
     vault_batch_free(batch);
@@ -364,6 +364,46 @@ static void test_no_request_after_a_revocation_is_let_in_by_the_cache(void **sta
     assert_int_equal(admin_let_in(fixture, token.text, NULL), KL_ERR_UNAUTHORISED);
 }
 
+/* The row of a token's credential, with what stands there first replaced by something as long. */
+static void forge(struct admin_fixture *fixture, const struct vault_token *token, const char *from,
+                  const char *to)
+{
+    const struct vault_proof proof = {.token = token->text};
+    struct vault_batch *batch = vault_batch_new();
+    unsigned char mac[KMS_MAC_BYTES];
+    struct vault_row_key key;
+    struct kl_buf row;
+    unsigned char *at;
+
+    assert_non_null(batch);
+    kl_buf_init(&row, 65536);
+    assert_int_equal(vault_credential_mac(fixture->vault, &proof, mac, NULL), KL_OK);
+    key = vault_row_credential(mac);
+    assert_int_equal(vault_store_get(fixture->vault->data_store, vault_row_slice(&key), &row, NULL),
+                     KL_OK);
+    at = memmem(row.bytes, row.size, from, strlen(from));
+    assert_non_null(at);
+    memcpy(at, to, strlen(from));
+    vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
+    assert_int_equal(vault_store_apply(fixture->vault->data_store, batch, false, NULL), KL_OK);
+    vault_batch_free(batch);
+    kl_buf_done(&row);
+}
+
+static void test_a_row_written_by_another_hand_lets_nobody_in(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_token auditor = admin_make(fixture, "auditor", NULL);
+    struct vault_token lasting = admin_make(fixture, "auditor", NULL);
+    struct kl_err err = {0};
+
+    forge(fixture, &auditor, "\"auditor\"", "\"steward\"");
+    assert_int_equal(admin_let_in(fixture, auditor.text, &err), KL_ERR_CORRUPT);
+    assert_string_equal(err.code, "credential_damaged");
+    forge(fixture, &lasting, "\"expires_us\":1", "\"expires_us\":9");
+    assert_int_equal(admin_let_in(fixture, lasting.text, NULL), KL_ERR_CORRUPT);
+}
+
 static void test_a_damaged_row_lets_nobody_in(void **state)
 {
     struct admin_fixture *fixture = *state;
@@ -439,6 +479,7 @@ int main(void)
         OPENED(test_a_credential_bound_to_a_subject_ends_with_it),
         OPENED(test_the_row_of_a_bound_credential_does_not_name_the_subject),
         OPENED(test_no_request_after_a_revocation_is_let_in_by_the_cache),
+        OPENED(test_a_row_written_by_another_hand_lets_nobody_in),
         OPENED(test_a_damaged_row_lets_nobody_in),
         OPENED(test_credentials_that_push_each_other_out_of_the_cache_still_open),
     };

@@ -196,31 +196,55 @@ static void test_what_is_not_enforced_needs_a_yes_and_stays_said(void **state)
     assert_int_equal(readiness.unenforced, VAULT_UNENFORCED_RETENTION);
 }
 
-static void test_a_stored_policy_that_does_not_compile_closes_its_tenant_only(void **state)
+/* A row of the tenant's policies with some of its text replaced by as much other text. */
+static void forge(struct admin_fixture *fixture, uint64_t tenant, uint64_t number,
+                  struct kl_slice from, struct kl_slice to)
 {
-    struct admin_fixture *fixture = *state;
-    struct vault_row_key key;
-    struct vault_readiness readiness;
+    struct vault_row_key key = vault_row_policy(tenant, number);
     struct vault_batch *batch = vault_batch_new();
-    struct vault_caller caller;
     struct kl_buf row;
-    int i;
+    unsigned char *at;
 
     assert_non_null(batch);
-    (void)admin_apply(fixture, admin_policy);
-    caller = admin_steward(fixture);
-    key = vault_row_policy(caller.tenant, 1);
-    vault_caller_done(&caller);
-    kl_buf_init(&row, 256);
-    kl_buf_add_byte(&row, 1);
-    for (i = 0; i < 1 + 8 + KL_ID_BYTES; i++) {
-        kl_buf_add_byte(&row, 0);
-    }
-    kl_buf_add_sized(&row, "policy: [", 9);
+    kl_buf_init(&row, 65536);
+    assert_int_equal(vault_store_get(fixture->vault->data_store, vault_row_slice(&key), &row, NULL),
+                     KL_OK);
+    at = memmem(row.bytes, row.size, from.bytes, from.size);
+    assert_non_null(at);
+    assert_int_equal(from.size, to.size);
+    memcpy(at, to.bytes, to.size);
     vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
     assert_int_equal(vault_store_apply(fixture->vault->data_store, batch, true, NULL), KL_OK);
     vault_batch_free(batch);
     kl_buf_done(&row);
+}
+
+static void test_a_policy_that_another_hand_put_in_force_closes_its_tenant(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_caller caller;
+
+    (void)admin_apply(fixture, admin_policy);
+    (void)admin_apply(fixture, admin_policy);
+    caller = admin_steward(fixture);
+    forge(fixture, caller.tenant, 0, kl_slice_of("\0\2", 2), kl_slice_of("\0\1", 2));
+    vault_caller_done(&caller);
+    admin_reopen(fixture);
+    caller = admin_steward(fixture);
+    assert_null(caller.policy);
+    vault_caller_done(&caller);
+}
+
+static void test_a_stored_policy_that_another_hand_changed_closes_its_tenant_only(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_readiness readiness;
+    struct vault_caller caller;
+
+    (void)admin_apply(fixture, admin_policy);
+    caller = admin_steward(fixture);
+    forge(fixture, caller.tenant, 1, kl_slice_text("do: [write]"), kl_slice_text("do: [read] "));
+    vault_caller_done(&caller);
 
     admin_reopen(fixture);
     vault_readiness(fixture->vault, &readiness);
@@ -312,7 +336,8 @@ int main(void)
         OPENED(test_a_policy_with_errors_is_refused_with_its_findings),
         OPENED(test_a_policy_that_is_too_large_is_refused),
         OPENED(test_what_is_not_enforced_needs_a_yes_and_stays_said),
-        OPENED(test_a_stored_policy_that_does_not_compile_closes_its_tenant_only),
+        OPENED(test_a_policy_that_another_hand_put_in_force_closes_its_tenant),
+        OPENED(test_a_stored_policy_that_another_hand_changed_closes_its_tenant_only),
         OPENED(test_what_people_have_cannot_be_taken_out_of_the_policy),
         OPENED(test_what_nobody_has_can_be_taken_out_of_the_policy),
     };
