@@ -72,6 +72,7 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     unsigned char format = kl_read_byte(&in);
     unsigned char kind = kl_read_byte(&in);
     unsigned char reason = 0;
+    unsigned char notify_all = 0;
 
     read_bytes(&in, note.id.bytes, KL_ID_BYTES);
     note.tenant = kl_read_u64be(&in);
@@ -87,9 +88,11 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     note.fields = kl_read_u32be(&in);
     read_bytes(&in, note.commitment, sizeof note.commitment);
     notify = kl_read_sized(&in);
-    note.notify_all = kl_read_byte(&in) == 1;
+    notify_all = kl_read_byte(&in);
+    note.notify_all = notify_all == 1;
     if (format != FORMAT || kind < VAULT_NOTE_SUBJECT || kind > VAULT_NOTE_ROTATION ||
-        reason >= VAULT_ERASE_REASONS || !kl_reader_done(&in) || notify.size > sizeof note.notify ||
+        reason >= VAULT_ERASE_REASONS || notify_all > 1 || !kl_reader_done(&in) ||
+        notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
         return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",
                        "a note in the key store cannot be read", NULL);
