@@ -42,14 +42,14 @@ enum kl_status kms_broken_check(struct kms *kms, struct kl_err *err)
 
 /* ---- commits on their way ---- */
 
-void kms_flight_start(struct kms_flight *flight)
+static void flight_start(struct kms_flight *flight)
 {
     (void)pthread_mutex_lock(&flight->lock);
     flight->count++;
     (void)pthread_mutex_unlock(&flight->lock);
 }
 
-void kms_flight_land(struct kms_flight *flight)
+static void flight_land(struct kms_flight *flight)
 {
     (void)pthread_mutex_lock(&flight->lock);
     flight->count++;
@@ -174,7 +174,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
     memcpy(meta.store_id, kms->store_id, KMS_STORE_ID_BYTES);
     kms_plan_seal(plan, kms_root_file_staged(kms->root), meta.generation);
     batch_fill(batch, plan, requests, count, &meta);
-    kms_flight_start(&kms->flight);
+    flight_start(&kms->flight);
     status = kms_rows_apply(&kms->rows, batch->writes, batch->count, true, &failure);
     if (status == KL_OK) {
         status = kms_root_file_advance(kms->root, &failure);
@@ -195,7 +195,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
         status = kl_fail(err, KL_ERR_IO, "key_store_io", "the vault must be started again", "%s",
                          failure.log_text);
     }
-    kms_flight_land(&kms->flight);
+    flight_land(&kms->flight);
     return status;
 }
 

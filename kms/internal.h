@@ -57,8 +57,6 @@ struct kms_page_binding kms_binding(const struct kms *kms, const struct kms_addr
 
 /* ---- commits on their way ---- */
 
-void kms_flight_start(struct kms_flight *flight);
-void kms_flight_land(struct kms_flight *flight);
 /* Waits while a commit is on its way; the count is even. */
 uint64_t kms_flight_wait(struct kms_flight *flight);
 

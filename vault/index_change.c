@@ -87,9 +87,9 @@ static enum kl_status work_load(struct vault_index_call *call,
     return status;
 }
 
-enum kl_status vault_index_call_new(struct vault_index_call *call,
-                                    const struct vault_bucket_address *at,
-                                    struct vault_bucket_work **ret_work, struct kl_err *err)
+/* Put a bucket into the overlay that was not there before. */
+static enum kl_status call_new(struct vault_index_call *call, const struct vault_bucket_address *at,
+                               struct vault_bucket_work **ret_work, struct kl_err *err)
 {
     struct vault_bucket_work *work = calloc(1, sizeof(*work));
     if (work == NULL) {
@@ -119,7 +119,7 @@ enum kl_status vault_index_call_work(struct vault_index_call *call,
     enum kl_status status =
         grouped != NULL ? work_copy(grouped, &fresh, err) : work_load(call, at, &fresh, err);
     if (status == KL_OK) {
-        status = vault_index_call_new(call, at, &work, err);
+        status = call_new(call, at, &work, err);
     }
     if (status != KL_OK) {
         vault_bucket_rows_done(&fresh.rows);

@@ -184,11 +184,6 @@ KL_MUST_USE enum kl_status vault_index_call_work(struct vault_index_call *call,
                                                  const struct vault_bucket_address *at,
                                                  struct vault_bucket_work **ret_work,
                                                  struct kl_err *err);
-/* Put a bucket into the overlay that was not there before. */
-KL_MUST_USE enum kl_status vault_index_call_new(struct vault_index_call *call,
-                                                const struct vault_bucket_address *at,
-                                                struct vault_bucket_work **ret_work,
-                                                struct kl_err *err);
 
 /* Write content as version's base. skip_dying: without the entries that the running staging takes away. */
 KL_MUST_USE enum kl_status vault_index_put_base(struct vault_index_call *call,

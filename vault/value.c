@@ -31,16 +31,6 @@ const char *vault_type_name(enum vault_type type)
     return type_names[type];
 }
 
-bool vault_type_parse(const char *text, enum vault_type *ret_type)
-{
-    for (unsigned i = 0; i < VAULT_TYPES; i++)
-        if (strcmp(type_names[i], text) == 0) {
-            *ret_type = (enum vault_type)i;
-            return true;
-        }
-    return false;
-}
-
 const char *vault_value_unicode_version(void)
 {
     return utf8proc_unicode_version();
@@ -69,7 +59,8 @@ static bool is_space(unsigned char byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-struct kl_slice value_trim(struct kl_slice text)
+/* Without the ASCII white space at both ends. */
+static struct kl_slice trim(struct kl_slice text)
 {
     while (text.size > 0 && is_space(text.bytes[0]))
         text = kl_slice_of(text.bytes + 1, text.size - 1);
@@ -195,9 +186,9 @@ static enum kl_status normalise(enum vault_type type, struct kl_slice text, stru
     case VAULT_TYPE_TEXT:
         return value_text(text, ret, err);
     case VAULT_TYPE_EMAIL:
-        return value_email(value_trim(text), ret, err);
+        return value_email(trim(text), ret, err);
     case VAULT_TYPE_PHONE:
-        return value_phone(value_trim(text), ret, err);
+        return value_phone(trim(text), ret, err);
     case VAULT_TYPE_DATE:
         return date(text, ret, err);
     case VAULT_TYPE_DATETIME:
@@ -210,11 +201,11 @@ static enum kl_status normalise(enum vault_type type, struct kl_slice text, stru
         kl_buf_add(ret, text.bytes, text.size);
         return kl_buf_status(ret, err);
     case VAULT_TYPE_COUNTRY:
-        return country(value_trim(text), ret, err);
+        return country(trim(text), ret, err);
     case VAULT_TYPE_IBAN:
         return value_iban(text, ret, err);
     case VAULT_TYPE_IP:
-        return value_ip(value_trim(text), ret, err);
+        return value_ip(trim(text), ret, err);
     case VAULT_TYPE_JSON:
         return json(text, ret, err);
     default:

@@ -19,7 +19,6 @@
 enum kl_status value_invalid(struct kl_err *err, const char *client_text);
 bool value_is_digit(unsigned char byte);
 bool value_is_ascii(struct kl_slice text);
-struct kl_slice value_trim(struct kl_slice text); /* ASCII white space at both ends */
 
 /*
  * Append text (valid UTF-8) in a Unicode normal form; nothing of it stays behind in memory.

@@ -3,24 +3,16 @@
 
 #include <stdlib.h>
 
-static void test_every_type_has_a_name_that_reads_back(void **state)
+static void test_every_type_has_a_name_of_its_own(void **state)
 {
     (void)state;
     for (int i = 0; i < VAULT_TYPES; i++) {
-        enum vault_type type = VAULT_TYPES;
-        assert_true(vault_type_parse(vault_type_name((enum vault_type)i), &type));
-        assert_int_equal(type, i);
+        assert_int_not_equal(vault_type_name((enum vault_type)i)[0], '\0');
+        for (int j = 0; j < i; j++) {
+            assert_string_not_equal(vault_type_name((enum vault_type)i),
+                                    vault_type_name((enum vault_type)j));
+        }
     }
-}
-
-static void test_an_unknown_type_name_leaves_the_result_untouched(void **state)
-{
-    enum vault_type type = VAULT_TYPE_IP;
-
-    (void)state;
-    assert_false(vault_type_parse("Text", &type));
-    assert_false(vault_type_parse("", &type));
-    assert_int_equal(type, VAULT_TYPE_IP);
 }
 
 static void test_a_json_kind_that_the_type_does_not_take_is_refused(void **state)
@@ -254,8 +246,7 @@ static void test_values_are_written_as_the_json_their_type_asks_for(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_type_has_a_name_that_reads_back),
-        cmocka_unit_test(test_an_unknown_type_name_leaves_the_result_untouched),
+        cmocka_unit_test(test_every_type_has_a_name_of_its_own),
         cmocka_unit_test(test_a_json_kind_that_the_type_does_not_take_is_refused),
         cmocka_unit_test(test_secret_and_file_are_refused_by_name),
         cmocka_unit_test(test_an_empty_value_is_refused_for_every_type),

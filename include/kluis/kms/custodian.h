@@ -18,7 +18,7 @@
 #define KMS_PASSPHRASE_MIN_BYTES 8
 #define KMS_PASSPHRASE_MAX_BYTES 1024
 
-/* How final an overwrite of the root slot is (DESIGN.md, section 5). */
+/* How final an overwrite of the root slot is (kms/README.md tells how it is found out). */
 enum kms_finality {
     KMS_FINALITY_F0, /* old blocks may be kept: copy-on-write, data journal, unknown file system */
     KMS_FINALITY_F1, /* overwritten in place; checked at run time by the file's extents */

@@ -25,7 +25,7 @@ typedef enum kl_status (*kms_storage_visit)(void *visitor, struct kl_slice key,
 /*
  * Threads: get and range from any number at once, apply from one at a time.
  * apply is atomic; with sync it has reached the disk when it returns KL_OK. After any failed apply nothing may be assumed: kms
- * ends the process (DESIGN: a failed sync is never retried).
+ * ends the process, and a failed sync is never tried again.
  */
 struct kms_storage {
     void *context;

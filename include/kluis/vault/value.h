@@ -34,8 +34,6 @@ enum vault_type {
     VAULT_TYPES
 };
 const char *vault_type_name(enum vault_type type);
-/* False, and ret_type untouched, when text names no type. */
-bool vault_type_parse(const char *text, enum vault_type *ret_type);
 
 #define VAULT_VALUE_MAX_BYTES 65536 /* text and json, after normalisation */
 #define VAULT_EMAIL_MAX_BYTES 254   /* RFC 5321 section 4.5.3.1.3, without the brackets */
@@ -88,7 +86,7 @@ KL_MUST_USE enum kl_status vault_value_normalise(enum vault_type type,
  */
 KL_MUST_USE enum kl_status vault_value_index_form(enum vault_type type, struct kl_slice normalised,
                                                   struct kl_buf *ret, struct kl_err *err);
-/* The Unicode version in use ("15.0.0"), kept with each index. */
+/* The Unicode version that index forms are made with ("15.0.0"). */
 const char *vault_value_unicode_version(void);
 
 enum vault_mask {
