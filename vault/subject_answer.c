@@ -68,7 +68,9 @@ enum kl_status vault_answer_remember(struct vault_change *change,
         kl_buf_add_u64be(&answer, (uint64_t)record->created_us);
     }
     status = kl_buf_status(&answer, err);
-    if (status == KL_OK) {
+    if (count == 1) {
+        value = change->subject.head.records[first].value;
+    } else if (status == KL_OK) {
         status = vault_change_value_take(change, &value, err);
     }
     if (status == KL_OK) {
@@ -76,7 +78,7 @@ enum kl_status vault_answer_remember(struct vault_change *change,
             vault_idempotency_remember(change->vault, change->caller, ticket, change->subject.slot,
                                        value, kl_buf_slice(&answer), change->batch, err);
     }
-    if (status == KL_OK) {
+    if (status == KL_OK && count != 1) {
         vault_change_value_retire(change, value,
                                   change->caller->now_us + VAULT_IDEMPOTENCY_LIFE_US);
     }

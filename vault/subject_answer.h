@@ -15,7 +15,7 @@ KL_MUST_USE enum kl_status vault_answer_result(const struct vault_subject *subje
                                                size_t count, struct kl_arena *arena,
                                                struct vault_subject_result *ret,
                                                struct kl_err *err);
-/* Add the idempotency row with those records to the change; nothing without a key. */
+/* Add the idempotency row with those records to the change; nothing without a key. That of one record is sealed with it, and goes with it. */
 KL_MUST_USE enum kl_status vault_answer_remember(struct vault_change *change,
                                                  const struct vault_idempotency_ticket *ticket,
                                                  size_t first, size_t count, struct kl_err *err);

@@ -187,6 +187,29 @@ static enum kl_status draft_source(const char *source, const char *where, struct
     return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
+/*
+ * What somebody leaves and what they agree to come together, so whoever may write a record may bring consents for the purposes of its
+ * type; any other consent needs the action.
+ */
+static enum kl_status consent_allowed(const struct vault_caller *caller,
+                                      const struct vault_query *query, int type,
+                                      const struct vault_consent_draft *draft, const char *where,
+                                      struct kl_err *err)
+{
+    struct vault_query consent = *query;
+
+    consent.action = VAULT_ACTION_CONSENT;
+    consent.purpose = vault_policy_purpose_find(caller->policy, draft->entry.purpose);
+    if (((vault_policy_record(caller->policy, type)->purposes >> consent.purpose) & 1) != 0 ||
+        vault_role_allows(caller, &consent)) {
+        return KL_OK;
+    }
+    kl_err_where(err, "%s", where);
+    return kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
+                    "a consent for %s is withheld by the gate %s", draft->entry.purpose,
+                    vault_gate_name(VAULT_GATE_ROLE));
+}
+
 enum kl_status vault_draft_record(const struct vault_caller *caller,
                                   const struct vault_query *query, const struct vault_facts *facts,
                                   const struct vault_record_input *input, const char *where,
@@ -233,6 +256,9 @@ enum kl_status vault_draft_record(const struct vault_caller *caller,
         memcpy(place, named.where, sizeof place);
         status =
             vault_draft_consent(caller, &input->consents[i], place, arena, &draft.consents[i], err);
+        if (status == KL_OK) {
+            status = consent_allowed(caller, query, draft.type, &draft.consents[i], place, err);
+        }
     }
     if (status == KL_OK) {
         *ret = draft;

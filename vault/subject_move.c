@@ -1,6 +1,19 @@
 /* Changing a subject's residency tag. */
 #include "vault/subject_internal.h"
 
+/* Without the tag nothing keeps the data in the EEA any more, so it is not taken off from outside. */
+static enum kl_status lift_allowed(const struct vault_caller *caller,
+                                   const struct vault_subject *subject, enum vault_residency to,
+                                   struct kl_err *err)
+{
+    if (subject->base.residency == VAULT_RESIDENCY_EEA && to != VAULT_RESIDENCY_EEA &&
+        vault_country_is_set(caller->location) && !vault_country_in_eea(caller->location)) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "residency",
+                       "the tag EEA is not taken off from outside the EEA", NULL);
+    }
+    return KL_OK;
+}
+
 static enum kl_status move_body(struct vault_change *change, void *context, struct kl_err *err)
 {
     const enum vault_residency *to = context;
@@ -8,6 +21,9 @@ static enum kl_status move_body(struct vault_change *change, void *context, stru
     enum kl_status status =
         vault_subject_allowed(change->caller, VAULT_ACTION_WRITE, subject, VAULT_NONE, err);
 
+    if (status == KL_OK) {
+        status = lift_allowed(change->caller, subject, *to, err);
+    }
     if (status == KL_OK) {
         status = vault_residency_place(*to, change->vault->country, err);
     }

@@ -54,6 +54,8 @@ const char vault_policy_text[] =
     "    - { do: [read, lookup], fields: [client.*], for: [service] }\n"
     "  dpo:\n"
     "    - { do: [erase, consent, report], fields: [\"*\"], for: [\"*\"] }\n"
+    "  writing_dpo:\n"
+    "    - { do: [write, consent], fields: [\"*\"], for: [\"*\"] }\n"
     "  mail_dpo:\n"
     "    - { do: [consent], for: [mailing] }\n"
     "  half_dpo:\n"

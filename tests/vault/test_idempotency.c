@@ -225,12 +225,43 @@ static void test_of_many_at_once_one_makes_it_and_the_others_see_it(void **state
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 1);
 }
 
+static void test_what_is_remembered_of_a_record_goes_with_it(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_idempotency key = key_of("add-1", 1);
+    const struct vault_field_input field = fixture_field("email", "ana@example.org");
+    const struct vault_record_input record = {
+        .type = "newsletter", .fields = &field, .field_count = 1};
+    struct vault_subject_result made = fixture_client(fixture, "bo@example.org");
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_record_result added = {0};
+    struct kl_err err = {0};
+    struct kl_buf receipt;
+
+    kl_buf_init(&receipt, 65536);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key,
+                                      fixture->arena, &added, NULL),
+                     KL_OK);
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &added.id,
+                                        VAULT_ERASE_REQUEST, &receipt, NULL),
+                     KL_OK);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, &key,
+                                      fixture->arena, &added, &err),
+                     KL_ERR_GONE);
+    assert_string_equal(err.code, "idempotent_result_erased");
+    kl_buf_done(&receipt);
+    vault_caller_done(&writer);
+    vault_caller_done(&dpo);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_what_is_remembered_of_a_record_goes_with_it),
         TEST(test_a_request_that_comes_again_gets_the_same_ids),
         TEST(test_another_request_with_the_key_is_refused),
         TEST(test_a_key_of_another_credential_is_another_key),

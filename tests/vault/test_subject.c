@@ -307,6 +307,55 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     (void)admin_teardown(&admin_state);
 }
 
+static void test_the_tag_is_not_taken_off_from_outside_the_eea(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
+    struct vault_caller abroad = fixture_caller_with(fixture, "writer", "US", NULL, NULL);
+    struct vault_caller near = fixture_caller_with(fixture, "writer", "NO", NULL, NULL);
+    struct kl_err err = {0};
+
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &abroad, &made.id, "none", &err),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(err.code, "residency");
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &near, &made.id, "none", NULL),
+                     KL_OK);
+    assert_int_equal(vault_subject_move(fixture_vault(fixture), &abroad, &made.id, "EEA", NULL),
+                     KL_OK);
+    vault_caller_done(&abroad);
+    vault_caller_done(&near);
+}
+
+static void test_a_record_brings_consents_for_its_own_purposes_only(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    const struct vault_consent_input consent = fixture_consent("service");
+    const struct vault_record_input record = {
+        .type = "newsletter", .consents = &consent, .consent_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+    struct vault_caller keeper = fixture_caller(fixture, "writing_dpo");
+    struct vault_subject_result made = fixture_client(fixture, "bo@example.org");
+    struct vault_subject_result result = {.record_count = 77};
+    struct vault_record_result added;
+    struct kl_err err = {0};
+
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
+                                          fixture->arena, &result, &err),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(err.code, "withheld");
+    assert_string_equal(err.where, "/records/0/consents/0");
+    assert_int_equal(result.record_count, 77);
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &made.id, &record, NULL,
+                                      fixture->arena, &added, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &keeper, &input, NULL,
+                                          fixture->arena, &result, NULL),
+                     KL_OK);
+    vault_caller_done(&writer);
+    vault_caller_done(&keeper);
+}
+
 static void test_a_subject_moves_when_the_rules_allow(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -560,6 +609,8 @@ int main(void)
         TEST(test_another_record_of_the_subject_is_not_found_as_such),
         TEST(test_a_credential_in_the_us_gets_a_token_under_the_named_mechanism_only),
         cmocka_unit_test(test_a_store_outside_the_eea_takes_no_eea_subject),
+        TEST(test_the_tag_is_not_taken_off_from_outside_the_eea),
+        TEST(test_a_record_brings_consents_for_its_own_purposes_only),
         TEST(test_a_subject_moves_when_the_rules_allow),
         TEST(test_records_that_break_a_rule_are_refused_with_the_place),
         TEST(test_values_and_requests_that_are_too_large_are_refused),

@@ -101,7 +101,8 @@ struct vault_subject_result {
 /* ---- calls ---- */
 
 /*
- * Make a subject with its records, consents, index entries and audit entry: one batch, one sync. Needs `write` on every field given.
+ * Make a subject with its records, consents, index entries and audit entry: one batch, one sync. Needs `write` on every field given. Consents are
+ * for purposes of the record's type, or need `consent`.
  * KL_ERR_INVALID "unknown_record_type", "unknown_field", "invalid_value", "invalid_type", "unknown_purpose", ... err->where is a JSON pointer
  * into the request ("/records/0/fields/email"). KL_ERR_FORBIDDEN "withheld" (where: the field; text: the gate), "residency".
  * KL_ERR_CONFLICT "not_unique"; "idempotency_key_reused" (KL_ERR_INVALID: another body), "idempotent_result_erased" (KL_ERR_GONE).
@@ -144,7 +145,10 @@ KL_MUST_USE enum kl_status vault_subject_list(struct vault *vault, const struct 
                                               struct kl_arena *arena, struct vault_subject_result **ret_subjects,
                                               size_t *ret_count, char *ret_cursor, struct kl_err *err);
 
-/* Change the residency tag, if every rule allows: the store's country, the policy. Needs `write` on all fields that the subject has. */
+/*
+ * Change the residency tag, if every rule allows: the store's country, the policy. Needs `write` on all fields that the subject has.
+ * KL_ERR_FORBIDDEN "residency": also when the tag EEA would be taken off by a credential that is outside the EEA.
+ */
 KL_MUST_USE enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, const char *residency, struct kl_err *err);
 
