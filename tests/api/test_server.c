@@ -52,7 +52,7 @@ static void start_server(void)
                                          .body_max_bytes = BODY_MAX_BYTES,
                                          .request_timeout_ms = TIMEOUT_MS,
                                          .handshake_timeout_ms = TIMEOUT_MS,
-                                         .keep_alive_timeout_ms = 20000,
+                                         .keep_alive_timeout_ms = 200000,
                                          .drain_timeout_ms = 5000};
     struct kl_err err = {0};
 
