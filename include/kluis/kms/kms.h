@@ -149,8 +149,12 @@ void kms_hooks_set(struct kms *kms, const struct kms_hooks *hooks);
 
 /* ---- taking slots: no key is written ---- */
 
+#define KMS_RESERVE_BLOCK 4096
+#define KMS_TENANT_OWN_SLOTS 64
+
 /*
- * The next free tenant number; its mark is durable when this returns.
+ * The next free tenant number; its mark is durable when this returns. KL_ERR_TOO_LARGE "key_tree_full"; KL_ERR_IO, KL_ERR_CORRUPT,
+ * KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status kms_tenant_take(struct kms *kms, uint64_t *ret_tenant,
                                            struct kl_err *err);
@@ -159,9 +163,8 @@ KL_MUST_USE enum kl_status kms_tenant_take(struct kms *kms, uint64_t *ret_tenant
  * KMS_RESERVE_BLOCK, durably; what a crash leaves unused of a block stays unused. Slots below KMS_TENANT_OWN_SLOTS are the tenant's own
  * and never given out here.
  * KL_ERR_GONE the tenant was shredded. KL_ERR_TOO_LARGE the tree is full. KL_ERR_INVALID the count, or a tenant that was never taken.
+ * KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY.
  */
-#define KMS_RESERVE_BLOCK 4096
-#define KMS_TENANT_OWN_SLOTS 64
 KL_MUST_USE enum kl_status kms_slot_take(struct kms *kms, uint64_t tenant, uint32_t count,
                                          uint64_t *ret_first, struct kl_err *err);
 
@@ -203,11 +206,14 @@ KL_MUST_USE enum kl_status kms_unseal_many(struct kms *kms, uint64_t tenant, uin
                                            struct kms_unseal_item *items, size_t count,
                                            struct kl_err *err);
 
-/* Keyed BLAKE2b-256 over label and data, under the key of a place (value KMS_VALUE_NONE). label 1..KMS_LABEL_MAX_BYTES. */
+/*
+ * Keyed BLAKE2b-256 over label and data, under the key of a place (value KMS_VALUE_NONE). label 1..KMS_LABEL_MAX_BYTES.
+ * KL_ERR_INVALID "key_label_size", "key_place_invalid"; others as kms_seal, but TOO_LARGE.
+ */
 KL_MUST_USE enum kl_status kms_mac(struct kms *kms, const struct kms_place *place,
                                    const char *label, struct kl_slice data,
                                    unsigned char ret_mac[KMS_MAC_BYTES], struct kl_err *err);
-/* Ed25519 (RFC 8032) with the seed that the place gives under label. */
+/* Ed25519 (RFC 8032) with the seed that the place gives under label; its public key. Errors as kms_mac. */
 KL_MUST_USE enum kl_status kms_sign(struct kms *kms, const struct kms_place *place,
                                     const char *label, struct kl_slice message,
                                     unsigned char ret_signature[KMS_SIGNATURE_BYTES],
@@ -255,10 +261,10 @@ size_t kms_staged_rekeyed(const struct kms_staged *staged, const struct kms_plac
 
 typedef enum kl_status (*kms_note_visit)(void *visitor, uint64_t generation, struct kl_slice note,
                                          struct kl_err *err);
-/* Every note of a generation > after, in order. */
+/* Every note of a generation > after, in order. KL_ERR_CORRUPT "key_note_corrupt", KL_ERR_IO; what visit returns ends it. */
 KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_note_visit visit,
                                           void *visitor, struct kl_err *err);
-/* Notes up to and including that generation are safe elsewhere; not synced. */
+/* Notes up to and including that generation are safe elsewhere; not synced. KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, struct kl_err *err);
 
 /* ---- state ---- */

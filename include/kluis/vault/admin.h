@@ -1,6 +1,12 @@
 /*
  * What operators and stewards do: tenants, policies, credentials, keys, and
- * reading the audit trail. Each is itself audited.
+ * reading the audit trail. Each is itself audited, also when it is refused.
+ *
+ * Errors of every call, besides those named there: KL_ERR_FORBIDDEN "role_forbidden" (the caller is none of those named). KL_ERR_UNAVAILABLE
+ * "audit_unavailable": nothing was shown or changed. KL_ERR_CORRUPT, KL_ERR_IO: what is stored cannot be read. KL_ERR_NO_MEMORY;
+ * KL_ERR_TOO_LARGE the arena or the buffer for the answer is full. Results are untouched on failure; a buffer is appended to.
+ *
+ * Threads: any number in every call; a caller, its arena and its results belong to one at a time.
  */
 #ifndef KLUIS_VAULT_ADMIN_H
 #define KLUIS_VAULT_ADMIN_H
@@ -150,6 +156,7 @@ KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct va
 KL_MUST_USE enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
                                              const char *level, struct kl_buf *ret,
                                              struct kl_err *err);
+/* A job of the past, as vault_keys_rotate() gave it. KL_ERR_NOT_FOUND "not_found". */
 KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,
                                                const struct vault_caller *caller,
                                                const struct kl_id *rotation, struct kl_buf *ret,

@@ -4,7 +4,14 @@
  * a value is handed out only when its audit entry is on the disk.
  *
  * What a caller without any grant would learn from an answer is nothing: the same KL_ERR_NOT_FOUND "not_found" as for a subject that never was.
- * Memory of results: an arena of the caller's, which wipes.
+ * Memory of results: an arena of the caller's, which wipes. Results are untouched on failure.
+ *
+ * Errors of every call, besides those named there: KL_ERR_REFUSED "no_policy" (the tenant has none in force). KL_ERR_NOT_FOUND
+ * "not_found". KL_ERR_UNAVAILABLE "audit_unavailable": nothing was shown or changed, as the audit trail cannot be written. KL_ERR_CORRUPT,
+ * KL_ERR_IO: what is stored cannot be read. KL_ERR_NO_MEMORY; KL_ERR_TOO_LARGE the arena or the buffer for the answer is full. Of every
+ * change: KL_ERR_BUSY "subject_busy", "index_busy": others kept coming first; again later.
+ *
+ * Threads: any number in every call; a caller, its arena and its results belong to one at a time.
  */
 #ifndef KLUIS_VAULT_SUBJECT_H
 #define KLUIS_VAULT_SUBJECT_H
@@ -152,13 +159,18 @@ KL_MUST_USE enum kl_status vault_subject_list(struct vault *vault, const struct 
 KL_MUST_USE enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, const char *residency, struct kl_err *err);
 
+/*
+ * One more record of a subject. Input, errors and idempotency as of vault_subject_create(), places from the record's root ("/fields/email").
+ * KL_ERR_TOO_LARGE "too_many_records" (VAULT_RECORDS_MAX), "too_many_consents", "subject_full".
+ */
 KL_MUST_USE enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *caller,
                                             const struct kl_id *subject, const struct vault_record_input *input,
                                             const struct vault_idempotency *idempotency, struct kl_arena *arena,
                                             struct vault_record_result *ret, struct kl_err *err);
 /*
  * Rectify: set and remove fields. if_version: the version that the caller saw (If-Match); 0: any ("*").
- * KL_ERR_PRECONDITION "version_mismatch". ret_version: the new version.
+ * KL_ERR_PRECONDITION "version_mismatch". KL_ERR_TOO_LARGE "too_many_fields", "value_too_large". KL_ERR_INVALID, KL_ERR_FORBIDDEN and
+ * KL_ERR_CONFLICT as of vault_subject_create(). ret_version: the new version.
  */
 KL_MUST_USE enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, const struct kl_id *record, uint64_t if_version,
@@ -167,7 +179,9 @@ KL_MUST_USE enum kl_status vault_record_patch(struct vault *vault, const struct 
 
 /*
  * Find subjects by an indexed field ("newsletter.email") and value; needs `lookup` on the field for the purpose, on each subject found.
- * Subjects that may not be found for this purpose are left out.
+ * Subjects that may not be found for this purpose are left out. ret_cursor: VAULT_CURSOR_MAX_BYTES + 1 bytes, empty at the end.
+ * KL_ERR_INVALID "unknown_field", "field_not_indexed", "invalid_value", "invalid_type", "unknown_purpose", "purpose_required",
+ * "invalid_limit", "invalid_cursor". KL_ERR_FORBIDDEN "withheld": the role finds nobody by that field.
  */
 struct vault_lookup_input {
     const char *field;
@@ -205,10 +219,14 @@ KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault, const struct 
                                               const struct kl_id *subject, struct kl_arena *arena,
                                               struct vault_consent_result **ret_consents, size_t *ret_count,
                                               struct kl_err *err);
+/*
+ * Note a consent; it acts on the next read. Needs `consent` for the purpose. KL_ERR_INVALID "unknown_purpose", "unknown_recipient",
+ * "invalid_value", "invalid_time"; KL_ERR_TOO_LARGE "too_many_consents" (VAULT_CONSENTS_MAX), "value_too_large"; KL_ERR_FORBIDDEN "withheld".
+ */
 KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, const struct vault_consent_input *input,
                                               struct kl_err *err);
-/* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force. */
+/* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
 KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_caller *caller,
                                                   const struct kl_id *subject, const char *purpose,
                                                   const char *recipient, struct kl_err *err);
@@ -222,16 +240,17 @@ const char *vault_erase_reason_name(enum vault_erase_reason reason);
 /*
  * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed.
  * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
- * Needs `erase` on every field that the subject has.
+ * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
+ * was destroyed: the erasure is done, its receipt follows at the next open.
  */
 KL_MUST_USE enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,
                                                const struct kl_id *subject, enum vault_erase_reason reason,
                                                struct kl_buf *ret_receipt, struct kl_err *err);
-/* Shred one record's values; the subject goes on. */
+/* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(). */
 KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *subject, const struct kl_id *record,
                                               enum vault_erase_reason reason, struct kl_buf *ret_receipt, struct kl_err *err);
-/* A stored receipt, without the subject. For stewards, auditors and roles that may erase or report. */
+/* A stored receipt, without the subject, appended. For stewards, auditors and roles that may erase or report; KL_ERR_FORBIDDEN "role_forbidden". */
 KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller,
                                               const struct kl_id *receipt, struct kl_buf *ret, struct kl_err *err);
 
