@@ -89,3 +89,38 @@ enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller 
     kl_buf_done(&context);
     return status;
 }
+
+enum kl_status vault_cursor_number_seal(struct vault *vault, const struct vault_caller *caller,
+                                        const char *kind, uint64_t number,
+                                        char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
+                                        struct kl_err *err)
+{
+    unsigned char position[8];
+
+    kl_put_u64be(position, number);
+    return vault_cursor_seal(vault, caller, kind, kl_slice_of(position, sizeof position),
+                             ret_cursor, err);
+}
+
+enum kl_status vault_cursor_number_open(struct vault *vault, const struct vault_caller *caller,
+                                        const char *kind, const char *cursor, uint64_t max,
+                                        uint64_t *ret_number, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf position;
+
+    if (cursor == NULL || cursor[0] == '\0') {
+        *ret_number = 0;
+        return KL_OK;
+    }
+    kl_buf_init(&position, POSITION_MAX_BYTES);
+    status = vault_cursor_open(vault, caller, kind, cursor, &position, err);
+    if (status == KL_OK && (position.size != 8 || kl_get_u64be(position.bytes) > max)) {
+        status = invalid(err);
+    }
+    if (status == KL_OK) {
+        *ret_number = kl_get_u64be(position.bytes);
+    }
+    kl_buf_done(&position);
+    return status;
+}

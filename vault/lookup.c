@@ -80,29 +80,6 @@ static enum kl_status tag_make(struct looking *looking, const struct vault_value
     return status;
 }
 
-static enum kl_status position_read(struct looking *looking, const char *cursor, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kl_buf position;
-
-    if (cursor == NULL || cursor[0] == 0) {
-        return KL_OK;
-    }
-    kl_buf_init(&position, 64);
-    status =
-        vault_cursor_open(looking->vault, looking->caller, CURSOR_KIND, cursor, &position, err);
-    if (status == KL_OK &&
-        (position.size != 8 || kl_get_u64be(position.bytes) > VAULT_TAG_ENTRIES_MAX)) {
-        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor",
-                         "the cursor is not one that this list gave", NULL);
-    }
-    if (status == KL_OK) {
-        looking->skip = (size_t)kl_get_u64be(position.bytes);
-    }
-    kl_buf_done(&position);
-    return status;
-}
-
 /* ---- the answer ---- */
 
 /* Whether the subject has the value at the place that the entry speaks of, and may be found by it. */
@@ -220,7 +197,7 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
 {
     enum kl_status status = KL_OK;
     char next[VAULT_CURSOR_MAX_BYTES + 1] = "";
-    unsigned char position[8];
+    uint64_t skip = 0;
     size_t i;
 
     looking->subjects = kl_arena_array(looking->arena, looking->limit, sizeof *looking->subjects);
@@ -230,14 +207,15 @@ static enum kl_status look_all(struct looking *looking, const char *cursor, char
     if (looking->subjects == NULL || looking->acts == NULL || looking->entries == NULL) {
         return kl_fail_memory(err);
     }
-    status = position_read(looking, cursor, err);
+    status = vault_cursor_number_open(looking->vault, looking->caller, CURSOR_KIND, cursor,
+                                      VAULT_TAG_ENTRIES_MAX, &skip, err);
     if (status == KL_OK) {
+        looking->skip = (size_t)skip;
         status = look(looking, err);
     }
     if (status == KL_OK && !looking->ended) {
-        kl_put_u64be(position, looking->skip);
-        status = vault_cursor_seal(looking->vault, looking->caller, CURSOR_KIND,
-                                   kl_slice_of(position, sizeof position), next, err);
+        status = vault_cursor_number_seal(looking->vault, looking->caller, CURSOR_KIND,
+                                          looking->skip, next, err);
     }
     if (status == KL_OK) {
         status = vault_subject_found(looking->vault, looking->caller, "lookup",

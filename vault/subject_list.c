@@ -23,44 +23,6 @@ struct listing {
     bool ended;
 };
 
-static enum kl_status position_read(struct listing *listing, const char *cursor,
-                                    uint64_t *ret_first, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kl_buf position;
-
-    *ret_first = 0;
-    if (cursor == NULL || cursor[0] == 0) {
-        return KL_OK;
-    }
-    kl_buf_init(&position, 64);
-    status =
-        vault_cursor_open(listing->vault, listing->caller, CURSOR_KIND, cursor, &position, err);
-    if (status == KL_OK && position.size != 8) {
-        status = kl_fail(err, KL_ERR_INVALID, "invalid_cursor",
-                         "the cursor is not one that this list gave", NULL);
-    }
-    if (status == KL_OK) {
-        *ret_first = kl_get_u64be(position.bytes) + 1;
-    }
-    kl_buf_done(&position);
-    return status;
-}
-
-static enum kl_status position_write(const struct listing *listing, char *ret_cursor,
-                                     struct kl_err *err)
-{
-    unsigned char position[8];
-
-    if (listing->ended) {
-        ret_cursor[0] = 0;
-        return KL_OK;
-    }
-    kl_put_u64be(position, listing->last_slot);
-    return vault_cursor_seal(listing->vault, listing->caller, CURSOR_KIND,
-                             kl_slice_of(position, sizeof position), ret_cursor, err);
-}
-
 static bool has_type(const struct listing *listing, const struct vault_subject *subject)
 {
     size_t i;
@@ -178,6 +140,7 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
                                              vault_row_slice(&until), false);
     struct kl_slice key;
     struct kl_slice row;
+    uint64_t before = 0;
     size_t looked = 0;
 
     if (iter == NULL) {
@@ -189,8 +152,17 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
             listing->ended = false;
             break;
         }
+        before = listing->last_slot;
         listing->last_slot = kl_get_u64be(key.bytes + key.size - 8);
         status = list_one(listing, listing->last_slot, row, err);
+        if (status == KL_ERR_NO_MEMORY && listing->count > 0) {
+            /* The page is full: whoever does not fit is the first of the next. */
+            kl_err_clear(err);
+            listing->last_slot = before;
+            listing->ended = false;
+            status = KL_OK;
+            break;
+        }
         looked++;
     }
     if (status == KL_OK) {
@@ -204,7 +176,7 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
                            struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    char next[VAULT_CURSOR_MAX_BYTES + 1];
+    char next[VAULT_CURSOR_MAX_BYTES + 1] = "";
     uint64_t first = 0;
     size_t i;
 
@@ -215,12 +187,14 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
     if (listing->results == NULL || listing->acts == NULL || listing->entries == NULL) {
         return kl_fail_memory(err);
     }
-    status = position_read(listing, cursor, &first, err);
+    status = vault_cursor_number_open(listing->vault, listing->caller, CURSOR_KIND, cursor,
+                                      UINT64_MAX, &first, err);
     if (status == KL_OK) {
         status = list_page(listing, first, err);
     }
-    if (status == KL_OK) {
-        status = position_write(listing, next, err);
+    if (status == KL_OK && !listing->ended) {
+        status = vault_cursor_number_seal(listing->vault, listing->caller, CURSOR_KIND,
+                                          listing->last_slot + 1, next, err);
     }
     if (status == KL_OK) {
         status =

@@ -101,6 +101,12 @@ KL_MUST_USE enum kl_status vault_cursor_seal(struct vault *vault, const struct v
                                              struct kl_err *err);
 KL_MUST_USE enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller, const char *kind,
                                              const char *cursor, struct kl_buf *ret_position, struct kl_err *err);
+/* The same of a position that is one number, at most max. No cursor (NULL or empty) is the number 0. KL_ERR_INVALID "invalid_cursor". */
+KL_MUST_USE enum kl_status vault_cursor_number_seal(struct vault *vault, const struct vault_caller *caller, const char *kind,
+                                                    uint64_t number, char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
+                                                    struct kl_err *err);
+KL_MUST_USE enum kl_status vault_cursor_number_open(struct vault *vault, const struct vault_caller *caller, const char *kind,
+                                                    const char *cursor, uint64_t max, uint64_t *ret_number, struct kl_err *err);
 
 /*
  * Find a subject by id for a caller: its slot. KL_ERR_NOT_FOUND "not_found".

@@ -291,37 +291,9 @@ void fixture_erase(struct vault_fixture *fixture, const struct kl_id *subject)
     vault_caller_done(&dpo);
 }
 
-static size_t count_pieces(const struct kl_buf *text, const char *piece)
-{
-    const char *at = (const char *)text->bytes;
-    size_t count = 0;
-
-    while (at != NULL && (at = strstr(at, piece)) != NULL) {
-        count++;
-        at += strlen(piece);
-    }
-    return count;
-}
-
 size_t fixture_trail(struct vault_fixture *fixture, const char *piece)
 {
-    const struct vault_audit_filter filter = {0};
-    struct vault_caller steward = admin_steward(fixture->admin);
-    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
-    struct kl_buf text;
-    size_t count = 0;
-
-    kl_buf_init(&text, 8 * 1024 * 1024);
-    do {
-        kl_buf_clear(&text);
-        assert_int_equal(vault_audit_list(fixture_vault(fixture), &steward, &filter, VAULT_PAGE_MAX,
-                                          cursor, &text, cursor, NULL),
-                         KL_OK);
-        count += count_pieces(&text, piece);
-    } while (cursor[0] != 0);
-    kl_buf_done(&text);
-    vault_caller_done(&steward);
-    return count;
+    return admin_trail_count(fixture->admin, false, piece);
 }
 
 void fixture_reopen(struct vault_fixture *fixture)

@@ -81,6 +81,38 @@ static void test_a_cursor_with_any_character_changed_or_cut_is_refused(void **st
     vault_caller_done(&reader);
 }
 
+static void test_a_number_comes_back_unless_it_is_past_the_end_of_the_list(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_caller reader = fixture_caller(fixture, "reader");
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    char text[VAULT_CURSOR_MAX_BYTES + 1];
+    struct vault *vault = fixture_vault(fixture);
+    uint64_t number = 5;
+
+    assert_int_equal(vault_cursor_number_seal(vault, &reader, "list", 40, cursor, NULL), KL_OK);
+    assert_int_equal(vault_cursor_number_open(vault, &reader, "list", cursor, 39, &number, NULL),
+                     KL_ERR_INVALID);
+    assert_int_equal(number, 5);
+    assert_int_equal(vault_cursor_number_open(vault, &reader, "list", cursor, 40, &number, NULL),
+                     KL_OK);
+    assert_int_equal(number, 40);
+    assert_int_equal(vault_cursor_number_open(vault, &reader, "list", NULL, 40, &number, NULL),
+                     KL_OK);
+    assert_int_equal(number, 0);
+
+    assert_int_equal(
+        vault_cursor_seal(vault, &reader, "list", kl_slice_text("1234567"), text, NULL), KL_OK);
+    number = 5;
+    kl_err_clear(&fixture->err);
+    assert_int_equal(
+        vault_cursor_number_open(vault, &reader, "list", text, UINT64_MAX, &number, &fixture->err),
+        KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_cursor");
+    assert_int_equal(number, 5);
+    vault_caller_done(&reader);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
@@ -90,6 +122,7 @@ int main(void)
         TEST(test_a_cursor_gives_back_its_position),
         TEST(test_a_cursor_serves_one_list_and_one_credential),
         TEST(test_a_cursor_with_any_character_changed_or_cut_is_refused),
+        TEST(test_a_number_comes_back_unless_it_is_past_the_end_of_the_list),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);
