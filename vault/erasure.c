@@ -14,6 +14,8 @@ struct plan {
     struct vault *vault;
     const struct vault_caller *caller;
     struct kl_arena *arena;
+    struct kl_arena
+        *scratch; /* one value at a time: all of somebody's may be more than there is room for */
     struct vault_subject subject;
     enum vault_note_kind kind;
     int record; /* VAULT_NONE: the whole subject */
@@ -53,8 +55,9 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
     if (field->index == VAULT_INDEX_NONE) {
         return KL_OK;
     }
+    kl_arena_reset(plan->scratch);
     status = vault_subject_values(plan->vault, plan->subject.tenant, plan->subject.slot, &wanted, 1,
-                                  plan->arena, &unopened);
+                                  plan->scratch, &unopened);
     if (status != KL_OK) {
         if (status != KL_ERR_GONE) {
             kl_log_err(KL_LOG_WARNING, "index_entry_not_found", &unopened);
@@ -374,7 +377,8 @@ static enum kl_status plan_begin(struct plan *plan, struct vault *vault,
     kl_buf_init(&plan->subject.row, VAULT_STORE_VALUE_MAX_BYTES);
     kl_buf_init(&plan->erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
     plan->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    return plan->arena == NULL ? kl_fail_memory(err) : KL_OK;
+    plan->scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    return plan->arena == NULL || plan->scratch == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
 static void plan_end(struct plan *plan)
@@ -385,6 +389,7 @@ static void plan_end(struct plan *plan)
     vault_subject_done(&plan->subject);
     kl_buf_done(&plan->erasing.receipt);
     kl_arena_free(plan->arena);
+    kl_arena_free(plan->scratch);
 }
 
 /* secret and ret_receipt NULL: without a receipt. */

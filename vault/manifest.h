@@ -51,6 +51,11 @@
 #define VAULT_MANIFEST_MAX_BYTES 57344
 /* Values of one record that were replaced and not yet shredded. */
 #define VAULT_PAST_MAX 256
+/*
+ * Indexed values of one subject, those in a record's past too. An erasure re-keys every bucket that names the subject, in one commit of
+ * KMS_CHANGES_MAX changes: this many values on their way down an index of a hundred million entries stay below it.
+ */
+#define VAULT_INDEXED_MAX 4096
 #define VAULT_TOKEN_SEED_BYTES 16
 
 /* A value that is there. type and index as the policy had them when it was written. version: of the record, then. */

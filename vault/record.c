@@ -207,7 +207,8 @@ static enum kl_status patch_room(struct vault_change *change, struct vault_manif
     record->fields = fields;
     record->past = past;
     record->past_count = kept;
-    if (kept + count > VAULT_PAST_MAX) {
+    if (kept + count > VAULT_PAST_MAX ||
+        (kept > 0 && vault_subject_indexed(&change->subject) + count > VAULT_INDEXED_MAX)) {
         return kl_fail(err, KL_ERR_TOO_LARGE, VAULT_PAST_FULL,
                        "this record was changed too often; try again", NULL);
     }

@@ -412,6 +412,11 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
     struct vault_commit commit = {0};
     struct kl_buf row;
 
+    if (vault_subject_indexed(subject) > VAULT_INDEXED_MAX) {
+        return kl_failf(err, KL_ERR_TOO_LARGE, "too_many_indexed_values",
+                        "a subject holds at most %d values that can be looked up",
+                        VAULT_INDEXED_MAX);
+    }
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
     commit.tenant = subject->tenant;
     commit.batch = change->batch;

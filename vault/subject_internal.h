@@ -58,6 +58,8 @@ KL_MUST_USE enum kl_status vault_subject_find(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *id, struct kl_arena *arena,
                                               struct vault_subject *subject, struct kl_err *err);
+/* How many indexed values the subject has, those in the past of its records too. */
+size_t vault_subject_indexed(const struct vault_subject *subject);
 /* Index of a record that is not gone; VAULT_NONE. */
 int vault_subject_record_find(const struct vault_subject *subject, const struct kl_id *record);
 
@@ -275,7 +277,10 @@ KL_MUST_USE enum kl_status vault_change_index_remove(struct vault_change *change
                                                      const struct vault_manifest_record *record,
                                                      const struct vault_manifest_field *field,
                                                      struct kl_err *err);
-/* Head row, audit entry (act, closed here), batch: one synced commit. Errors of vault_commit_submit(). */
+/*
+ * Head row, audit entry (act, closed here), batch: one synced commit. KL_ERR_TOO_LARGE "too_many_indexed_values": more than
+ * VAULT_INDEXED_MAX, so many that they could not be erased at once. Errors of vault_commit_submit().
+ */
 KL_MUST_USE enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *err);
 
 /*

@@ -58,6 +58,8 @@ struct rebuilding {
     struct vault *vault;
     uint64_t tenant;
     struct vault_batch *batch;
+    struct kl_arena
+        *values; /* one value at a time: all of somebody's may be more than there is room for */
     struct vault_index_change changes[CHANGES_PER_COMMIT];
     size_t count;
     uint64_t opened;
@@ -108,8 +110,7 @@ static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, 
 static enum kl_status rebuild_field(struct rebuilding *rebuilding,
                                     const struct vault_subject *subject,
                                     const struct vault_manifest_record *record,
-                                    const struct vault_manifest_field *field,
-                                    struct kl_arena *scratch, struct kl_err *err)
+                                    const struct vault_manifest_field *field, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_value_wanted wanted = {.record = record, .field = field};
@@ -120,8 +121,9 @@ static enum kl_status rebuild_field(struct rebuilding *rebuilding,
     if (field->index == VAULT_INDEX_NONE) {
         return KL_OK;
     }
+    kl_arena_reset(rebuilding->values);
     status = vault_subject_values(rebuilding->vault, subject->tenant, subject->slot, &wanted, 1,
-                                  scratch, &opened);
+                                  rebuilding->values, &opened);
     if (status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
         return KL_OK;
     }
@@ -192,6 +194,7 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
     size_t i;
     size_t k;
 
+    (void)scratch;
     if (status == KL_ERR_NOT_FOUND) {
         rebuild_remove(rebuilding, subject->slot);
         return KL_OK;
@@ -212,7 +215,7 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
     for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
         for (k = 0; status == KL_OK && k < subject->records[i].field_count; k++) {
             status = rebuild_field(rebuilding, subject, &subject->records[i],
-                                   &subject->records[i].fields[k], scratch, err);
+                                   &subject->records[i].fields[k], err);
         }
     }
     return status;
@@ -239,8 +242,10 @@ enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
         .tenant = tenant, .inside = reset_inside, .inside_context = &resetting};
 
     rebuilding.batch = vault_batch_new();
-    status = rebuilding.batch == NULL ? kl_fail_memory(err)
-                                      : vault_commit_submit(vault->committer, &commit, err);
+    rebuilding.values = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    status = rebuilding.batch == NULL || rebuilding.values == NULL
+                 ? kl_fail_memory(err)
+                 : vault_commit_submit(vault->committer, &commit, err);
     if (status == KL_OK) {
         status = heads_each(vault, tenant, rebuild_one, &rebuilding, err);
     }
@@ -253,6 +258,7 @@ enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
                KL_LOG_INT("damaged", rebuilding.damaged));
     }
     vault_batch_free(rebuilding.batch);
+    kl_arena_free(rebuilding.values);
     return status;
 }
 

@@ -236,6 +236,33 @@ enum kl_status vault_subject_find(struct vault *vault, const struct vault_caller
     return status;
 }
 
+static size_t indexed_of(const struct vault_manifest_field *fields, size_t count)
+{
+    size_t indexed = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        indexed += fields[i].index == VAULT_INDEX_NONE ? 0 : 1;
+    }
+    return indexed;
+}
+
+size_t vault_subject_indexed(const struct vault_subject *subject)
+{
+    size_t indexed = 0;
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+
+        if (!record->gone) {
+            indexed += indexed_of(record->fields, record->field_count) +
+                       indexed_of(record->past, record->past_count);
+        }
+    }
+    return indexed;
+}
+
 int vault_subject_record_find(const struct vault_subject *subject, const struct kl_id *record)
 {
     size_t i;
