@@ -37,7 +37,7 @@ const struct kl_config_key api_config_keys[] = {
     {"client-ca", KL_CONFIG_TEXT, NULL, 0, 0, "FILE", "the CA of client certificates (PEM)"},
     {"client-auth", KL_CONFIG_TEXT, "optional", 0, 0, "MODE",
      "with --client-ca: optional or required"},
-    {"threads", KL_CONFIG_INT, "64", 1, 1024, "N", "requests worked on at once"},
+    {"threads", KL_CONFIG_INT, "128", 1, 1024, "N", "requests worked on at once"},
     {"cache-mib", KL_CONFIG_INT, "64", 8, 1048576, "N", "the store's block cache"},
     {"body-max-kib", KL_CONFIG_INT, "1024", 16, 65536, "N", "the largest request body"},
     {"request-timeout-ms", KL_CONFIG_INT, "10000", 100, 600000, "N",
