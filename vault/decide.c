@@ -42,8 +42,8 @@ static enum policy_unset condition_holds(const struct policy_grant *grant,
         return POLICY_UNSET_YES;
     if (!vault_country_is_set(query->location))
         return grant->unset;
-    return policy_countries_has(&grant->location, query->location) ? POLICY_UNSET_YES
-                                                                   : POLICY_UNSET_NO;
+    return vault_policy_countries_has(&grant->location, query->location) ? POLICY_UNSET_YES
+                                                                         : POLICY_UNSET_NO;
 }
 
 /*
@@ -163,7 +163,8 @@ static bool decision_covers(const struct question *question, const struct policy
 
     if (decision == NULL || (decision->never_alone && line->to_adequate))
         return false;
-    return decision->scope == NULL || line->scope_all || policy_countries_has(&line->scope, to) ||
+    return decision->scope == NULL || line->scope_all ||
+           vault_policy_countries_has(&line->scope, to) ||
            (is_recipient && question->recipient->scope_accepted);
 }
 
@@ -172,7 +173,7 @@ static bool line_allows(const struct question *question, const struct policy_tra
 {
     const struct vault_query *query = question->query;
 
-    if (!line->to_adequate && !policy_countries_has(&line->to, to))
+    if (!line->to_adequate && !vault_policy_countries_has(&line->to, to))
         return false;
     if (!line->any_purpose && !policy_bit(line->purposes, query->purpose))
         return false;

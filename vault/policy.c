@@ -11,19 +11,19 @@
 const char *vault_action_name(enum vault_action action)
 {
     assert((unsigned)action < VAULT_ACTIONS);
-    return policy_action_words[action];
+    return vault_policy_action_words[action];
 }
 
 const char *vault_basis_name(enum vault_basis basis)
 {
     assert((unsigned)basis < VAULT_BASES);
-    return policy_basis_words[basis];
+    return vault_policy_basis_words[basis];
 }
 
 const char *vault_view_name(enum vault_view view)
 {
     assert((unsigned)view < VAULT_VIEWS);
-    return policy_view_words[view];
+    return vault_policy_view_words[view];
 }
 
 const char *vault_gate_name(enum vault_gate gate)
@@ -78,18 +78,19 @@ void vault_policy_unref(struct vault_policy *policy)
 static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, bool run_tests)
 {
     static void (*const sections[])(struct policy_parse *, policy_node) = {
-        policy_read_top,       policy_read_purposes, policy_read_recipients, policy_read_records,
-        policy_read_residency, policy_read_roles,    policy_read_duties};
+        vault_policy_read_top,     vault_policy_read_purposes,  vault_policy_read_recipients,
+        vault_policy_read_records, vault_policy_read_residency, vault_policy_read_roles,
+        vault_policy_read_duties};
 
-    if (!policy_mapping(parse, root, "a policy", NULL))
+    if (!vault_policy_mapping(parse, root, "a policy", NULL))
         return;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0] && !parse->no_memory; i++)
         sections[i](parse, root);
     if (parse->no_memory)
         return;
     if (parse->findings->errors == 0)
-        policy_check(parse);
-    policy_read_tests(parse, root, run_tests && parse->findings->errors == 0);
+        vault_policy_check(parse);
+    vault_policy_read_tests(parse, root, run_tests && parse->findings->errors == 0);
 }
 
 static int compare_places(const void *left, const void *right)
@@ -120,7 +121,7 @@ static enum kl_status refused_yaml(enum kl_status status, const struct kl_err *y
         return kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "policy: yaml");
     if (sscanf(yaml->where, "%u:%u", &place.line, &place.column) != 2)
         place.line = place.column = 0;
-    policy_error(parse, &place, yaml->code, "%s", yaml->client_text);
+    vault_policy_error(parse, &place, yaml->code, "%s", yaml->client_text);
     kl_err_where(err, "%u:%u", place.line, place.column);
     if (status == KL_ERR_TOO_LARGE)
         return kl_failf(err, KL_ERR_TOO_LARGE, yaml->code, "%s", yaml->client_text);
@@ -245,7 +246,7 @@ size_t vault_policy_recipient_count(const struct vault_policy *policy)
 
 int vault_policy_record_find(const struct vault_policy *policy, const char *name)
 {
-    return policy_find(policy->record_names, name);
+    return vault_policy_find(policy->record_names, name);
 }
 
 int vault_policy_field_find(const struct vault_policy *policy, int record, const char *name)
@@ -260,17 +261,17 @@ int vault_policy_field_find(const struct vault_policy *policy, int record, const
 
 int vault_policy_purpose_find(const struct vault_policy *policy, const char *name)
 {
-    return policy_find(policy->purpose_names, name);
+    return vault_policy_find(policy->purpose_names, name);
 }
 
 int vault_policy_role_find(const struct vault_policy *policy, const char *name)
 {
-    return policy_find(policy->role_names, name);
+    return vault_policy_find(policy->role_names, name);
 }
 
 int vault_policy_recipient_find(const struct vault_policy *policy, const char *name)
 {
-    return policy_find(policy->recipient_names, name);
+    return vault_policy_find(policy->recipient_names, name);
 }
 
 const struct vault_policy_record *vault_policy_record(const struct vault_policy *policy, int record)
@@ -313,5 +314,5 @@ enum vault_residency vault_policy_residency_default(const struct vault_policy *p
 const char *vault_policy_transfer_name(const struct vault_policy *policy, int transfer)
 {
     assert(transfer >= 0 && (size_t)transfer < policy->transfer_count);
-    return policy_mechanism_words[policy->transfers[transfer].mechanism];
+    return vault_policy_mechanism_words[policy->transfers[transfer].mechanism];
 }

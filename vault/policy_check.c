@@ -77,20 +77,21 @@ static bool check_grant(struct policy_parse *parse, const struct policy_role *ro
 
     if ((grant->actions & ~USES) == 0 &&
         !reaches_something(policy, role, number, grant->actions, 0)) {
-        policy_warn(parse, grant->line, grant->column, "grant_reaches_nothing",
-                    "none of these fields is kept for a purpose of this grant");
+        vault_policy_warn(parse, grant->line, grant->column, "grant_reaches_nothing",
+                          "none of these fields is kept for a purpose of this grant");
         return false;
     }
     if (grant->view != VAULT_VIEW_PLAIN && (grant->actions & SHOWS) == 0)
-        policy_warn(parse, grant->line, grant->column, "view_without_effect",
-                    "a view has no effect on these actions");
+        vault_policy_warn(parse, grant->line, grant->column, "view_without_effect",
+                          "a view has no effect on these actions");
     strict = stricter_than(role, number);
     if (strict != 0 && (grant->actions & ~SHOWS) == 0 &&
         !reaches_something(policy, role, number, grant->actions, strict))
-        policy_warn(parse, grant->line, grant->column, "wider_grant_useless",
-                    "stricter grants of role '%s' cover all of this one, and the strictest view "
-                    "wins: the view %s is never given",
-                    role->name, vault_view_name(grant->view));
+        vault_policy_warn(
+            parse, grant->line, grant->column, "wider_grant_useless",
+            "stricter grants of role '%s' cover all of this one, and the strictest view "
+            "wins: the view %s is never given",
+            role->name, vault_view_name(grant->view));
     return true;
 }
 
@@ -105,8 +106,8 @@ static void check_lookup(struct policy_parse *parse, const struct policy_role *r
         if (policy->fields[field].index != VAULT_INDEX_NONE &&
             policy_bit(grant->fields[field / 64], (int)(field % 64)))
             return;
-    policy_warn(parse, grant->line, grant->column, "lookup_without_index",
-                "role '%s' may look up none of these fields: none has an index", role->name);
+    vault_policy_warn(parse, grant->line, grant->column, "lookup_without_index",
+                      "role '%s' may look up none of these fields: none has an index", role->name);
 }
 
 static void check_role(struct policy_parse *parse, const struct policy_role *role)
@@ -118,8 +119,8 @@ static void check_role(struct policy_parse *parse, const struct policy_role *rol
         check_lookup(parse, role, &role->grants[i]);
     }
     if (useful == 0)
-        policy_warn(parse, role->line, role->column, "role_without_use", "role '%s' can do nothing",
-                    role->name);
+        vault_policy_warn(parse, role->line, role->column, "role_without_use",
+                          "role '%s' can do nothing", role->name);
 }
 
 static void check_purpose(struct policy_parse *parse, int number)
@@ -135,16 +136,17 @@ static void check_purpose(struct policy_parse *parse, int number)
             special = special || policy->fields[field].special != NULL;
         }
     if (!used)
-        policy_warn(parse, purpose->line, purpose->column, "unused_purpose",
-                    "no record type is kept for the purpose '%s'", purpose->shown.name);
+        vault_policy_warn(parse, purpose->line, purpose->column, "unused_purpose",
+                          "no record type is kept for the purpose '%s'", purpose->shown.name);
     if (special && purpose->ground == NULL && purpose->shown.basis != VAULT_BASIS_EXPLICIT_CONSENT)
-        policy_warn(parse, purpose->line, purpose->column, "special_without_ground",
-                    "a special category is kept for '%s': it is shown only with explicit consent "
-                    "for it, or name a ground",
-                    purpose->shown.name);
+        vault_policy_warn(
+            parse, purpose->line, purpose->column, "special_without_ground",
+            "a special category is kept for '%s': it is shown only with explicit consent "
+            "for it, or name a ground",
+            purpose->shown.name);
 }
 
-void policy_check(struct policy_parse *parse)
+void vault_policy_check(struct policy_parse *parse)
 {
     for (size_t i = 0; i < parse->policy->role_count; i++)
         check_role(parse, &parse->policy->roles[i]);

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const policy_basis_words[] = {"consent",     "explicit_consent",    "contract",
-                                          "precontract", "legal_obligation",    "vital_interest",
-                                          "public_task", "legitimate_interest", NULL};
-static_assert(sizeof policy_basis_words / sizeof policy_basis_words[0] == VAULT_BASES + 1,
+const char *const vault_policy_basis_words[] = {
+    "consent",     "explicit_consent",    "contract",
+    "precontract", "legal_obligation",    "vital_interest",
+    "public_task", "legitimate_interest", NULL};
+static_assert(sizeof vault_policy_basis_words / sizeof vault_policy_basis_words[0] ==
+                  VAULT_BASES + 1,
               "one word for each basis");
 
 /* GDPR art. 9(2) b to j; point a is the basis explicit_consent. */
@@ -38,7 +40,7 @@ static void read_retain(struct policy_parse *parse, policy_node node,
 {
     static const char shape[] = "retain is a duration and the event that starts its clock: "
                                 "P10Y after service_end";
-    const char *text = policy_text(parse, node, "retain");
+    const char *text = vault_policy_member_text(parse, node, "retain");
     const char *space = NULL;
     struct kl_yaml_node event = {0};
 
@@ -46,18 +48,18 @@ static void read_retain(struct policy_parse *parse, policy_node node,
         return;
     space = strchr(text, ' ');
     if (space == NULL || strncmp(space, " after ", 7) != 0) {
-        policy_error(parse, node, "invalid_retain", "%s", shape);
+        vault_policy_error(parse, node, "invalid_retain", "%s", shape);
         return;
     }
     if (kl_duration_parse(text, (size_t)(space - text), &purpose->retain, NULL) != KL_OK) {
-        policy_error(parse, node, "invalid_duration", "%s", shape);
+        vault_policy_error(parse, node, "invalid_duration", "%s", shape);
         return;
     }
     event = *node;
     event.text = space + 7;
-    if (!policy_name(parse, &event, "event"))
+    if (!vault_policy_name_check(parse, &event, "event"))
         return;
-    purpose->retain_event = policy_copy(parse, event.text);
+    purpose->retain_event = vault_policy_copy(parse, event.text);
     purpose->shown.has_retention = true;
     parse->policy->unenforced |= VAULT_UNENFORCED_RETENTION;
 }
@@ -65,15 +67,15 @@ static void read_retain(struct policy_parse *parse, policy_node node,
 static void read_notice(struct policy_parse *parse, policy_node node,
                         struct policy_purpose *purpose)
 {
-    const char *text = policy_text(parse, node, "notice");
+    const char *text = vault_policy_member_text(parse, node, "notice");
 
     if (text == NULL)
         return;
-    if (parse->notices != NULL && policy_find(parse->notices, text) < 0) {
-        policy_unknown(parse, node, "notice", parse->notices);
+    if (parse->notices != NULL && vault_policy_find(parse->notices, text) < 0) {
+        vault_policy_unknown(parse, node, "notice", parse->notices);
         return;
     }
-    purpose->shown.notice = policy_copy(parse, text);
+    purpose->shown.notice = vault_policy_copy(parse, text);
 }
 
 /* Art. 21: whoever's data is used for these may object, and direct marketing must then stop. */
@@ -83,7 +85,7 @@ static void note_objection(struct policy_parse *parse, policy_node node, enum va
     policy_node flag = kl_yaml_member(node, "direct_marketing");
 
     if (flag != NULL)
-        (void)policy_bool(parse, flag, "direct_marketing", &direct_marketing);
+        (void)vault_policy_bool(parse, flag, "direct_marketing", &direct_marketing);
     if (direct_marketing || basis == VAULT_BASIS_LEGITIMATE_INTEREST ||
         basis == VAULT_BASIS_PUBLIC_TASK)
         parse->policy->unenforced |= VAULT_UNENFORCED_OBJECTION;
@@ -98,24 +100,24 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
     static const char *const renew_words[] = {"ask", "none", NULL};
     int number = VAULT_NONE;
 
-    if (!policy_mapping(parse, node, "a purpose", keys))
+    if (!vault_policy_mapping(parse, node, "a purpose", keys))
         return;
-    number = policy_word(parse, policy_required(parse, node, "basis", "a purpose"), "basis",
-                         policy_basis_words);
+    number = vault_policy_word(parse, vault_policy_member(parse, node, "basis", "a purpose"),
+                               "basis", vault_policy_basis_words);
     if (number >= 0)
         purpose->shown.basis = (enum vault_basis)number;
     read_retain(parse, kl_yaml_member(node, "retain"), purpose);
     read_notice(parse, kl_yaml_member(node, "notice"), purpose);
     if (kl_yaml_member(node, "renew") != NULL)
         purpose->renew_ask =
-            policy_word(parse, kl_yaml_member(node, "renew"), "renewal", renew_words) == 0;
+            vault_policy_word(parse, kl_yaml_member(node, "renew"), "renewal", renew_words) == 0;
     if (kl_yaml_member(node, "ground") != NULL) {
-        number = policy_word(parse, kl_yaml_member(node, "ground"), "ground", ground_words);
+        number = vault_policy_word(parse, kl_yaml_member(node, "ground"), "ground", ground_words);
         purpose->ground = number < 0 ? NULL : ground_words[number];
     }
-    (void)policy_text(parse, kl_yaml_member(node, "interest"), "interest");
-    (void)policy_text(parse, kl_yaml_member(node, "law"), "law");
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "interest"), "interest");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "law"), "law");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
     note_objection(parse, node, purpose->shown.basis);
 }
 
@@ -124,14 +126,15 @@ static void add_purpose(struct policy_parse *parse, policy_node name, policy_nod
     struct vault_policy *policy = parse->policy;
     struct policy_purpose *purpose = &policy->purposes[policy->purpose_count];
 
-    if (!policy_name(parse, name, "purpose"))
+    if (!vault_policy_name_check(parse, name, "purpose"))
         return;
-    if (policy_find(policy->purpose_names, name->text) >= 0) {
-        policy_error(parse, name, "forbidden_purpose",
-                     "'%s' is named twice: a purpose is either allowed or forbidden", name->text);
+    if (vault_policy_find(policy->purpose_names, name->text) >= 0) {
+        vault_policy_error(parse, name, "forbidden_purpose",
+                           "'%s' is named twice: a purpose is either allowed or forbidden",
+                           name->text);
         return;
     }
-    purpose->shown.name = policy_copy(parse, name->text);
+    purpose->shown.name = vault_policy_copy(parse, name->text);
     if (purpose->shown.name == NULL)
         return;
     purpose->shown.forbidden = value == NULL;
@@ -143,27 +146,27 @@ static void add_purpose(struct policy_parse *parse, policy_node name, policy_nod
         read_purpose(parse, value, purpose);
 }
 
-void policy_read_purposes(struct policy_parse *parse, policy_node root)
+void vault_policy_read_purposes(struct policy_parse *parse, policy_node root)
 {
     struct vault_policy *policy = parse->policy;
-    policy_node allowed = policy_required(parse, root, "purposes", "a policy");
+    policy_node allowed = vault_policy_member(parse, root, "purposes", "a policy");
     policy_node forbidden = kl_yaml_member(root, "forbidden_purposes");
     size_t count = 0;
 
-    if (!policy_mapping(parse, allowed, "purposes", NULL))
+    if (!vault_policy_mapping(parse, allowed, "purposes", NULL))
         allowed = NULL;
     if (forbidden != NULL &&
-        !policy_list(parse, forbidden, "forbidden_purposes", VAULT_PURPOSES_MAX))
+        !vault_policy_list(parse, forbidden, "forbidden_purposes", VAULT_PURPOSES_MAX))
         forbidden = NULL;
     count = (allowed != NULL ? allowed->count : 0) + (forbidden != NULL ? forbidden->count : 0);
     if (count > VAULT_PURPOSES_MAX) {
-        policy_error(parse, allowed, "too_many", "a policy has at most %d purposes",
-                     VAULT_PURPOSES_MAX);
+        vault_policy_error(parse, allowed, "too_many", "a policy has at most %d purposes",
+                           VAULT_PURPOSES_MAX);
         allowed = forbidden = NULL;
         count = 0;
     }
-    policy->purposes = policy_array(parse, count, sizeof *policy->purposes);
-    policy->purpose_names = policy_array(parse, count + 1, sizeof *policy->purpose_names);
+    policy->purposes = vault_policy_array(parse, count, sizeof *policy->purposes);
+    policy->purpose_names = vault_policy_array(parse, count + 1, sizeof *policy->purpose_names);
     if (parse->no_memory)
         return;
     for (size_t i = 0; allowed != NULL && i < allowed->count; i++)
@@ -183,16 +186,16 @@ static void read_recipient_consent(struct policy_parse *parse, policy_node node,
 
     if (node == NULL)
         return;
-    number = policy_word(parse, node, "purpose", policy->purpose_names);
+    number = vault_policy_word(parse, node, "purpose", policy->purpose_names);
     if (number < 0)
         return;
     basis = policy->purposes[number].shown.basis;
     policy->purposes[number].of_recipient = true;
     if (policy->purposes[number].shown.forbidden ||
         (basis != VAULT_BASIS_CONSENT && basis != VAULT_BASIS_EXPLICIT_CONSENT)) {
-        policy_error(parse, node, "not_a_consent",
-                     "a recipient's consent is a purpose whose basis is consent or "
-                     "explicit_consent");
+        vault_policy_error(parse, node, "not_a_consent",
+                           "a recipient's consent is a purpose whose basis is consent or "
+                           "explicit_consent");
         return;
     }
     recipient->shown.consent_purpose = number;
@@ -208,43 +211,43 @@ static void read_recipient(struct policy_parse *parse, policy_node node,
     int kind = VAULT_NONE;
 
     recipient->shown.consent_purpose = VAULT_NONE;
-    if (!policy_mapping(parse, node, "a recipient", keys))
+    if (!vault_policy_mapping(parse, node, "a recipient", keys))
         return;
-    kind = policy_word(parse, policy_required(parse, node, "kind", "a recipient"),
-                       "kind of recipient", recipient_kinds);
+    kind = vault_policy_word(parse, vault_policy_member(parse, node, "kind", "a recipient"),
+                             "kind of recipient", recipient_kinds);
     recipient->shown.kind = kind < 0 ? "" : recipient_kinds[kind];
-    (void)policy_country(parse, policy_required(parse, node, "country", "a recipient"),
-                         &recipient->shown.country);
-    (void)policy_purposes(parse, policy_required(parse, node, "purposes", "a recipient"), true,
-                          &recipient->shown.purposes);
+    (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "a recipient"),
+                               &recipient->shown.country);
+    (void)vault_policy_purposes(parse, vault_policy_member(parse, node, "purposes", "a recipient"),
+                                true, &recipient->shown.purposes);
     read_recipient_consent(parse, kl_yaml_member(node, "consent"), recipient);
     if (scope != NULL)
-        recipient->scope_accepted = policy_word(parse, scope, "scope", scope_words) == 0;
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+        recipient->scope_accepted = vault_policy_word(parse, scope, "scope", scope_words) == 0;
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
-void policy_read_recipients(struct policy_parse *parse, policy_node root)
+void vault_policy_read_recipients(struct policy_parse *parse, policy_node root)
 {
     struct vault_policy *policy = parse->policy;
     policy_node node = kl_yaml_member(root, "recipients");
     size_t count = 0;
 
-    if (policy_mapping(parse, node, "recipients", NULL))
+    if (vault_policy_mapping(parse, node, "recipients", NULL))
         count = node->count;
     if (count > VAULT_RECIPIENTS_MAX) {
-        policy_error(parse, node, "too_many", "a policy has at most %d recipients",
-                     VAULT_RECIPIENTS_MAX);
+        vault_policy_error(parse, node, "too_many", "a policy has at most %d recipients",
+                           VAULT_RECIPIENTS_MAX);
         count = 0;
     }
-    policy->recipients = policy_array(parse, count, sizeof *policy->recipients);
-    policy->recipient_names = policy_array(parse, count + 1, sizeof *policy->recipient_names);
+    policy->recipients = vault_policy_array(parse, count, sizeof *policy->recipients);
+    policy->recipient_names = vault_policy_array(parse, count + 1, sizeof *policy->recipient_names);
     if (parse->no_memory)
         return;
     for (size_t i = 0; i < count; i++) {
         struct policy_recipient *recipient = &policy->recipients[policy->recipient_count];
-        if (!policy_name(parse, node->keys[i], "recipient"))
+        if (!vault_policy_name_check(parse, node->keys[i], "recipient"))
             continue;
-        recipient->shown.name = policy_copy(parse, node->keys[i]->text);
+        recipient->shown.name = vault_policy_copy(parse, node->keys[i]->text);
         if (recipient->shown.name == NULL)
             return;
         policy->recipient_names[policy->recipient_count++] = recipient->shown.name;
@@ -262,13 +265,13 @@ static void read_index(struct policy_parse *parse, policy_node node,
 
     if (node == NULL)
         return;
-    number = policy_word(parse, node, "index", words);
+    number = vault_policy_word(parse, node, "index", words);
     if (number <= 0)
         return;
     if (field->type == VAULT_TYPE_JSON || field->type == VAULT_TYPE_SECRET ||
         field->type == VAULT_TYPE_FILE) {
-        policy_error(parse, node, "not_indexable", "a field of type %s cannot be looked up",
-                     vault_type_name(field->type));
+        vault_policy_error(parse, node, "not_indexable", "a field of type %s cannot be looked up",
+                           vault_type_name(field->type));
         return;
     }
     field->index = number == 1 ? VAULT_INDEX_MANY : VAULT_INDEX_UNIQUE;
@@ -284,13 +287,13 @@ static void read_mask(struct policy_parse *parse, policy_node node,
         return;
     for (int i = 0; i < VAULT_MASKS; i++)
         words[i] = vault_mask_name((enum vault_mask)i);
-    number = policy_word(parse, node, "mask", words);
+    number = vault_policy_word(parse, node, "mask", words);
     if (number < 0)
         return;
     if (!vault_mask_fits((enum vault_mask)number, field->type)) {
-        policy_error(parse, node, "mask_does_not_fit",
-                     "the mask '%s' has no meaning for a field of type %s", words[number],
-                     vault_type_name(field->type));
+        vault_policy_error(parse, node, "mask_does_not_fit",
+                           "the mask '%s' has no meaning for a field of type %s", words[number],
+                           vault_type_name(field->type));
         return;
     }
     field->mask = (enum vault_mask)number;
@@ -304,7 +307,7 @@ static bool read_type(struct policy_parse *parse, policy_node node,
 
     for (int i = 0; i < VAULT_TYPES; i++)
         words[i] = vault_type_name((enum vault_type)i);
-    number = policy_word(parse, node, "type", words);
+    number = vault_policy_word(parse, node, "type", words);
     if (number < 0)
         return false;
     field->type = (enum vault_type)number;
@@ -316,7 +319,7 @@ static bool read_type(struct policy_parse *parse, policy_node node,
 static void read_category(struct policy_parse *parse, policy_node node, policy_node categories,
                           struct vault_policy_field *field)
 {
-    if (node == NULL || !policy_name(parse, node, "category"))
+    if (node == NULL || !vault_policy_name_check(parse, node, "category"))
         return;
     if (categories != NULL) {
         bool found = false;
@@ -324,12 +327,12 @@ static void read_category(struct policy_parse *parse, policy_node node, policy_n
             found = found || (categories->items[i]->kind == KL_YAML_SCALAR &&
                               strcmp(categories->items[i]->text, node->text) == 0);
         if (!found) {
-            policy_error(parse, node, "unknown_category",
-                         "'%s' is none of the categories of the record type", node->text);
+            vault_policy_error(parse, node, "unknown_category",
+                               "'%s' is none of the categories of the record type", node->text);
             return;
         }
     }
-    field->category = policy_copy(parse, node->text);
+    field->category = vault_policy_copy(parse, node->text);
 }
 
 static void read_field_purposes(struct policy_parse *parse, policy_node node,
@@ -338,14 +341,15 @@ static void read_field_purposes(struct policy_parse *parse, policy_node node,
     const uint64_t of_record = field->purposes;
     uint64_t bits = 0;
 
-    if (node == NULL || !policy_purposes(parse, node, false, &bits))
+    if (node == NULL || !vault_policy_purposes(parse, node, false, &bits))
         return;
     for (size_t i = 0; i < node->count; i++) {
-        int number = policy_find(parse->policy->purpose_names, node->items[i]->text);
+        int number = vault_policy_find(parse->policy->purpose_names, node->items[i]->text);
         if (of_record != 0 && !policy_bit(of_record, number))
-            policy_error(parse, node->items[i], "not_a_purpose_of_the_record",
-                         "a field can only narrow its record's purposes, and '%s' is none of them",
-                         node->items[i]->text);
+            vault_policy_error(
+                parse, node->items[i], "not_a_purpose_of_the_record",
+                "a field can only narrow its record's purposes, and '%s' is none of them",
+                node->items[i]->text);
     }
     field->purposes = bits & of_record;
 }
@@ -357,18 +361,18 @@ static void read_field(struct policy_parse *parse, policy_node node, policy_node
                                        "special", "purposes", "description", NULL};
     policy_node special = kl_yaml_member(node, "special");
 
-    if (!policy_mapping(parse, node, "a field", keys) ||
-        !read_type(parse, policy_required(parse, node, "type", "a field"), field))
+    if (!vault_policy_mapping(parse, node, "a field", keys) ||
+        !read_type(parse, vault_policy_member(parse, node, "type", "a field"), field))
         return;
     read_mask(parse, kl_yaml_member(node, "mask"), field);
     read_index(parse, kl_yaml_member(node, "index"), field);
     read_category(parse, kl_yaml_member(node, "category"), categories, field);
     read_field_purposes(parse, kl_yaml_member(node, "purposes"), field);
     if (special != NULL) {
-        int number = policy_word(parse, special, "special category", special_words);
+        int number = vault_policy_word(parse, special, "special category", special_words);
         field->special = number < 0 ? NULL : special_words[number];
     }
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
 /* The field's full name is "type.field"; its own name is the end of that. */
@@ -379,10 +383,10 @@ static bool add_field(struct policy_parse *parse, policy_node name, int record)
     char full[2 * VAULT_NAME_MAX_BYTES + 2];
     const char *of_record = policy->records[record].name;
 
-    if (!policy_name(parse, name, "field"))
+    if (!vault_policy_name_check(parse, name, "field"))
         return false;
     (void)snprintf(full, sizeof full, "%s.%s", of_record, name->text);
-    policy->field_names[policy->field_count] = policy_copy(parse, full);
+    policy->field_names[policy->field_count] = vault_policy_copy(parse, full);
     if (parse->no_memory)
         return false;
     field->name = policy->field_names[policy->field_count] + strlen(of_record) + 1;
@@ -402,20 +406,21 @@ static void read_record(struct policy_parse *parse, policy_node node, int number
     policy_node fields;
 
     record->field_first = (int)policy->field_count;
-    if (!policy_mapping(parse, node, "a record type", keys))
+    if (!vault_policy_mapping(parse, node, "a record type", keys))
         return;
-    if (categories != NULL && !policy_list(parse, categories, "categories", VAULT_FIELDS_MAX))
+    if (categories != NULL && !vault_policy_list(parse, categories, "categories", VAULT_FIELDS_MAX))
         categories = NULL;
     for (size_t i = 0; categories != NULL && i < categories->count; i++)
-        (void)policy_name(parse, categories->items[i], "category");
-    (void)policy_purposes(parse, policy_required(parse, node, "purposes", "a record type"), false,
-                          &record->purposes);
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
-    fields = policy_required(parse, node, "fields", "a record type");
-    if (!policy_mapping(parse, fields, "fields", NULL))
+        (void)vault_policy_name_check(parse, categories->items[i], "category");
+    (void)vault_policy_purposes(parse,
+                                vault_policy_member(parse, node, "purposes", "a record type"),
+                                false, &record->purposes);
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    fields = vault_policy_member(parse, node, "fields", "a record type");
+    if (!vault_policy_mapping(parse, fields, "fields", NULL))
         return;
     if (fields->count == 0)
-        policy_error(parse, fields, "wrong_shape", "a record type has at least one field");
+        vault_policy_error(parse, fields, "wrong_shape", "a record type has at least one field");
     for (size_t i = 0; i < fields->count && !parse->no_memory; i++)
         if (add_field(parse, fields->keys[i], number))
             read_field(parse, fields->items[i], categories,
@@ -435,34 +440,34 @@ static size_t count_fields(policy_node records)
     return count;
 }
 
-void policy_read_records(struct policy_parse *parse, policy_node root)
+void vault_policy_read_records(struct policy_parse *parse, policy_node root)
 {
     struct vault_policy *policy = parse->policy;
-    policy_node node = policy_required(parse, root, "records", "a policy");
+    policy_node node = vault_policy_member(parse, root, "records", "a policy");
     size_t records = 0;
     size_t fields = 0;
 
-    if (policy_mapping(parse, node, "records", NULL)) {
+    if (vault_policy_mapping(parse, node, "records", NULL)) {
         records = node->count;
         fields = count_fields(node);
     }
     if (records > VAULT_RECORD_TYPES_MAX || fields > VAULT_FIELDS_MAX) {
-        policy_error(parse, node, "too_many",
-                     "a policy has at most %d record types, with %d fields in all",
-                     VAULT_RECORD_TYPES_MAX, VAULT_FIELDS_MAX);
+        vault_policy_error(parse, node, "too_many",
+                           "a policy has at most %d record types, with %d fields in all",
+                           VAULT_RECORD_TYPES_MAX, VAULT_FIELDS_MAX);
         records = fields = 0;
     }
-    policy->records = policy_array(parse, records, sizeof *policy->records);
-    policy->record_names = policy_array(parse, records + 1, sizeof *policy->record_names);
-    policy->fields = policy_array(parse, fields, sizeof *policy->fields);
-    policy->field_names = policy_array(parse, fields + 1, sizeof *policy->field_names);
+    policy->records = vault_policy_array(parse, records, sizeof *policy->records);
+    policy->record_names = vault_policy_array(parse, records + 1, sizeof *policy->record_names);
+    policy->fields = vault_policy_array(parse, fields, sizeof *policy->fields);
+    policy->field_names = vault_policy_array(parse, fields + 1, sizeof *policy->field_names);
     if (parse->no_memory)
         return;
     for (size_t i = 0; i < records; i++) {
         struct vault_policy_record *record = &policy->records[policy->record_count];
-        if (!policy_name(parse, node->keys[i], "record type"))
+        if (!vault_policy_name_check(parse, node->keys[i], "record type"))
             continue;
-        record->name = policy_copy(parse, node->keys[i]->text);
+        record->name = vault_policy_copy(parse, node->keys[i]->text);
         if (record->name == NULL)
             return;
         policy->record_names[policy->record_count++] = record->name;

@@ -136,8 +136,8 @@ struct vault_policy {
 
 /* ---- sets ---- */
 
-bool policy_countries_has(const struct policy_countries *set, struct vault_country country);
-void policy_countries_add(struct policy_countries *set, struct vault_country country);
+bool vault_policy_countries_has(const struct policy_countries *set, struct vault_country country);
+void vault_policy_countries_add(struct policy_countries *set, struct vault_country country);
 static inline bool policy_bit(uint64_t bits, int number)
 {
     return number >= 0 && ((bits >> number) & 1) != 0;
@@ -155,77 +155,81 @@ typedef const struct kl_yaml_node *policy_node;
 
 #define POLICY_QUOTE_BYTES (VAULT_NAME_MAX_BYTES + 4)
 /* A text of the policy as it may stand in a finding: short, ASCII, no controls. Returns out. */
-const char *policy_quote(char out[POLICY_QUOTE_BYTES], const char *text);
+const char *vault_policy_quote(char out[POLICY_QUOTE_BYTES], const char *text);
 
 /* node NULL: the file as a whole. */
-void policy_error(struct policy_parse *parse, policy_node node, const char *code,
-                  const char *format, ...) KL_PRINTF(4, 5);
-void policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
-                 const char *format, ...) KL_PRINTF(5, 6);
+void vault_policy_error(struct policy_parse *parse, policy_node node, const char *code,
+                        const char *format, ...) KL_PRINTF(4, 5);
+void vault_policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
+                       const char *format, ...) KL_PRINTF(5, 6);
 /*
  * "unknown WHAT 'text', did you mean 'near'?", code "unknown_WHAT" with what's spaces as
  * underscores.
  */
-void policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
-                    const char *const *names);
+void vault_policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
+                          const char *const *names);
 
 /* Memory of the policy; NULL marks parse->no_memory. */
-void *policy_array(struct policy_parse *parse, size_t count, size_t size);
-const char *policy_copy(struct policy_parse *parse, const char *text);
+void *vault_policy_array(struct policy_parse *parse, size_t count, size_t size);
+const char *vault_policy_copy(struct policy_parse *parse, const char *text);
 
 /*
  * Is it a mapping with none but these keys? Unknown keys are findings, and do not make it false.
  * NULL is false without a finding.
  */
-bool policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
-                    const char *const *known);
+bool vault_policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
+                          const char *const *known);
 /* Is it a list of at least one and at most max items? */
-bool policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max);
+bool vault_policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max);
 /*
  * The text of a scalar that is not empty and at most POLICY_TEXT_MAX_BYTES; NULL with a finding
  * else.
  */
-const char *policy_text(struct policy_parse *parse, policy_node node, const char *what);
+const char *vault_policy_member_text(struct policy_parse *parse, policy_node node,
+                                     const char *what);
 /* The value of a key that must be there. */
-policy_node policy_required(struct policy_parse *parse, policy_node mapping, const char *key,
-                            const char *what);
+policy_node vault_policy_member(struct policy_parse *parse, policy_node mapping, const char *key,
+                                const char *what);
 /* The same for a value that is a text. */
-const char *policy_required_text(struct policy_parse *parse, policy_node mapping, const char *key,
-                                 const char *what);
+const char *vault_policy_required_text(struct policy_parse *parse, policy_node mapping,
+                                       const char *key, const char *what);
 /* [a-z][a-z0-9_]*, at most VAULT_NAME_MAX_BYTES. */
-bool policy_name(struct policy_parse *parse, policy_node node, const char *what);
+bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const char *what);
 /* The number of a scalar in a list of words ended by NULL; VAULT_NONE with a finding else. */
-int policy_word(struct policy_parse *parse, policy_node node, const char *what,
-                const char *const *words);
-bool policy_bool(struct policy_parse *parse, policy_node node, const char *what, bool *ret_value);
-bool policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret);
-bool policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret);
+int vault_policy_word(struct policy_parse *parse, policy_node node, const char *what,
+                      const char *const *words);
+bool vault_policy_bool(struct policy_parse *parse, policy_node node, const char *what,
+                       bool *ret_value);
+bool vault_policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret);
+bool vault_policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret);
 /* A list of countries; false with a finding when one is wrong. */
-bool policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
-                         struct policy_countries *ret);
+bool vault_policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
+                               struct policy_countries *ret);
 /* A list of names as bits; star: "*" alone is taken and gives POLICY_ALL. */
-bool policy_names(struct policy_parse *parse, policy_node node, const char *what, bool star,
-                  const char *const *names, uint64_t *ret_bits);
+bool vault_policy_names(struct policy_parse *parse, policy_node node, const char *what, bool star,
+                        const char *const *names, uint64_t *ret_bits);
 /* The same for purposes that must not be forbidden ones. */
-bool policy_purposes(struct policy_parse *parse, policy_node node, bool star, uint64_t *ret_bits);
+bool vault_policy_purposes(struct policy_parse *parse, policy_node node, bool star,
+                           uint64_t *ret_bits);
 /* One scalar naming a field "type.field"; VAULT_NONE with a finding else. */
-int policy_field_number(struct policy_parse *parse, policy_node node);
-int policy_find(const char *const *names, const char *text);
+int vault_policy_field_number(struct policy_parse *parse, policy_node node);
+int vault_policy_find(const char *const *names, const char *text);
 
-extern const char *const policy_view_words[];
-extern const char *const policy_action_words[];
-extern const char *const policy_basis_words[];
-extern const char *const policy_mechanism_words[];
+extern const char *const vault_policy_view_words[];
+extern const char *const vault_policy_action_words[];
+extern const char *const vault_policy_basis_words[];
+extern const char *const vault_policy_mechanism_words[];
 
-void policy_read_top(struct policy_parse *parse, policy_node root);
-void policy_read_purposes(struct policy_parse *parse, policy_node root);
-void policy_read_recipients(struct policy_parse *parse, policy_node root);
-void policy_read_records(struct policy_parse *parse, policy_node root);
-void policy_read_residency(struct policy_parse *parse, policy_node root);
-void policy_read_roles(struct policy_parse *parse, policy_node root);
-void policy_read_duties(struct policy_parse *parse, policy_node root); /* on_erase, requests */
-void policy_check(struct policy_parse *parse);
+void vault_policy_read_top(struct policy_parse *parse, policy_node root);
+void vault_policy_read_purposes(struct policy_parse *parse, policy_node root);
+void vault_policy_read_recipients(struct policy_parse *parse, policy_node root);
+void vault_policy_read_records(struct policy_parse *parse, policy_node root);
+void vault_policy_read_residency(struct policy_parse *parse, policy_node root);
+void vault_policy_read_roles(struct policy_parse *parse, policy_node root);
+void vault_policy_read_duties(struct policy_parse *parse,
+                              policy_node root); /* on_erase, requests */
+void vault_policy_check(struct policy_parse *parse);
 /* Check the shape of `tests`; run them too when nothing is wrong so far. */
-void policy_read_tests(struct policy_parse *parse, policy_node root, bool run);
+void vault_policy_read_tests(struct policy_parse *parse, policy_node root, bool run);
 
 #endif

@@ -8,26 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const policy_view_words[] = {"plain", "masked", "token", "present", NULL};
-static_assert(sizeof policy_view_words / sizeof policy_view_words[0] == VAULT_VIEWS + 1,
+const char *const vault_policy_view_words[] = {"plain", "masked", "token", "present", NULL};
+static_assert(sizeof vault_policy_view_words / sizeof vault_policy_view_words[0] == VAULT_VIEWS + 1,
               "one word for each view");
 
 /* GDPR art. 45, 46(1) to (3), 47 and 49(1). */
-const char *const policy_mechanism_words[] = {"adequate",
-                                              "standard_clauses",
-                                              "binding_corporate_rules",
-                                              "code_of_conduct",
-                                              "certification",
-                                              "public_instrument",
-                                              "ad_hoc_clauses",
-                                              "explicit_consent",
-                                              "derogation_contract",
-                                              "derogation_public_interest",
-                                              "derogation_legal_claims",
-                                              "derogation_vital_interest",
-                                              "derogation_public_register",
-                                              NULL};
-static_assert(sizeof policy_mechanism_words / sizeof policy_mechanism_words[0] ==
+const char *const vault_policy_mechanism_words[] = {"adequate",
+                                                    "standard_clauses",
+                                                    "binding_corporate_rules",
+                                                    "code_of_conduct",
+                                                    "certification",
+                                                    "public_instrument",
+                                                    "ad_hoc_clauses",
+                                                    "explicit_consent",
+                                                    "derogation_contract",
+                                                    "derogation_public_interest",
+                                                    "derogation_legal_claims",
+                                                    "derogation_vital_interest",
+                                                    "derogation_public_register",
+                                                    NULL};
+static_assert(sizeof vault_policy_mechanism_words / sizeof vault_policy_mechanism_words[0] ==
                   POLICY_MECHANISMS + 1,
               "one word for each mechanism");
 
@@ -36,7 +36,7 @@ static int country_bit(struct vault_country country)
     return 26 * (country.code[0] - 'A') + (country.code[1] - 'A');
 }
 
-bool policy_countries_has(const struct policy_countries *set, struct vault_country country)
+bool vault_policy_countries_has(const struct policy_countries *set, struct vault_country country)
 {
     int bit;
 
@@ -46,7 +46,7 @@ bool policy_countries_has(const struct policy_countries *set, struct vault_count
     return ((set->bits[bit / 64] >> (bit % 64)) & 1) != 0;
 }
 
-void policy_countries_add(struct policy_countries *set, struct vault_country country)
+void vault_policy_countries_add(struct policy_countries *set, struct vault_country country)
 {
     const int bit = country_bit(country);
 
@@ -59,35 +59,37 @@ void policy_countries_add(struct policy_countries *set, struct vault_country cou
 static void read_policy_name(struct policy_parse *parse, policy_node root)
 {
     static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-    policy_node node = policy_required(parse, root, "policy", "a policy");
-    const char *text = policy_text(parse, node, "policy");
+    policy_node node = vault_policy_member(parse, root, "policy", "a policy");
+    const char *text = vault_policy_member_text(parse, node, "policy");
 
     if (text == NULL)
         return;
     if (text[strspn(text, good)] != '\0' || text[0] < 'a' || text[0] > 'z' ||
         strlen(text) > VAULT_NAME_MAX_BYTES) {
-        policy_error(parse, node, "invalid_name",
-                     "a policy's name is a lower case letter, then letters, digits, - and _, at "
-                     "most %d",
-                     VAULT_NAME_MAX_BYTES);
+        vault_policy_error(
+            parse, node, "invalid_name",
+            "a policy's name is a lower case letter, then letters, digits, - and _, at "
+            "most %d",
+            VAULT_NAME_MAX_BYTES);
         return;
     }
-    parse->policy->name = policy_copy(parse, text);
+    parse->policy->name = vault_policy_copy(parse, text);
 }
 
 static void read_controller(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"name", "country", "contact", "dpo", "authority", NULL};
-    policy_node node = policy_required(parse, root, "controller", "a policy");
+    policy_node node = vault_policy_member(parse, root, "controller", "a policy");
     struct vault_country country;
 
-    if (!policy_mapping(parse, node, "controller", keys))
+    if (!vault_policy_mapping(parse, node, "controller", keys))
         return;
-    (void)policy_required_text(parse, node, "name", "controller");
-    (void)policy_required_text(parse, node, "contact", "controller");
-    (void)policy_text(parse, kl_yaml_member(node, "dpo"), "dpo");
-    (void)policy_text(parse, kl_yaml_member(node, "authority"), "authority");
-    (void)policy_country(parse, policy_required(parse, node, "country", "controller"), &country);
+    (void)vault_policy_required_text(parse, node, "name", "controller");
+    (void)vault_policy_required_text(parse, node, "contact", "controller");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "dpo"), "dpo");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "authority"), "authority");
+    (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "controller"),
+                               &country);
 }
 
 /*
@@ -106,34 +108,35 @@ static void read_notices(struct policy_parse *parse, policy_node root)
     policy_node node = kl_yaml_member(root, "notices");
     const char **names = NULL;
 
-    if (!policy_mapping(parse, node, "notices", NULL))
+    if (!vault_policy_mapping(parse, node, "notices", NULL))
         return;
-    names = policy_array(parse, node->count + 1, sizeof *names);
+    names = vault_policy_array(parse, node->count + 1, sizeof *names);
     for (size_t i = 0; names != NULL && i < node->count; i++) {
         policy_node from = kl_yaml_member(node->items[i], "from");
-        const char *text = policy_text(parse, node->keys[i], "notice");
+        const char *text = vault_policy_member_text(parse, node->keys[i], "notice");
         int64_t midnight_us = 0;
 
-        names[i] = text != NULL ? policy_copy(parse, text) : "";
+        names[i] = text != NULL ? vault_policy_copy(parse, text) : "";
         if (text != NULL && !is_notice_name(text))
-            policy_error(parse, node->keys[i], "invalid_name",
-                         "a notice's name is letters, digits, '.', '_' and '-', at most %d",
-                         VAULT_NAME_MAX_BYTES);
-        if (!policy_mapping(parse, node->items[i], "a notice", keys))
+            vault_policy_error(parse, node->keys[i], "invalid_name",
+                               "a notice's name is letters, digits, '.', '_' and '-', at most %d",
+                               VAULT_NAME_MAX_BYTES);
+        if (!vault_policy_mapping(parse, node->items[i], "a notice", keys))
             continue;
-        (void)policy_text(parse, kl_yaml_member(node->items[i], "title"), "title");
-        (void)policy_text(parse, kl_yaml_member(node->items[i], "url"), "url");
-        (void)policy_text(parse, kl_yaml_member(node->items[i], "description"), "description");
-        text = policy_text(parse, from, "from");
+        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "title"), "title");
+        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "url"), "url");
+        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "description"),
+                                       "description");
+        text = vault_policy_member_text(parse, from, "from");
         if (text != NULL && kl_date_parse(text, strlen(text), &midnight_us, NULL) != KL_OK)
-            policy_error(parse, from, "invalid_date", "from is a date, YYYY-MM-DD");
+            vault_policy_error(parse, from, "invalid_date", "from is a date, YYYY-MM-DD");
         if (parse->no_memory)
             return;
     }
     parse->notices = names;
 }
 
-void policy_read_top(struct policy_parse *parse, policy_node root)
+void vault_policy_read_top(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"policy",     "version",  "controller",
                                        "acting_as",  "notices",  "residency",
@@ -143,18 +146,18 @@ void policy_read_top(struct policy_parse *parse, policy_node root)
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     const char *version = NULL;
 
-    if (!policy_mapping(parse, root, "a policy", keys))
+    if (!vault_policy_mapping(parse, root, "a policy", keys))
         return;
     read_policy_name(parse, root);
-    version = policy_required_text(parse, root, "version", "a policy");
+    version = vault_policy_required_text(parse, root, "version", "a policy");
     if (version != NULL && strlen(version) > VAULT_NAME_MAX_BYTES)
-        policy_error(parse, kl_yaml_member(root, "version"), "too_long",
-                     "version has at most %d bytes", VAULT_NAME_MAX_BYTES);
-    parse->policy->version = version != NULL ? policy_copy(parse, version) : "";
+        vault_policy_error(parse, kl_yaml_member(root, "version"), "too_long",
+                           "version has at most %d bytes", VAULT_NAME_MAX_BYTES);
+    parse->policy->version = version != NULL ? vault_policy_copy(parse, version) : "";
     read_controller(parse, root);
     read_notices(parse, root);
     if (kl_yaml_member(root, "acting_as") != NULL)
-        (void)policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
+        (void)vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
 }
 
 /* ---- transfers ---- */
@@ -167,17 +170,18 @@ static void read_to(struct policy_parse *parse, policy_node node, struct policy_
         if (strcmp(node->text, "adequate") == 0)
             line->to_adequate = true;
         else
-            policy_error(parse, node, "wrong_shape",
-                         "to is the word adequate or a list of countries: [GB, CH]");
+            vault_policy_error(parse, node, "wrong_shape",
+                               "to is the word adequate or a list of countries: [GB, CH]");
         return;
     }
-    if (!policy_country_list(parse, node, "to", &line->to))
+    if (!vault_policy_country_list(parse, node, "to", &line->to))
         return;
     for (size_t i = 0; i < node->count; i++) {
         struct vault_country country = {{node->items[i]->text[0], node->items[i]->text[1], '\0'}};
         if (vault_country_in_eea(country))
-            policy_error(parse, node->items[i], "not_a_transfer",
-                         "%s lies in the EEA: nothing has to be allowed for it", country.code);
+            vault_policy_error(parse, node->items[i], "not_a_transfer",
+                               "%s lies in the EEA: nothing has to be allowed for it",
+                               country.code);
     }
 }
 
@@ -187,17 +191,19 @@ static void read_mechanism(struct policy_parse *parse, policy_node node, policy_
     int number = POLICY_ADEQUATE;
 
     if (value != NULL)
-        number = policy_word(parse, value, "mechanism", policy_mechanism_words);
+        number = vault_policy_word(parse, value, "mechanism", vault_policy_mechanism_words);
     else if (!line->to_adequate)
-        policy_error(parse, node, "missing_key",
-                     "a transfer to named countries needs a mechanism, such as standard_clauses");
+        vault_policy_error(
+            parse, node, "missing_key",
+            "a transfer to named countries needs a mechanism, such as standard_clauses");
     if (number < 0 || (value == NULL && !line->to_adequate))
         number = POLICY_STANDARD_CLAUSES; /* it is an error already: look no further for it */
     line->mechanism = (enum policy_mechanism)number;
     if (line->to_adequate && line->mechanism != POLICY_ADEQUATE)
-        policy_error(parse, value, "wrong_mechanism",
-                     "to: adequate rests on the Commission's decision; name the countries to use "
-                     "another mechanism");
+        vault_policy_error(
+            parse, value, "wrong_mechanism",
+            "to: adequate rests on the Commission's decision; name the countries to use "
+            "another mechanism");
 }
 
 /* A list of countries, or `accepted` for all. */
@@ -206,16 +212,17 @@ static void read_scope(struct policy_parse *parse, policy_node node, struct poli
     if (node == NULL)
         return;
     if (line->mechanism != POLICY_ADEQUATE)
-        policy_error(parse, node, "wrong_mechanism",
-                     "scope belongs to an adequacy decision; other mechanisms have none");
+        vault_policy_error(parse, node, "wrong_mechanism",
+                           "scope belongs to an adequacy decision; other mechanisms have none");
     else if (node->kind == KL_YAML_SCALAR && strcmp(node->text, "accepted") == 0)
         line->scope_all = true;
     else if (node->kind == KL_YAML_SCALAR)
-        policy_error(parse, node, "wrong_shape",
-                     "scope is the word accepted, or a list of the countries whose decision's "
-                     "scope fits");
+        vault_policy_error(
+            parse, node, "wrong_shape",
+            "scope is the word accepted, or a list of the countries whose decision's "
+            "scope fits");
     else
-        (void)policy_country_list(parse, node, "scope", &line->scope);
+        (void)vault_policy_country_list(parse, node, "scope", &line->scope);
 }
 
 /*
@@ -237,13 +244,13 @@ static void check_adequate(struct policy_parse *parse, policy_node to,
             continue;
         decision = vault_adequacy_find(country, kl_time_now_us());
         if (decision == NULL)
-            policy_warn(parse, item->line, item->column, "no_adequacy_decision",
-                        "there is no adequacy decision for %s now: this allows nothing",
-                        country.code);
+            vault_policy_warn(parse, item->line, item->column, "no_adequacy_decision",
+                              "there is no adequacy decision for %s now: this allows nothing",
+                              country.code);
         else if (decision->never_alone && line->any_recipient)
-            policy_error(parse, item, "missing_key",
-                         "the decision for %s covers %s only: name them with recipients",
-                         country.code, decision->scope);
+            vault_policy_error(parse, item, "missing_key",
+                               "the decision for %s covers %s only: name them with recipients",
+                               country.code, decision->scope);
     }
 }
 
@@ -258,26 +265,27 @@ static void read_transfer(struct policy_parse *parse, policy_node node,
 
     line->any_purpose = purposes == NULL;
     line->any_recipient = recipients == NULL;
-    if (!policy_mapping(parse, node, "a transfer", keys))
+    if (!vault_policy_mapping(parse, node, "a transfer", keys))
         return;
-    to = policy_required(parse, node, "to", "a transfer");
+    to = vault_policy_member(parse, node, "to", "a transfer");
     read_to(parse, to, line);
     read_mechanism(parse, node, kl_yaml_member(node, "mechanism"), line);
     read_scope(parse, kl_yaml_member(node, "scope"), line);
     if (purposes != NULL)
-        (void)policy_purposes(parse, purposes, false, &line->purposes);
+        (void)vault_policy_purposes(parse, purposes, false, &line->purposes);
     if (recipients != NULL)
-        (void)policy_names(parse, recipients, "recipient", false, parse->policy->recipient_names,
-                           &line->recipients);
+        (void)vault_policy_names(parse, recipients, "recipient", false,
+                                 parse->policy->recipient_names, &line->recipients);
     if (kl_yaml_member(node, "view") != NULL) {
-        int view = policy_word(parse, kl_yaml_member(node, "view"), "view", policy_view_words);
+        int view =
+            vault_policy_word(parse, kl_yaml_member(node, "view"), "view", vault_policy_view_words);
         line->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
     check_adequate(parse, to, line);
 }
 
-void policy_read_residency(struct policy_parse *parse, policy_node root)
+void vault_policy_read_residency(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"default", "transfers", NULL};
     static const char *const residencies[] = {"EEA", "none", NULL};
@@ -288,15 +296,15 @@ void policy_read_residency(struct policy_parse *parse, policy_node root)
     size_t count = 0;
 
     policy->residency = VAULT_RESIDENCY_EEA;
-    if (!policy_mapping(parse, node, "residency", keys))
+    if (!vault_policy_mapping(parse, node, "residency", keys))
         return;
-    if (tag != NULL && policy_word(parse, tag, "residency", residencies) == 1)
+    if (tag != NULL && vault_policy_word(parse, tag, "residency", residencies) == 1)
         policy->residency = VAULT_RESIDENCY_NONE;
     if (transfers != NULL && transfers->kind == KL_YAML_SEQUENCE && transfers->count == 0)
         return; /* said in so many words: none */
-    if (policy_list(parse, transfers, "transfers", VAULT_TRANSFERS_MAX))
+    if (vault_policy_list(parse, transfers, "transfers", VAULT_TRANSFERS_MAX))
         count = transfers->count;
-    policy->transfers = policy_array(parse, count, sizeof *policy->transfers);
+    policy->transfers = vault_policy_array(parse, count, sizeof *policy->transfers);
     if (parse->no_memory)
         return;
     for (size_t i = 0; i < count; i++)
@@ -316,20 +324,21 @@ static void read_statistic(struct policy_parse *parse, policy_node node)
     int field = VAULT_NONE;
 
     if (node->kind != KL_YAML_MAPPING || node->count != 1) {
-        policy_error(parse, node, "wrong_shape",
-                     "keep_statistics is a list of fields and what is kept of each: "
-                     "[applicant.birth: year]");
+        vault_policy_error(parse, node, "wrong_shape",
+                           "keep_statistics is a list of fields and what is kept of each: "
+                           "[applicant.birth: year]");
         return;
     }
-    field = policy_field_number(parse, node->keys[0]);
-    how = policy_text(parse, node->items[0], "what is kept");
+    field = vault_policy_field_number(parse, node->keys[0]);
+    how = vault_policy_member_text(parse, node->items[0], "what is kept");
     if (field < 0 || how == NULL || strcmp(how, "count") == 0)
         return;
     if (!vault_mask_parse(how, &mask) || (mask != VAULT_MASK_YEAR && mask != VAULT_MASK_COUNTRY) ||
         !vault_mask_fits(mask, parse->policy->fields[field].type))
-        policy_error(parse, node->items[0], "mask_does_not_fit",
-                     "of a field of type %s this cannot be kept; year, country and count are known",
-                     vault_type_name(parse->policy->fields[field].type));
+        vault_policy_error(
+            parse, node->items[0], "mask_does_not_fit",
+            "of a field of type %s this cannot be kept; year, country and count are known",
+            vault_type_name(parse->policy->fields[field].type));
 }
 
 static void read_on_erase(struct policy_parse *parse, policy_node root)
@@ -338,10 +347,10 @@ static void read_on_erase(struct policy_parse *parse, policy_node root)
     policy_node node = kl_yaml_member(root, "on_erase");
     policy_node kept = kl_yaml_member(node, "keep_statistics");
 
-    if (!policy_mapping(parse, node, "on_erase", keys))
+    if (!vault_policy_mapping(parse, node, "on_erase", keys))
         return;
     parse->policy->unenforced |= VAULT_UNENFORCED_ON_ERASE;
-    if (!policy_list(parse, kept, "keep_statistics", VAULT_FIELDS_MAX))
+    if (!vault_policy_list(parse, kept, "keep_statistics", VAULT_FIELDS_MAX))
         return;
     for (size_t i = 0; i < kept->count; i++)
         read_statistic(parse, kept->items[i]);
@@ -355,16 +364,17 @@ static void read_requests(struct policy_parse *parse, policy_node root)
     struct kl_duration duration;
     bool verify = false;
 
-    if (!policy_mapping(parse, node, "requests", keys))
+    if (!vault_policy_mapping(parse, node, "requests", keys))
         return;
     parse->policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
-    (void)policy_duration(parse, kl_yaml_member(node, "aim"), &duration);
-    (void)policy_duration(parse, kl_yaml_member(node, "answer_within"), &duration);
-    (void)policy_duration(parse, kl_yaml_member(node, "extend_by"), &duration);
-    (void)policy_bool(parse, kl_yaml_member(node, "verify_identity"), "verify_identity", &verify);
+    (void)vault_policy_duration(parse, kl_yaml_member(node, "aim"), &duration);
+    (void)vault_policy_duration(parse, kl_yaml_member(node, "answer_within"), &duration);
+    (void)vault_policy_duration(parse, kl_yaml_member(node, "extend_by"), &duration);
+    (void)vault_policy_bool(parse, kl_yaml_member(node, "verify_identity"), "verify_identity",
+                            &verify);
 }
 
-void policy_read_duties(struct policy_parse *parse, policy_node root)
+void vault_policy_read_duties(struct policy_parse *parse, policy_node root)
 {
     read_on_erase(parse, root);
     read_requests(parse, root);

@@ -7,10 +7,11 @@
 
 #define VOLUME_MAX 1000000
 
-const char *const policy_action_words[] = {
+const char *const vault_policy_action_words[] = {
     "read",     "write",  "lookup",  "verify", "export", "disclose",        "erase",
     "restrict", "object", "consent", "hold",   "report", "manage_requests", NULL};
-static_assert(sizeof policy_action_words / sizeof policy_action_words[0] == VAULT_ACTIONS + 1,
+static_assert(sizeof vault_policy_action_words / sizeof vault_policy_action_words[0] ==
+                  VAULT_ACTIONS + 1,
               "one word for each action");
 
 #define BIT(action) (UINT32_C(1) << (action))
@@ -27,7 +28,8 @@ static void read_do(struct policy_parse *parse, policy_node node, struct policy_
     struct vault_policy *policy = parse->policy;
     uint64_t bits = 0;
 
-    if (node == NULL || !policy_names(parse, node, "action", false, policy_action_words, &bits))
+    if (node == NULL ||
+        !vault_policy_names(parse, node, "action", false, vault_policy_action_words, &bits))
         return;
     grant->actions = (uint32_t)bits;
     if (grant->actions & BIT(VAULT_ACTION_OBJECT))
@@ -57,26 +59,26 @@ static void no_field_matches(struct policy_parse *parse, policy_node node, bool 
     const char *near = NULL;
 
     if (!is_pattern) {
-        policy_unknown(parse, node, "field", parse->policy->field_names);
+        vault_policy_unknown(parse, node, "field", parse->policy->field_names);
         return;
     }
-    policy_quote(quoted, node->text);
+    vault_policy_quote(quoted, node->text);
     if (length > 2 && length < sizeof record && strcmp(node->text + length - 2, ".*") == 0) {
         memcpy(record, node->text, length - 2);
         near = kl_suggest(record, parse->policy->record_names);
     }
     if (near != NULL)
-        policy_error(parse, node, "unknown_field", "no field matches '%s', did you mean '%s.*'?",
-                     quoted, near);
+        vault_policy_error(parse, node, "unknown_field",
+                           "no field matches '%s', did you mean '%s.*'?", quoted, near);
     else
-        policy_error(parse, node, "unknown_field", "no field matches '%s'", quoted);
+        vault_policy_error(parse, node, "unknown_field", "no field matches '%s'", quoted);
 }
 
 /* "*", "type.*", "*.field", "type.field"; says what is wrong when nothing matches. */
 static void read_pattern(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
     const struct vault_policy *policy = parse->policy;
-    const char *text = policy_text(parse, node, "a field");
+    const char *text = vault_policy_member_text(parse, node, "a field");
     const char *dot = NULL;
     bool any_record;
     bool any_field;
@@ -107,14 +109,15 @@ static void read_fields(struct policy_parse *parse, policy_node grant_node, poli
 {
     if (node == NULL) {
         if ((grant->actions & ~WHOLE_SUBJECT) != 0)
-            policy_error(parse, grant_node, "missing_key",
-                         "a grant to read, write, look up, verify, export, disclose or report "
-                         "needs the key 'fields'");
+            vault_policy_error(
+                parse, grant_node, "missing_key",
+                "a grant to read, write, look up, verify, export, disclose or report "
+                "needs the key 'fields'");
         for (size_t i = 0; i < parse->policy->field_count; i++)
             add_field_bit(grant, i);
         return;
     }
-    if (!policy_list(parse, node, "fields", VAULT_FIELDS_MAX))
+    if (!vault_policy_list(parse, node, "fields", VAULT_FIELDS_MAX))
         return;
     for (size_t i = 0; i < node->count; i++)
         read_pattern(parse, node->items[i], grant);
@@ -131,16 +134,16 @@ static void read_location(struct policy_parse *parse, policy_node node, struct p
         return;
     grant->has_location = true;
     if (node->kind == KL_YAML_SCALAR)
-        word = policy_word(parse, node, "location", words);
+        word = vault_policy_word(parse, node, "location", words);
     else
-        (void)policy_country_list(parse, node, "location", &grant->location);
+        (void)vault_policy_country_list(parse, node, "location", &grant->location);
     for (char first = 'A'; first <= 'Z'; first++)
         for (char second = 'A'; second <= 'Z'; second++) {
             const struct vault_country country = {{first, second, '\0'}};
             const bool inside = vault_country_in_eea(country);
             if ((word == 0 && inside) || (word == 1 && !inside))
-                policy_countries_add(&grant->location, country);
-            else if (word < 0 && inside && policy_countries_has(&grant->location, country))
+                vault_policy_countries_add(&grant->location, country);
+            else if (word < 0 && inside && vault_policy_countries_has(&grant->location, country))
                 grant->unset = POLICY_UNSET_MAYBE;
         }
     if (word == 0)
@@ -156,43 +159,43 @@ static bool is_clock(const char *text)
 
 static void read_hours(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    const char *text = policy_text(parse, node, "hours");
+    const char *text = vault_policy_member_text(parse, node, "hours");
 
     if (text == NULL)
         return;
     if (strlen(text) != 11 || text[5] != '-' || !is_clock(text) || !is_clock(text + 6))
-        policy_error(parse, node, "invalid_hours", "hours are written 08:00-18:00");
+        vault_policy_error(parse, node, "invalid_hours", "hours are written 08:00-18:00");
     grant->has_unenforced = true;
 }
 
 static void read_volume(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    const char *text = policy_text(parse, node, "volume_per_hour");
+    const char *text = vault_policy_member_text(parse, node, "volume_per_hour");
 
     if (text == NULL)
         return;
     if (strspn(text, "0123456789") != strlen(text) || strlen(text) > 7 ||
         strtol(text, NULL, 10) < 1 || strtol(text, NULL, 10) > VOLUME_MAX)
-        policy_error(parse, node, "invalid_number", "volume_per_hour is a number from 1 to %d",
-                     VOLUME_MAX);
+        vault_policy_error(parse, node, "invalid_number",
+                           "volume_per_hour is a number from 1 to %d", VOLUME_MAX);
     grant->has_unenforced = true;
 }
 
 static void read_own_subject(struct policy_parse *parse, policy_node node,
                              struct policy_grant *grant)
 {
-    if (node == NULL || !policy_bool(parse, node, "own_subject", &grant->own_subject))
+    if (node == NULL || !vault_policy_bool(parse, node, "own_subject", &grant->own_subject))
         return;
     if (!grant->own_subject)
-        policy_error(parse, node, "wrong_shape",
-                     "own_subject is true, or left out where the grant is for any subject");
+        vault_policy_error(parse, node, "wrong_shape",
+                           "own_subject is true, or left out where the grant is for any subject");
 }
 
 static void read_when(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
     static const char *const keys[] = {"location", "hours", "own_subject", "volume_per_hour", NULL};
 
-    if (!policy_mapping(parse, node, "when", keys))
+    if (!vault_policy_mapping(parse, node, "when", keys))
         return;
     read_location(parse, kl_yaml_member(node, "location"), grant);
     read_hours(parse, kl_yaml_member(node, "hours"), grant);
@@ -211,23 +214,24 @@ static void read_grant(struct policy_parse *parse, policy_node node, struct poli
 
     grant->line = node->line;
     grant->column = node->column;
-    if (!policy_mapping(parse, node, "a grant", keys))
+    if (!vault_policy_mapping(parse, node, "a grant", keys))
         return;
-    read_do(parse, policy_required(parse, node, "do", "a grant"), grant);
+    read_do(parse, vault_policy_member(parse, node, "do", "a grant"), grant);
     read_fields(parse, node, kl_yaml_member(node, "fields"), grant);
     grant->purposes = POLICY_ALL;
     if (purposes != NULL)
-        (void)policy_purposes(parse, purposes, true, &grant->purposes);
+        (void)vault_policy_purposes(parse, purposes, true, &grant->purposes);
     else if ((grant->actions & NEEDS_FOR) != 0)
-        policy_error(parse, node, "missing_for",
-                     "a grant to read, look up, export or disclose needs the key 'for', its "
-                     "purposes");
+        vault_policy_error(parse, node, "missing_for",
+                           "a grant to read, look up, export or disclose needs the key 'for', its "
+                           "purposes");
     if (kl_yaml_member(node, "view") != NULL) {
-        int view = policy_word(parse, kl_yaml_member(node, "view"), "view", policy_view_words);
+        int view =
+            vault_policy_word(parse, kl_yaml_member(node, "view"), "view", vault_policy_view_words);
         grant->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
     read_when(parse, kl_yaml_member(node, "when"), grant);
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
 static void compile_grant(const struct vault_policy *policy, struct policy_role *role,
@@ -255,11 +259,11 @@ static void read_role(struct policy_parse *parse, policy_node node, struct polic
     const struct vault_policy *policy = parse->policy;
     size_t count = 0;
 
-    if (policy_list(parse, node, "a role", VAULT_GRANTS_MAX))
+    if (vault_policy_list(parse, node, "a role", VAULT_GRANTS_MAX))
         count = node->count;
-    role->grants = policy_array(parse, count, sizeof *role->grants);
-    role->by_purpose = policy_array(parse, policy->purpose_count, sizeof *role->by_purpose);
-    role->by_field = policy_array(parse, policy->field_count, sizeof *role->by_field);
+    role->grants = vault_policy_array(parse, count, sizeof *role->grants);
+    role->by_purpose = vault_policy_array(parse, policy->purpose_count, sizeof *role->by_purpose);
+    role->by_field = vault_policy_array(parse, policy->field_count, sizeof *role->by_field);
     if (parse->no_memory)
         return;
     role->grant_count = count;
@@ -273,35 +277,36 @@ static bool role_name(struct policy_parse *parse, policy_node node)
 {
     static const char *const built_in[] = {"operator", "steward", "auditor", NULL};
 
-    if (!policy_name(parse, node, "role"))
+    if (!vault_policy_name_check(parse, node, "role"))
         return false;
-    if (policy_find(built_in, node->text) < 0)
+    if (vault_policy_find(built_in, node->text) < 0)
         return true;
-    policy_error(parse, node, "reserved_name",
-                 "'%s' is a built-in role; it reads no personal data and cannot be changed",
-                 node->text);
+    vault_policy_error(parse, node, "reserved_name",
+                       "'%s' is a built-in role; it reads no personal data and cannot be changed",
+                       node->text);
     return false;
 }
 
-void policy_read_roles(struct policy_parse *parse, policy_node root)
+void vault_policy_read_roles(struct policy_parse *parse, policy_node root)
 {
     struct vault_policy *policy = parse->policy;
-    policy_node node = policy_required(parse, root, "roles", "a policy");
+    policy_node node = vault_policy_member(parse, root, "roles", "a policy");
     size_t count = 0;
 
-    if (policy_mapping(parse, node, "roles", NULL))
+    if (vault_policy_mapping(parse, node, "roles", NULL))
         count = node->count;
     if (count > VAULT_ROLES_MAX) {
-        policy_error(parse, node, "too_many", "a policy has at most %d roles", VAULT_ROLES_MAX);
+        vault_policy_error(parse, node, "too_many", "a policy has at most %d roles",
+                           VAULT_ROLES_MAX);
         count = 0;
     }
-    policy->roles = policy_array(parse, count, sizeof *policy->roles);
-    policy->role_names = policy_array(parse, count + 1, sizeof *policy->role_names);
+    policy->roles = vault_policy_array(parse, count, sizeof *policy->roles);
+    policy->role_names = vault_policy_array(parse, count + 1, sizeof *policy->role_names);
     for (size_t i = 0; i < count && !parse->no_memory; i++) {
         struct policy_role *role = &policy->roles[policy->role_count];
         if (!role_name(parse, node->keys[i]))
             continue;
-        role->name = policy_copy(parse, node->keys[i]->text);
+        role->name = vault_policy_copy(parse, node->keys[i]->text);
         if (role->name == NULL)
             return;
         role->line = node->keys[i]->line;

@@ -36,32 +36,33 @@ static void read_field_of_case(struct policy_parse *parse, policy_node node,
             continue;
         found++;
         test->query.action = verbs[i].action;
-        test->field = policy_field_number(parse, value);
+        test->field = vault_policy_field_number(parse, value);
     }
     if (found != 1)
-        policy_error(parse, node, "wrong_shape",
-                     "a test asks for one field with one of reads, writes, looks_up, verifies, "
-                     "exports, discloses, erases, reports");
+        vault_policy_error(
+            parse, node, "wrong_shape",
+            "a test asks for one field with one of reads, writes, looks_up, verifies, "
+            "exports, discloses, erases, reports");
 }
 
 static void read_from(struct policy_parse *parse, policy_node node, struct vault_query *query)
 {
     struct kl_err err = {0};
-    const char *text = policy_text(parse, node, "from");
+    const char *text = vault_policy_member_text(parse, node, "from");
 
     if (text != NULL && vault_place_country(text, &query->location, &err) != KL_OK)
-        policy_error(parse, node, err.code, "%s", err.client_text);
+        vault_policy_error(parse, node, err.code, "%s", err.client_text);
 }
 
 /* A day stands for its first moment in UTC. */
 static void read_at(struct policy_parse *parse, policy_node node, int64_t *ret_now_us)
 {
-    const char *text = policy_text(parse, node, "at");
+    const char *text = vault_policy_member_text(parse, node, "at");
 
     if (text != NULL && kl_date_parse(text, strlen(text), ret_now_us, NULL) != KL_OK &&
         kl_time_parse(text, strlen(text), ret_now_us, NULL) != KL_OK)
-        policy_error(parse, node, "invalid_date",
-                     "at is a date, or a moment as RFC 3339 writes it");
+        vault_policy_error(parse, node, "invalid_date",
+                           "at is a date, or a moment as RFC 3339 writes it");
 }
 
 static void read_consents(struct policy_parse *parse, policy_node node, const char *key,
@@ -70,7 +71,8 @@ static void read_consents(struct policy_parse *parse, policy_node node, const ch
     policy_node list = kl_yaml_member(node, key);
 
     if (list != NULL)
-        (void)policy_names(parse, list, "purpose", false, parse->policy->purpose_names, ret_bits);
+        (void)vault_policy_names(parse, list, "purpose", false, parse->policy->purpose_names,
+                                 ret_bits);
 }
 
 static void read_facts(struct policy_parse *parse, policy_node node, struct policy_case *test)
@@ -87,11 +89,11 @@ static void read_facts(struct policy_parse *parse, policy_node node, struct poli
     facts->consents |= facts->explicit_consents;
     facts->residency = parse->policy->residency;
     if (residency != NULL)
-        facts->residency = policy_word(parse, residency, "residency", residencies) == 1
+        facts->residency = vault_policy_word(parse, residency, "residency", residencies) == 1
                                ? VAULT_RESIDENCY_NONE
                                : VAULT_RESIDENCY_EEA;
     if (own != NULL)
-        (void)policy_bool(parse, own, "own_subject", &test->query.own_subject);
+        (void)vault_policy_bool(parse, own, "own_subject", &test->query.own_subject);
 }
 
 /* plain, masked, token, present, allowed (any of them), or "withheld GATE". */
@@ -110,7 +112,7 @@ static const char *read_expect(struct policy_parse *parse, policy_node node)
                                         "withheld retention",
                                         "withheld transfer",
                                         NULL};
-    int word = policy_word(parse, node, "outcome", words);
+    int word = vault_policy_word(parse, node, "outcome", words);
 
     return word < 0 ? NULL : words[word];
 }
@@ -118,7 +120,7 @@ static const char *read_expect(struct policy_parse *parse, policy_node node)
 static int read_number(struct policy_parse *parse, policy_node node, const char *what,
                        const char *const *names)
 {
-    return node == NULL ? VAULT_NONE : policy_word(parse, node, what, names);
+    return node == NULL ? VAULT_NONE : vault_policy_word(parse, node, what, names);
 }
 
 /* Only of use when no finding came of it. */
@@ -138,9 +140,9 @@ static struct policy_case read_case(struct policy_parse *parse, policy_node node
                                          .now_us = kl_time_now_us()}};
     struct vault_query *query = &test.query;
 
-    if (!policy_mapping(parse, node, "a test", keys))
+    if (!vault_policy_mapping(parse, node, "a test", keys))
         return test;
-    query->role = read_number(parse, policy_required(parse, node, "role", "a test"), "role",
+    query->role = read_number(parse, vault_policy_member(parse, node, "role", "a test"), "role",
                               policy->role_names);
     query->purpose =
         read_number(parse, kl_yaml_member(node, "for"), "purpose", policy->purpose_names);
@@ -150,8 +152,8 @@ static struct policy_case read_case(struct policy_parse *parse, policy_node node
     read_from(parse, kl_yaml_member(node, "from"), query);
     read_at(parse, kl_yaml_member(node, "at"), &query->now_us);
     read_facts(parse, node, &test);
-    test.expect = read_expect(parse, policy_required(parse, node, "expect", "a test"));
-    (void)policy_text(parse, kl_yaml_member(node, "description"), "description");
+    test.expect = read_expect(parse, vault_policy_member(parse, node, "expect", "a test"));
+    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
     return test;
 }
 
@@ -166,15 +168,15 @@ static void run_case(struct policy_parse *parse, policy_node node, const struct 
                    shown ? vault_view_name(decision.view) : vault_gate_name(decision.withheld));
     if (strcmp(outcome, test->expect) == 0 || (shown && strcmp(test->expect, "allowed") == 0))
         return;
-    policy_error(parse, node, "test_failed", "test failed: expected %s, came out %s", test->expect,
-                 outcome);
+    vault_policy_error(parse, node, "test_failed", "test failed: expected %s, came out %s",
+                       test->expect, outcome);
 }
 
-void policy_read_tests(struct policy_parse *parse, policy_node root, bool run)
+void vault_policy_read_tests(struct policy_parse *parse, policy_node root, bool run)
 {
     policy_node node = kl_yaml_member(root, "tests");
 
-    if (!policy_list(parse, node, "tests", TESTS_MAX))
+    if (!vault_policy_list(parse, node, "tests", TESTS_MAX))
         return;
     for (size_t i = 0; i < node->count; i++)
         (void)read_case(parse, node->items[i]);

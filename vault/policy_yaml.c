@@ -10,7 +10,7 @@
 
 #define NAMES_SHOWN_BYTES 180
 
-const char *policy_quote(char out[POLICY_QUOTE_BYTES], const char *text)
+const char *vault_policy_quote(char out[POLICY_QUOTE_BYTES], const char *text)
 {
     size_t size = 0;
 
@@ -44,8 +44,8 @@ static void add_finding(struct policy_parse *parse, bool is_error, unsigned line
     (void)vsnprintf(item->text, sizeof item->text, format, arguments);
 }
 
-void policy_error(struct policy_parse *parse, policy_node node, const char *code,
-                  const char *format, ...)
+void vault_policy_error(struct policy_parse *parse, policy_node node, const char *code,
+                        const char *format, ...)
 {
     va_list arguments;
 
@@ -55,8 +55,8 @@ void policy_error(struct policy_parse *parse, policy_node node, const char *code
     va_end(arguments);
 }
 
-void policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
-                 const char *format, ...)
+void vault_policy_warn(struct policy_parse *parse, unsigned line, unsigned column, const char *code,
+                       const char *format, ...)
 {
     va_list arguments;
 
@@ -86,8 +86,8 @@ static void join_names(char out[NAMES_SHOWN_BYTES], const char *const *names)
     }
 }
 
-void policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
-                    const char *const *names)
+void vault_policy_unknown(struct policy_parse *parse, policy_node node, const char *what,
+                          const char *const *names)
 {
     char quoted[POLICY_QUOTE_BYTES];
     char code[KL_ERR_CODE_BYTES];
@@ -98,17 +98,18 @@ void policy_unknown(struct policy_parse *parse, policy_node node, const char *wh
     for (char *at = code; *at != '\0'; at++)
         if (*at == ' ')
             *at = '_';
-    policy_quote(quoted, node->text);
+    vault_policy_quote(quoted, node->text);
     join_names(known, names);
     if (near != NULL)
-        policy_error(parse, node, code, "unknown %s '%s', did you mean '%s'?", what, quoted, near);
+        vault_policy_error(parse, node, code, "unknown %s '%s', did you mean '%s'?", what, quoted,
+                           near);
     else if (known[0] != '\0')
-        policy_error(parse, node, code, "unknown %s '%s'; known are %s", what, quoted, known);
+        vault_policy_error(parse, node, code, "unknown %s '%s'; known are %s", what, quoted, known);
     else
-        policy_error(parse, node, code, "unknown %s '%s'", what, quoted);
+        vault_policy_error(parse, node, code, "unknown %s '%s'", what, quoted);
 }
 
-void *policy_array(struct policy_parse *parse, size_t count, size_t size)
+void *vault_policy_array(struct policy_parse *parse, size_t count, size_t size)
 {
     void *array = kl_arena_array(parse->policy->arena, count, size);
 
@@ -117,7 +118,7 @@ void *policy_array(struct policy_parse *parse, size_t count, size_t size)
     return array;
 }
 
-const char *policy_copy(struct policy_parse *parse, const char *text)
+const char *vault_policy_copy(struct policy_parse *parse, const char *text)
 {
     const char *copy = kl_arena_text(parse->policy->arena, text, strlen(text));
 
@@ -126,90 +127,90 @@ const char *policy_copy(struct policy_parse *parse, const char *text)
     return copy;
 }
 
-bool policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
-                    const char *const *known)
+bool vault_policy_mapping(struct policy_parse *parse, policy_node node, const char *what,
+                          const char *const *known)
 {
     if (node == NULL)
         return false;
     if (node->kind != KL_YAML_MAPPING) {
-        policy_error(parse, node, "wrong_shape", "%s is a mapping of names to values", what);
+        vault_policy_error(parse, node, "wrong_shape", "%s is a mapping of names to values", what);
         return false;
     }
     for (size_t i = 0; known != NULL && i < node->count; i++)
-        if (policy_find(known, node->keys[i]->text) < 0)
-            policy_unknown(parse, node->keys[i], "key", known);
+        if (vault_policy_find(known, node->keys[i]->text) < 0)
+            vault_policy_unknown(parse, node->keys[i], "key", known);
     return true;
 }
 
-bool policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max)
+bool vault_policy_list(struct policy_parse *parse, policy_node node, const char *what, size_t max)
 {
     if (node == NULL)
         return false;
     if (node->kind != KL_YAML_SEQUENCE || node->count == 0) {
-        policy_error(parse, node, "wrong_shape",
-                     "expected a list with something in it, [ ... ]: %s", what);
+        vault_policy_error(parse, node, "wrong_shape",
+                           "expected a list with something in it, [ ... ]: %s", what);
         return false;
     }
     if (node->count > max) {
-        policy_error(parse, node, "too_many", "%s has at most %zu items", what, max);
+        vault_policy_error(parse, node, "too_many", "%s has at most %zu items", what, max);
         return false;
     }
     return true;
 }
 
-const char *policy_text(struct policy_parse *parse, policy_node node, const char *what)
+const char *vault_policy_member_text(struct policy_parse *parse, policy_node node, const char *what)
 {
     if (node == NULL)
         return NULL;
     if (node->kind != KL_YAML_SCALAR || node->text[0] == '\0') {
-        policy_error(parse, node, "wrong_shape", "expected a text: %s", what);
+        vault_policy_error(parse, node, "wrong_shape", "expected a text: %s", what);
         return NULL;
     }
     if (strlen(node->text) > POLICY_TEXT_MAX_BYTES) {
-        policy_error(parse, node, "too_long", "%s has at most %d bytes", what,
-                     POLICY_TEXT_MAX_BYTES);
+        vault_policy_error(parse, node, "too_long", "%s has at most %d bytes", what,
+                           POLICY_TEXT_MAX_BYTES);
         return NULL;
     }
     return node->text;
 }
 
-policy_node policy_required(struct policy_parse *parse, policy_node mapping, const char *key,
-                            const char *what)
+policy_node vault_policy_member(struct policy_parse *parse, policy_node mapping, const char *key,
+                                const char *what)
 {
     policy_node value = kl_yaml_member(mapping, key);
 
     if (value == NULL)
-        policy_error(parse, mapping, "missing_key", "%s needs the key '%s'", what, key);
+        vault_policy_error(parse, mapping, "missing_key", "%s needs the key '%s'", what, key);
     return value;
 }
 
-const char *policy_required_text(struct policy_parse *parse, policy_node mapping, const char *key,
-                                 const char *what)
+const char *vault_policy_required_text(struct policy_parse *parse, policy_node mapping,
+                                       const char *key, const char *what)
 {
-    return policy_text(parse, policy_required(parse, mapping, key, what), key);
+    return vault_policy_member_text(parse, vault_policy_member(parse, mapping, key, what), key);
 }
 
-bool policy_name(struct policy_parse *parse, policy_node node, const char *what)
+bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const char *what)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
     static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
     char quoted[POLICY_QUOTE_BYTES];
-    const char *text = policy_text(parse, node, what);
+    const char *text = vault_policy_member_text(parse, node, what);
 
     if (text == NULL)
         return false;
     if (strspn(text, letters) == 0 || text[strspn(text, all)] != '\0' ||
         strlen(text) > VAULT_NAME_MAX_BYTES) {
-        policy_error(parse, node, "invalid_name",
-                     "'%s' is no name (%s): a name is a lower case letter, then lower case "
-                     "letters, digits and _, at most %d",
-                     policy_quote(quoted, text), what, VAULT_NAME_MAX_BYTES);
+        vault_policy_error(parse, node, "invalid_name",
+                           "'%s' is no name (%s): a name is a lower case letter, then lower case "
+                           "letters, digits and _, at most %d",
+                           vault_policy_quote(quoted, text), what, VAULT_NAME_MAX_BYTES);
         return false;
     }
     return true;
 }
 
-int policy_find(const char *const *names, const char *text)
+int vault_policy_find(const char *const *names, const char *text)
 {
     for (int i = 0; names[i] != NULL; i++)
         if (strcmp(names[i], text) == 0)
@@ -217,88 +218,89 @@ int policy_find(const char *const *names, const char *text)
     return VAULT_NONE;
 }
 
-int policy_word(struct policy_parse *parse, policy_node node, const char *what,
-                const char *const *words)
+int vault_policy_word(struct policy_parse *parse, policy_node node, const char *what,
+                      const char *const *words)
 {
-    const char *text = policy_text(parse, node, what);
+    const char *text = vault_policy_member_text(parse, node, what);
     int number = VAULT_NONE;
 
     if (text == NULL)
         return VAULT_NONE;
-    number = policy_find(words, text);
+    number = vault_policy_find(words, text);
     if (number == VAULT_NONE)
-        policy_unknown(parse, node, what, words);
+        vault_policy_unknown(parse, node, what, words);
     return number;
 }
 
-bool policy_bool(struct policy_parse *parse, policy_node node, const char *what, bool *ret_value)
+bool vault_policy_bool(struct policy_parse *parse, policy_node node, const char *what,
+                       bool *ret_value)
 {
-    const char *text = policy_text(parse, node, what);
+    const char *text = vault_policy_member_text(parse, node, what);
 
     if (text == NULL)
         return false;
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
-        policy_error(parse, node, "wrong_shape", "%s is true or false", what);
+        vault_policy_error(parse, node, "wrong_shape", "%s is true or false", what);
         return false;
     }
     *ret_value = text[0] == 't';
     return true;
 }
 
-bool policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret)
+bool vault_policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret)
 {
     char quoted[POLICY_QUOTE_BYTES];
-    const char *text = policy_text(parse, node, "a duration");
+    const char *text = vault_policy_member_text(parse, node, "a duration");
 
     if (text == NULL)
         return false;
     if (kl_duration_parse(text, strlen(text), ret, NULL) == KL_OK)
         return true;
-    policy_error(parse, node, "invalid_duration",
-                 "'%s' is no ISO 8601 duration, such as P10Y, P4W or PT15M",
-                 policy_quote(quoted, text));
+    vault_policy_error(parse, node, "invalid_duration",
+                       "'%s' is no ISO 8601 duration, such as P10Y, P4W or PT15M",
+                       vault_policy_quote(quoted, text));
     return false;
 }
 
-bool policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret)
+bool vault_policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret)
 {
     char quoted[POLICY_QUOTE_BYTES];
     struct kl_err err = {0};
-    const char *text = policy_text(parse, node, "a country");
+    const char *text = vault_policy_member_text(parse, node, "a country");
 
     if (text == NULL)
         return false;
     if (vault_country_parse(text, strlen(text), ret, &err) == KL_OK)
         return true;
-    policy_error(parse, node, "invalid_country", "'%s': %s", policy_quote(quoted, text),
-                 err.client_text);
+    vault_policy_error(parse, node, "invalid_country", "'%s': %s", vault_policy_quote(quoted, text),
+                       err.client_text);
     return false;
 }
 
-bool policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
-                         struct policy_countries *ret)
+bool vault_policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
+                               struct policy_countries *ret)
 {
     bool good = true;
 
-    if (!policy_list(parse, node, what, VAULT_FIELDS_MAX))
+    if (!vault_policy_list(parse, node, what, VAULT_FIELDS_MAX))
         return false;
     for (size_t i = 0; i < node->count; i++) {
         struct vault_country country;
-        if (policy_country(parse, node->items[i], &country))
-            policy_countries_add(ret, country);
+        if (vault_policy_country(parse, node->items[i], &country))
+            vault_policy_countries_add(ret, country);
         else
             good = false;
     }
     return good;
 }
 
-bool policy_names(struct policy_parse *parse, policy_node node, const char *what, bool star,
-                  const char *const *names, uint64_t *ret_bits)
+bool vault_policy_names(struct policy_parse *parse, policy_node node, const char *what, bool star,
+                        const char *const *names, uint64_t *ret_bits)
 {
     uint64_t bits = 0;
     bool good = true;
 
-    if (!policy_list(parse, node, what, 64))
+    if (!vault_policy_list(parse, node, what, 64))
         return false;
     if (star && node->count == 1 && node->items[0]->kind == KL_YAML_SCALAR &&
         strcmp(node->items[0]->text, "*") == 0) {
@@ -309,10 +311,10 @@ bool policy_names(struct policy_parse *parse, policy_node node, const char *what
         int number = VAULT_NONE;
         if (star && node->items[i]->kind == KL_YAML_SCALAR &&
             strcmp(node->items[i]->text, "*") == 0)
-            policy_error(parse, node->items[i], "wrong_shape",
-                         "\"*\" stands for every %s, so it stands alone", what);
+            vault_policy_error(parse, node->items[i], "wrong_shape",
+                               "\"*\" stands for every %s, so it stands alone", what);
         else
-            number = policy_word(parse, node->items[i], what, names);
+            number = vault_policy_word(parse, node->items[i], what, names);
         if (number < 0)
             good = false;
         else
@@ -323,11 +325,12 @@ bool policy_names(struct policy_parse *parse, policy_node node, const char *what
     return good;
 }
 
-bool policy_purposes(struct policy_parse *parse, policy_node node, bool star, uint64_t *ret_bits)
+bool vault_policy_purposes(struct policy_parse *parse, policy_node node, bool star,
+                           uint64_t *ret_bits)
 {
     struct vault_policy *policy = parse->policy;
     uint64_t bits = 0;
-    bool good = policy_names(parse, node, "purpose", star, policy->purpose_names, &bits);
+    bool good = vault_policy_names(parse, node, "purpose", star, policy->purpose_names, &bits);
 
     if (!good)
         return false;
@@ -336,11 +339,12 @@ bool policy_purposes(struct policy_parse *parse, policy_node node, bool star, ui
         return true;
     }
     for (size_t i = 0; i < node->count; i++) {
-        int number = policy_find(policy->purpose_names, node->items[i]->text);
+        int number = vault_policy_find(policy->purpose_names, node->items[i]->text);
         if (policy->purposes[number].shown.forbidden) {
-            policy_error(parse, node->items[i], "forbidden_purpose",
-                         "'%s' is one of the forbidden_purposes: nothing is read or kept for it",
-                         policy->purpose_names[number]);
+            vault_policy_error(
+                parse, node->items[i], "forbidden_purpose",
+                "'%s' is one of the forbidden_purposes: nothing is read or kept for it",
+                policy->purpose_names[number]);
             good = false;
         }
     }
@@ -349,7 +353,7 @@ bool policy_purposes(struct policy_parse *parse, policy_node node, bool star, ui
     return good;
 }
 
-int policy_field_number(struct policy_parse *parse, policy_node node)
+int vault_policy_field_number(struct policy_parse *parse, policy_node node)
 {
-    return policy_word(parse, node, "field", parse->policy->field_names);
+    return vault_policy_word(parse, node, "field", parse->policy->field_names);
 }

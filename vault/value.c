@@ -36,17 +36,17 @@ const char *vault_value_unicode_version(void)
     return utf8proc_unicode_version();
 }
 
-enum kl_status value_invalid(struct kl_err *err, const char *client_text)
+enum kl_status vault_value_invalid(struct kl_err *err, const char *client_text)
 {
     return kl_fail(err, KL_ERR_INVALID, "invalid_value", client_text, NULL);
 }
 
-bool value_is_digit(unsigned char byte)
+bool vault_value_is_digit(unsigned char byte)
 {
     return byte >= '0' && byte <= '9';
 }
 
-bool value_is_ascii(struct kl_slice text)
+bool vault_value_is_ascii(struct kl_slice text)
 {
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] >= 0x80)
@@ -75,7 +75,7 @@ static enum kl_status date(struct kl_slice text, struct kl_buf *ret, struct kl_e
     int64_t midnight_us = 0;
 
     if (kl_date_parse((const char *)text.bytes, text.size, &midnight_us, NULL) != KL_OK)
-        return value_invalid(err, "a date is written YYYY-MM-DD and is a day that exists");
+        return vault_value_invalid(err, "a date is written YYYY-MM-DD and is a day that exists");
     kl_date_format(midnight_us, out);
     kl_buf_add_text(ret, out);
     sodium_memzero(out, sizeof out);
@@ -88,7 +88,8 @@ static enum kl_status datetime(struct kl_slice text, struct kl_buf *ret, struct 
     int64_t time_us = 0;
 
     if (kl_time_parse((const char *)text.bytes, text.size, &time_us, NULL) != KL_OK)
-        return value_invalid(err, "a moment is written as RFC 3339 does, 2026-11-22T16:50:40Z");
+        return vault_value_invalid(err,
+                                   "a moment is written as RFC 3339 does, 2026-11-22T16:50:40Z");
     kl_time_format(time_us, out);
     kl_buf_add_text(ret, out);
     sodium_memzero(out, sizeof out);
@@ -106,8 +107,9 @@ static enum kl_status country(struct kl_slice text, struct kl_buf *ret, struct k
     }
     if (text.size != sizeof upper ||
         vault_country_parse(upper, sizeof upper, &found, NULL) != KL_OK)
-        return value_invalid(err, "a country is two letters of ISO 3166-1 (GR and GB, not EL and "
-                                  "UK)");
+        return vault_value_invalid(err,
+                                   "a country is two letters of ISO 3166-1 (GR and GB, not EL and "
+                                   "UK)");
     kl_buf_add(ret, found.code, 2);
     return kl_buf_status(ret, err);
 }
@@ -119,7 +121,7 @@ static enum kl_status parse_json(struct kl_slice text, const char *refusal,
     const enum kl_status status = kl_json_parse(text.bytes, text.size, ret_json, NULL);
 
     if (status == KL_ERR_INVALID || status == KL_ERR_TOO_LARGE)
-        return value_invalid(err, refusal);
+        return vault_value_invalid(err, refusal);
     if (status != KL_OK)
         return kl_fail(err, status, "server_busy", "the server is busy", "json value: memory");
     return KL_OK;
@@ -146,9 +148,9 @@ static enum kl_status json(struct kl_slice text, struct kl_buf *ret, struct kl_e
     kl_json_write_value(&compact, kl_json_root(parsed));
     status = kl_buf_status(&compact, err);
     if (status == KL_OK)
-        status =
-            value_map(kl_buf_slice(&compact), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &composed, err);
-    if (status == KL_OK && !value_is_ascii(kl_buf_slice(&composed)))
+        status = vault_value_map(kl_buf_slice(&compact), UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+                                 &composed, err);
+    if (status == KL_OK && !vault_value_is_ascii(kl_buf_slice(&composed)))
         status =
             parse_json(kl_buf_slice(&composed),
                        "two keys of the json value are the same in Unicode's NFC", &again, err);
@@ -184,28 +186,28 @@ static enum kl_status normalise(enum vault_type type, struct kl_slice text, stru
 {
     switch (type) {
     case VAULT_TYPE_TEXT:
-        return value_text(text, ret, err);
+        return vault_value_text(text, ret, err);
     case VAULT_TYPE_EMAIL:
-        return value_email(trim(text), ret, err);
+        return vault_value_email(trim(text), ret, err);
     case VAULT_TYPE_PHONE:
-        return value_phone(trim(text), ret, err);
+        return vault_value_phone(trim(text), ret, err);
     case VAULT_TYPE_DATE:
         return date(text, ret, err);
     case VAULT_TYPE_DATETIME:
         return datetime(text, ret, err);
     case VAULT_TYPE_NUMBER:
-        return value_number(text, ret, err);
+        return vault_value_number(text, ret, err);
     case VAULT_TYPE_BOOLEAN:
         if (!kl_slice_equal_text(text, "true") && !kl_slice_equal_text(text, "false"))
-            return value_invalid(err, "a boolean is true or false");
+            return vault_value_invalid(err, "a boolean is true or false");
         kl_buf_add(ret, text.bytes, text.size);
         return kl_buf_status(ret, err);
     case VAULT_TYPE_COUNTRY:
         return country(trim(text), ret, err);
     case VAULT_TYPE_IBAN:
-        return value_iban(text, ret, err);
+        return vault_value_iban(text, ret, err);
     case VAULT_TYPE_IP:
-        return value_ip(trim(text), ret, err);
+        return vault_value_ip(trim(text), ret, err);
     case VAULT_TYPE_JSON:
         return json(text, ret, err);
     default:
@@ -245,7 +247,7 @@ enum kl_status vault_value_normalise(enum vault_type type, const struct vault_va
         return kl_failf(err, KL_ERR_TOO_LARGE, "value_too_large",
                         "a value of type %s has at most %zu bytes", vault_type_name(type), max);
     if (!kl_utf8_valid(input->text.bytes, input->text.size))
-        return value_invalid(err, "a value is valid UTF-8");
+        return vault_value_invalid(err, "a value is valid UTF-8");
 
     kl_buf_init(&out, VALUE_INPUT_MAX_BYTES);
     status = normalise(type, input->text, &out, err);
@@ -270,7 +272,7 @@ static enum kl_status email_index_form(struct kl_slice email, struct kl_buf *ret
     while (at > 0 && email.bytes[at - 1] != '@')
         at--;
     assert(at > 0);
-    status = value_map(kl_slice_of(email.bytes, at - 1), INDEX_OPTIONS, ret, err);
+    status = vault_value_map(kl_slice_of(email.bytes, at - 1), INDEX_OPTIONS, ret, err);
     if (status != KL_OK)
         return status;
     kl_buf_add(ret, email.bytes + at - 1, email.size - (at - 1));
@@ -280,7 +282,7 @@ static enum kl_status email_index_form(struct kl_slice email, struct kl_buf *ret
 static enum kl_status text_index_form(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     const size_t before = ret->size;
-    enum kl_status status = value_map(text, INDEX_OPTIONS, ret, err);
+    enum kl_status status = vault_value_map(text, INDEX_OPTIONS, ret, err);
 
     if (status == KL_OK && ret->size == before)
         return kl_fail(err, KL_ERR_INVALID, "empty_value",
@@ -297,7 +299,7 @@ enum kl_status vault_value_index_form(enum vault_type type, struct kl_slice norm
     case VAULT_TYPE_EMAIL:
         return email_index_form(normalised, ret, err);
     case VAULT_TYPE_NUMBER:
-        value_number_shorten(normalised, ret);
+        vault_value_number_shorten(normalised, ret);
         return kl_buf_status(ret, err);
     case VAULT_TYPE_JSON:
     case VAULT_TYPE_SECRET:

@@ -10,29 +10,30 @@
 #define PHONE_DIGITS_MAX 15 /* ITU-T E.164 section 6 */
 #define IBAN_MAX_CHARS 34   /* ISO 13616-1 */
 
-enum kl_status value_phone(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_phone(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     char digits[PHONE_DIGITS_MAX + 1] = "";
     size_t count = 0;
     enum kl_status status = KL_OK;
 
     if (text.size == 0 || text.bytes[0] != '+')
-        return value_invalid(err, "a phone number starts with + and the country's code");
+        return vault_value_invalid(err, "a phone number starts with + and the country's code");
     for (size_t i = 1; i < text.size && status == KL_OK; i++) {
         unsigned char byte = text.bytes[i];
         if (byte == '(' && i + 2 < text.size && memcmp(text.bytes + i, "(0)", 3) == 0)
-            status =
-                value_invalid(err, "a phone number leaves out the (0) that is not dialled from "
-                                   "abroad");
-        else if (value_is_digit(byte) && count < PHONE_DIGITS_MAX)
+            status = vault_value_invalid(
+                err, "a phone number leaves out the (0) that is not dialled from "
+                     "abroad");
+        else if (vault_value_is_digit(byte) && count < PHONE_DIGITS_MAX)
             digits[count++] = (char)byte;
-        else if (value_is_digit(byte) || byte == '\0' || strchr(" -().", byte) == NULL)
-            status =
-                value_invalid(err, "a phone number is + and 8 to 15 digits; spaces, -, ( ) and "
-                                   ". may stand between them");
+        else if (vault_value_is_digit(byte) || byte == '\0' || strchr(" -().", byte) == NULL)
+            status = vault_value_invalid(
+                err, "a phone number is + and 8 to 15 digits; spaces, -, ( ) and "
+                     ". may stand between them");
     }
     if (status == KL_OK && (count < PHONE_DIGITS_MIN || digits[0] == '0'))
-        status = value_invalid(err, "a phone number is + and 8 to 15 digits, the first not 0");
+        status =
+            vault_value_invalid(err, "a phone number is + and 8 to 15 digits, the first not 0");
     if (status == KL_OK) {
         kl_buf_add_byte(ret, '+');
         kl_buf_add(ret, digits, count);
@@ -57,7 +58,7 @@ static bool read_digits(struct kl_slice text, size_t *at, struct number *number)
 {
     const size_t start = *at;
 
-    while (*at < text.size && value_is_digit(text.bytes[*at])) {
+    while (*at < text.size && vault_value_is_digit(text.bytes[*at])) {
         if (number->digits_count == sizeof number->digits)
             return false;
         number->digits[number->digits_count++] = (char)text.bytes[(*at)++];
@@ -74,7 +75,7 @@ static bool read_exponent(struct kl_slice text, size_t *at, int *ret_exponent)
 
     if (*at < text.size && (text.bytes[*at] == '+' || text.bytes[*at] == '-'))
         negative = text.bytes[(*at)++] == '-';
-    for (; *at < text.size && value_is_digit(text.bytes[*at]); digits++) {
+    for (; *at < text.size && vault_value_is_digit(text.bytes[*at]); digits++) {
         value = value * 10 + (text.bytes[(*at)++] - '0');
         if (value > 99)
             return false;
@@ -136,7 +137,7 @@ static bool is_zero(const struct number *number)
     return true;
 }
 
-enum kl_status value_number(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_number(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     struct number number = {0};
     struct kl_buf out;
@@ -144,14 +145,15 @@ enum kl_status value_number(struct kl_slice text, struct kl_buf *ret, struct kl_
 
     kl_buf_init(&out, VALUE_NUMBER_MAX_CHARS);
     if (text.size > VALUE_NUMBER_MAX_CHARS || !read_number(text, &number)) {
-        status = value_invalid(err, "a number is a JSON number of at most 40 characters");
+        status = vault_value_invalid(err, "a number is a JSON number of at most 40 characters");
         goto out;
     }
     if (number.negative && !is_zero(&number))
         kl_buf_add_byte(&out, '-');
     write_number(&number, &out);
     if (kl_buf_status(&out, NULL) != KL_OK) {
-        status = value_invalid(err, "a number has at most 40 characters when written in full");
+        status =
+            vault_value_invalid(err, "a number has at most 40 characters when written in full");
         goto out;
     }
     kl_buf_add(ret, out.bytes, out.size);
@@ -163,7 +165,7 @@ out:
     return status;
 }
 
-void value_number_shorten(struct kl_slice number, struct kl_buf *ret)
+void vault_value_number_shorten(struct kl_slice number, struct kl_buf *ret)
 {
     if (memchr(number.bytes, '.', number.size) != NULL) {
         while (number.bytes[number.size - 1] == '0')
@@ -219,7 +221,7 @@ static bool iban_checks(const char *iban, size_t chars)
     return rest == 1;
 }
 
-enum kl_status value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     char iban[IBAN_MAX_CHARS + 1] = "";
     size_t chars = 0;
@@ -231,22 +233,25 @@ enum kl_status value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_er
             continue;
         if (byte >= 'a' && byte <= 'z')
             byte = (unsigned char)(byte - 'a' + 'A');
-        if (chars == IBAN_MAX_CHARS || !(value_is_digit(byte) || (byte >= 'A' && byte <= 'Z')))
-            status = value_invalid(err, "an IBAN is at most 34 letters and digits, with spaces if "
-                                        "you like");
+        if (chars == IBAN_MAX_CHARS ||
+            !(vault_value_is_digit(byte) || (byte >= 'A' && byte <= 'Z')))
+            status =
+                vault_value_invalid(err, "an IBAN is at most 34 letters and digits, with spaces if "
+                                         "you like");
         else
             iban[chars++] = (char)byte;
     }
     if (status == KL_OK && (chars < 5 || iban_length(iban) == 0))
-        status = value_invalid(err, "an IBAN starts with the code of a country that has IBANs");
-    if (status == KL_OK &&
-        (!value_is_digit((unsigned char)iban[2]) || !value_is_digit((unsigned char)iban[3])))
-        status = value_invalid(err, "an IBAN has two check digits after the country's code");
-    if (status == KL_OK && iban_length(iban) != chars)
-        status = value_invalid(err, "the IBAN has not the length that its country uses");
-    if (status == KL_OK && !iban_checks(iban, chars))
         status =
-            value_invalid(err, "the IBAN's check digits do not fit; look for a typing mistake");
+            vault_value_invalid(err, "an IBAN starts with the code of a country that has IBANs");
+    if (status == KL_OK && (!vault_value_is_digit((unsigned char)iban[2]) ||
+                            !vault_value_is_digit((unsigned char)iban[3])))
+        status = vault_value_invalid(err, "an IBAN has two check digits after the country's code");
+    if (status == KL_OK && iban_length(iban) != chars)
+        status = vault_value_invalid(err, "the IBAN has not the length that its country uses");
+    if (status == KL_OK && !iban_checks(iban, chars))
+        status = vault_value_invalid(
+            err, "the IBAN's check digits do not fit; look for a typing mistake");
     if (status == KL_OK) {
         kl_buf_add(ret, iban, chars);
         status = kl_buf_status(ret, err);
@@ -260,7 +265,7 @@ enum kl_status value_iban(struct kl_slice text, struct kl_buf *ret, struct kl_er
  * client) is kept as the IPv4 address it stands for; the deprecated IPv4-compatible form and zones
  * are refused.
  */
-enum kl_status value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     char input[INET6_ADDRSTRLEN] = "";
     char output[INET6_ADDRSTRLEN] = "";
@@ -280,8 +285,9 @@ enum kl_status value_ip(struct kl_slice text, struct kl_buf *ret, struct kl_err 
                             sizeof output); /* RFC 5952 as glibc writes it */
     }
     if (output[0] == '\0')
-        status = value_invalid(err, "an IP address is four decimal numbers or IPv6, without port, "
-                                    "prefix or zone");
+        status =
+            vault_value_invalid(err, "an IP address is four decimal numbers or IPv6, without port, "
+                                     "prefix or zone");
     if (status == KL_OK) {
         kl_buf_add_text(ret, output);
         status = kl_buf_status(ret, err);

@@ -21,7 +21,7 @@ static enum kl_status map_failed(utf8proc_ssize_t code, struct kl_err *err)
         return kl_fail(
             err, KL_ERR_INVALID, "unassigned_character",
             "a value that can be looked up has only characters that Unicode has assigned", NULL);
-    return value_invalid(err, "a value is valid UTF-8");
+    return vault_value_invalid(err, "a value is valid UTF-8");
 }
 
 static void encode(const utf8proc_int32_t *points, size_t count, struct kl_buf *ret)
@@ -35,8 +35,8 @@ static void encode(const utf8proc_int32_t *points, size_t count, struct kl_buf *
     sodium_memzero(bytes, sizeof bytes);
 }
 
-enum kl_status value_map(struct kl_slice text, unsigned options, struct kl_buf *ret,
-                         struct kl_err *err)
+enum kl_status vault_value_map(struct kl_slice text, unsigned options, struct kl_buf *ret,
+                               struct kl_err *err)
 {
     const utf8proc_option_t flags = (utf8proc_option_t)options;
     utf8proc_int32_t on_stack[STACK_CODE_POINTS];
@@ -47,7 +47,7 @@ enum kl_status value_map(struct kl_slice text, unsigned options, struct kl_buf *
 
     if (text.size == 0)
         return KL_OK;
-    if ((options & (UTF8PROC_COMPAT | UTF8PROC_CASEFOLD)) == 0 && value_is_ascii(text)) {
+    if ((options & (UTF8PROC_COMPAT | UTF8PROC_CASEFOLD)) == 0 && vault_value_is_ascii(text)) {
         kl_buf_add(ret, text.bytes, text.size);
         return kl_buf_status(ret, err);
     }
@@ -104,7 +104,7 @@ static void add_with_line_feeds(struct kl_slice text, struct kl_buf *ret)
     kl_buf_add(ret, text.bytes + from, text.size - from);
 }
 
-enum kl_status value_text(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_text(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     struct kl_buf lines;
     enum kl_status status;
@@ -113,9 +113,10 @@ enum kl_status value_text(struct kl_slice text, struct kl_buf *ret, struct kl_er
     add_with_line_feeds(text, &lines);
     status = kl_buf_status(&lines, err);
     if (status == KL_OK && has_control(kl_buf_slice(&lines)))
-        status = value_invalid(err, "a text has no control characters but tab and line feed");
+        status = vault_value_invalid(err, "a text has no control characters but tab and line feed");
     if (status == KL_OK)
-        status = value_map(kl_buf_slice(&lines), UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret, err);
+        status =
+            vault_value_map(kl_buf_slice(&lines), UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret, err);
     kl_buf_done(&lines);
     return status;
 }
@@ -123,7 +124,7 @@ enum kl_status value_text(struct kl_slice text, struct kl_buf *ret, struct kl_er
 /* A letter of RFC 5322 atext, a dot, or beyond ASCII (RFC 6531). */
 static bool is_local_byte(unsigned char byte)
 {
-    if (byte >= 0x80 || value_is_digit(byte) || (byte >= 'a' && byte <= 'z') ||
+    if (byte >= 0x80 || vault_value_is_digit(byte) || (byte >= 'a' && byte <= 'z') ||
         (byte >= 'A' && byte <= 'Z'))
         return true;
     return byte != '\0' && strchr("!#$%&'*+-/=?^_`{|}~.", byte) != NULL;
@@ -153,18 +154,19 @@ static bool has_odd_character(struct kl_slice text)
 static enum kl_status check_local_part(struct kl_slice local, struct kl_err *err)
 {
     if (local.size == 0 || local.size > LOCAL_PART_MAX_BYTES)
-        return value_invalid(err, "an e-mail address has 1 to 64 bytes before its @");
+        return vault_value_invalid(err, "an e-mail address has 1 to 64 bytes before its @");
     if (local.bytes[0] == '.' || local.bytes[local.size - 1] == '.')
-        return value_invalid(err, "an e-mail address has no dot first or last before its @");
+        return vault_value_invalid(err, "an e-mail address has no dot first or last before its @");
     for (size_t i = 0; i < local.size; i++) {
         if (!is_local_byte(local.bytes[i]))
-            return value_invalid(err, "an e-mail address has no spaces, quotes or brackets, and "
-                                      "one @");
+            return vault_value_invalid(err,
+                                       "an e-mail address has no spaces, quotes or brackets, and "
+                                       "one @");
         if (local.bytes[i] == '.' && local.bytes[i + 1] == '.')
-            return value_invalid(err, "an e-mail address has no two dots side by side");
+            return vault_value_invalid(err, "an e-mail address has no two dots side by side");
     }
     if (has_odd_character(local))
-        return value_invalid(err, "an e-mail address has no invisible characters");
+        return vault_value_invalid(err, "an e-mail address has no invisible characters");
     return KL_OK;
 }
 
@@ -173,7 +175,7 @@ static bool is_label(const char *label, size_t size)
     if (size == 0 || size > LABEL_MAX_BYTES || label[0] == '-' || label[size - 1] == '-')
         return false;
     for (size_t i = 0; i < size; i++)
-        if (!value_is_digit((unsigned char)label[i]) && (label[i] < 'a' || label[i] > 'z') &&
+        if (!vault_value_is_digit((unsigned char)label[i]) && (label[i] < 'a' || label[i] > 'z') &&
             label[i] != '-')
             return false;
     return true;
@@ -211,7 +213,7 @@ static bool has_domain_characters(struct kl_slice domain)
 {
     for (size_t i = 0; i < domain.size; i++) {
         const unsigned char byte = domain.bytes[i];
-        if (byte < 0x80 && !value_is_digit(byte) && !(byte >= 'a' && byte <= 'z') &&
+        if (byte < 0x80 && !vault_value_is_digit(byte) && !(byte >= 'a' && byte <= 'z') &&
             !(byte >= 'A' && byte <= 'Z') && byte != '-' && byte != '.')
             return false;
     }
@@ -235,7 +237,8 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
     if (code == IDN2_MALLOC)
         status = kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "idn2");
     else if (code != IDN2_OK || !is_host_name((const char *)ascii))
-        status = value_invalid(err, "an e-mail address ends in a domain name such as example.org");
+        status =
+            vault_value_invalid(err, "an e-mail address ends in a domain name such as example.org");
     if (status == KL_OK) {
         kl_buf_add_text(ret, (const char *)ascii);
         status = kl_buf_status(ret, err);
@@ -247,7 +250,7 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
     return status;
 }
 
-enum kl_status value_email(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_value_email(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
 {
     struct kl_buf local;
     size_t at = text.size;
@@ -257,11 +260,11 @@ enum kl_status value_email(struct kl_slice text, struct kl_buf *ret, struct kl_e
     while (at > 0 && text.bytes[at - 1] != '@')
         at--;
     if (at == 0) {
-        status = value_invalid(err, "an e-mail address has an @");
+        status = vault_value_invalid(err, "an e-mail address has an @");
         goto out;
     }
-    status =
-        value_map(kl_slice_of(text.bytes, at - 1), UTF8PROC_STABLE | UTF8PROC_COMPOSE, &local, err);
+    status = vault_value_map(kl_slice_of(text.bytes, at - 1), UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+                             &local, err);
     if (status == KL_OK)
         status = check_local_part(kl_buf_slice(&local), err);
     if (status != KL_OK)
