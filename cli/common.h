@@ -15,7 +15,7 @@ enum cli_exit cli_common_send_file(struct cli_call *call, const char *method,
                                    size_t column_count);
 /* Add --limit and --cursor of the call to a path. */
 void cli_common_page(const struct cli_call *call, struct cli_path *path);
-/* A member of the answer as text on stdout, whatever the format says ("id"): for commands whose result is one name. */
+/* Print the receipt that an erasure, or a look at one, answered with. */
 enum cli_exit cli_common_print_receipt(struct cli_call *call, const struct cli_response *response);
 /* A fresh Idempotency-Key. */
 void cli_common_idempotency_key(char out[40]);

@@ -42,11 +42,9 @@ static void print_fields(struct cli_table *table, const char *subject,
         kl_buf_init(&cell, CLI_RESPONSE_MAX_BYTES);
         cli_output_cell(&cell, value);
         const char *view = kl_json_text(kl_json_member(views, name));
-        table != NULL
-            ? cli_table_row(table,
-                            (const char *[]){subject, id, type, name, view != NULL ? view : "plain",
-                                             cell.bytes != NULL ? (const char *)cell.bytes : ""})
-            : (void)0;
+        cli_table_row(table,
+                      (const char *[]){subject, id, type, name, view != NULL ? view : "plain",
+                                       cell.bytes != NULL ? (const char *)cell.bytes : ""});
         kl_buf_done(&cell);
     }
     for (struct kl_json_iter iter = kl_json_iter(kl_json_member(record, "withheld"));
