@@ -40,7 +40,7 @@ static void read_retain(struct policy_parse *parse, policy_node node,
 {
     static const char shape[] = "retain is a duration and the event that starts its clock: "
                                 "P10Y after service_end";
-    const char *text = vault_policy_member_text(parse, node, "retain");
+    const char *text = vault_policy_scalar_text(parse, node, "retain");
     const char *space = NULL;
     struct kl_yaml_node event = {0};
 
@@ -67,7 +67,7 @@ static void read_retain(struct policy_parse *parse, policy_node node,
 static void read_notice(struct policy_parse *parse, policy_node node,
                         struct policy_purpose *purpose)
 {
-    const char *text = vault_policy_member_text(parse, node, "notice");
+    const char *text = vault_policy_scalar_text(parse, node, "notice");
 
     if (text == NULL)
         return;
@@ -115,9 +115,9 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
         number = vault_policy_word(parse, kl_yaml_member(node, "ground"), "ground", ground_words);
         purpose->ground = number < 0 ? NULL : ground_words[number];
     }
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "interest"), "interest");
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "law"), "law");
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "interest"), "interest");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "law"), "law");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
     note_objection(parse, node, purpose->shown.basis);
 }
 
@@ -223,7 +223,7 @@ static void read_recipient(struct policy_parse *parse, policy_node node,
     read_recipient_consent(parse, kl_yaml_member(node, "consent"), recipient);
     if (scope != NULL)
         recipient->scope_accepted = vault_policy_word(parse, scope, "scope", scope_words) == 0;
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
 void vault_policy_read_recipients(struct policy_parse *parse, policy_node root)
@@ -372,7 +372,7 @@ static void read_field(struct policy_parse *parse, policy_node node, policy_node
         int number = vault_policy_word(parse, special, "special category", special_words);
         field->special = number < 0 ? NULL : special_words[number];
     }
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
 /* The field's full name is "type.field"; its own name is the end of that. */
@@ -415,7 +415,7 @@ static void read_record(struct policy_parse *parse, policy_node node, int number
     (void)vault_policy_purposes(parse,
                                 vault_policy_member(parse, node, "purposes", "a record type"),
                                 false, &record->purposes);
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
     fields = vault_policy_member(parse, node, "fields", "a record type");
     if (!vault_policy_mapping(parse, fields, "fields", NULL))
         return;

@@ -185,7 +185,7 @@ bool vault_policy_list(struct policy_parse *parse, policy_node node, const char 
  * The text of a scalar that is not empty and at most POLICY_TEXT_MAX_BYTES; NULL with a finding
  * else.
  */
-const char *vault_policy_member_text(struct policy_parse *parse, policy_node node,
+const char *vault_policy_scalar_text(struct policy_parse *parse, policy_node node,
                                      const char *what);
 /* The value of a key that must be there. */
 policy_node vault_policy_member(struct policy_parse *parse, policy_node mapping, const char *key,

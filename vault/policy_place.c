@@ -60,7 +60,7 @@ static void read_policy_name(struct policy_parse *parse, policy_node root)
 {
     static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
     policy_node node = vault_policy_member(parse, root, "policy", "a policy");
-    const char *text = vault_policy_member_text(parse, node, "policy");
+    const char *text = vault_policy_scalar_text(parse, node, "policy");
 
     if (text == NULL)
         return;
@@ -86,8 +86,8 @@ static void read_controller(struct policy_parse *parse, policy_node root)
         return;
     (void)vault_policy_required_text(parse, node, "name", "controller");
     (void)vault_policy_required_text(parse, node, "contact", "controller");
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "dpo"), "dpo");
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "authority"), "authority");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "dpo"), "dpo");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "authority"), "authority");
     (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "controller"),
                                &country);
 }
@@ -113,7 +113,7 @@ static void read_notices(struct policy_parse *parse, policy_node root)
     names = vault_policy_array(parse, node->count + 1, sizeof *names);
     for (size_t i = 0; names != NULL && i < node->count; i++) {
         policy_node from = kl_yaml_member(node->items[i], "from");
-        const char *text = vault_policy_member_text(parse, node->keys[i], "notice");
+        const char *text = vault_policy_scalar_text(parse, node->keys[i], "notice");
         int64_t midnight_us = 0;
 
         names[i] = text != NULL ? vault_policy_copy(parse, text) : "";
@@ -123,11 +123,11 @@ static void read_notices(struct policy_parse *parse, policy_node root)
                                VAULT_NAME_MAX_BYTES);
         if (!vault_policy_mapping(parse, node->items[i], "a notice", keys))
             continue;
-        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "title"), "title");
-        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "url"), "url");
-        (void)vault_policy_member_text(parse, kl_yaml_member(node->items[i], "description"),
+        (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "title"), "title");
+        (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "url"), "url");
+        (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "description"),
                                        "description");
-        text = vault_policy_member_text(parse, from, "from");
+        text = vault_policy_scalar_text(parse, from, "from");
         if (text != NULL && kl_date_parse(text, strlen(text), &midnight_us, NULL) != KL_OK)
             vault_policy_error(parse, from, "invalid_date", "from is a date, YYYY-MM-DD");
         if (parse->no_memory)
@@ -281,7 +281,7 @@ static void read_transfer(struct policy_parse *parse, policy_node node,
             vault_policy_word(parse, kl_yaml_member(node, "view"), "view", vault_policy_view_words);
         line->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
     check_adequate(parse, to, line);
 }
 
@@ -330,7 +330,7 @@ static void read_statistic(struct policy_parse *parse, policy_node node)
         return;
     }
     field = vault_policy_field_number(parse, node->keys[0]);
-    how = vault_policy_member_text(parse, node->items[0], "what is kept");
+    how = vault_policy_scalar_text(parse, node->items[0], "what is kept");
     if (field < 0 || how == NULL || strcmp(how, "count") == 0)
         return;
     if (!vault_mask_parse(how, &mask) || (mask != VAULT_MASK_YEAR && mask != VAULT_MASK_COUNTRY) ||

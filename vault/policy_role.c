@@ -78,7 +78,7 @@ static void no_field_matches(struct policy_parse *parse, policy_node node, bool 
 static void read_pattern(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
     const struct vault_policy *policy = parse->policy;
-    const char *text = vault_policy_member_text(parse, node, "a field");
+    const char *text = vault_policy_scalar_text(parse, node, "a field");
     const char *dot = NULL;
     bool any_record;
     bool any_field;
@@ -159,7 +159,7 @@ static bool is_clock(const char *text)
 
 static void read_hours(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    const char *text = vault_policy_member_text(parse, node, "hours");
+    const char *text = vault_policy_scalar_text(parse, node, "hours");
 
     if (text == NULL)
         return;
@@ -170,7 +170,7 @@ static void read_hours(struct policy_parse *parse, policy_node node, struct poli
 
 static void read_volume(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    const char *text = vault_policy_member_text(parse, node, "volume_per_hour");
+    const char *text = vault_policy_scalar_text(parse, node, "volume_per_hour");
 
     if (text == NULL)
         return;
@@ -231,7 +231,7 @@ static void read_grant(struct policy_parse *parse, policy_node node, struct poli
         grant->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
     read_when(parse, kl_yaml_member(node, "when"), grant);
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
 static void compile_grant(const struct vault_policy *policy, struct policy_role *role,

@@ -48,7 +48,7 @@ static void read_field_of_case(struct policy_parse *parse, policy_node node,
 static void read_from(struct policy_parse *parse, policy_node node, struct vault_query *query)
 {
     struct kl_err err = {0};
-    const char *text = vault_policy_member_text(parse, node, "from");
+    const char *text = vault_policy_scalar_text(parse, node, "from");
 
     if (text != NULL && vault_place_country(text, &query->location, &err) != KL_OK)
         vault_policy_error(parse, node, err.code, "%s", err.client_text);
@@ -57,7 +57,7 @@ static void read_from(struct policy_parse *parse, policy_node node, struct vault
 /* A day stands for its first moment in UTC. */
 static void read_at(struct policy_parse *parse, policy_node node, int64_t *ret_now_us)
 {
-    const char *text = vault_policy_member_text(parse, node, "at");
+    const char *text = vault_policy_scalar_text(parse, node, "at");
 
     if (text != NULL && kl_date_parse(text, strlen(text), ret_now_us, NULL) != KL_OK &&
         kl_time_parse(text, strlen(text), ret_now_us, NULL) != KL_OK)
@@ -153,7 +153,7 @@ static struct policy_case read_case(struct policy_parse *parse, policy_node node
     read_at(parse, kl_yaml_member(node, "at"), &query->now_us);
     read_facts(parse, node, &test);
     test.expect = read_expect(parse, vault_policy_member(parse, node, "expect", "a test"));
-    (void)vault_policy_member_text(parse, kl_yaml_member(node, "description"), "description");
+    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
     return test;
 }
 

@@ -158,7 +158,7 @@ bool vault_policy_list(struct policy_parse *parse, policy_node node, const char 
     return true;
 }
 
-const char *vault_policy_member_text(struct policy_parse *parse, policy_node node, const char *what)
+const char *vault_policy_scalar_text(struct policy_parse *parse, policy_node node, const char *what)
 {
     if (node == NULL)
         return NULL;
@@ -187,7 +187,7 @@ policy_node vault_policy_member(struct policy_parse *parse, policy_node mapping,
 const char *vault_policy_required_text(struct policy_parse *parse, policy_node mapping,
                                        const char *key, const char *what)
 {
-    return vault_policy_member_text(parse, vault_policy_member(parse, mapping, key, what), key);
+    return vault_policy_scalar_text(parse, vault_policy_member(parse, mapping, key, what), key);
 }
 
 bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const char *what)
@@ -195,7 +195,7 @@ bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
     static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
     char quoted[POLICY_QUOTE_BYTES];
-    const char *text = vault_policy_member_text(parse, node, what);
+    const char *text = vault_policy_scalar_text(parse, node, what);
 
     if (text == NULL)
         return false;
@@ -221,7 +221,7 @@ int vault_policy_find(const char *const *names, const char *text)
 int vault_policy_word(struct policy_parse *parse, policy_node node, const char *what,
                       const char *const *words)
 {
-    const char *text = vault_policy_member_text(parse, node, what);
+    const char *text = vault_policy_scalar_text(parse, node, what);
     int number = VAULT_NONE;
 
     if (text == NULL)
@@ -235,7 +235,7 @@ int vault_policy_word(struct policy_parse *parse, policy_node node, const char *
 bool vault_policy_bool(struct policy_parse *parse, policy_node node, const char *what,
                        bool *ret_value)
 {
-    const char *text = vault_policy_member_text(parse, node, what);
+    const char *text = vault_policy_scalar_text(parse, node, what);
 
     if (text == NULL)
         return false;
@@ -250,7 +250,7 @@ bool vault_policy_bool(struct policy_parse *parse, policy_node node, const char 
 bool vault_policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret)
 {
     char quoted[POLICY_QUOTE_BYTES];
-    const char *text = vault_policy_member_text(parse, node, "a duration");
+    const char *text = vault_policy_scalar_text(parse, node, "a duration");
 
     if (text == NULL)
         return false;
@@ -266,7 +266,7 @@ bool vault_policy_country(struct policy_parse *parse, policy_node node, struct v
 {
     char quoted[POLICY_QUOTE_BYTES];
     struct kl_err err = {0};
-    const char *text = vault_policy_member_text(parse, node, "a country");
+    const char *text = vault_policy_scalar_text(parse, node, "a country");
 
     if (text == NULL)
         return false;
