@@ -30,7 +30,8 @@ struct vault_tenant {
     struct vault_policy *policy; /* a counted reference; NULL: none */
     uint64_t policy_number;
     bool accept_unenforced;
-    bool policy_broken; /* a policy is stored that this version does not compile: the tenant has none */
+    bool
+        policy_broken; /* a policy is stored that this version does not compile: the tenant has none */
 };
 
 /* All tenants, read at open; guarded by lock, which is never held across the store. See tenants.h for the calls. */
@@ -48,8 +49,8 @@ struct vault_turn {
 };
 
 struct vault_counters {
-    atomic_uint_fast64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified, erasures, rotations,
-        audit_entries, refused_unauthorised;
+    atomic_uint_fast64_t subjects_created, records_created, fields_read, fields_withheld,
+        records_rectified, erasures, rotations, audit_entries, refused_unauthorised;
 };
 
 struct vault {
@@ -65,9 +66,11 @@ struct vault {
     struct vault_tenants tenants;
     struct vault_turn turn;
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
-    struct vault_idempotency_guard *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
-    bool notes_left; /* a key commit's notes could not be written; for the hooks of kms alone */
-    uint32_t restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
+    struct vault_idempotency_guard
+        *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
+    bool notes_left;  /* a key commit's notes could not be written; for the hooks of kms alone */
+    uint32_t
+        restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
     struct vault_counters counters;
 };
 
@@ -77,53 +80,68 @@ struct vault {
 struct vault_audit_who vault_caller_who(const struct vault_caller *caller, char location_text[3]);
 
 /* Commit audit entries alone (reads, refused attempts). KL_ERR_UNAVAILABLE "audit_unavailable": no value may leave. */
-KL_MUST_USE enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry *const *entries, size_t count,
-                                              struct kl_err *err);
+KL_MUST_USE enum kl_status vault_audit_commit(struct vault *vault,
+                                              struct vault_audit_entry *const *entries,
+                                              size_t count, struct kl_err *err);
 
 /* hooks of kms: erasures write their receipts here, rotations their end. Set at open by erasure.c. */
 void vault_erasure_hooks_set(struct vault *vault);
 /* At open: make audit entries and receipts of key commits whose notes were left by a crash; rebuild the index when data/ is older than keys/. */
 KL_MUST_USE enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err);
 /* Build a tenant's index anew from its subjects. */
-KL_MUST_USE enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
+                                                       struct kl_err *err);
 /* Whether any subject of the tenant has a record of that type (policy changes ask). */
-KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant, const char *type, bool *ret_in_use,
+KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant,
+                                                     const char *type, bool *ret_in_use,
                                                      struct kl_err *err);
 /* A root rotation through kms_commit with a note; the hooks write its audit entry. Used by keys.c. */
-KL_MUST_USE enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_caller *caller, const struct kl_id *rotation,
+KL_MUST_USE enum kl_status vault_rotation_commit(struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const struct kl_id *rotation,
                                                  uint64_t *ret_generation, struct kl_err *err);
 
 /*
  * Cursors: sealed, bound to tenant, credential and what is listed (kind); they carry up to 64 bytes of position. Text is base64url.
  */
-KL_MUST_USE enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller *caller, const char *kind,
-                                             struct kl_slice position, char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
+KL_MUST_USE enum kl_status vault_cursor_seal(struct vault *vault, const struct vault_caller *caller,
+                                             const char *kind, struct kl_slice position,
+                                             char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
                                              struct kl_err *err);
-KL_MUST_USE enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller, const char *kind,
-                                             const char *cursor, struct kl_buf *ret_position, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_cursor_open(struct vault *vault, const struct vault_caller *caller,
+                                             const char *kind, const char *cursor,
+                                             struct kl_buf *ret_position, struct kl_err *err);
 /* The same of a position that is one number, at most max. No cursor (NULL or empty) is the number 0. KL_ERR_INVALID "invalid_cursor". */
-KL_MUST_USE enum kl_status vault_cursor_number_seal(struct vault *vault, const struct vault_caller *caller, const char *kind,
-                                                    uint64_t number, char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
+KL_MUST_USE enum kl_status vault_cursor_number_seal(struct vault *vault,
+                                                    const struct vault_caller *caller,
+                                                    const char *kind, uint64_t number,
+                                                    char ret_cursor[VAULT_CURSOR_MAX_BYTES + 1],
                                                     struct kl_err *err);
-KL_MUST_USE enum kl_status vault_cursor_number_open(struct vault *vault, const struct vault_caller *caller, const char *kind,
-                                                    const char *cursor, uint64_t max, uint64_t *ret_number, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_cursor_number_open(struct vault *vault,
+                                                    const struct vault_caller *caller,
+                                                    const char *kind, const char *cursor,
+                                                    uint64_t max, uint64_t *ret_number,
+                                                    struct kl_err *err);
 
 /*
  * Find a subject by id for a caller: its slot. KL_ERR_NOT_FOUND "not_found".
  */
-KL_MUST_USE enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
-                                              uint64_t *ret_slot, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_slot(struct vault *vault, uint64_t tenant,
+                                              const struct kl_id *subject, uint64_t *ret_slot,
+                                              struct kl_err *err);
 /*
  * The other way round, for a credential bound to a subject: KL_ERR_NOT_FOUND "not_found" or KL_ERR_GONE when there is none any more.
  */
-KL_MUST_USE enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot, struct kl_id *ret_subject,
-                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                            struct kl_id *ret_subject, struct kl_err *err);
 /*
  * What is known of a subject for a query of the caller's policy (explain). Writes no audit entry. KL_ERR_NOT_FOUND "not_found": also when
  * the caller is no steward and its role has no grant at all on what the subject has.
  */
-KL_MUST_USE enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
-                                               const struct vault_query *query, struct vault_facts *ret_facts,
-                                               struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_facts(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *subject,
+                                               const struct vault_query *query,
+                                               struct vault_facts *ret_facts, struct kl_err *err);
 
 #endif

@@ -28,13 +28,15 @@ static enum kl_status read_body(void *context, size_t size, struct kl_buf *body,
     return KL_OK;
 }
 
-static size_t add_header(struct api_header *headers, size_t count, const char *name, const char *value)
+static size_t add_header(struct api_header *headers, size_t count, const char *name,
+                         const char *value)
 {
     headers[count] = (struct api_header){name, value};
     return count + 1;
 }
 
-void test_call_make(struct api_app *app, const struct test_call *call, struct api_response *ret_response)
+void test_call_make(struct api_app *app, const struct test_call *call,
+                    struct api_response *ret_response)
 {
     struct api_header headers[TEST_CALL_HEADERS_MAX + 3];
     char path[2048];
@@ -42,7 +44,7 @@ void test_call_make(struct api_app *app, const struct test_call *call, struct ap
     char length[32];
     char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
     const char *query = strchr(call->target, '?');
-    size_t body_bytes = call->body == NULL        ? 0
+    size_t body_bytes = call->body == NULL      ? 0
                         : call->body_bytes != 0 ? call->body_bytes
                                                 : strlen(call->body);
     size_t count = 0;
@@ -75,7 +77,8 @@ const char *test_call_body(const struct api_response *response)
     return response->body.bytes == NULL ? "" : (const char *)response->body.bytes;
 }
 
-void test_call_text(const struct api_response *response, const char *key, char *ret_text, size_t size)
+void test_call_text(const struct api_response *response, const char *key, char *ret_text,
+                    size_t size)
 {
     char start[64];
     const char *found;

@@ -23,10 +23,12 @@ struct test_call {
 };
 
 /* The answer; its body is a text with a 0 behind it. End it with api_response_done(). */
-void test_call_make(struct api_app *app, const struct test_call *call, struct api_response *ret_response);
+void test_call_make(struct api_app *app, const struct test_call *call,
+                    struct api_response *ret_response);
 /* The body of an answer as a text. */
 const char *test_call_body(const struct api_response *response);
 /* Copy the string that follows "key":" in the body; an assert when there is none. */
-void test_call_text(const struct api_response *response, const char *key, char *ret_text, size_t size);
+void test_call_text(const struct api_response *response, const char *key, char *ret_text,
+                    size_t size);
 
 #endif

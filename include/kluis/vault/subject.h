@@ -28,12 +28,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VAULT_RECORDS_MAX 256          /* of one subject */
-#define VAULT_RECORDS_CREATE_MAX 32    /* in one request */
-#define VAULT_FIELDS_INPUT_MAX 256     /* of one record */
-#define VAULT_SOURCE_MAX_BYTES 64      /* [a-z][a-z0-9-]* */
+#define VAULT_RECORDS_MAX 256       /* of one subject */
+#define VAULT_RECORDS_CREATE_MAX 32 /* in one request */
+#define VAULT_FIELDS_INPUT_MAX 256  /* of one record */
+#define VAULT_SOURCE_MAX_BYTES 64   /* [a-z][a-z0-9-]* */
 #define VAULT_EVIDENCE_MAX_BYTES 4096
-#define VAULT_PAGE_MAX 1000            /* items of one page of a list */
+#define VAULT_PAGE_MAX 1000 /* items of one page of a list */
 #define VAULT_PAGE_DEFAULT 100
 #define VAULT_CURSOR_MAX_BYTES 256
 #define VAULT_BATCH_MAX 1000
@@ -43,7 +43,7 @@
 
 struct vault_field_input {
     const char *name;
-    bool remove;                     /* null in a merge patch */
+    bool remove; /* null in a merge patch */
     struct vault_value_input value;
 };
 /* A consent as given (GDPR art. 7). notice, channel: names; evidence: free text, kept sealed under the subject's key; at_us 0: now; expires_us 0: never. */
@@ -52,10 +52,10 @@ struct vault_consent_input {
     const char *recipient; /* NULL: for the controller */
     const char *notice;
     const char *channel;
-    const char *evidence;  /* NULL: none */
+    const char *evidence; /* NULL: none */
     int64_t at_us;
     int64_t expires_us;
-    bool is_explicit;      /* GDPR art. 9(2)(a), 49(1)(a) */
+    bool is_explicit; /* GDPR art. 9(2)(a), 49(1)(a) */
 };
 struct vault_record_input {
     const char *type;
@@ -86,13 +86,14 @@ struct vault_field_result {
     enum vault_gate withheld; /* VAULT_GATE_NONE: shown as view says */
     enum vault_view view;
     enum vault_type type;
-    struct kl_slice value;    /* plain: the normalised value; masked: a text; token: "tok_..."; present: empty */
+    struct kl_slice
+        value; /* plain: the normalised value; masked: a text; token: "tok_..."; present: empty */
 };
 struct vault_record_result {
     struct kl_id id;
     const char *type;
-    const char *source;       /* NULL: not said */
-    uint64_t version;         /* from 1; the ETag */
+    const char *source; /* NULL: not said */
+    uint64_t version;   /* from 1; the ETag */
     int64_t created_us;
     struct vault_field_result *fields; /* only fields that the record has a value for */
     size_t field_count;
@@ -102,7 +103,7 @@ struct vault_subject_result {
     enum vault_residency residency;
     struct vault_record_result *records;
     size_t record_count;
-    bool replayed;            /* create: an earlier request with this idempotency key had made it */
+    bool replayed; /* create: an earlier request with this idempotency key had made it */
 };
 
 /* ---- calls ---- */
@@ -115,17 +116,18 @@ struct vault_subject_result {
  * KL_ERR_CONFLICT "not_unique"; "idempotency_key_reused" (KL_ERR_INVALID: another body), "idempotent_result_erased" (KL_ERR_GONE).
  * KL_ERR_REFUSED "no_policy". KL_ERR_TOO_LARGE "too_many_records", "value_too_large". KL_ERR_UNAVAILABLE "audit_unavailable".
  */
-KL_MUST_USE enum kl_status vault_subject_create(struct vault *vault, const struct vault_caller *caller,
-                                                const struct vault_subject_input *input,
-                                                const struct vault_idempotency *idempotency, struct kl_arena *arena,
-                                                struct vault_subject_result *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_create(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_subject_input *input,
+    const struct vault_idempotency *idempotency, struct kl_arena *arena,
+    struct vault_subject_result *ret, struct kl_err *err);
 
 /* What to read. fields: "type.field" or "type.*" names; count 0: all that may be shown. record: only that record; NULL: all. */
 struct vault_read_input {
     struct kl_id subject;
     const struct kl_id *record;
-    const char *purpose;      /* NULL: the credential's single purpose; KL_ERR_INVALID "purpose_required" without one */
-    const char *recipient;    /* NULL: the controller itself */
+    const char *
+        purpose; /* NULL: the credential's single purpose; KL_ERR_INVALID "purpose_required" without one */
+    const char *recipient; /* NULL: the controller itself */
     const char *const *fields;
     size_t field_count;
 };
@@ -133,49 +135,58 @@ struct vault_read_input {
  * Read fields. A field asked for by name that is withheld is listed with its gate; without names, fields that role withholds are left out
  * and the others listed. KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose", "unknown_field", "unknown_recipient", "purpose_required".
  */
-KL_MUST_USE enum kl_status vault_subject_read(struct vault *vault, const struct vault_caller *caller,
-                                              const struct vault_read_input *input, struct kl_arena *arena,
+KL_MUST_USE enum kl_status vault_subject_read(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct vault_read_input *input,
+                                              struct kl_arena *arena,
                                               struct vault_subject_result *ret, struct kl_err *err);
 /* Many reads with one sync for all their audit entries; statuses and errs per item. Returns KL_OK unless the audit could not be written. */
-KL_MUST_USE enum kl_status vault_subject_read_many(struct vault *vault, const struct vault_caller *caller,
-                                                   const struct vault_read_input *inputs, size_t count,
-                                                   struct kl_arena *arena, struct vault_subject_result *rets,
-                                                   enum kl_status *statuses, struct kl_err *errs, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_read_many(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *inputs,
+    size_t count, struct kl_arena *arena, struct vault_subject_result *rets,
+    enum kl_status *statuses, struct kl_err *errs, struct kl_err *err);
 
 /*
  * Subjects with a record of that type whom this purpose may reach (their consent gate lets it), page by page, an audit entry each.
  * cursor: NULL or "" for the first page; ret_cursor (VAULT_CURSOR_MAX_BYTES + 1) is empty at the end.
  * KL_ERR_INVALID "invalid_cursor", "invalid_limit" (1..VAULT_PAGE_MAX).
  */
-KL_MUST_USE enum kl_status vault_subject_list(struct vault *vault, const struct vault_caller *caller, const char *type,
-                                              const struct vault_read_input *what, size_t limit, const char *cursor,
-                                              struct kl_arena *arena, struct vault_subject_result **ret_subjects,
-                                              size_t *ret_count, char *ret_cursor, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_list(struct vault *vault,
+                                              const struct vault_caller *caller, const char *type,
+                                              const struct vault_read_input *what, size_t limit,
+                                              const char *cursor, struct kl_arena *arena,
+                                              struct vault_subject_result **ret_subjects,
+                                              size_t *ret_count, char *ret_cursor,
+                                              struct kl_err *err);
 
 /*
  * Change the residency tag, if every rule allows: the store's country, the policy. Needs `write` on all fields that the subject has.
  * KL_ERR_FORBIDDEN "residency": also when the tag EEA would be taken off by a credential that is outside the EEA.
  */
-KL_MUST_USE enum kl_status vault_subject_move(struct vault *vault, const struct vault_caller *caller,
-                                              const struct kl_id *subject, const char *residency, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_move(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *subject, const char *residency,
+                                              struct kl_err *err);
 
 /*
  * One more record of a subject. Input, errors and idempotency as of vault_subject_create(), places from the record's root ("/fields/email").
  * KL_ERR_TOO_LARGE "too_many_records" (VAULT_RECORDS_MAX), "too_many_consents", "subject_full".
  */
 KL_MUST_USE enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *caller,
-                                            const struct kl_id *subject, const struct vault_record_input *input,
-                                            const struct vault_idempotency *idempotency, struct kl_arena *arena,
-                                            struct vault_record_result *ret, struct kl_err *err);
+                                            const struct kl_id *subject,
+                                            const struct vault_record_input *input,
+                                            const struct vault_idempotency *idempotency,
+                                            struct kl_arena *arena, struct vault_record_result *ret,
+                                            struct kl_err *err);
 /*
  * Rectify: set and remove fields. if_version: the version that the caller saw (If-Match); 0: any ("*").
  * KL_ERR_PRECONDITION "version_mismatch". KL_ERR_TOO_LARGE "too_many_fields", "value_too_large". KL_ERR_INVALID, KL_ERR_FORBIDDEN and
  * KL_ERR_CONFLICT as of vault_subject_create(). ret_version: the new version.
  */
-KL_MUST_USE enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller,
-                                              const struct kl_id *subject, const struct kl_id *record, uint64_t if_version,
-                                              const struct vault_field_input *fields, size_t field_count,
-                                              uint64_t *ret_version, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_record_patch(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+    const struct kl_id *record, uint64_t if_version, const struct vault_field_input *fields,
+    size_t field_count, uint64_t *ret_version, struct kl_err *err);
 
 /*
  * Find subjects by an indexed field ("newsletter.email") and value; needs `lookup` on the field for the purpose, on each subject found.
@@ -191,9 +202,9 @@ struct vault_lookup_input {
     const char *cursor; /* NULL: from the start */
 };
 KL_MUST_USE enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *caller,
-                                        const struct vault_lookup_input *input, struct kl_arena *arena,
-                                        struct kl_id **ret_subjects, size_t *ret_count, char *ret_cursor,
-                                        struct kl_err *err);
+                                        const struct vault_lookup_input *input,
+                                        struct kl_arena *arena, struct kl_id **ret_subjects,
+                                        size_t *ret_count, char *ret_cursor, struct kl_err *err);
 
 /* ---- consent ---- */
 
@@ -202,12 +213,12 @@ struct vault_consent_result {
     const char *recipient; /* NULL: for the controller */
     const char *notice;
     const char *channel;
-    const char *evidence;  /* NULL: none */
+    const char *evidence; /* NULL: none */
     int64_t given_us;
-    int64_t expires_us;    /* 0: never */
-    int64_t withdrawn_us;  /* 0: not */
+    int64_t expires_us;   /* 0: never */
+    int64_t withdrawn_us; /* 0: not */
     bool is_explicit;
-    bool counts;           /* now, under the policy in force */
+    bool counts; /* now, under the policy in force */
 };
 #define VAULT_CONSENTS_MAX 512 /* entries of one subject's ledger */
 /*
@@ -215,26 +226,35 @@ struct vault_consent_result {
  * "withheld": there are such entries, and the transfer gate keeps them from the credential's place. Evidence is left out where that gate
  * asks for a stricter view than plain.
  */
-KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault, const struct vault_caller *caller,
+KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault,
+                                              const struct vault_caller *caller,
                                               const struct kl_id *subject, struct kl_arena *arena,
-                                              struct vault_consent_result **ret_consents, size_t *ret_count,
-                                              struct kl_err *err);
+                                              struct vault_consent_result **ret_consents,
+                                              size_t *ret_count, struct kl_err *err);
 /*
  * Note a consent; it acts on the next read. Needs `consent` for the purpose. KL_ERR_INVALID "unknown_purpose", "unknown_recipient",
  * "invalid_value", "invalid_time"; KL_ERR_TOO_LARGE "too_many_consents" (VAULT_CONSENTS_MAX), "value_too_large"; KL_ERR_FORBIDDEN "withheld".
  */
-KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
-                                              const struct kl_id *subject, const struct vault_consent_input *input,
+KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *subject,
+                                              const struct vault_consent_input *input,
                                               struct kl_err *err);
 /* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
-KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_caller *caller,
+KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault,
+                                                  const struct vault_caller *caller,
                                                   const struct kl_id *subject, const char *purpose,
                                                   const char *recipient, struct kl_err *err);
 
 /* ---- erasure ---- */
 
 enum vault_erase_reason {
-    VAULT_ERASE_REQUEST, VAULT_ERASE_RETENTION, VAULT_ERASE_CONSENT_WITHDRAWN, VAULT_ERASE_TENANT_END, VAULT_ERASE_OTHER, VAULT_ERASE_REASONS
+    VAULT_ERASE_REQUEST,
+    VAULT_ERASE_RETENTION,
+    VAULT_ERASE_CONSENT_WITHDRAWN,
+    VAULT_ERASE_TENANT_END,
+    VAULT_ERASE_OTHER,
+    VAULT_ERASE_REASONS
 };
 const char *vault_erase_reason_name(enum vault_erase_reason reason);
 /*
@@ -243,15 +263,22 @@ const char *vault_erase_reason_name(enum vault_erase_reason reason);
  * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
  * was destroyed: the erasure is done, its receipt follows at the next open.
  */
-KL_MUST_USE enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,
-                                               const struct kl_id *subject, enum vault_erase_reason reason,
+KL_MUST_USE enum kl_status vault_subject_erase(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *subject,
+                                               enum vault_erase_reason reason,
                                                struct kl_buf *ret_receipt, struct kl_err *err);
 /* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(). */
-KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller,
-                                              const struct kl_id *subject, const struct kl_id *record,
-                                              enum vault_erase_reason reason, struct kl_buf *ret_receipt, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *subject,
+                                              const struct kl_id *record,
+                                              enum vault_erase_reason reason,
+                                              struct kl_buf *ret_receipt, struct kl_err *err);
 /* A stored receipt, without the subject, appended. For stewards, auditors and roles that may erase or report; KL_ERR_FORBIDDEN "role_forbidden". */
-KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller,
-                                              const struct kl_id *receipt, struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *receipt, struct kl_buf *ret,
+                                              struct kl_err *err);
 
 #endif
