@@ -25,6 +25,7 @@ struct plan {
     struct kms_change *changes;
     size_t change_count;
     bool marked;
+    bool unopened; /* the subject is erased by its id alone: its records do not open */
 };
 
 void vault_note_who(struct vault_note *note, const struct vault_caller *caller)
@@ -328,6 +329,68 @@ static enum kl_status plan_record(struct plan *plan, const struct kl_id *record,
 }
 
 /*
+ * Somebody whose record manifests are damaged is erased all the same, by id alone: nothing of the damage may keep them from it. What their
+ * records were is not known then, nor which entries of the index lead to them but that of the id; those lead to nobody.
+ */
+static enum kl_status plan_unopened(struct plan *plan, const struct kl_id *subject,
+                                    enum kl_status status, struct kl_err *err)
+{
+    uint64_t slot = 0;
+
+    if (status != KL_ERR_CORRUPT || plan->kind != VAULT_NOTE_SUBJECT ||
+        vault_subject_slot(plan->vault, plan->caller->tenant, subject, &slot, NULL) != KL_OK) {
+        return status;
+    }
+    kl_log_err(KL_LOG_WARNING, "erasing_unopened", err);
+    kl_err_clear(err);
+    vault_subject_done(&plan->subject);
+    memset(&plan->subject, 0, sizeof plan->subject);
+    kl_buf_init(&plan->subject.row, VAULT_STORE_VALUE_MAX_BYTES);
+    plan->subject.tenant = plan->caller->tenant;
+    plan->subject.slot = slot;
+    plan->subject.base.subject = *subject;
+    plan->unopened = true;
+    return KL_OK;
+}
+
+/* Of records that do not open every field counts that the policy has. */
+static enum kl_status allowed_unopened(const struct plan *plan, struct kl_err *err)
+{
+    const struct vault_policy *policy = plan->caller->policy;
+    struct vault_query query = vault_query_of(plan->caller, VAULT_ACTION_ERASE, VAULT_NONE,
+                                              VAULT_NONE, &plan->subject.base.subject);
+    size_t count = vault_policy_field_count(policy);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (vault_policy_decide(policy, &query, NULL, (int)i).withheld == VAULT_GATE_ROLE) {
+            return vault_not_found(err);
+        }
+    }
+    return KL_OK;
+}
+
+/* After the subject was looked for: which record, and may it be erased? */
+static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
+                                 const struct kl_id *record, enum kl_status status,
+                                 struct kl_err *err)
+{
+    plan->unopened = false;
+    if (status != KL_OK) {
+        status = plan_unopened(plan, subject, status, err);
+    }
+    if (status == KL_OK) {
+        status = plan_record(plan, record, err);
+    }
+    if (status != KL_OK || plan->kind == VAULT_NOTE_PAST) {
+        return status;
+    }
+    return plan->unopened ? allowed_unopened(plan, err)
+                          : vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
+                                                  plan->record, err);
+}
+
+/*
  * Find, ask the policy, mark, and look again: between finding and marking the subject may have changed. KL_ERR_GONE: somebody else's
  * erasure of it is under way.
  */
@@ -337,13 +400,7 @@ static enum kl_status plan_mark(struct plan *plan, const struct kl_id *subject,
     enum kl_status status =
         vault_subject_find(plan->vault, plan->caller, subject, plan->arena, &plan->subject, err);
 
-    if (status == KL_OK) {
-        status = plan_record(plan, record, err);
-    }
-    if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
-        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
-                                       plan->record, err);
-    }
+    status = plan_check(plan, subject, record, status, err);
     if (status == KL_OK) {
         status = vault_commit_dying_begin(plan->vault->committer, plan->subject.tenant,
                                           plan->subject.slot, err);
@@ -355,14 +412,7 @@ static enum kl_status plan_mark(struct plan *plan, const struct kl_id *subject,
     vault_subject_done(&plan->subject);
     status = vault_subject_load(plan->vault, plan->subject.tenant, plan->subject.slot, plan->arena,
                                 &plan->subject, err);
-    if (status == KL_OK) {
-        status = plan_record(plan, record, err);
-    }
-    if (status == KL_OK && plan->kind != VAULT_NOTE_PAST) {
-        status = vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
-                                       plan->record, err);
-    }
-    return status;
+    return plan_check(plan, subject, record, status, err);
 }
 
 static enum kl_status plan_begin(struct plan *plan, struct vault *vault,

@@ -576,12 +576,58 @@ static void test_more_indexed_values_than_there_is_room_for_are_erased(void **st
     fixture_erase(fixture, &subject);
 }
 
+/* Change the last byte of the head row: of the last record's manifest. */
+static void damage_head(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_batch *batch = vault_batch_new();
+    struct vault_row_key key;
+    struct kl_buf row;
+    uint64_t slot = 0;
+
+    assert_non_null(batch);
+    kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
+    assert_int_equal(
+        vault_subject_slot(fixture_vault(fixture), steward.tenant, subject, &slot, NULL), KL_OK);
+    key = vault_row_head(steward.tenant, slot);
+    assert_int_equal(
+        vault_store_get(fixture_vault(fixture)->data_store, vault_row_slice(&key), &row, NULL),
+        KL_OK);
+    row.bytes[row.size - 1] ^= 1;
+    vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
+    assert_int_equal(vault_store_apply(fixture_vault(fixture)->data_store, batch, false, NULL),
+                     KL_OK);
+    vault_batch_free(batch);
+    kl_buf_done(&row);
+    vault_caller_done(&steward);
+}
+
+static void test_damage_keeps_nobody_from_being_erased(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_client(fixture, "ana@example.org");
+    struct vault_subject_result read = {0};
+    struct kl_buf receipt;
+
+    kl_buf_init(&receipt, VAULT_RECEIPT_MAX_BYTES);
+    damage_head(fixture, &made.id);
+    assert_int_equal(fixture_read(fixture, "reader", &made.id, "service", &read), KL_ERR_CORRUPT);
+    assert_int_equal(erase(fixture, "half_dpo", &made.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &made.id, "service", &read), KL_ERR_NOT_FOUND);
+    assert_int_equal(erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt),
+                     KL_ERR_NOT_FOUND);
+    kl_buf_done(&receipt);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_damage_keeps_nobody_from_being_erased),
         TEST(test_nobody_has_more_indexed_values_than_one_erasure_holds),
         TEST(test_more_indexed_values_than_there_is_room_for_are_erased),
         TEST(test_after_an_erasure_nobody_is_there_for_anybody),
