@@ -42,6 +42,47 @@ static void test_a_list_pages_through_those_whom_the_purpose_reaches(void **stat
     vault_caller_done(&reader);
 }
 
+#define NOTES_BYTES 60000
+#define NOTES 160
+
+static void test_a_page_ends_where_it_holds_enough(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    static unsigned char notes[NOTES_BYTES + 1];
+    const struct vault_field_input field = {
+        .name = "notes", .value = {.kind = KL_JSON_TEXT, .text = {notes, NOTES_BYTES}}};
+    const struct vault_record_input record = {.type = "client", .fields = &field, .field_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
+    const struct vault_read_input what = {.purpose = "service"};
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+    struct vault_caller reader = fixture_caller(fixture, "reader");
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    struct vault_subject_result made;
+    struct vault_subject_result *page = NULL;
+    size_t count = 0;
+    size_t first = 0;
+    size_t i;
+
+    memset(notes, 'n', NOTES_BYTES);
+    for (i = 0; i < NOTES; i++) {
+        assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
+                                              fixture->arena, &made, NULL),
+                         KL_OK);
+    }
+    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "client", &what, 1000, "",
+                                        fixture->arena, &page, &first, cursor, NULL),
+                     KL_OK);
+    assert_in_range(first, 1, NOTES - 1);
+    assert_string_not_equal(cursor, "");
+    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "client", &what, 1000,
+                                        cursor, fixture->arena, &page, &count, cursor, NULL),
+                     KL_OK);
+    assert_int_equal(first + count, NOTES);
+    assert_string_equal(cursor, "");
+    vault_caller_done(&writer);
+    vault_caller_done(&reader);
+}
+
 static void test_a_list_refuses_what_it_cannot_do(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -127,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_list_pages_through_those_whom_the_purpose_reaches),
+        TEST(test_a_page_ends_where_it_holds_enough),
         TEST(test_a_list_refuses_what_it_cannot_do),
         TEST(test_a_list_leaves_out_the_erased),
         TEST(test_a_bound_credential_lists_itself_alone),
