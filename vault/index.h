@@ -88,8 +88,8 @@ void vault_index_applied(struct vault_index_store *index, bool ok);
  * need not be there any more: one that was removed since its bucket was last rekeyed still stands in old bytes, so give it as well.
  * At most max; KL_ERR_TOO_LARGE "index_places_too_many" past that. Any thread.
  *
- * From here until vault_index_release() with the same entries these buckets do not split, so that the places stay the right ones: every
- * successful call is followed by one release, after the kms_commit, however that ended. On failure nothing is held.
+ * From here until vault_index_release() these buckets do not split, so that the places stay the right ones: every successful call is followed
+ * by one release with the same array (its address tells whose hold it is), after the kms_commit, however that ended. On failure nothing is held.
  */
 KL_MUST_USE enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tenant,
                                               const struct vault_index_entry *entries, size_t count,

@@ -86,7 +86,9 @@ struct vault_index_held_place {
     uint64_t slot;
     bool split;
 };
+/* owner: the entries it is held for; several erasures may hold one tag, each ends only its own. */
 struct vault_index_held {
+    const struct vault_index_entry *owner;
     uint64_t tenant;
     unsigned char tag[VAULT_TAG_BYTES];
     struct vault_index_held_place places[VAULT_BUCKET_DEPTH_MAX + 1];

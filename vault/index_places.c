@@ -93,7 +93,7 @@ void vault_index_release(struct vault_index_store *index, uint64_t tenant,
     for (size_t i = 0; i < count; i++) {
         struct vault_index_held **link = held_list(index, entries[i].tag);
         while (*link != NULL &&
-               ((*link)->tenant != tenant ||
+               ((*link)->owner != entries || (*link)->tenant != tenant ||
                 sodium_memcmp((*link)->tag, entries[i].tag, VAULT_TAG_BYTES) != 0)) {
             link = &(*link)->next;
         }
@@ -194,8 +194,9 @@ static enum kl_status slots_to_places(struct slots *slots, uint64_t tenant,
     return KL_OK;
 }
 
-/* Hold one tag and find its places. Once *ret_held is set, it is in the list of what is held. */
+/* Hold one tag for owner and find its places. Once *ret_held is set, it is in the list of what is held. */
 static enum kl_status hold_and_walk(struct vault_index_store *index, uint64_t tenant,
+                                    const struct vault_index_entry *owner,
                                     const unsigned char tag[VAULT_TAG_BYTES], bool *ret_held,
                                     struct slots *slots, struct kl_err *err)
 {
@@ -207,6 +208,7 @@ static enum kl_status hold_and_walk(struct vault_index_store *index, uint64_t te
     if (held == NULL) {
         return vault_index_no_memory(err);
     }
+    held->owner = owner;
     held->tenant = tenant;
     memcpy(held->tag, tag, VAULT_TAG_BYTES);
     hold(index, held);
@@ -242,7 +244,7 @@ enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tena
     size_t held = 0;
     for (size_t i = 0; status == KL_OK && i < count; i++) {
         bool holds = false;
-        status = hold_and_walk(index, tenant, entries[i].tag, &holds, &slots, err);
+        status = hold_and_walk(index, tenant, entries, entries[i].tag, &holds, &slots, err);
         held += holds ? 1 : 0;
     }
     if (status == KL_OK) {

@@ -402,6 +402,33 @@ static void test_a_held_bucket_does_not_split_until_it_is_released(void **state)
     }
 }
 
+static void test_a_release_ends_no_hold_of_another_erasure(void **state)
+{
+    struct index_fixture *fixture = *state;
+    struct kms_place places[64];
+    size_t count = 0;
+    struct vault_index_entry held = index_fixture_entry(0, 0, 100, 0);
+    struct vault_index_entry others = held;
+    index_fixture_do(fixture, ADD, held);
+    assert_int_equal(
+        vault_index_places(fixture->index, fixture->tenant, &held, 1, places, 64, &count, NULL),
+        KL_OK);
+    assert_int_equal(
+        vault_index_places(fixture->index, fixture->tenant, &others, 1, places, 64, &count, NULL),
+        KL_OK);
+    vault_index_release(fixture->index, fixture->tenant, &others, 1);
+    vault_index_release(fixture->index, fixture->tenant, &others, 1);
+    for (uint64_t i = 0; i < 500; i++) {
+        index_fixture_do(fixture, ADD, index_fixture_entry(spread(i), i, 200 + i, 0));
+    }
+    assert_int_equal(
+        vault_index_places(fixture->index, fixture->tenant, &others, 1, places, 64, &count, NULL),
+        KL_OK);
+    assert_int_equal(count, 1); /* still held, so it did not split */
+    vault_index_release(fixture->index, fixture->tenant, &others, 1);
+    vault_index_release(fixture->index, fixture->tenant, &held, 1);
+}
+
 static void test_a_full_bucket_that_is_held_says_busy(void **state)
 {
     struct index_fixture *fixture = *state;
@@ -513,6 +540,7 @@ int main(void)
         STAGE_TEST(test_places_of_split_buckets_are_given_until_they_were_rekeyed),
         STAGE_TEST(test_too_many_places_are_refused_and_nothing_is_held),
         STAGE_TEST(test_a_held_bucket_does_not_split_until_it_is_released),
+        STAGE_TEST(test_a_release_ends_no_hold_of_another_erasure),
         STAGE_TEST(test_a_full_bucket_that_is_held_says_busy),
         STAGE_TEST(test_rekeyed_places_of_others_are_passed_over),
         STAGE_TEST(test_lookups_beside_changes_and_erasures_always_find),
