@@ -28,8 +28,6 @@ $(OBJECTS): $(HERE)kluis_mbedtls_config.h $(HERE)build.mk $(OUT)/flags
 
 $(OUT)/ecp.o: CPPFLAGS += -DKLUIS_MBEDTLS_NO_SELF_TEST
 
-$(OUT)/ecp.o: CPPFLAGS += -DKLUIS_NO_SELF_TEST
-
 $(OUT)/%.o: $(SRC)/library/%.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 

@@ -21,10 +21,7 @@
 #define MBEDTLS_VERSION_C
 /* Not in ecp.c (build.mk): there it counts operations in global variables, which threads then write at once. */
 #if !defined(KLUIS_MBEDTLS_NO_SELF_TEST)
-/* Not in ecp.c: its counters of operations would be written by all threads at once. */
-#if !defined(KLUIS_NO_SELF_TEST)
 #define MBEDTLS_SELF_TEST
-#endif
 #endif
 
 /* Ciphers and digests. SHA-1 makes key identifiers (RFC 5280, 4.2.1.2) and is refused in signatures by every profile. */
