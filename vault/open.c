@@ -242,6 +242,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
         vault_erasure_hooks_set(vault);
         status = vault_erasure_recover(vault, err);
     }
+    if (status == KL_OK) {
+        status = vault_unicode_mark_check(vault, err);
+    }
     if (status != KL_OK) {
         vault_close(vault);
         return status;

@@ -3,7 +3,8 @@
  * big-endian, so that ranges read in order. No natural identifier is ever
  * part of a key: an LSM tree keeps keys in its manifest, index and logs.
  *
- *   'M' name                              meta: "stamp", "noted" (key generation whose notes are done), "prepared"
+ *   'M' name                              meta: "stamp", "noted" (key generation whose notes are done), "prepared",
+ *                                         "unicode" (the version the index was made with)
  *   'M' "index" tenant8                   the tenant's index: epoch, address slot
  *   'M' "index-old" tenant8 epoch4 part4  slots of an index that was given up, for a sweep to shred
  *   'T' name                              tenant (JSON)

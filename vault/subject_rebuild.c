@@ -106,7 +106,10 @@ static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, 
     return status;
 }
 
-/* A value that was shredded since, or is damaged, is not looked up any more. */
+/*
+ * A value that was shredded since, or is damaged, is not looked up any more; nor, until newer tables are in use again, one whose
+ * characters the Unicode tables in use do not know.
+ */
 static enum kl_status rebuild_field(struct rebuilding *rebuilding,
                                     const struct vault_subject *subject,
                                     const struct vault_manifest_record *record,
@@ -136,6 +139,10 @@ static enum kl_status rebuild_field(struct rebuilding *rebuilding,
     if (status == KL_OK) {
         status = rebuild_add(rebuilding, subject->slot, name, kl_buf_slice(&form),
                              vault_index_discriminator(&record->id, field->name), err);
+    } else if (status == KL_ERR_INVALID) {
+        kl_log_err(KL_LOG_WARNING, "value_left_out_of_index", err);
+        kl_err_clear(err);
+        status = KL_OK;
     }
     kl_buf_done(&form);
     return status;

@@ -91,6 +91,9 @@ KL_MUST_USE enum kl_status vault_erasure_recover(struct vault *vault, struct kl_
 /* Build a tenant's index anew from its subjects. */
 KL_MUST_USE enum kl_status vault_subject_index_rebuild(struct vault *vault, uint64_t tenant,
                                                        struct kl_err *err);
+#define VAULT_META_UNICODE "unicode"
+/* At open, after recovery: build the index anew when the Unicode version it was made with is not the one in use. */
+KL_MUST_USE enum kl_status vault_unicode_mark_check(struct vault *vault, struct kl_err *err);
 /* Whether any subject of the tenant has a record of that type (policy changes ask). */
 KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant,
                                                      const char *type, bool *ret_in_use,
