@@ -52,6 +52,7 @@ struct api_head {
     const char *query;
     const struct api_header *headers;
     size_t header_count;
+    bool needs_host; /* came over HTTP/1.1 */
     const unsigned char *certificate_sha256; /* of a verified client certificate; NULL: none */
     bool metrics_listener; /* only API_ROUTE_METRICS is answered there, without a credential */
 };

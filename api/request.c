@@ -41,6 +41,16 @@ static enum kl_status check_once(const struct api_head *head, struct kl_err *err
     return KL_OK;
 }
 
+/* RFC 9110, 7.2; RFC 9112, 3.2. */
+static enum kl_status check_host(const struct api_head *head, struct kl_err *err)
+{
+    if (head->needs_host && api_head_get(head, "Host", NULL) == NULL) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_header",
+                       "a request over HTTP/1.1 needs the header Host", NULL);
+    }
+    return KL_OK;
+}
+
 static enum kl_status check_values(const struct api_head *head, struct kl_err *err)
 {
     for (size_t i = 0; i < head->header_count; i++) {
@@ -77,6 +87,9 @@ enum kl_status api_request_frame(const struct api_head *head, size_t *ret_length
                        NULL);
     }
     status = check_once(head, err);
+    if (status == KL_OK) {
+        status = check_host(head, err);
+    }
     if (status == KL_OK) {
         status = check_values(head, err);
     }

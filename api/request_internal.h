@@ -12,7 +12,7 @@
  * KL_ERR_INVALID "length_required" (a transfer coding: the server takes bodies of a stated length
  * only), "invalid_length" (not a number, given twice, or beside a transfer coding),
  * "expectation_failed" (other than 100-continue), "invalid_header" (a header that may be there once
- * is there twice; a control character).
+ * is there twice; a control character; HTTP/1.1 without Host).
  */
 KL_MUST_USE enum kl_status api_request_frame(const struct api_head *head, size_t *ret_length,
                                              struct kl_err *err);

@@ -127,6 +127,7 @@ static int answer(struct mg_connection *conn, bool metrics_listener)
                             .path = info->local_uri_raw,
                             .query = info->query_string,
                             .headers = headers,
+                            .needs_host = strcmp(info->http_version, "1.1") == 0,
                             .certificate_sha256 =
                                 tls == NULL ? NULL : api_tls_conn_certificate(tls),
                             .metrics_listener = metrics_listener};

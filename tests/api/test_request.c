@@ -44,6 +44,23 @@ static void test_request_frame_takes_one_plain_length(void **state)
     assert_int_equal(length, 0);
 }
 
+static void test_request_frame_refuses_http_1_1_without_host(void **state)
+{
+    static const struct api_header HEADERS[] = {{"Accept", "*/*"}, {"Host", "vault.example"}};
+    struct api_head head = head_of(HEADERS, 1);
+    struct kl_err err = {0};
+    size_t length = 77;
+
+    (void)state;
+    head.needs_host = true;
+    assert_int_equal(api_request_frame(&head, &length, &err), KL_ERR_INVALID);
+    assert_string_equal(err.code, "invalid_header");
+    assert_int_equal(length, 77);
+    head.header_count = 2;
+    assert_int_equal(api_request_frame(&head, &length, &err), KL_OK);
+    assert_int_equal(length, 0);
+}
+
 static void test_request_frame_refuses_what_could_be_read_in_two_ways(void **state)
 {
     static const char *const LENGTHS[] = {
@@ -208,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_frame_takes_one_plain_length),
+        cmocka_unit_test(test_request_frame_refuses_http_1_1_without_host),
         cmocka_unit_test(test_request_frame_refuses_what_could_be_read_in_two_ways),
         cmocka_unit_test(test_request_frame_refuses_doubled_and_broken_headers),
         cmocka_unit_test(test_request_bearer_reads_the_token_of_that_scheme_only),

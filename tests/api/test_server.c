@@ -279,6 +279,7 @@ static void test_server_refuses_unclear_framing_and_closes(void **state)
                "invalid_length");
     expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417,
                "expectation_failed");
+    expect_raw("GET /healthz HTTP/1.1\r\nAccept: */*\r\n\r\n", 400, "invalid_header");
     expect_raw("NONSENSE\r\n\r\n", 400, "invalid_request");
     expect_raw("GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n", 505, "http_version");
 }
