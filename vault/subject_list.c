@@ -1,4 +1,5 @@
 /* Lists of subjects, in the order of their slots: a page looks at a bounded number of heads. */
+#include "kluis/base/log.h"
 #include "vault/rows.h"
 #include "vault/subject_read.h"
 
@@ -107,7 +108,10 @@ static size_t value_bytes(const struct vault_subject_result *result)
     return bytes;
 }
 
-/* One head: into the results when it is reached. What vanished meanwhile is passed over. */
+/*
+ * One head: into the results when it is reached. What vanished meanwhile is passed over, and so is
+ * who does not open: damage of one must not keep all others behind it from being listed.
+ */
 static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl_slice row,
                                struct kl_err *err)
 {
@@ -142,7 +146,11 @@ static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl
     }
     vault_act_done(act);
     memset(act, 0, sizeof *act);
-    if (status == KL_ERR_GONE || status == KL_ERR_NOT_FOUND) {
+    if (status == KL_ERR_CORRUPT) {
+        kl_log(KL_LOG_ERROR, "subject_damaged", KL_LOG_INT("tenant", listing->caller->tenant),
+               KL_LOG_INT("slot", slot), KL_LOG_TEXT("text", err->log_text));
+    }
+    if (status == KL_ERR_GONE || status == KL_ERR_NOT_FOUND || status == KL_ERR_CORRUPT) {
         kl_err_clear(err);
         status = KL_OK;
     }

@@ -1,6 +1,8 @@
 #include "tests/support/vault_fixture.h"
 
 #include "tests/support/test.h"
+#include "vault/rows.h"
+#include "vault/subject_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +63,10 @@ const char vault_policy_text[] =
     "  half_dpo:\n"
     "    - { do: [erase], fields: [client.*] }\n"
     "  self:\n"
-    "    - { do: [read, erase, consent], fields: [\"*\"], for: [mailing, service, support], when: { own_subject: true } }\n";
+    "    - { do: [read, erase, consent], fields: [\"*\"], for: [mailing, service, support], when: { own_subject: true } }\n"
+    "  erasing_clerk:\n"
+    "    - { do: [read], fields: [client.*], for: [service] }\n"
+    "    - { do: [erase], fields: [newsletter.*] }\n";
 
 int vault_fixture_setup(void **state)
 {
@@ -304,4 +309,55 @@ void fixture_reopen(struct vault_fixture *fixture)
 void fixture_path(struct vault_fixture *fixture, const char *name, char ret[ADMIN_PATH_BYTES])
 {
     (void)snprintf(ret, ADMIN_PATH_BYTES, "%.240s/%.200s", fixture->admin->folder, name);
+}
+
+enum kl_status fixture_try_erase(struct vault_fixture *fixture, const char *role,
+                                 const struct kl_id *subject, enum vault_erase_reason reason,
+                                 struct kl_buf *ret)
+{
+    struct vault_caller caller = fixture_caller(fixture, role);
+    enum kl_status status = KL_OK;
+
+    kl_err_clear(&fixture->err);
+    status =
+        vault_subject_erase(fixture_vault(fixture), &caller, subject, reason, ret, &fixture->err);
+    vault_caller_done(&caller);
+    return status;
+}
+
+void fixture_damage(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_batch *batch = vault_batch_new();
+    struct vault_row_key key;
+    struct kl_buf row;
+    uint64_t slot = 0;
+
+    assert_non_null(batch);
+    kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
+    assert_int_equal(
+        vault_subject_slot(fixture_vault(fixture), steward.tenant, subject, &slot, NULL), KL_OK);
+    key = vault_row_head(steward.tenant, slot);
+    assert_int_equal(
+        vault_store_get(fixture_vault(fixture)->data_store, vault_row_slice(&key), &row, NULL),
+        KL_OK);
+    row.bytes[row.size - 1] ^= 1;
+    vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
+    assert_int_equal(vault_store_apply(fixture_vault(fixture)->data_store, batch, false, NULL),
+                     KL_OK);
+    vault_batch_free(batch);
+    kl_buf_done(&row);
+    vault_caller_done(&steward);
+}
+
+enum kl_status fixture_read_as(struct vault_fixture *fixture, struct vault_caller caller,
+                               struct vault_read_input input, struct vault_subject_result *ret)
+{
+    enum kl_status status = KL_OK;
+
+    kl_err_clear(&fixture->err);
+    status = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, ret,
+                                &fixture->err);
+    vault_caller_done(&caller);
+    return status;
 }

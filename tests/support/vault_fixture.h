@@ -14,7 +14,7 @@
  * newsletter {email (index), first_name, ip} for mailing (consent, notice n1) and support (contract);
  * client {email (index: unique), iban, notes} for service and support (contract), mailing.
  * Roles: writer (all), reader (all for all purposes), masked, tokens, present (newsletter.email so viewed), clerk (reads client.* for
- * service only), dpo (erase and consent on all), writing_dpo (write and consent on all), mail_dpo (consent for mailing only), half_dpo (erases client.* only), self (reads and erases its own).
+ * service only), dpo (erase and consent on all), writing_dpo (write and consent on all), mail_dpo (consent for mailing only), half_dpo (erases client.* only), self (reads and erases its own), erasing_clerk (as clerk, and erases newsletter.*).
  * Recipients: speaker (needs a mailing consent of its own), mailer (a processor for mailing). US by standard clauses for support, as token.
  */
 extern const char vault_policy_text[];
@@ -60,6 +60,9 @@ enum kl_status fixture_try_client(struct vault_fixture *fixture, const char *ema
 enum kl_status fixture_read(struct vault_fixture *fixture, const char *role,
                             const struct kl_id *subject, const char *purpose,
                             struct vault_subject_result *ret);
+/* The same as that caller, who is done with then; err in the fixture. */
+enum kl_status fixture_read_as(struct vault_fixture *fixture, struct vault_caller caller,
+                               struct vault_read_input input, struct vault_subject_result *ret);
 /* A field of the result; NULL when it is not there. */
 const struct vault_field_result *fixture_find(const struct vault_subject_result *result,
                                               const char *field);
@@ -69,6 +72,12 @@ size_t fixture_lookup(struct vault_fixture *fixture, const char *field, const ch
                       struct kl_id *ret_first);
 /* Erase as dpo; the test fails when it does not work. */
 void fixture_erase(struct vault_fixture *fixture, const struct kl_id *subject);
+/* The status of erasing as that role; err in the fixture. */
+enum kl_status fixture_try_erase(struct vault_fixture *fixture, const char *role,
+                                 const struct kl_id *subject, enum vault_erase_reason reason,
+                                 struct kl_buf *ret_receipt);
+/* Change the last byte of the head row: of the last record's manifest. */
+void fixture_damage(struct vault_fixture *fixture, const struct kl_id *subject);
 
 /* How many entries of the trail of "default" hold that piece of text. */
 size_t fixture_trail(struct vault_fixture *fixture, const char *piece);

@@ -83,6 +83,30 @@ static void test_a_page_ends_where_it_holds_enough(void **state)
     vault_caller_done(&reader);
 }
 
+static void test_a_list_passes_over_who_does_not_open(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result first = fixture_newsletter(fixture, "a@example.org", true);
+    struct vault_subject_result damaged = fixture_newsletter(fixture, "b@example.org", true);
+    struct vault_subject_result last = fixture_newsletter(fixture, "c@example.org", true);
+    const struct vault_read_input what = {.purpose = "mailing"};
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+    struct vault_subject_result *page = NULL;
+    struct vault_caller reader;
+    size_t count = 0;
+
+    fixture_damage(fixture, &damaged.id);
+    reader = fixture_caller(fixture, "reader");
+    assert_int_equal(vault_subject_list(fixture_vault(fixture), &reader, "newsletter", &what, 10,
+                                        NULL, fixture->arena, &page, &count, cursor, NULL),
+                     KL_OK);
+    assert_int_equal(count, 2);
+    assert_true(kl_id_equal(&page[0].id, &first.id));
+    assert_true(kl_id_equal(&page[1].id, &last.id));
+    assert_string_equal(cursor, "");
+    vault_caller_done(&reader);
+}
+
 static void test_a_list_refuses_what_it_cannot_do(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -169,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_list_pages_through_those_whom_the_purpose_reaches),
         TEST(test_a_page_ends_where_it_holds_enough),
+        TEST(test_a_list_passes_over_who_does_not_open),
         TEST(test_a_list_refuses_what_it_cannot_do),
         TEST(test_a_list_leaves_out_the_erased),
         TEST(test_a_bound_credential_lists_itself_alone),
