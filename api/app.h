@@ -20,8 +20,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define API_ARENA_MAX_BYTES \
-    (256u * 1024u * 1024u) /* of one request; a thousand reads of a batch fit */
+/* Of one request; of a batch: of one of its operations too. One subject with all its values fits. */
+#define API_ARENA_MAX_BYTES (64u * 1024u * 1024u)
+/*
+ * What the results of all reads of a batch may take. What its other operations answer is small, and
+ * what comes with all of them still fits in API_RESPONSE_MAX_BYTES: no receipt is ever lost because
+ * of what was read.
+ */
+#define API_BATCH_RESULT_MAX_BYTES (16u * 1024u * 1024u)
 #define API_DISCARD_MAX_BYTES \
     65536u /* of a body that nobody reads; a longer one ends the connection */
 
@@ -52,7 +58,7 @@ struct api_head {
     const char *query;
     const struct api_header *headers;
     size_t header_count;
-    bool needs_host; /* came over HTTP/1.1 */
+    bool needs_host;                         /* came over HTTP/1.1 */
     const unsigned char *certificate_sha256; /* of a verified client certificate; NULL: none */
     bool metrics_listener; /* only API_ROUTE_METRICS is answered there, without a credential */
 };

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define API_RESPONSE_MAX_BYTES (128u * 1024u * 1024u)
+#define API_RESPONSE_MAX_BYTES (64u * 1024u * 1024u)
 #define API_LOCATION_BYTES 160
 #define API_ALLOW_BYTES 64
 

@@ -10,10 +10,15 @@
 
 #define REFERENCE_MAX_BYTES 128
 
-/* One batch on its way. Reads pile up until something else comes, or the end. */
+/*
+ * One batch on its way. Reads pile up until something else comes, or the end. work is emptied after
+ * each operation, so that none goes without memory because of those before it.
+ */
 struct batch {
     struct api_request *request;
+    struct kl_arena *work;
     struct kl_json_out out;
+    size_t read_left_bytes; /* what the results of further reads may take */
     struct vault_read_input *reads;
     const char **references; /* of the reads */
     size_t read_count;
@@ -41,20 +46,35 @@ static void write_problem(struct batch *batch, const char *reference, const stru
 
 /* ---- reads ---- */
 
-static void read_one_by_one(struct batch *batch, const struct vault_subject_result *results,
-                            const enum kl_status *statuses, const struct kl_err *errs,
-                            const struct kl_err *whole)
+static bool is_full(enum kl_status status, const struct kl_err *err)
 {
+    return status == KL_ERR_TOO_LARGE && strcmp(err->code, "batch_result_too_large") == 0;
+}
+
+static void write_reads(struct batch *batch, const struct vault_subject_result *results,
+                        const enum kl_status *statuses, const struct kl_err *errs,
+                        const struct kl_err *whole)
+{
+    size_t before;
+    size_t bytes;
+
     for (size_t i = 0; i < batch->read_count; i++) {
         if (whole->status != KL_OK) {
             write_problem(batch, batch->references[i], whole);
         } else if (statuses[i] != KL_OK) {
             write_problem(batch, batch->references[i], &errs[i]);
         } else {
+            before = batch->out.buf->size;
             begin_result(batch, batch->references[i], 200);
             kl_json_key(&batch->out, "result");
             api_output_subject(&batch->out, &results[i]);
             kl_json_object_end(&batch->out);
+            bytes = batch->out.buf->size - before;
+            batch->read_left_bytes -=
+                bytes < batch->read_left_bytes ? bytes : batch->read_left_bytes;
+        }
+        if (whole->status == KL_OK && is_full(statuses[i], &errs[i])) {
+            batch->read_left_bytes = 0;
         }
     }
 }
@@ -72,18 +92,20 @@ static enum kl_status flush_reads(struct batch *batch, struct kl_err *err)
     if (count == 0) {
         return KL_OK;
     }
-    results = kl_arena_array(request->arena, count, sizeof *results);
-    statuses = kl_arena_array(request->arena, count, sizeof *statuses);
-    errs = kl_arena_array(request->arena, count, sizeof *errs);
+    results = kl_arena_array(batch->work, count, sizeof *results);
+    statuses = kl_arena_array(batch->work, count, sizeof *statuses);
+    errs = kl_arena_array(batch->work, count, sizeof *errs);
     if (results == NULL || statuses == NULL || errs == NULL) {
         return kl_fail_memory(err);
     }
     if (vault_subject_read_many(request->app->vault, &request->caller, batch->reads, count,
-                                request->arena, results, statuses, errs, &whole) == KL_OK) {
+                                batch->read_left_bytes, batch->work, results, statuses, errs,
+                                &whole) == KL_OK) {
         kl_err_clear(&whole);
     }
-    read_one_by_one(batch, results, statuses, errs, &whole);
+    write_reads(batch, results, statuses, errs, &whole);
     batch->read_count = 0;
+    kl_arena_reset(batch->work);
     return KL_OK;
 }
 
@@ -127,7 +149,7 @@ static enum kl_status do_create(struct batch *batch, const struct kl_json_value 
     struct vault_idempotency idempotency;
     struct vault_subject_result result = {0};
     unsigned char salt[4];
-    enum kl_status status = api_input_subject(operation, "", KNOWN, request->arena, &input, err);
+    enum kl_status status = api_input_subject(operation, "", KNOWN, batch->work, &input, err);
 
     kl_put_u32be(salt, (uint32_t)index);
     if (status == KL_OK) {
@@ -135,7 +157,7 @@ static enum kl_status do_create(struct batch *batch, const struct kl_json_value 
     }
     if (status == KL_OK) {
         status = vault_subject_create(request->app->vault, &request->caller, &input, &idempotency,
-                                      request->arena, &result, err);
+                                      batch->work, &result, err);
     }
     if (status == KL_OK) {
         begin_result(batch, reference, 201);
@@ -161,13 +183,13 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
     enum kl_status status = kl_json_expect(operation, KNOWN, "", err);
 
     if (status != KL_OK ||
-        (status = api_input_id(operation, "subject", "", "sub", true, request->arena, &subject,
+        (status = api_input_id(operation, "subject", "", "sub", true, batch->work, &subject,
                                err)) != KL_OK ||
-        (status = api_input_id(operation, "record", "", "rec", true, request->arena, &record,
-                               err)) != KL_OK ||
+        (status = api_input_id(operation, "record", "", "rec", true, batch->work, &record, err)) !=
+            KL_OK ||
         (status = api_input_int(operation, "version", "", 1, INT64_MAX, 0, &if_version, err)) !=
             KL_OK ||
-        (status = api_input_patch_fields(operation, "", request->arena, &fields, &count, err)) !=
+        (status = api_input_patch_fields(operation, "", batch->work, &fields, &count, err)) !=
             KL_OK) {
         return status;
     }
@@ -202,10 +224,10 @@ static enum kl_status do_erase(struct batch *batch, const struct kl_json_value *
     enum kl_status status = kl_json_expect(operation, KNOWN, "", err);
 
     if (status != KL_OK ||
-        (status = api_input_id(operation, "subject", "", "sub", true, request->arena, &subject,
+        (status = api_input_id(operation, "subject", "", "sub", true, batch->work, &subject,
                                err)) != KL_OK ||
-        (status = api_input_id(operation, "record", "", "rec", false, request->arena, &record,
-                               err)) != KL_OK ||
+        (status = api_input_id(operation, "record", "", "rec", false, batch->work, &record, err)) !=
+            KL_OK ||
         (status = api_input_text(operation, "reason", "", false, &reason_text, err)) != KL_OK ||
         (status = api_input_reason(reason_text, &reason, err)) != KL_OK) {
         return status;
@@ -279,6 +301,7 @@ static enum kl_status take_operation(struct batch *batch, const struct kl_json_v
     }
     if (status == KL_OK) {
         status = do_one(batch, operation, index, op, reference, &why);
+        kl_arena_reset(batch->work);
     }
     if (status != KL_OK) {
         write_problem(batch, reference, &why);
@@ -310,37 +333,50 @@ static enum kl_status take_operations(const struct kl_json_value *body,
     return KL_OK;
 }
 
+static enum kl_status run_batch(struct batch *batch, const struct kl_json_value *operations,
+                                struct api_response *response, struct kl_err *err)
+{
+    struct kl_arena *arena = batch->request->arena;
+    const struct kl_json_value *operation;
+    size_t count = kl_json_count(operations);
+    size_t index = 0;
+    enum kl_status status = KL_OK;
+
+    batch->reads = kl_arena_array(arena, count, sizeof *batch->reads);
+    batch->references = kl_arena_array(arena, count, sizeof *batch->references);
+    if (batch->reads == NULL || batch->references == NULL) {
+        return kl_fail_memory(err);
+    }
+    batch->out = api_response_json(response, 200);
+    kl_json_object_begin(&batch->out);
+    kl_json_key(&batch->out, "results");
+    kl_json_array_begin(&batch->out);
+    struct kl_json_iter iter = kl_json_iter(operations);
+    while (status == KL_OK && kl_json_next(&iter, NULL, &operation)) {
+        status = take_operation(batch, operation, index++, err);
+    }
+    if (status == KL_OK) {
+        status = flush_reads(batch, err);
+    }
+    if (status == KL_OK) {
+        kl_json_array_end(&batch->out);
+        kl_json_object_end(&batch->out);
+    }
+    return status;
+}
+
 API_HANDLER(api_batch)
 {
-    struct batch batch = {.request = request};
+    struct batch batch = {.request = request, .read_left_bytes = API_BATCH_RESULT_MAX_BYTES};
     const struct kl_json_value *operations = NULL;
-    const struct kl_json_value *operation;
-    size_t index = 0;
     enum kl_status status = take_operations(api_request_json(request), &operations, err);
 
     if (status != KL_OK) {
         return status;
     }
-    batch.reads = kl_arena_array(request->arena, kl_json_count(operations), sizeof *batch.reads);
-    batch.references =
-        kl_arena_array(request->arena, kl_json_count(operations), sizeof *batch.references);
-    if (batch.reads == NULL || batch.references == NULL) {
-        return kl_fail_memory(err);
-    }
-    batch.out = api_response_json(response, 200);
-    kl_json_object_begin(&batch.out);
-    kl_json_key(&batch.out, "results");
-    kl_json_array_begin(&batch.out);
-    struct kl_json_iter iter = kl_json_iter(operations);
-    while (status == KL_OK && kl_json_next(&iter, NULL, &operation)) {
-        status = take_operation(&batch, operation, index++, err);
-    }
-    if (status == KL_OK) {
-        status = flush_reads(&batch, err);
-    }
-    if (status == KL_OK) {
-        kl_json_array_end(&batch.out);
-        kl_json_object_end(&batch.out);
-    }
+    batch.work = kl_arena_new(API_ARENA_MAX_BYTES);
+    status =
+        batch.work == NULL ? kl_fail_memory(err) : run_batch(&batch, operations, response, err);
+    kl_arena_free(batch.work);
     return status;
 }

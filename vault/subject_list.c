@@ -7,8 +7,8 @@
 
 /* The most heads that one page looks at: a page may be short, or empty, and still have a cursor. */
 #define HEADS_PER_PAGE 20000
-/* A page that holds so much of values is full: a thousand subjects may have tens of megabytes each. */
-#define VALUES_PER_PAGE_BYTES (8 * 1024 * 1024)
+/* A page that holds so much is full: a thousand subjects may have tens of megabytes each. */
+#define RESULT_PER_PAGE_BYTES (8 * 1024 * 1024)
 #define CURSOR_KIND "subjects"
 
 struct listing {
@@ -22,7 +22,7 @@ struct listing {
     struct vault_act *acts;
     struct vault_audit_entry **entries;
     size_t count;
-    size_t value_bytes;
+    size_t result_bytes;
     uint64_t last_slot; /* the last head that was looked at */
     bool ended;
 };
@@ -94,20 +94,6 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
 
 /* ---- a page ---- */
 
-static size_t value_bytes(const struct vault_subject_result *result)
-{
-    size_t bytes = 0;
-    size_t i;
-    size_t k;
-
-    for (i = 0; i < result->record_count; i++) {
-        for (k = 0; k < result->records[i].field_count; k++) {
-            bytes += result->records[i].fields[k].value.size;
-        }
-    }
-    return bytes;
-}
-
 /*
  * One head: into the results when it is reached. What vanished meanwhile is passed over, and so is
  * who does not open: damage of one must not keep all others behind it from being listed.
@@ -140,7 +126,7 @@ static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl
     }
     if (status == KL_OK && reached) {
         listing->entries[listing->count] = &act->entry;
-        listing->value_bytes += value_bytes(&result);
+        listing->result_bytes += vault_read_bytes(&result);
         listing->count++;
         return KL_OK;
     }
@@ -175,7 +161,7 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
     listing->ended = true;
     while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
         if (listing->count == listing->limit || looked == HEADS_PER_PAGE ||
-            listing->value_bytes >= VALUES_PER_PAGE_BYTES) {
+            listing->result_bytes >= RESULT_PER_PAGE_BYTES) {
             listing->ended = false;
             break;
         }

@@ -1,4 +1,4 @@
-/* Reading a subject that was found: what subject_read.c and subject_list.c share. */
+/* Reading a subject that was found: what subject_read.c, subject_read_many.c and subject_list.c share. */
 #ifndef VAULT_SUBJECT_READ_H
 #define VAULT_SUBJECT_READ_H
 
@@ -31,5 +31,7 @@ KL_MUST_USE enum kl_status vault_read_loaded(
     struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err);
 /* Count shown and withheld fields of a result that is handed out. */
 void vault_read_count(struct vault *vault, const struct vault_subject_result *result);
+/* How many bytes a result takes as JSON, at most. */
+size_t vault_read_bytes(const struct vault_subject_result *result);
 
 #endif

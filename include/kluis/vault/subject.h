@@ -140,11 +140,16 @@ KL_MUST_USE enum kl_status vault_subject_read(struct vault *vault,
                                               const struct vault_read_input *input,
                                               struct kl_arena *arena,
                                               struct vault_subject_result *ret, struct kl_err *err);
-/* Many reads with one sync for all their audit entries; statuses and errs per item. Returns KL_OK unless the audit could not be written. */
+/*
+ * Many reads with one sync for all their audit entries; statuses and errs per item. Returns KL_OK unless the audit could not be written.
+ * result_max_bytes: what all results may take together as JSON. The first read that goes beyond it, and all after it, are not done and not
+ * in the trail: KL_ERR_TOO_LARGE "batch_result_too_large".
+ */
 KL_MUST_USE enum kl_status vault_subject_read_many(
     struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *inputs,
-    size_t count, struct kl_arena *arena, struct vault_subject_result *rets,
-    enum kl_status *statuses, struct kl_err *errs, struct kl_err *err);
+    size_t count, size_t result_max_bytes, struct kl_arena *arena,
+    struct vault_subject_result *rets, enum kl_status *statuses, struct kl_err *errs,
+    struct kl_err *err);
 
 /*
  * Subjects with a record of that type whom this purpose may reach (their consent gate lets it), page by page, an audit entry each.
@@ -268,6 +273,16 @@ KL_MUST_USE enum kl_status vault_subject_erase(struct vault *vault,
                                                const struct kl_id *subject,
                                                enum vault_erase_reason reason,
                                                struct kl_buf *ret_receipt, struct kl_err *err);
+/*
+ * The same of a request with an Idempotency-Key, kept a day under a key of the tenant, in the durable step of the receipt: it leads to the
+ * receipt, not to the subject. When the request comes again: the stored receipt, with the subject that was asked for and without
+ * "subject_secret", which was told once; *ret_replayed is true. A refused erasure is not remembered. Also KL_ERR_INVALID
+ * "idempotency_key_reused" (another request used it), "invalid_idempotency_key".
+ */
+KL_MUST_USE enum kl_status vault_subject_erase_once(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+    enum vault_erase_reason reason, const struct vault_idempotency *idempotency,
+    struct kl_buf *ret_receipt, bool *ret_replayed, struct kl_err *err);
 /* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(). */
 KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault,
                                               const struct vault_caller *caller,
