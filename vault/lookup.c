@@ -14,6 +14,7 @@ struct looking {
     struct kl_arena *arena;
     struct kl_arena *scratch; /* one subject at a time */
     int field;
+    struct kl_buf form; /* of the value looked for */
     unsigned char tag[VAULT_TAG_BYTES];
     size_t limit;
     size_t skip; /* entries of the index that are behind us */
@@ -61,56 +62,99 @@ static enum kl_status tag_make(struct looking *looking, const struct vault_value
     enum kl_status status = KL_OK;
     enum vault_type type = vault_policy_field(looking->caller->policy, looking->field)->type;
     struct kl_buf normalised;
-    struct kl_buf form;
 
     kl_buf_init(&normalised, VAULT_VALUE_MAX_BYTES + 1);
-    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
     status = vault_value_normalise(type, value, &normalised, err);
     if (status == KL_OK) {
-        status = vault_value_index_form(type, kl_buf_slice(&normalised), &form, err);
+        status = vault_value_index_form(type, kl_buf_slice(&normalised), &looking->form, err);
     }
     if (status == KL_OK) {
         status = vault_index_tag(looking->vault->index, looking->caller->tenant, name,
-                                 kl_buf_slice(&form), looking->tag, err);
+                                 kl_buf_slice(&looking->form), looking->tag, err);
     } else {
         kl_err_where(err, "/value");
     }
     kl_buf_done(&normalised);
-    kl_buf_done(&form);
     return status;
 }
 
 /* ---- the answer ---- */
 
-/* Whether the subject has the value at the place that the entry speaks of, and may be found by it. */
+/* The value that the entry speaks of; false when the subject does not have it (any more). */
+static bool find_value(const struct looking *looking, const struct vault_subject *subject,
+                       uint64_t discriminator, struct vault_value_wanted *ret)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+
+        for (k = 0; !record->gone && k < record->field_count; k++) {
+            const struct vault_manifest_field *field = &record->fields[k];
+
+            if (vault_policy_field_of(looking->caller->policy, record, field) == looking->field &&
+                vault_index_discriminator(&record->id, field->name) == discriminator) {
+                *ret = (struct vault_value_wanted){.record = record, .field = field};
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/*
+ * Whether the value stored there is the one looked for, so that an entry of the index that is stale
+ * finds nobody. A value that does not open proves nothing, and must not keep its subject from being
+ * found: the entry counts then.
+ */
+static enum kl_status is_value(struct looking *looking, const struct vault_subject *subject,
+                               struct vault_value_wanted *wanted, bool *ret, struct kl_err *err)
+{
+    struct kl_buf form;
+    enum kl_status status = vault_subject_values(looking->vault, subject->tenant, subject->slot,
+                                                 wanted, 1, looking->scratch, err);
+
+    if (status == KL_ERR_CORRUPT) {
+        kl_err_clear(err);
+        *ret = true;
+        return KL_OK;
+    }
+    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
+    if (status == KL_OK) {
+        status = vault_value_index_form(wanted->field->type, wanted->value, &form, err);
+    }
+    if (status == KL_OK) {
+        *ret = kl_slice_equal(kl_buf_slice(&form), kl_buf_slice(&looking->form));
+    }
+    kl_buf_done(&form);
+    return status;
+}
+
+/* Whether the subject has the value that the entry says it has, and may be found by it. */
 static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject,
                                uint64_t discriminator, bool *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    const struct vault_policy_field *of =
-        vault_policy_field(looking->caller->policy, looking->field);
+    struct vault_value_wanted wanted;
     struct vault_facts facts = {0};
-    bool there = false;
-    size_t i;
 
-    for (i = 0; i < subject->head.record_count && !there; i++) {
-        there = !subject->records[i].gone &&
-                vault_policy_record_find(looking->caller->policy, subject->records[i].type) ==
-                    of->record &&
-                vault_index_discriminator(&subject->records[i].id, of->name) == discriminator;
-    }
     looking->query.own_subject =
         looking->caller->bound &&
         kl_id_equal(&looking->caller->bound_subject, &subject->base.subject);
-    if (!there || (looking->caller->bound && !looking->query.own_subject)) {
+    if (!find_value(looking, subject, discriminator, &wanted) ||
+        (looking->caller->bound && !looking->query.own_subject)) {
         *ret = false;
         return KL_OK;
     }
     status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query,
                             looking->scratch, &facts, err);
-    if (status == KL_OK) {
-        *ret = vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
-                   .withheld == VAULT_GATE_NONE;
+    if (status == KL_OK &&
+        vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
+                .withheld != VAULT_GATE_NONE) {
+        *ret = false;
+    } else if (status == KL_OK) {
+        status = is_value(looking, subject, &wanted, ret, err);
     }
     return status;
 }
@@ -252,11 +296,13 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     if (status == KL_OK) {
         status = field_resolve(caller, input->field, &looking.field, err);
     }
-    if (status == KL_OK) {
-        status = tag_make(&looking, &input->value, input->field, err);
-    }
     if (status != KL_OK) {
         return status;
+    }
+    kl_buf_init(&looking.form, VAULT_TAG_VALUE_MAX_BYTES);
+    status = tag_make(&looking, &input->value, input->field, err);
+    if (status != KL_OK) {
+        goto out;
     }
     looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE,
                                    caller->bound ? &caller->bound_subject : NULL);
@@ -273,5 +319,9 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
         *ret_subjects = looking.subjects;
         *ret_count = looking.count;
     }
-    return vault_subject_refused(vault, caller, "lookup", purpose, status, err);
+    status = vault_subject_refused(vault, caller, "lookup", purpose, status, err);
+
+out:
+    kl_buf_done(&looking.form);
+    return status;
 }

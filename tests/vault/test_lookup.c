@@ -1,6 +1,9 @@
 #include "tests/support/vault_fixture.h"
 
 #include "tests/support/test.h"
+#include "vault/index.h"
+#include "vault/rows.h"
+#include "vault/subject_internal.h"
 
 #include <string.h>
 
@@ -142,6 +145,90 @@ static void test_questions_that_cannot_be_answered_are_refused(void **state)
     assert_string_equal(cursor, "x");
 }
 
+/* As after a fault: an entry that says that the subject's newsletter record has that email. */
+static void index_wrongly(struct vault_fixture *fixture, const struct vault_subject_result *subject,
+                          const char *email)
+{
+    struct vault *vault = fixture_vault(fixture);
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_batch *batch = vault_batch_new();
+    struct vault_index_change change = {.kind = VAULT_INDEX_ADD};
+    struct vault_commit commit = {
+        .tenant = steward.tenant, .batch = batch, .index = &change, .index_count = 1};
+
+    assert_non_null(batch);
+    assert_int_equal(
+        vault_subject_slot(vault, steward.tenant, &subject->id, &change.entry.slot, NULL), KL_OK);
+    change.entry.discriminator = vault_index_discriminator(&subject->records[0].id, "email");
+    assert_int_equal(vault_index_tag(vault->index, steward.tenant, "newsletter.email",
+                                     kl_slice_text(email), change.entry.tag, NULL),
+                     KL_OK);
+    assert_int_equal(vault_commit_submit(vault->committer, &commit, NULL), KL_OK);
+    vault_batch_free(batch);
+    vault_caller_done(&steward);
+}
+
+static void test_an_entry_for_a_value_that_nobody_has_finds_nobody(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
+    struct vault_subject_result has = fixture_newsletter(fixture, "bob@example.org", false);
+    struct kl_id found = {0};
+
+    index_wrongly(fixture, &made, "bob@example.org");
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "bob@example.org", &found), 1);
+    assert_true(kl_id_equal(&found, &has.id));
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", &found), 1);
+    assert_true(kl_id_equal(&found, &made.id));
+}
+
+/* Change the last byte of every value of the subject. */
+static void damage_values(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault *vault = fixture_vault(fixture);
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_batch *batch = vault_batch_new();
+    struct vault_row_key from;
+    struct vault_row_key until;
+    struct kl_slice key;
+    struct kl_slice value;
+    uint64_t slot = 0;
+
+    assert_non_null(batch);
+    assert_int_equal(vault_subject_slot(vault, steward.tenant, subject, &slot, NULL), KL_OK);
+    from = vault_row_value(steward.tenant, slot, 0);
+    until = vault_row_value(steward.tenant, slot, UINT64_MAX);
+    struct vault_iter *iter =
+        vault_iter_new(vault->data_store, vault_row_slice(&from), vault_row_slice(&until), false);
+    assert_non_null(iter);
+    while (vault_iter_next(iter, &key, &value)) {
+        struct kl_buf changed;
+        kl_buf_init(&changed, VAULT_STORE_VALUE_MAX_BYTES);
+        kl_buf_add(&changed, value.bytes, value.size);
+        changed.bytes[changed.size - 1] ^= 1;
+        vault_batch_put(batch, key, kl_buf_slice(&changed));
+        kl_buf_done(&changed);
+    }
+    vault_iter_free(iter);
+    assert_true(vault_batch_count(batch) > 0);
+    assert_int_equal(vault_store_apply(vault->data_store, batch, false, NULL), KL_OK);
+    vault_batch_free(batch);
+    vault_caller_done(&steward);
+}
+
+static void test_a_value_that_does_not_open_keeps_nobody_from_being_found(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", false);
+    struct vault_subject_result read = {0};
+    struct kl_id found = {0};
+
+    damage_values(fixture, &made.id);
+    assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_ERR_CORRUPT);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", &found), 1);
+    assert_true(kl_id_equal(&found, &made.id));
+}
+
 static void test_the_erased_are_not_found(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -164,6 +251,8 @@ int main(void)
         TEST(test_subjects_that_the_purpose_does_not_reach_are_left_out),
         TEST(test_pages_follow_each_other_without_repeats),
         TEST(test_questions_that_cannot_be_answered_are_refused),
+        TEST(test_an_entry_for_a_value_that_nobody_has_finds_nobody),
+        TEST(test_a_value_that_does_not_open_keeps_nobody_from_being_found),
         TEST(test_the_erased_are_not_found),
     };
 
