@@ -182,6 +182,7 @@ API_HANDLER(api_keys_rotate)
 {
     static const char *const KNOWN[] = {"level", NULL};
     const struct kl_json_value *body = api_request_json(request);
+    struct vault_idempotency idempotency;
     const char *level = NULL;
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
 
@@ -189,9 +190,12 @@ API_HANDLER(api_keys_rotate)
         status = api_input_text(body, "level", "", true, &level, err);
     }
     if (status == KL_OK) {
+        status = api_request_idempotency(request, NULL, 0, &idempotency, err);
+    }
+    if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status =
-            vault_keys_rotate(request->app->vault, &request->caller, level, &response->body, err);
+        status = vault_keys_rotate(request->app->vault, &request->caller, level, &idempotency,
+                                   &response->body, &response->replayed, err);
     }
     return status;
 }

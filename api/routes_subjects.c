@@ -128,7 +128,9 @@ API_HANDLER(api_subject_patch)
     return status;
 }
 
+/* idempotency NULL: a DELETE, which is not remembered. */
 static enum kl_status erase(struct api_request *request, const char *reason_text,
+                            const struct vault_idempotency *idempotency,
                             struct api_response *response, struct kl_err *err)
 {
     enum vault_erase_reason reason;
@@ -136,33 +138,36 @@ static enum kl_status erase(struct api_request *request, const char *reason_text
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_subject_erase(request->app->vault, &request->caller, &request->match.ids[0],
-                                     reason, &response->body, err);
+        status = vault_subject_erase_once(request->app->vault, &request->caller,
+                                          &request->match.ids[0], reason, idempotency,
+                                          &response->body, &response->replayed, err);
     }
     return status;
 }
 
 API_HANDLER(api_subject_delete)
 {
-    return erase(request, api_request_query(request, "reason"), response, err);
+    return erase(request, api_request_query(request, "reason"), NULL, response, err);
 }
 
 API_HANDLER(api_subject_erase)
 {
     static const char *const KNOWN[] = {"reason", NULL};
     const struct kl_json_value *body = api_request_json(request);
+    struct vault_idempotency idempotency;
     const char *reason = NULL;
+    enum kl_status status = KL_OK;
 
     if (body != NULL) {
-        enum kl_status status = kl_json_expect(body, KNOWN, "", err);
-        if (status == KL_OK) {
-            status = api_input_text(body, "reason", "", false, &reason, err);
-        }
-        if (status != KL_OK) {
-            return status;
-        }
+        status = kl_json_expect(body, KNOWN, "", err);
     }
-    return erase(request, reason, response, err);
+    if (body != NULL && status == KL_OK) {
+        status = api_input_text(body, "reason", "", false, &reason, err);
+    }
+    if (status == KL_OK) {
+        status = api_request_idempotency(request, NULL, 0, &idempotency, err);
+    }
+    return status == KL_OK ? erase(request, reason, &idempotency, response, err) : status;
 }
 
 API_HANDLER(api_lookup)

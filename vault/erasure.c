@@ -5,8 +5,6 @@
 #include "vault/receipt.h"
 #include "vault/subject_erase.h"
 
-#include <assert.h>
-#include <sodium.h>
 #include <string.h>
 
 /* An erasure being put together. */
@@ -442,12 +440,11 @@ static void plan_end(struct plan *plan)
     kl_arena_free(plan->scratch);
 }
 
-/* secret and ret_receipt NULL: without a receipt. */
-static enum kl_status erase(struct vault *vault, const struct vault_caller *caller,
-                            enum vault_note_kind kind, const struct kl_id *subject,
-                            const struct kl_id *record, enum vault_erase_reason reason,
-                            const unsigned char *secret, struct kl_buf *ret_receipt,
-                            struct kl_err *err)
+enum kl_status vault_erase(struct vault *vault, const struct vault_caller *caller,
+                           const struct vault_erase_asked *asked,
+                           const struct vault_idempotency_ticket *ticket,
+                           const unsigned char *secret, struct kl_buf *ret_receipt,
+                           struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct plan plan;
@@ -455,17 +452,18 @@ static enum kl_status erase(struct vault *vault, const struct vault_caller *call
     int64_t waited_ms = 0;
 
     do {
-        status = plan_begin(&plan, vault, caller, kind, err);
+        status = plan_begin(&plan, vault, caller, asked->kind, err);
         if (status == KL_OK) {
-            status = plan_mark(&plan, subject, record, err);
+            status = plan_mark(&plan, asked->subject, asked->record, err);
         }
         if (status == KL_OK) {
-            status = erase_marked(&plan, reason, secret, err);
+            vault_note_once(&plan.erasing.note, ticket);
+            status = erase_marked(&plan, asked->reason, secret, err);
         }
         if (status == KL_OK && ret_receipt != NULL) {
-            status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), subject,
-                                          kind == VAULT_NOTE_RECORD ? record : NULL, secret,
-                                          ret_receipt, err);
+            status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), asked->subject,
+                                          asked->kind == VAULT_NOTE_RECORD ? asked->record : NULL,
+                                          secret, ret_receipt, err);
         }
         plan_end(&plan);
     } while (status == KL_ERR_GONE && vault_change_again(status, &tries, &waited_ms, err));
@@ -475,67 +473,4 @@ static enum kl_status erase(struct vault *vault, const struct vault_caller *call
                          "this subject is being changed by others; try again", NULL);
     }
     return status;
-}
-
-/* Without any grant for erasing, the subject is looked for all the same and then not found. */
-static enum kl_status erase_asked(struct vault *vault, const struct vault_caller *caller,
-                                  enum vault_note_kind kind, const struct kl_id *subject,
-                                  const struct kl_id *record, enum vault_erase_reason reason,
-                                  struct kl_buf *ret_receipt, struct kl_err *err)
-{
-    enum kl_status status = vault_policy_required(caller, err);
-    struct vault_query query =
-        vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, subject);
-    unsigned char secret[VAULT_SUBJECT_SECRET_BYTES];
-    struct kl_err looked = {0};
-    uint64_t slot = 0;
-
-    if (status != KL_OK) {
-        return status;
-    }
-    if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
-        status = vault_subject_slot(vault, caller->tenant, subject, &slot, &looked);
-        status = vault_not_found(err);
-    } else {
-        randombytes_buf(secret, sizeof secret);
-        status = erase(vault, caller, kind, subject, record, reason, secret, ret_receipt, err);
-        sodium_memzero(secret, sizeof secret);
-    }
-    if (status == KL_OK) {
-        atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
-    }
-    return vault_subject_refused(vault, caller,
-                                 kind == VAULT_NOTE_RECORD ? "erase_record" : "erase", VAULT_NONE,
-                                 status, err);
-}
-
-enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,
-                                   const struct kl_id *subject, enum vault_erase_reason reason,
-                                   struct kl_buf *ret_receipt, struct kl_err *err)
-{
-    struct kl_err own = {0};
-
-    assert(reason < VAULT_ERASE_REASONS);
-    return erase_asked(vault, caller, VAULT_NOTE_SUBJECT, subject, NULL, reason, ret_receipt,
-                       err == NULL ? &own : err);
-}
-
-enum kl_status vault_record_erase(struct vault *vault, const struct vault_caller *caller,
-                                  const struct kl_id *subject, const struct kl_id *record,
-                                  enum vault_erase_reason reason, struct kl_buf *ret_receipt,
-                                  struct kl_err *err)
-{
-    struct kl_err own = {0};
-
-    assert(reason < VAULT_ERASE_REASONS);
-    return erase_asked(vault, caller, VAULT_NOTE_RECORD, subject, record, reason, ret_receipt,
-                       err == NULL ? &own : err);
-}
-
-enum kl_status vault_record_past_shred(struct vault *vault, const struct vault_caller *caller,
-                                       const struct kl_id *subject, const struct kl_id *record,
-                                       struct kl_err *err)
-{
-    return erase(vault, caller, VAULT_NOTE_PAST, subject, record, VAULT_ERASE_OTHER, NULL, NULL,
-                 err);
 }

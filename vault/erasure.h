@@ -43,6 +43,24 @@ KL_MUST_USE enum kl_status vault_erasure_finish(struct vault *vault, uint64_t ge
 KL_MUST_USE enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before,
                                                       bool *ret_complete, struct kl_err *err);
 
+/* What is asked. record NULL: of the whole subject. */
+struct vault_erase_asked {
+    enum vault_note_kind kind;
+    const struct kl_id *subject;
+    const struct kl_id *record;
+    enum vault_erase_reason reason;
+    const struct vault_idempotency *idempotency; /* NULL: not to be remembered */
+};
+/*
+ * Do it, as often as others come first. ticket: not held, or the turn of the request's key; the erasure is remembered with its receipt.
+ * secret and ret_receipt NULL: without a receipt. KL_ERR_NOT_FOUND "not_found", KL_ERR_FORBIDDEN "withheld", KL_ERR_BUSY "subject_busy".
+ */
+KL_MUST_USE enum kl_status vault_erase(struct vault *vault, const struct vault_caller *caller,
+                                       const struct vault_erase_asked *asked,
+                                       const struct vault_idempotency_ticket *ticket,
+                                       const unsigned char *secret, struct kl_buf *ret_receipt,
+                                       struct kl_err *err);
+
 /* who of a note, from the caller. */
 void vault_note_who(struct vault_note *note, const struct vault_caller *caller);
 

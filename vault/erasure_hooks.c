@@ -230,6 +230,10 @@ static enum kl_status finish_one(struct vault *vault, const struct vault_note *n
     if (status == KL_OK && (note->kind == VAULT_NOTE_SUBJECT || note->kind == VAULT_NOTE_RECORD)) {
         status = finish_receipt(vault, note, work, generation, batch, err);
     }
+    if (status == KL_OK && note->once) {
+        status = vault_idempotency_remember_mark(
+            vault, &note->mark, note->at_us, kl_slice_of(note->id.bytes, KL_ID_BYTES), batch, err);
+    }
     if (status == KL_OK) {
         write_entry(act, note, generation);
         status = vault_subject_act_end(act, err);
@@ -392,8 +396,9 @@ void vault_erasure_hooks_set(struct vault *vault)
 /* ---- rotation ---- */
 
 enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_caller *caller,
-                                     const struct kl_id *rotation, uint64_t *ret_generation,
-                                     struct kl_err *err)
+                                     const struct kl_id *rotation,
+                                     const struct vault_idempotency_ticket *ticket,
+                                     uint64_t *ret_generation, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_note note = {.kind = VAULT_NOTE_ROTATION,
@@ -405,6 +410,7 @@ enum kl_status vault_rotation_commit(struct vault *vault, const struct vault_cal
 
     kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
     vault_note_who(&note, caller);
+    vault_note_once(&note, ticket);
     status = vault_note_encode(&note, &text, err);
     request.note = text.bytes;
     request.note_bytes = text.size;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define FORMAT 1
+#define FORMAT_ONCE 2 /* the same, and the mark of an Idempotency-Key behind it */
 
 void vault_note_notify(struct vault_note *note, const char *name)
 {
@@ -16,10 +17,18 @@ void vault_note_notify(struct vault_note *note, const char *name)
     note->notify_bytes += size;
 }
 
+void vault_note_once(struct vault_note *note, const struct vault_idempotency_ticket *ticket)
+{
+    if (ticket->held) {
+        note->once = true;
+        note->mark = ticket->mark;
+    }
+}
+
 enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
                                  struct kl_err *err)
 {
-    kl_buf_add_byte(ret, FORMAT);
+    kl_buf_add_byte(ret, note->once ? FORMAT_ONCE : FORMAT);
     kl_buf_add_byte(ret, (unsigned char)note->kind);
     kl_buf_add(ret, note->id.bytes, KL_ID_BYTES);
     kl_buf_add_u64be(ret, note->tenant);
@@ -36,6 +45,11 @@ enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *r
     kl_buf_add(ret, note->commitment, sizeof note->commitment);
     kl_buf_add_sized(ret, note->notify, note->notify_bytes);
     kl_buf_add_byte(ret, note->notify_all ? 1 : 0);
+    if (note->once) {
+        kl_buf_add_u64be(ret, note->mark.tenant);
+        kl_buf_add(ret, note->mark.mac, sizeof note->mark.mac);
+        kl_buf_add(ret, note->mark.fingerprint, sizeof note->mark.fingerprint);
+    }
     return kl_buf_status(ret, err);
 }
 
@@ -90,9 +104,15 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     notify = kl_read_sized(&in);
     notify_all = kl_read_byte(&in);
     note.notify_all = notify_all == 1;
-    if (format != FORMAT || kind < VAULT_NOTE_SUBJECT || kind > VAULT_NOTE_ROTATION ||
-        reason >= VAULT_ERASE_REASONS || notify_all > 1 || !kl_reader_done(&in) ||
-        notify.size > sizeof note.notify ||
+    note.once = format == FORMAT_ONCE;
+    if (note.once) {
+        note.mark.tenant = kl_read_u64be(&in);
+        read_bytes(&in, note.mark.mac, sizeof note.mark.mac);
+        read_bytes(&in, note.mark.fingerprint, sizeof note.mark.fingerprint);
+    }
+    if ((format != FORMAT && format != FORMAT_ONCE) || kind < VAULT_NOTE_SUBJECT ||
+        kind > VAULT_NOTE_ROTATION || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
+        !kl_reader_done(&in) || notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
         return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",
                        "a note in the key store cannot be read", NULL);

@@ -13,6 +13,7 @@
 #include "kluis/kms/kms.h"
 #include "kluis/vault/policy.h"
 #include "kluis/vault/subject.h"
+#include "vault/idempotency.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ enum vault_note_kind {
  * at_us       when it was asked.
  * commitment  to the subject (receipt.h).
  * notify      see VAULT_NOTIFY_MAX_BYTES; notify_all: none was left out for want of room.
+ * once        the request had an Idempotency-Key, and mark is what is stored of it.
  */
 struct vault_note {
     enum vault_note_kind kind;
@@ -54,10 +56,15 @@ struct vault_note {
     char notify[VAULT_NOTIFY_MAX_BYTES];
     size_t notify_bytes;
     bool notify_all;
+    bool once;
+    struct vault_idempotency_mark mark;
 };
 
 /* Append a name to note->notify. */
 void vault_note_notify(struct vault_note *note, const char *name);
+
+/* Take over the mark of a turn that is held; nothing without one. */
+void vault_note_once(struct vault_note *note, const struct vault_idempotency_ticket *ticket);
 
 /* At most KMS_NOTE_MAX_BYTES. KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,

@@ -51,8 +51,9 @@ static bool is_held(const struct vault_idempotency_guard *guard,
 {
     const struct vault_idempotency_ticket *other = guard->held;
 
-    while (other != NULL && (other->tenant != ticket->tenant ||
-                             sodium_memcmp(other->mac, ticket->mac, sizeof other->mac) != 0)) {
+    while (other != NULL &&
+           (other->mark.tenant != ticket->mark.tenant ||
+            sodium_memcmp(other->mark.mac, ticket->mark.mac, sizeof other->mark.mac) != 0)) {
         other = other->next;
     }
     return other != NULL;
@@ -85,7 +86,7 @@ void vault_idempotency_end(struct vault *vault, struct vault_idempotency_ticket 
         pthread_cond_broadcast(&guard->ended);
         pthread_mutex_unlock(&guard->lock);
     }
-    sodium_memzero(ticket->fingerprint, sizeof ticket->fingerprint);
+    sodium_memzero(ticket->mark.fingerprint, sizeof ticket->mark.fingerprint);
 }
 
 /* ---- rows ---- */
@@ -114,8 +115,9 @@ static enum kl_status ticket_fill(struct vault *vault, const struct vault_caller
     struct kl_buf data;
 
     kl_buf_init(&data, 512);
-    ticket->tenant = caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
-    place.tenant = ticket->tenant;
+    ticket->mark.tenant =
+        caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
+    place.tenant = ticket->mark.tenant;
     kl_buf_add(&data, caller->credential.bytes, KL_ID_BYTES);
     kl_buf_add_sized(&data, idempotency->key, strlen(idempotency->key));
     status = kl_buf_status(&data, err);
@@ -123,10 +125,10 @@ static enum kl_status ticket_fill(struct vault *vault, const struct vault_caller
         status = kms_mac(vault->keys, &place, "idempotency-key", kl_buf_slice(&data), mac, err);
     }
     if (status == KL_OK) {
-        memcpy(ticket->mac, mac, sizeof ticket->mac);
+        memcpy(ticket->mark.mac, mac, sizeof ticket->mark.mac);
         kl_buf_add(&data, idempotency->fingerprint, sizeof idempotency->fingerprint);
         status = kms_mac(vault->keys, &place, "idempotency-fingerprint", kl_buf_slice(&data),
-                         ticket->fingerprint, err);
+                         ticket->mark.fingerprint, err);
     }
     kl_buf_done(&data);
     return status;
@@ -138,8 +140,8 @@ static enum kl_status row_open(struct vault *vault, const struct vault_caller *c
                                struct kl_buf *ret_plain, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key key = vault_row_idempotency(ticket->tenant, ticket->mac);
-    struct kms_place place = {.tenant = ticket->tenant};
+    struct vault_row_key key = vault_row_idempotency(ticket->mark.tenant, ticket->mark.mac);
+    struct kms_place place = {.tenant = ticket->mark.tenant};
     struct kl_slice sealed;
     struct kl_reader in;
     struct kl_buf row;
@@ -188,14 +190,15 @@ static enum kl_status answer_find(struct vault *vault, const struct vault_caller
         status = kl_fail(err, KL_ERR_GONE, "idempotent_result_erased",
                          "what this request made has been erased since", NULL);
     } else if (status == KL_OK) {
-        if (plain.size < sizeof ticket->fingerprint ||
-            sodium_memcmp(plain.bytes, ticket->fingerprint, sizeof ticket->fingerprint) != 0) {
+        if (plain.size < sizeof ticket->mark.fingerprint ||
+            sodium_memcmp(plain.bytes, ticket->mark.fingerprint, sizeof ticket->mark.fingerprint) !=
+                0) {
             status =
                 kl_fail(err, KL_ERR_INVALID, "idempotency_key_reused",
                         "this Idempotency-Key was used for another request; take a new one", NULL);
         } else {
-            kl_buf_add(ret_answer, plain.bytes + sizeof ticket->fingerprint,
-                       plain.size - sizeof ticket->fingerprint);
+            kl_buf_add(ret_answer, plain.bytes + sizeof ticket->mark.fingerprint,
+                       plain.size - sizeof ticket->mark.fingerprint);
             status = kl_buf_status(ret_answer, err);
         }
     }
@@ -226,35 +229,52 @@ enum kl_status vault_idempotency_begin(struct vault *vault, const struct vault_c
     return answer_find(vault, caller, ticket, ret_answer, err);
 }
 
-enum kl_status vault_idempotency_remember(struct vault *vault, const struct vault_caller *caller,
-                                          const struct vault_idempotency_ticket *ticket,
-                                          uint64_t slot, uint64_t value, struct kl_slice answer,
-                                          struct vault_batch *batch, struct kl_err *err)
+enum kl_status vault_idempotency_begin_id(struct vault *vault, const struct vault_caller *caller,
+                                          const struct vault_idempotency *idempotency,
+                                          struct vault_idempotency_ticket *ticket,
+                                          struct kl_id *ret_id, bool *ret_there, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key key = vault_row_idempotency(ticket->tenant, ticket->mac);
-    struct kms_place place = {ticket->tenant, slot, value};
+    struct kl_buf answer;
+
+    kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
+    status = vault_idempotency_begin(vault, caller, idempotency, ticket, &answer, err);
+    if (status == KL_OK && answer.size == KL_ID_BYTES) {
+        memcpy(ret_id->bytes, answer.bytes, KL_ID_BYTES);
+        *ret_there = true;
+    } else if (status == KL_OK && answer.size > 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "idempotency_damaged",
+                         "a stored answer cannot be read", NULL);
+    }
+    kl_buf_done(&answer);
+    return status;
+}
+
+/* place: what seals the answer. */
+static enum kl_status row_put(struct vault *vault, const struct kms_place *place,
+                              const struct vault_idempotency_mark *mark, int64_t asked_us,
+                              struct kl_slice answer, struct vault_batch *batch, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_idempotency(place->tenant, mark->mac);
     struct kl_buf plain;
     struct kl_buf sealed;
     struct kl_buf row;
 
-    if (!ticket->held) {
-        return KL_OK;
-    }
     kl_buf_init(&plain, ROW_MAX_BYTES);
     kl_buf_init(&sealed, ROW_MAX_BYTES);
     kl_buf_init(&row, ROW_MAX_BYTES);
-    kl_buf_add(&plain, ticket->fingerprint, sizeof ticket->fingerprint);
+    kl_buf_add(&plain, mark->fingerprint, sizeof mark->fingerprint);
     kl_buf_add(&plain, answer.bytes, answer.size);
     status = kl_buf_status(&plain, err);
     if (status == KL_OK) {
-        status = kms_seal(vault->keys, &place, kl_slice_text(CONTEXT), kl_buf_slice(&plain),
-                          &sealed, err);
+        status = kms_seal(vault->keys, place, kl_slice_text(CONTEXT), kl_buf_slice(&plain), &sealed,
+                          err);
     }
     kl_buf_add_byte(&row, FORMAT);
-    kl_buf_add_u64be(&row, (uint64_t)(caller->now_us + VAULT_IDEMPOTENCY_LIFE_US));
-    kl_buf_add_u64be(&row, slot);
-    kl_buf_add_u64be(&row, value);
+    kl_buf_add_u64be(&row, (uint64_t)(asked_us + VAULT_IDEMPOTENCY_LIFE_US));
+    kl_buf_add_u64be(&row, place->slot);
+    kl_buf_add_u64be(&row, place->value);
     kl_buf_add_sized(&row, sealed.bytes, sealed.size);
     if (status == KL_OK) {
         status = kl_buf_status(&row, err);
@@ -266,4 +286,25 @@ enum kl_status vault_idempotency_remember(struct vault *vault, const struct vaul
     kl_buf_done(&sealed);
     kl_buf_done(&row);
     return status;
+}
+
+enum kl_status vault_idempotency_remember(struct vault *vault, const struct vault_caller *caller,
+                                          const struct vault_idempotency_ticket *ticket,
+                                          uint64_t slot, uint64_t value, struct kl_slice answer,
+                                          struct vault_batch *batch, struct kl_err *err)
+{
+    const struct kms_place place = {ticket->mark.tenant, slot, value};
+
+    return ticket->held ? row_put(vault, &place, &ticket->mark, caller->now_us, answer, batch, err)
+                        : KL_OK;
+}
+
+enum kl_status vault_idempotency_remember_mark(struct vault *vault,
+                                               const struct vault_idempotency_mark *mark,
+                                               int64_t asked_us, struct kl_slice answer,
+                                               struct vault_batch *batch, struct kl_err *err)
+{
+    const struct kms_place place = {mark->tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE};
+
+    return row_put(vault, &place, mark, asked_us, answer, batch, err);
 }

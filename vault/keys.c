@@ -3,6 +3,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/act.h"
+#include "vault/idempotency.h"
 #include "vault/rows.h"
 
 #include <string.h>
@@ -124,22 +125,15 @@ out:
     return status;
 }
 
-enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
-                                 const char *level, struct kl_buf *ret, struct kl_err *err)
+static enum kl_status rotate(struct vault *vault, const struct vault_caller *caller,
+                             const struct vault_idempotency_ticket *ticket, struct kl_buf *ret,
+                             struct kl_err *err)
 {
-    enum kl_status status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "key_rotate", err);
+    enum kl_status status = KL_OK;
     struct kl_id id = kl_id_new();
     struct kms_state state;
     struct job job = {.state = "running"};
 
-    if (status != KL_OK) {
-        return status;
-    }
-    if (strcmp(level, "root") != 0) {
-        kl_err_where(err, "/level");
-        return kl_fail(err, KL_ERR_INVALID, "level_not_supported",
-                       "this version rotates the level root", NULL);
-    }
     kms_state(vault->keys, &state);
     job.from_generation = state.generation;
     job.started_us = kl_time_now_us();
@@ -147,11 +141,12 @@ enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller 
     if (status != KL_OK) {
         return status;
     }
-    status = vault_rotation_commit(vault, caller, &id, &job.to_generation, err);
+    status = vault_rotation_commit(vault, caller, &id, ticket, &job.to_generation, err);
     job.ended_us = kl_time_now_us();
     if (status != KL_OK) {
+        kms_state(vault->keys, &state);
         job.state = "failed";
-        if (job_store(vault, &id, &job, NULL) != KL_OK) {
+        if (state.generation == job.from_generation && job_store(vault, &id, &job, NULL) != KL_OK) {
             kl_log(KL_LOG_WARNING, "rotation_not_noted",
                    KL_LOG_INT("generation", job.from_generation));
         }
@@ -168,8 +163,8 @@ enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller 
 }
 
 /*
- * A job that a crash cut short was left as "running". Any newer generation means that the key it was to replace is destroyed, so it is
- * shown as done.
+ * A job that was left as "running": by a crash, or by an error after the key commit. Any newer generation means that the key it was to
+ * replace is destroyed, so it is shown as done.
  */
 static enum kl_status job_show(struct vault *vault, const struct kl_id *id, struct kl_slice row,
                                struct kl_buf *ret, struct kl_err *err)
@@ -208,19 +203,14 @@ static enum kl_status job_show(struct vault *vault, const struct kl_id *id, stru
     return kl_buf_status(ret, err);
 }
 
-enum kl_status vault_keys_rotation(struct vault *vault, const struct vault_caller *caller,
-                                   const struct kl_id *rotation, struct kl_buf *ret,
-                                   struct kl_err *err)
+static enum kl_status job_find(struct vault *vault, const struct kl_id *rotation,
+                               struct kl_buf *ret, struct kl_err *err)
 {
-    enum kl_status status =
-        vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "key_rotation_read", err);
+    enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_rotation(KMS_TENANT_VAULT, rotation);
     struct kl_err cause = {0};
     struct kl_buf row = {0};
 
-    if (status != KL_OK) {
-        return status;
-    }
     kl_buf_init(&row, JOB_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
     if (status == KL_OK) {
@@ -231,5 +221,47 @@ enum kl_status vault_keys_rotation(struct vault *vault, const struct vault_calle
         status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
     kl_buf_done(&row);
+    return status;
+}
+
+enum kl_status vault_keys_rotation(struct vault *vault, const struct vault_caller *caller,
+                                   const struct kl_id *rotation, struct kl_buf *ret,
+                                   struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "key_rotation_read", err);
+
+    return status == KL_OK ? job_find(vault, rotation, ret, err) : status;
+}
+
+/* ---- rotation, once ---- */
+
+enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
+                                 const char *level, const struct vault_idempotency *idempotency,
+                                 struct kl_buf *ret, bool *ret_replayed, struct kl_err *err)
+{
+    enum kl_status status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "key_rotate", err);
+    struct vault_idempotency_ticket ticket = {0};
+    struct kl_id id;
+    bool replayed = false;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (strcmp(level, "root") != 0) {
+        kl_err_where(err, "/level");
+        return kl_fail(err, KL_ERR_INVALID, "level_not_supported",
+                       "this version rotates the level root", NULL);
+    }
+    status = vault_idempotency_begin_id(vault, caller, idempotency, &ticket, &id, &replayed, err);
+    if (status == KL_OK && replayed) {
+        status = job_find(vault, &id, ret, err);
+    } else if (status == KL_OK) {
+        status = rotate(vault, caller, &ticket, ret, err);
+    }
+    vault_idempotency_end(vault, &ticket);
+    if (status == KL_OK && ret_replayed != NULL) {
+        *ret_replayed = replayed;
+    }
     return status;
 }

@@ -261,7 +261,9 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     for (i = 0; i < sizeof members / sizeof members[0]; i++) {
         copy_member(out, stored, members[i]);
     }
-    add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
+    if (secret != NULL) {
+        add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
+    }
     kl_json_key(out, "proof");
     kl_json_object_begin(out);
     for (i = 0; i < sizeof proof / sizeof proof[0]; i++) {
@@ -296,6 +298,29 @@ enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id 
     }
     kl_json_free(json);
     kl_buf_done(&text);
+    return status;
+}
+
+enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
+                                   const struct kl_id *receipt, const struct kl_id *subject,
+                                   struct kl_buf *ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_receipt(tenant, receipt);
+    struct kl_err cause = {0};
+    struct kl_buf row;
+
+    kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
+    if (status == KL_OK) {
+        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, ret, err);
+    } else if (status == KL_ERR_NOT_FOUND) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "receipt_missing",
+                         "the receipt of this erasure is not there any more", NULL);
+    } else {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    kl_buf_done(&row);
     return status;
 }
 

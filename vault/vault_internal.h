@@ -98,10 +98,14 @@ KL_MUST_USE enum kl_status vault_unicode_mark_check(struct vault *vault, struct 
 KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant,
                                                      const char *type, bool *ret_in_use,
                                                      struct kl_err *err);
-/* A root rotation through kms_commit with a note; the hooks write its audit entry. Used by keys.c. */
+struct vault_idempotency_ticket;
+/*
+ * A root rotation through kms_commit with a note; the hooks write its audit entry, and remember it when the ticket's turn is held.
+ */
 KL_MUST_USE enum kl_status vault_rotation_commit(struct vault *vault,
                                                  const struct vault_caller *caller,
                                                  const struct kl_id *rotation,
+                                                 const struct vault_idempotency_ticket *ticket,
                                                  uint64_t *ret_generation, struct kl_err *err);
 
 /*

@@ -435,13 +435,14 @@ static void test_a_rotation_is_in_the_operators_trail_and_harms_nobody(void **st
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_caller operator_caller = admin_operator(fixture->admin);
     struct vault_subject_result read = {0};
+    const struct vault_idempotency_ticket no_key = {0};
     struct kl_id rotation = kl_id_new();
     uint64_t generation = 0;
     struct kms_state before;
 
     kms_state(fixture_vault(fixture)->keys, &before);
     assert_int_equal(vault_rotation_commit(fixture_vault(fixture), &operator_caller, &rotation,
-                                           &generation, NULL),
+                                           &no_key, &generation, NULL),
                      KL_OK);
     assert_int_equal(generation, before.generation + 1);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"key_rotate\""), 1);

@@ -152,9 +152,13 @@ KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct va
 /*
  * Start a rotation. level "root" is the one of this version; "tenant", "all" and "values" are KL_ERR_INVALID "level_not_supported".
  * ret: the job as JSON {"id","level","state":"done","from_generation","to_generation","old_key_out_of_use":true,"started_at","ended_at","progress":1.0}.
+ * With an idempotency key that a rotation was asked with before: that job, and *ret_replayed (may be NULL) is true. Only a rotation that
+ * was done is remembered. KL_ERR_INVALID "idempotency_key_reused", "invalid_idempotency_key".
  */
 KL_MUST_USE enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
-                                             const char *level, struct kl_buf *ret,
+                                             const char *level,
+                                             const struct vault_idempotency *idempotency,
+                                             struct kl_buf *ret, bool *ret_replayed,
                                              struct kl_err *err);
 /* A job of the past, as vault_keys_rotate() gave it. KL_ERR_NOT_FOUND "not_found". */
 KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,

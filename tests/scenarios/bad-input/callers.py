@@ -122,6 +122,18 @@ def idempotency(bench):
     bench.refused(replayed, 409, "token_already_shown")
     check(b"kl_" not in replayed.body, "a token is not shown twice")
     bench.refused(steward.post("/v1/credentials", {**make, "expires_in": "P2D"}, headers={"Idempotency-Key": "key-2"}), 422, "idempotency_key_reused")
+    gone = app.post("/v1/subjects", person(name="Ida")).expect(201)
+    erase = f"/v1/subjects/{gone['id']}/erase"
+    receipt = app.post(erase, {"reason": "request"}, headers={"Idempotency-Key": "key-4"}).expect(200)
+    again = app.post(erase, {"reason": "request"}, headers={"Idempotency-Key": "key-4"}).expect(200)
+    equal((again["receipt"], again["subject"]), (receipt["receipt"], gone["id"]), "a repeated erasure gets its receipt")
+    check("subject_secret" in receipt.json() and "subject_secret" not in again.json(), "the secret is told once")
+    bench.refused(app.post(erase, {"reason": "other"}, headers={"Idempotency-Key": "key-4"}), 422, "idempotency_key_reused")
+    bench.refused(app.post(erase, {"reason": "request"}), 404, "not_found")
+    rotation = {"level": "root"}
+    job = bench.operator.post("/v1/keys/rotations", rotation, headers={"Idempotency-Key": "key-5"}).expect(200)
+    again = bench.operator.post("/v1/keys/rotations", rotation, headers={"Idempotency-Key": "key-5"}).expect(200)
+    equal(again["id"], job["id"], "a repeated rotation is the same")
     app.delete(f"/v1/subjects/{first['id']}").expect(200)
     bench.refused(app.post("/v1/subjects", body, headers={"Idempotency-Key": "key-1"}), 410, "idempotent_result_erased")
     record = app.post(f"/v1/subjects/{other['id']}/records", {"type": "secret_file", "fields": {"about": "x"}}, headers={"Idempotency-Key": "key-3"})
