@@ -1,9 +1,7 @@
 /* The real server over TLS with a real vault: connections, framing, limits, timeouts. */
 #include "kluis/api/server.h"
-#include "kluis/base/encode.h"
-#include "kluis/base/log.h"
 #include "kluis/base/time.h"
-#include "tests/support/api_vault.h"
+#include "tests/support/server_fixture.h"
 #include "tests/support/tls_client.h"
 
 #include <setjmp.h>
@@ -21,99 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THREADS 4
-#define TIMEOUT_MS 600
 #define IDLE_CONNECTIONS 256
 #define SILENT_CONNECTIONS 32
-#define BODY_MAX_BYTES 20000
 
-struct fixture {
-    struct test_vault vault;
-    struct test_certificate authority, certificate, client_authority, client, other_client;
-    struct vault_token clerk;
-    struct api_server *server;
-    int port;
-    char authorization[128];
-};
-
-static struct fixture fixture;
-
-static void start_server(void)
-{
-    static const char *const LISTEN[] = {"127.0.0.1:0"};
-    struct api_server_options options = {.listen = LISTEN,
-                                         .listen_count = 1,
-                                         .metrics_listen = "127.0.0.1:0",
-                                         .cert_file = fixture.certificate.cert_file,
-                                         .key_file = fixture.certificate.key_file,
-                                         .client_ca_file = fixture.client_authority.cert_file,
-                                         .client_auth = API_CLIENT_AUTH_OPTIONAL,
-                                         .threads = THREADS,
-                                         .body_max_bytes = BODY_MAX_BYTES,
-                                         .request_timeout_ms = TIMEOUT_MS,
-                                         .handshake_timeout_ms = TIMEOUT_MS,
-                                         .keep_alive_timeout_ms = 200000,
-                                         .drain_timeout_ms = 5000};
-    struct kl_err err = {0};
-
-    assert_int_equal(api_server_start(fixture.vault.vault, &options, &fixture.server, &err), KL_OK);
-    fixture.port = api_server_port(fixture.server, 0);
-    assert_true(fixture.port > 0);
-}
-
-static struct test_client *connect_client(void)
-{
-    struct test_client_options options = {.port = fixture.port, .trusted = &fixture.authority};
-    struct test_client *client = test_client_open(&options, NULL);
-
-    assert_non_null(client);
-    return client;
-}
-
-static void expect(struct test_client *client, const char *method, const char *target,
-                   const char *headers, const char *body, int status, const char *code)
-{
-    struct test_answer answer;
-
-    assert_true(test_client_request(client, method, target, headers, body, &answer));
-    assert_int_equal(answer.status, status);
-    if (code != NULL) {
-        char text[96];
-        snprintf(text, sizeof text, "\"code\":\"%s\"", code);
-        assert_non_null(strstr(answer.body, text));
-        assert_string_equal(test_answer_header(&answer, "Content-Type"),
-                            "application/problem+json");
-    }
-    test_answer_done(&answer);
-}
-
-/*
- * Send raw bytes on a fresh connection and expect that status and code, and then the end of the
- * connection.
- */
-static void expect_raw(const char *bytes, int status, const char *code)
-{
-    struct test_client *client = connect_client();
-    struct test_answer answer;
-    char text[96];
-    char more;
-
-    assert_true(test_client_send(client, bytes, strlen(bytes)));
-    assert_true(test_client_answer(client, true, &answer));
-    assert_int_equal(answer.status, status);
-    snprintf(text, sizeof text, "\"code\":\"%s\"", code);
-    assert_non_null(strstr(answer.body, text));
-    assert_string_equal(test_answer_header(&answer, "Connection"), "close");
-    assert_int_equal(test_client_receive(client, &more, 1), 0);
-    test_answer_done(&answer);
-    test_client_drop(client);
-}
+static struct test_server fixture;
 
 /* ---- answers ---- */
 
 static void test_server_answers_carry_the_headers_that_keep_data_out_of_caches(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     struct test_answer answer;
 
     (void)state;
@@ -132,7 +47,7 @@ static void test_server_answers_carry_the_headers_that_keep_data_out_of_caches(v
 
 static void test_server_echoes_a_good_request_id_and_replaces_a_bad_one(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     struct test_answer answer;
 
     (void)state;
@@ -149,7 +64,7 @@ static void test_server_echoes_a_good_request_id_and_replaces_a_bad_one(void **s
 
 static void test_server_answers_head_without_a_body_and_options_without_cors(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     struct test_answer answer;
 
     (void)state;
@@ -165,11 +80,11 @@ static void test_server_answers_head_without_a_body_and_options_without_cors(voi
     assert_string_equal(test_answer_header(&answer, "Allow"), "GET, PUT");
     assert_null(test_answer_header(&answer, "Access-Control-Allow-Origin"));
     test_answer_done(&answer);
-    expect(client, "HEAD", "/v1/policy", NULL, NULL, 405, NULL);
-    expect(client, "DELETE", "/v1/policy", NULL, NULL, 405, "method_not_allowed");
-    expect(client, "GET", "/v2/policy", NULL, NULL, 404, "no_route");
-    expect(client, "GET", "/healthz/", NULL, NULL, 404, "no_route");
-    expect(client, "GET", "/healthz?verbose=1", NULL, NULL, 400, "unknown_parameter");
+    test_server_expect(client, "HEAD", "/v1/policy", NULL, NULL, 405, NULL);
+    test_server_expect(client, "DELETE", "/v1/policy", NULL, NULL, 405, "method_not_allowed");
+    test_server_expect(client, "GET", "/v2/policy", NULL, NULL, 404, "no_route");
+    test_server_expect(client, "GET", "/healthz/", NULL, NULL, 404, "no_route");
+    test_server_expect(client, "GET", "/healthz?verbose=1", NULL, NULL, 400, "unknown_parameter");
     test_client_close(client);
 }
 
@@ -177,12 +92,12 @@ static void test_server_answers_head_without_a_body_and_options_without_cors(voi
 
 static void test_server_keeps_a_connection_alive_between_requests(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     const struct timespec pause = {.tv_nsec = 20000000}; /* longer than a worker lingers */
 
     (void)state;
     for (int i = 0; i < 20; i++) {
-        expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+        test_server_expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
         if (i % 5 == 0) {
             nanosleep(&pause, NULL);
         }
@@ -192,7 +107,7 @@ static void test_server_keeps_a_connection_alive_between_requests(void **state)
 
 static void test_server_ends_the_connection_when_the_client_asks_to(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     struct test_answer answer;
     char more;
 
@@ -207,7 +122,7 @@ static void test_server_ends_the_connection_when_the_client_asks_to(void **state
 
 static void test_server_answers_pipelined_requests_in_order(void **state)
 {
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
     char bytes[8192] = "";
     char id[16];
     size_t used = 0;
@@ -239,228 +154,21 @@ static void test_server_with_idle_connections_on_all_workers_answers_a_new_one(v
         silent[i] = test_tcp_open(fixture.port);
     }
     for (int i = 0; i < IDLE_CONNECTIONS; i++) {
-        idle[i] = connect_client();
-        expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
+        idle[i] = test_server_connect(&fixture);
+        test_server_expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
     }
     int64_t started_us = kl_time_monotonic_us();
-    struct test_client *client = connect_client();
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    struct test_client *client = test_server_connect(&fixture);
+    test_server_expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
     assert_true(kl_time_monotonic_us() - started_us < 2000000);
     test_client_close(client);
     for (int i = 0; i < IDLE_CONNECTIONS; i++) {
-        expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
+        test_server_expect(idle[i], "GET", "/healthz", NULL, NULL, 200, NULL);
         test_client_close(idle[i]);
     }
     for (int i = 0; i < SILENT_CONNECTIONS; i++) {
         close(silent[i]);
     }
-}
-
-/* ---- framing ---- */
-
-static void test_server_refuses_unclear_framing_and_closes(void **state)
-{
-    (void)state;
-    expect_raw(
-        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0"
-        "\r\n\r\n",
-        411, "length_required");
-    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
-               "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-               400, "invalid_length");
-    expect_raw(
-        "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
-        400, "invalid_length");
-    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2x\r\n\r\n{}", 400,
-               "invalid_length");
-    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", 400,
-               "invalid_length");
-    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400,
-               "invalid_length");
-    expect_raw("POST /v1/lookup HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417,
-               "expectation_failed");
-    expect_raw("GET /healthz HTTP/1.1\r\nAccept: */*\r\n\r\n", 400, "invalid_header");
-    expect_raw("NONSENSE\r\n\r\n", 400, "invalid_request");
-    expect_raw("GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n", 505, "http_version");
-}
-
-static void test_server_refuses_heads_that_another_server_would_read_otherwise(void **state)
-{
-    static char many[8192] = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
-
-    (void)state;
-    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", 400,
-               "invalid_request");
-    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n", 400,
-               "invalid_request");
-    expect_raw("GET /healthz HTTP/1.1\nHost: x\n\n", 400, "invalid_request");
-    expect_raw("GET /healthz HTTP/1.1\r\nHost: x\nContent-Length: 5\r\n\r\n", 400,
-               "invalid_request");
-    for (int i = 0; i < 80; i++) {
-        strcat(many, "X-Filler: 1\r\n");
-    }
-    strcat(many, "Content-Length: 5\r\n\r\n");
-    expect_raw(many, 400, "invalid_request");
-}
-
-static void test_server_refuses_a_head_that_is_too_large(void **state)
-{
-    static char bytes[20000];
-    size_t used = (size_t)snprintf(bytes, sizeof bytes, "GET /healthz HTTP/1.1\r\nX-Long: ");
-
-    (void)state;
-    memset(bytes + used, 'a', sizeof bytes - used - 5);
-    memcpy(bytes + sizeof bytes - 5, "\r\n\r\n", 5);
-    expect_raw(bytes, 431, "header_too_large");
-}
-
-static void test_server_takes_a_body_after_100_continue(void **state)
-{
-    static const char HEAD[] = "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n%s"
-                               "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n";
-    struct test_client *client = connect_client();
-    struct test_answer answer;
-    char bytes[512];
-    char go_on[26] = "";
-
-    (void)state;
-    snprintf(bytes, sizeof bytes, HEAD, fixture.authorization);
-    assert_true(test_client_send(client, bytes, strlen(bytes)));
-    assert_int_equal(test_client_receive(client, go_on, 25), 25);
-    assert_string_equal(go_on, "HTTP/1.1 100 Continue\r\n\r\n");
-    assert_true(test_client_send(client, "{}", 2));
-    assert_true(test_client_answer(client, true, &answer));
-    assert_int_equal(answer.status, 422);
-    assert_non_null(strstr(answer.body, "missing_key"));
-    test_answer_done(&answer);
-    test_client_close(client);
-}
-
-/* ---- bodies ---- */
-
-static void test_server_refuses_a_body_over_the_limit_and_the_client_learns_it(void **state)
-{
-    struct test_client *client = connect_client();
-    static char body[BODY_MAX_BYTES * 10];
-    struct test_answer answer;
-
-    (void)state;
-    memset(body, ' ', sizeof body - 1);
-    char head[256];
-    snprintf(head, sizeof head,
-             "POST /v1/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%sContent-Type: "
-             "application/json\r\n\r\n",
-             sizeof body - 1, fixture.authorization);
-    assert_true(test_client_send(client, head, strlen(head)));
-    assert_true(test_client_send(client, body, sizeof body - 1));
-    assert_true(test_client_answer(client, true, &answer));
-    assert_int_equal(answer.status, 413);
-    assert_non_null(strstr(answer.body, "body_too_large"));
-    test_answer_done(&answer);
-    test_client_drop(client);
-}
-
-static void test_server_drops_a_short_body_nobody_reads_and_goes_on(void **state)
-{
-    struct test_client *client = connect_client();
-
-    (void)state;
-    expect(client, "POST", "/v1/lookup", "Content-Type: application/json\r\n", "{\"a\":1}", 401,
-           "unauthorised");
-    expect(client, "POST", "/v1/nothing", NULL, "some bytes", 404, "no_route");
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
-    expect(client, "GET", "/healthz", NULL, "body", 400, "unexpected_body");
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
-    test_client_close(client);
-}
-
-static void send_body_head(struct test_client *client, size_t size)
-{
-    char head[512];
-
-    snprintf(head, sizeof head,
-             "POST /v1/lookup HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n"
-             "Content-Type: application/json\r\n\r\n",
-             fixture.authorization, size);
-    assert_true(test_client_send(client, head, strlen(head)));
-}
-
-static void test_server_gives_up_on_a_body_that_stops_coming(void **state)
-{
-    struct test_client *client = connect_client();
-    struct test_answer answer;
-    int64_t started_us = kl_time_monotonic_us();
-
-    (void)state;
-    send_body_head(client, 100);
-    assert_true(test_client_send(client, "{\"field\":", 9));
-    assert_true(test_client_answer(client, true, &answer));
-    assert_int_equal(answer.status, 408);
-    assert_non_null(strstr(answer.body, "request_timeout"));
-    assert_true(kl_time_monotonic_us() - started_us < 5000000);
-    test_answer_done(&answer);
-    test_client_drop(client);
-}
-
-static void test_server_gives_up_on_a_body_that_drips(void **state)
-{
-    const struct timespec pause = {.tv_nsec = 100000000};
-    struct test_client *client = connect_client();
-    int64_t started_us = kl_time_monotonic_us();
-    int drops = 0;
-
-    (void)state;
-    send_body_head(client, 1000);
-    while (drops < 100 && test_client_send(client, " ", 1)) {
-        nanosleep(&pause, NULL);
-        drops++;
-    }
-    assert_true(drops < 50);
-    assert_true(kl_time_monotonic_us() - started_us < 5000000);
-    test_client_drop(client);
-    client = connect_client();
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
-    test_client_close(client);
-}
-
-static void test_server_does_nothing_for_a_truncated_body(void **state)
-{
-    static const char BODY[] = "{\"records\":[{\"type\":\"person\",\"fields\":{\"name\":\"A\"}}]}";
-    struct test_client *client = connect_client();
-    char head[512];
-
-    (void)state;
-    snprintf(head, sizeof head,
-             "POST /v1/subjects HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n"
-             "Content-Type: application/json\r\n\r\n%s",
-             fixture.authorization, strlen(BODY) + 1, BODY);
-    assert_true(test_client_send(client, head, strlen(head)));
-    test_client_close(client); /* one byte is missing */
-
-    struct vault_figures before;
-    struct vault_figures after;
-    vault_figures(fixture.vault.vault, &before);
-    client = connect_client();
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
-    test_client_close(client);
-    vault_figures(fixture.vault.vault, &after);
-    assert_int_equal(before.subjects_created, after.subjects_created);
-    assert_int_equal(after.subjects_created, 0);
-}
-
-static void test_server_gives_up_on_a_head_that_stops_coming(void **state)
-{
-    struct test_client *client = connect_client();
-    struct test_answer answer;
-    int64_t started_us = kl_time_monotonic_us();
-
-    (void)state;
-    assert_true(test_client_send(client, "GET /healthz HT", 15));
-    assert_true(test_client_answer(client, true, &answer));
-    assert_int_equal(answer.status, 408);
-    assert_true(kl_time_monotonic_us() - started_us < 5000000);
-    test_answer_done(&answer);
-    test_client_drop(client);
 }
 
 /* ---- who asks ---- */
@@ -488,7 +196,7 @@ static void test_server_takes_a_client_certificate_as_credential(void **state)
     options.session = session; /* a resumed session carries the same certificate */
     client = test_client_open(&options, NULL);
     assert_non_null(client);
-    expect(client, "GET", "/v1/policy", NULL, NULL, 403, NULL);
+    test_server_expect(client, "GET", "/v1/policy", NULL, NULL, 403, NULL);
     test_client_close(client);
     test_session_free(session);
 
@@ -496,7 +204,7 @@ static void test_server_takes_a_client_certificate_as_credential(void **state)
     options.certificate = &fixture.other_client; /* good, but no credential names it */
     client = test_client_open(&options, NULL);
     assert_non_null(client);
-    expect(client, "GET", "/v1/policy", NULL, NULL, 401, "unauthorised");
+    test_server_expect(client, "GET", "/v1/policy", NULL, NULL, 401, "unauthorised");
     test_client_close(client);
 }
 
@@ -505,7 +213,7 @@ static void test_server_refuses_bad_tokens_alike(void **state)
     static const char *const HEADERS[] = {NULL, "Authorization: Bearer kl_AAAA\r\n",
                                           "Authorization: Basic YTpi\r\n",
                                           "Authorization: Bearer \r\n"};
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
 
     (void)state;
     for (size_t i = 0; i < sizeof HEADERS / sizeof HEADERS[0]; i++) {
@@ -542,11 +250,12 @@ static void test_server_gives_figures_on_the_metrics_listener_only_without_a_cre
 {
     static char text[100000];
     int port = api_server_port(fixture.server, API_LISTEN_METRICS);
-    struct test_client *client = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
 
     (void)state;
-    expect(client, "GET", "/metrics", NULL, NULL, 401, "unauthorised");
-    expect(client, "GET", "/metrics", fixture.authorization, NULL, 403, "role_forbidden");
+    test_server_expect(client, "GET", "/metrics", NULL, NULL, 401, "unauthorised");
+    test_server_expect(client, "GET", "/metrics", fixture.authorization, NULL, 403,
+                       "role_forbidden");
     test_client_close(client);
     plain_request(port, "/metrics", text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 200 OK"));
@@ -622,15 +331,15 @@ static void test_server_stop_finishes_the_request_under_way(void **state)
     static const char BODY[] =
         "{\"field\":\"person.email\",\"value\":\"a@b.be\",\"purpose\":\"care\"}";
     const struct timespec pause = {.tv_nsec = 150000000};
-    struct test_client *client = connect_client();
-    struct test_client *parked = connect_client();
+    struct test_client *client = test_server_connect(&fixture);
+    struct test_client *parked = test_server_connect(&fixture);
     struct test_answer answer;
     pthread_t thread;
     char more;
 
     (void)state;
-    expect(parked, "GET", "/healthz", NULL, NULL, 200, NULL);
-    send_body_head(client, strlen(BODY));
+    test_server_expect(parked, "GET", "/healthz", NULL, NULL, 200, NULL);
+    test_server_body_head(&fixture, client, strlen(BODY));
     assert_true(test_client_send(client, BODY, 10));
     nanosleep(&pause, NULL); /* the server is in the middle of this body now */
     assert_int_equal(pthread_create(&thread, NULL, stop_server, NULL), 0);
@@ -645,7 +354,7 @@ static void test_server_stop_finishes_the_request_under_way(void **state)
     test_client_drop(parked);
     test_client_drop(client);
     fixture.server = NULL;
-    start_server();
+    test_server_run(&fixture);
 }
 
 static void test_server_reload_that_fails_keeps_answering(void **state)
@@ -658,8 +367,8 @@ static void test_server_reload_that_fails_keeps_answering(void **state)
     assert_int_equal(rename(fixture.certificate.cert_file, moved), 0);
     assert_int_equal(api_server_reload(fixture.server, &err), KL_ERR_IO);
     assert_int_equal(rename(moved, fixture.certificate.cert_file), 0);
-    struct test_client *client = connect_client();
-    expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
+    struct test_client *client = test_server_connect(&fixture);
+    test_server_expect(client, "GET", "/healthz", NULL, NULL, 200, NULL);
     test_client_close(client);
     kl_err_clear(&err);
     assert_int_equal(api_server_reload(fixture.server, &err), KL_OK);
@@ -667,34 +376,15 @@ static void test_server_reload_that_fails_keeps_answering(void **state)
 
 static int group_setup(void **state)
 {
-    char hash[2 * TEST_HASH_BYTES + 1];
-    struct vault_token none;
-
     (void)state;
-    kl_log_level_set(KL_LOG_ERROR);
-    test_vault_start(&fixture.vault);
-    const char *dir = fixture.vault.dir;
-    test_certificate_make(dir, "ca", "Test CA", NULL, false, &fixture.authority);
-    test_certificate_make(dir, "server", "localhost", &fixture.authority, false,
-                          &fixture.certificate);
-    test_certificate_make(dir, "cca", "Clients", NULL, false, &fixture.client_authority);
-    test_certificate_make(dir, "client", "app", &fixture.client_authority, false, &fixture.client);
-    test_certificate_make(dir, "client2", "app2", &fixture.client_authority, false,
-                          &fixture.other_client);
-    test_vault_credential(&fixture.vault, "clerk", NULL, &fixture.clerk);
-    kl_hex(fixture.client.sha256, TEST_HASH_BYTES, hash);
-    test_vault_credential(&fixture.vault, "clerk", hash, &none);
-    snprintf(fixture.authorization, sizeof fixture.authorization, "Authorization: Bearer %s\r\n",
-             fixture.clerk.text);
-    start_server();
+    test_server_setup(&fixture);
     return 0;
 }
 
 static int group_teardown(void **state)
 {
     (void)state;
-    api_server_stop(fixture.server);
-    test_vault_stop(&fixture.vault);
+    test_server_teardown(&fixture);
     return 0;
 }
 
@@ -708,16 +398,6 @@ int main(void)
         cmocka_unit_test(test_server_ends_the_connection_when_the_client_asks_to),
         cmocka_unit_test(test_server_answers_pipelined_requests_in_order),
         cmocka_unit_test(test_server_with_idle_connections_on_all_workers_answers_a_new_one),
-        cmocka_unit_test(test_server_refuses_unclear_framing_and_closes),
-        cmocka_unit_test(test_server_refuses_heads_that_another_server_would_read_otherwise),
-        cmocka_unit_test(test_server_refuses_a_head_that_is_too_large),
-        cmocka_unit_test(test_server_takes_a_body_after_100_continue),
-        cmocka_unit_test(test_server_refuses_a_body_over_the_limit_and_the_client_learns_it),
-        cmocka_unit_test(test_server_drops_a_short_body_nobody_reads_and_goes_on),
-        cmocka_unit_test(test_server_gives_up_on_a_body_that_stops_coming),
-        cmocka_unit_test(test_server_gives_up_on_a_body_that_drips),
-        cmocka_unit_test(test_server_does_nothing_for_a_truncated_body),
-        cmocka_unit_test(test_server_gives_up_on_a_head_that_stops_coming),
         cmocka_unit_test(test_server_takes_a_client_certificate_as_credential),
         cmocka_unit_test(test_server_refuses_bad_tokens_alike),
         cmocka_unit_test(

@@ -5,6 +5,7 @@
 #include "kluis/base/time.h"
 #include "tests/support/tls_certificates.h"
 #include "tests/support/tls_client.h"
+#include "tests/support/tls_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,131 +15,19 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <mbedtls/ssl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TIMEOUT_MS 400
-#define LINE_BYTES 80 /* "full " or "resumed ", and the hash or "none" */
-
-/*
- * A server that tells each client how the handshake went and whom it sees, then echoes until the
- * end.
- */
-struct server {
-    struct api_tls *tls;
-    int listen_fd;
-    int port;
-    pthread_t thread;
-    atomic_bool stopping;
-    atomic_llong last_cpu_us; /* of the last handshake, on the server's thread */
-};
 
 struct fixture {
     char dir[TEST_PATH_BYTES];
     struct test_certificate authority, server, other_server, client_authority, client;
     struct test_certificate other_authority, stranger, ended;
 };
-
-static int64_t cpu_us(void)
-{
-    struct timespec now;
-
-    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), 0);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static bool wait_readable(const struct api_tls_conn *conn, int fd)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-
-    return api_tls_pending(conn) > 0 || poll(&poll_fd, 1, 5000) > 0;
-}
-
-static void talk(struct api_tls_conn *conn, int fd)
-{
-    char line[LINE_BYTES + 1] = "";
-    char hash[2 * API_TLS_CERTIFICATE_HASH_BYTES + 1] = "none";
-    unsigned char bytes[512];
-
-    if (api_tls_conn_certificate(conn) != NULL) {
-        kl_hex(api_tls_conn_certificate(conn), API_TLS_CERTIFICATE_HASH_BYTES, hash);
-    }
-    snprintf(line, sizeof line, "%s %s\n", api_tls_conn_resumed(conn) ? "resumed" : "full", hash);
-    if (api_tls_write(conn, (unsigned char *)line, (int)strlen(line)) != (int)strlen(line)) {
-        return;
-    }
-    while (wait_readable(conn, fd)) {
-        int got = api_tls_read(conn, bytes, sizeof bytes);
-        if (got == MBEDTLS_ERR_SSL_WANT_READ) {
-            continue;
-        }
-        if (got <= 0 || api_tls_write(conn, bytes, got) != got) {
-            return;
-        }
-    }
-}
-
-static void *serve(void *context)
-{
-    struct server *server = context;
-
-    while (!atomic_load(&server->stopping)) {
-        struct pollfd poll_fd = {.fd = server->listen_fd, .events = POLLIN};
-        if (poll(&poll_fd, 1, 20) <= 0) {
-            continue;
-        }
-        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            continue;
-        }
-        int64_t before_us = cpu_us();
-        struct api_tls_conn *conn = api_tls_accept(server->tls, fd);
-        atomic_store(&server->last_cpu_us, cpu_us() - before_us);
-        if (conn != NULL) {
-            talk(conn, fd);
-        }
-        api_tls_close(conn);
-        close(fd);
-    }
-    return NULL;
-}
-
-static void server_start(struct server *server, const struct api_tls_options *options)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    struct kl_err err = {0};
-
-    memset(server, 0, sizeof *server);
-    assert_int_equal(api_tls_new(options, &server->tls, &err), KL_OK);
-    server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(server->listen_fd >= 0);
-    assert_int_equal(bind(server->listen_fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(server->listen_fd, 16), 0);
-    assert_int_equal(getsockname(server->listen_fd, (struct sockaddr *)&address, &size), 0);
-    server->port = ntohs(address.sin_port);
-    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
-}
-
-static void server_stop(struct server *server)
-{
-    atomic_store(&server->stopping, true);
-    api_tls_stop(server->tls);
-    pthread_join(server->thread, NULL);
-    close(server->listen_fd);
-    api_tls_free(server->tls);
-}
 
 static struct api_tls_options options_of(const struct fixture *fixture, enum api_client_auth auth)
 {
@@ -152,11 +41,11 @@ static struct api_tls_options options_of(const struct fixture *fixture, enum api
 }
 
 /* The server's line. Empty when the connection ended instead. */
-static void read_line(struct test_client *client, char ret_line[LINE_BYTES + 1])
+static void read_line(struct test_client *client, char ret_line[TEST_TLS_LINE_BYTES + 1])
 {
     size_t used = 0;
 
-    while (used < LINE_BYTES && test_client_receive(client, ret_line + used, 1) == 1 &&
+    while (used < TEST_TLS_LINE_BYTES && test_client_receive(client, ret_line + used, 1) == 1 &&
            ret_line[used] != '\n') {
         used++;
     }
@@ -167,7 +56,7 @@ static void read_line(struct test_client *client, char ret_line[LINE_BYTES + 1])
 static void expect_line(const struct test_client_options *options, const char *expected,
                         struct test_session **ret_session)
 {
-    char line[LINE_BYTES + 1];
+    char line[TEST_TLS_LINE_BYTES + 1];
     struct test_client *client = test_client_open(options, NULL);
 
     assert_non_null(client);
@@ -186,7 +75,7 @@ static void expect_line(const struct test_client_options *options, const char *e
  */
 static void expect_refusal(const struct test_client_options *options)
 {
-    char line[LINE_BYTES + 1];
+    char line[TEST_TLS_LINE_BYTES + 1];
     struct test_client *client = test_client_open(options, NULL);
 
     if (client != NULL) {
@@ -197,12 +86,12 @@ static void expect_refusal(const struct test_client_options *options)
 }
 
 static void line_of(const char *how, const struct test_certificate *certificate,
-                    char ret_line[LINE_BYTES + 1])
+                    char ret_line[TEST_TLS_LINE_BYTES + 1])
 {
     char hash[2 * TEST_HASH_BYTES + 1];
 
     kl_hex(certificate->sha256, TEST_HASH_BYTES, hash);
-    snprintf(ret_line, LINE_BYTES + 1, "%s %s", how, hash);
+    snprintf(ret_line, TEST_TLS_LINE_BYTES + 1, "%s %s", how, hash);
 }
 
 /* ---- versions and protocols ---- */
@@ -211,14 +100,14 @@ static void test_tls_13_and_12_connect_and_carry_data(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
-    struct server server;
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     for (int tls12 = 0; tls12 < 2; tls12++) {
         struct test_client_options options = {
             .port = server.port, .only_tls12 = tls12 == 1, .trusted = &fixture->authority};
         struct test_client *client = test_client_open(&options, NULL);
-        char line[LINE_BYTES + 1];
+        char line[TEST_TLS_LINE_BYTES + 1];
         char echo[6] = "";
         assert_non_null(client);
         assert_int_equal(test_client_is_tls13(client), tls12 == 0);
@@ -229,7 +118,7 @@ static void test_tls_13_and_12_connect_and_carry_data(void **state)
         assert_string_equal(echo, "hello");
         test_client_close(client);
     }
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 /* Send a hand-made ClientHello and read the alert that comes back. */
@@ -256,30 +145,30 @@ static void test_tls_11_is_refused_with_protocol_version(void **state)
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
     /* version 1.1, one suite, no extensions */
     unsigned char hello[5 + 4 + 2 + 32 + 1 + 4 + 2] = {22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2};
-    struct server server;
+    struct test_tls_server server;
 
     hello[sizeof hello - 6] = 0;
     hello[sizeof hello - 5] = 2;
     hello[sizeof hello - 4] = 0xc0;
     hello[sizeof hello - 3] = 0x2b;
     hello[sizeof hello - 2] = 1;
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     assert_int_equal(alert_for(server.port, hello, sizeof hello), 70);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_refuses_a_client_that_speaks_only_http2(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
-    struct server server;
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     struct test_client_options options = {.port = server.port, .alpn = "h2"};
     expect_refusal(&options);
     options.alpn = "http/1.1";
     expect_line(&options, "full none", NULL);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 /* ---- client certificates ---- */
@@ -288,10 +177,10 @@ static void test_tls_optional_takes_none_and_a_good_certificate(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_OPTIONAL);
-    char expected[LINE_BYTES + 1];
-    struct server server;
+    char expected[TEST_TLS_LINE_BYTES + 1];
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     line_of("full", &fixture->client, expected);
     for (int tls12 = 0; tls12 < 2; tls12++) {
         struct test_client_options options = {.port = server.port, .only_tls12 = tls12 == 1};
@@ -299,7 +188,7 @@ static void test_tls_optional_takes_none_and_a_good_certificate(void **state)
         options.certificate = &fixture->client;
         expect_line(&options, expected, NULL);
     }
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_refuses_an_untrusted_and_an_ended_certificate(void **state)
@@ -310,8 +199,8 @@ static void test_tls_refuses_an_untrusted_and_an_ended_certificate(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         struct api_tls_options server_options = options_of(fixture, MODES[i]);
-        struct server server;
-        server_start(&server, &server_options);
+        struct test_tls_server server;
+        test_tls_server_start(&server, &server_options);
         for (int tls12 = 0; tls12 < 2; tls12++) {
             struct test_client_options options = {
                 .port = server.port, .only_tls12 = tls12 == 1, .certificate = &fixture->stranger};
@@ -319,7 +208,7 @@ static void test_tls_refuses_an_untrusted_and_an_ended_certificate(void **state)
             options.certificate = &fixture->ended;
             expect_refusal(&options);
         }
-        server_stop(&server);
+        test_tls_server_stop(&server);
     }
 }
 
@@ -327,10 +216,10 @@ static void test_tls_required_refuses_a_client_without_certificate(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_REQUIRED);
-    char expected[LINE_BYTES + 1];
-    struct server server;
+    char expected[TEST_TLS_LINE_BYTES + 1];
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     line_of("full", &fixture->client, expected);
     for (int tls12 = 0; tls12 < 2; tls12++) {
         struct test_client_options options = {.port = server.port, .only_tls12 = tls12 == 1};
@@ -338,7 +227,7 @@ static void test_tls_required_refuses_a_client_without_certificate(void **state)
         options.certificate = &fixture->client;
         expect_line(&options, expected, NULL);
     }
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 /* ---- tickets ---- */
@@ -347,16 +236,16 @@ static void test_tls_resumption_keeps_the_certificate(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_OPTIONAL);
-    struct server server;
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     for (int tls12 = 0; tls12 < 2; tls12++) {
         struct test_client_options options = {
             .port = server.port, .only_tls12 = tls12 == 1, .certificate = &fixture->client};
         struct test_session *session = NULL;
         struct test_session *second = NULL;
-        char full[LINE_BYTES + 1];
-        char resumed[LINE_BYTES + 1];
+        char full[TEST_TLS_LINE_BYTES + 1];
+        char resumed[TEST_TLS_LINE_BYTES + 1];
         line_of("full", &fixture->client, full);
         line_of("resumed", &fixture->client, resumed);
         expect_line(&options, full, &session);
@@ -367,16 +256,16 @@ static void test_tls_resumption_keeps_the_certificate(void **state)
         test_session_free(session);
         test_session_free(second);
     }
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_resumption_without_certificate_stays_without(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_OPTIONAL);
-    struct server server;
+    struct test_tls_server server;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     for (int tls12 = 0; tls12 < 2; tls12++) {
         struct test_client_options options = {.port = server.port, .only_tls12 = tls12 == 1};
         struct test_session *session = NULL;
@@ -387,7 +276,7 @@ static void test_tls_resumption_without_certificate_stays_without(void **state)
         expect_line(&options, "resumed none", NULL);
         test_session_free(session);
     }
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_reload_ends_the_tickets_of_a_dropped_authority(void **state)
@@ -397,13 +286,13 @@ static void test_tls_reload_ends_the_tickets_of_a_dropped_authority(void **state
     char ca_file[TEST_PATH_BYTES + 16];
     struct test_session *session = NULL;
     struct kl_err err = {0};
-    char full[LINE_BYTES + 1];
-    struct server server;
+    char full[TEST_TLS_LINE_BYTES + 1];
+    struct test_tls_server server;
 
     snprintf(ca_file, sizeof ca_file, "%s/current-ca.crt", fixture->dir);
     assert_int_equal(symlink(fixture->client_authority.cert_file, ca_file), 0);
     server_options.client_ca_file = ca_file;
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     struct test_client_options options = {.port = server.port, .certificate = &fixture->client};
     line_of("full", &fixture->client, full);
     expect_line(&options, full, &session);
@@ -413,18 +302,18 @@ static void test_tls_reload_ends_the_tickets_of_a_dropped_authority(void **state
     options.session = session;
     expect_refusal(&options);
     test_session_free(session);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_without_tickets_never_resumes(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
-    char line[LINE_BYTES + 1];
-    struct server server;
+    char line[TEST_TLS_LINE_BYTES + 1];
+    struct test_tls_server server;
 
     server_options.tickets = false;
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     struct test_client_options options = {.port = server.port, .only_tls13 = true};
     struct test_client *client = test_client_open(&options, NULL);
     assert_non_null(client);
@@ -432,7 +321,7 @@ static void test_tls_without_tickets_never_resumes(void **state)
     assert_string_equal(line, "full none");
     assert_null(test_client_session(client));
     test_client_close(client);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 /* ---- reload ---- */
@@ -462,7 +351,7 @@ static void test_tls_reload_changes_the_certificate_of_new_connections_only(void
     char cert[TEST_PATH_BYTES + 16];
     char key[TEST_PATH_BYTES + 16];
     struct kl_err err = {0};
-    struct server server;
+    struct test_tls_server server;
 
     snprintf(cert, sizeof cert, "%s/current.crt", fixture->dir);
     snprintf(key, sizeof key, "%s/current.key", fixture->dir);
@@ -470,7 +359,7 @@ static void test_tls_reload_changes_the_certificate_of_new_connections_only(void
     relink(fixture->server.key_file, key);
     server_options.cert_file = cert;
     server_options.key_file = key;
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     expect_server(server.port, &fixture->server);
 
     relink(fixture->other_server.cert_file, cert);
@@ -488,7 +377,7 @@ static void test_tls_reload_changes_the_certificate_of_new_connections_only(void
     relink(fixture->other_server.key_file, key);
     assert_int_equal(api_tls_reload(server.tls, &err), KL_OK);
     expect_server(server.port, &fixture->other_server);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_new_names_the_file_that_is_wrong(void **state)
@@ -519,10 +408,10 @@ static void test_tls_silent_client_is_dropped_without_using_the_processor(void *
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
     struct api_tls_counts counts;
-    struct server server;
+    struct test_tls_server server;
     char byte;
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     int64_t started_us = kl_time_monotonic_us();
     int fd = test_tcp_open(server.port);
     assert_int_equal(recv(fd, &byte, 1, 0), 0); /* the server hangs up */
@@ -533,7 +422,7 @@ static void test_tls_silent_client_is_dropped_without_using_the_processor(void *
     api_tls_counts(server.tls, &counts);
     assert_int_equal(counts.timed_out, 1);
     assert_int_equal(counts.failed, 1);
-    server_stop(&server);
+    test_tls_server_stop(&server);
     assert_true(atomic_load(&server.last_cpu_us) < 100000);
 }
 
@@ -541,10 +430,10 @@ static void test_tls_garbage_ends_the_handshake(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
-    struct server server;
+    struct test_tls_server server;
     char bytes[64];
 
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     int fd = test_tcp_open(server.port);
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL), 18);
     while (recv(fd, bytes, sizeof bytes, 0) > 0) {
@@ -552,21 +441,21 @@ static void test_tls_garbage_ends_the_handshake(void **state)
     close(fd);
     struct test_client_options options = {.port = server.port};
     expect_line(&options, "full none", NULL);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static void test_tls_many_messages_in_one_segment_all_arrive(void **state)
 {
     const struct fixture *fixture = *state;
     struct api_tls_options server_options = options_of(fixture, API_CLIENT_AUTH_NONE);
-    struct server server;
-    char line[LINE_BYTES + 1];
+    struct test_tls_server server;
+    char line[TEST_TLS_LINE_BYTES + 1];
     char sent[3000];
     char echo[sizeof sent];
     size_t used = 0;
 
     memset(sent, 'x', sizeof sent);
-    server_start(&server, &server_options);
+    test_tls_server_start(&server, &server_options);
     struct test_client_options options = {.port = server.port};
     struct test_client *client = test_client_open(&options, NULL);
     assert_non_null(client);
@@ -581,7 +470,7 @@ static void test_tls_many_messages_in_one_segment_all_arrive(void **state)
     }
     assert_memory_equal(sent, echo, sizeof sent);
     test_client_close(client);
-    server_stop(&server);
+    test_tls_server_stop(&server);
 }
 
 static int group_setup(void **state)
