@@ -59,7 +59,16 @@ struct kms_place {
 
 enum kms_change_kind {
     KMS_CHANGE_SHRED, /* the slot, and all below it, is gone for ever */
-    KMS_CHANGE_REKEY /* the slot gets a fresh key; what was sealed under the old one no longer opens */
+    KMS_CHANGE_REKEY, /* the slot gets a fresh key; what was sealed under the old one no longer opens */
+    /*
+     * Of a value, with a SHRED of its slot in the same request: this value's key stays as it is, every other value of the slot, used or
+     * not, is gone. The slot lives on with nothing but what was kept.
+     */
+    KMS_CHANGE_KEEP,
+    /* The pages on the way to the place get fresh page keys; no key below them changes. Of what is gone: nothing happens. */
+    KMS_CHANGE_TOUCH,
+    /* As TOUCH, and no seed stays above the place: pages that were only derived are written out, down to the leaf page that holds it. */
+    KMS_CHANGE_EXPAND
 };
 /*
  * tenant only (slot = KMS_SLOT_NONE): the whole tenant. value KMS_VALUE_NONE: the slot with all its values; else one value.
@@ -83,6 +92,10 @@ struct kms_request {
     size_t note_bytes; /* 0..KMS_NOTE_MAX_BYTES */
     void *work;
     uint64_t ret_generation; /* set on KL_OK: the generation that this commit made */
+    /* Set before finish: mirrors that hold the new and destroyed the old root key by now, and those that do not (they stop answering within the commit). */
+    uint32_t ret_mirrors_confirmed;
+    uint32_t ret_mirrors_pending;
+    enum kms_finality ret_finality; /* F3 when all places confirmed and none is worse than F1 */
 };
 
 /*
@@ -116,10 +129,14 @@ struct kms_hooks {
  *            be locked the cache is smaller, never unlocked.
  */
 #define KMS_PAGES_MAX_DEFAULT 16384
+#define KMS_KEYS_MAX_DEFAULT 65536
 struct kms_options {
     struct kms_custodian_options custodian;
     const struct kms_storage *storage; /* must outlive the kms */
     size_t pages_max;
+    size_t
+        keys_max; /* keys of slots kept ready in locked memory (0 takes KMS_KEYS_MAX_DEFAULT); as many as can be locked */
+    const struct kms_mirror_source *mirrors; /* NULL: none can be opened; must outlive the kms */
 };
 
 /*
@@ -136,6 +153,8 @@ KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct 
  *                root file (a copy from before an erasure or a rotation); the text says both generations. Nothing was changed.
  * KL_ERR_REFUSED "root_file_other_store"  the root file belongs to another store.
  * KL_ERR_REFUSED "finality_f0"          see kms_custodian_options.
+ * KL_ERR_REFUSED "keys_older_than_mirror"  a mirror is ahead and has destroyed this generation's root key: this key store was put back from
+ *                before an erasure. Open from the mirror.
  * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND "root_file_missing", "key_store_missing".  KL_ERR_BUSY "root_file_locked" another
  * process has it open.  KL_ERR_CORRUPT the root file, the meta row or the root page is damaged; nothing was changed.  KL_ERR_IO,
  * KL_ERR_NO_MEMORY, KL_ERR_INVALID (the custodian's text, "custodian_kind", "key_pages_max").
@@ -267,6 +286,127 @@ KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_n
 /* Notes up to and including that generation are safe elsewhere; not synced. KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, struct kl_err *err);
 
+/* ---- rows of the layer above, beside the keys ---- */
+
+/*
+ * Rows that the layer above keeps in the key store, outside of every backup: they go to every mirror like the pages, in the same order, and
+ * are written by the same rules (a failed write is fatal). Keys start with KMS_SIDE_ROW and are 2..KMS_SIDE_KEY_MAX_BYTES; values
+ * 0..KMS_SIDE_VALUE_MAX_BYTES; value.bytes NULL deletes. In clear unless the caller seals them.
+ * KL_ERR_INVALID "key_side_row". KL_ERR_IO. Get: KL_ERR_NOT_FOUND. Any thread.
+ */
+#define KMS_SIDE_ROW 'V'
+#define KMS_SIDE_KEY_MAX_BYTES 96
+#define KMS_SIDE_VALUE_MAX_BYTES (1024 * 1024 + 4096)
+KL_MUST_USE enum kl_status kms_side_apply(struct kms *kms, const struct kms_storage_write *writes,
+                                          size_t count, bool sync, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_side_get(struct kms *kms, struct kl_slice key, struct kl_buf *ret,
+                                        struct kl_err *err);
+KL_MUST_USE enum kl_status kms_side_range(struct kms *kms, struct kl_slice prefix,
+                                          kms_storage_visit visit, void *visitor,
+                                          struct kl_err *err);
+
+/* ---- numbers, for a restore ---- */
+
+/* All slots of that tenant at or above *ret_mark were never given out. KL_ERR_INVALID a tenant that was never taken. */
+KL_MUST_USE enum kl_status kms_slot_mark(struct kms *kms, uint64_t tenant, uint64_t *ret_mark,
+                                         struct kl_err *err);
+/* No slot below at_least is given out from now on; durable. Lower than the mark: nothing happens. KL_ERR_TOO_LARGE past KMS_SLOT_MAX. */
+KL_MUST_USE enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant, uint64_t at_least,
+                                               struct kl_err *err);
+/* The same for tenant numbers. */
+KL_MUST_USE enum kl_status kms_tenant_mark(struct kms *kms, uint64_t *ret_mark, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_tenant_mark_raise(struct kms *kms, uint64_t at_least,
+                                                 struct kl_err *err);
+
+/* ---- going through the pages, for a rotation ---- */
+
+/*
+ * Places such that a TOUCH of them all gives every page of a tenant that was written out (tenant KMS_TENANT_ALL: every page of the
+ * store) a fresh key. In the order of the rows, from cursor on (zeroed: from the start), at most max; *ret_count 0: that was all. Pages
+ * that come into being meanwhile have fresh keys anyway.
+ */
+#define KMS_TENANT_ALL UINT64_MAX
+#define KMS_PAGES_CURSOR_BYTES 28
+struct kms_pages_cursor {
+    unsigned char after[KMS_PAGES_CURSOR_BYTES];
+};
+KL_MUST_USE enum kl_status kms_pages_next(struct kms *kms, uint64_t tenant,
+                                          struct kms_pages_cursor *cursor, size_t max,
+                                          struct kms_place *ret_places, size_t *ret_count,
+                                          struct kl_err *err);
+
+/* ---- mirrors ---- */
+
+/*
+ * A mirror is a second place for all that is needed to open the vault: the rows of the key store and, where the custodian is a file, the
+ * slots of the root key. DIR/keys is a storage that the layer above opens, DIR/root a root file like the first. Mirrors are part of every
+ * commit: they have the batch before the old root key is destroyed, and destroy theirs right after. A mirror that fails, or does not
+ * answer within KMS_MIRROR_PATIENCE_MS, is out of step: what was under way is done without it and says so (ret_mirrors_pending), and
+ * every later kms_commit is KL_ERR_UNAVAILABLE "mirror_unreachable" until it is in step again or was dropped. Taking slots and
+ * side rows go on without it. When it answers again it is brought up to date (kms_mirrors_retry, and at open) by its differences.
+ */
+#define KMS_MIRRORS_MAX 8
+#define KMS_MIRROR_ID_BYTES 16
+#define KMS_MIRROR_DIR_MAX_BYTES 1024
+#define KMS_MIRROR_LABEL_MAX_BYTES 64
+#define KMS_MIRROR_PATIENCE_MS 5000
+
+/* How the layer above opens the rows of a mirror. close is called once for each open. */
+struct kms_mirror_source {
+    void *context;
+    enum kl_status (*open)(void *context, const char *dir, bool create,
+                           struct kms_storage *ret_storage, struct kl_err *err);
+    void (*close)(void *context, struct kms_storage *storage);
+};
+
+enum kms_mirror_state {
+    KMS_MIRROR_IN_STEP,
+    KMS_MIRROR_OUT_OF_STEP /* unreachable, or being brought up to date */
+};
+struct kms_mirror_info {
+    unsigned char id[KMS_MIRROR_ID_BYTES];
+    char dir[KMS_MIRROR_DIR_MAX_BYTES + 1];
+    char label[KMS_MIRROR_LABEL_MAX_BYTES + 1]; /* the caller's: its country */
+    enum kms_mirror_state state;
+    int64_t since_us;    /* in that state since */
+    uint64_t generation; /* the last that it confirmed */
+    char reason[160];    /* why it is out of step; names no secret */
+    struct kms_custodian_report report;
+};
+/*
+ * Make a mirror in an existing, empty or missing directory, copy everything to it, and register it: when this returns it is in step.
+ * KL_ERR_EXISTS "mirror_exists" (the directory is not empty), KL_ERR_TOO_LARGE "mirrors_too_many", KL_ERR_REFUSED "finality_f0",
+ * KL_ERR_INVALID "mirror_dir" (relative, too long, inside the forbidden directory), "mirror_label", KL_ERR_IO.
+ */
+KL_MUST_USE enum kl_status kms_mirror_add(struct kms *kms, const char *dir, const char *label,
+                                          unsigned char ret_id[KMS_MIRROR_ID_BYTES],
+                                          struct kl_err *err);
+/*
+ * Take a mirror out. One that answers has its root slots overwritten first, and *ret_destroyed is true. One that does not is only
+ * forgotten when declared says that an operator answers for its destruction; else KL_ERR_REFUSED "mirror_not_destroyed".
+ * KL_ERR_NOT_FOUND "mirror_unknown".
+ */
+KL_MUST_USE enum kl_status kms_mirror_drop(struct kms *kms,
+                                           const unsigned char id[KMS_MIRROR_ID_BYTES],
+                                           bool declared, bool *ret_destroyed, struct kl_err *err);
+/* All that are registered; ret_infos has room for KMS_MIRRORS_MAX. */
+void kms_mirrors(struct kms *kms, struct kms_mirror_info *ret_infos, size_t *ret_count);
+/* Try those that are out of step once more; returns how many still are. Any thread; takes as long as their disks need. */
+size_t kms_mirrors_retry(struct kms *kms);
+
+/* ---- change of custodian ---- */
+
+/*
+ * Move the root key to another custodian, or under another passphrase, while keys are in use: the root key is rotated on the way, so
+ * neither the old file nor the old passphrase opens anything when this returns, and the old slots are overwritten and removed (a
+ * passphrase at the same path: overwritten in place). Mirrors go along. note as in kms_request. A crash leaves the old or the new one in use;
+ * kms_open says which when it is given the other (KL_ERR_REFUSED "custodian_moved").
+ * KL_ERR_EXISTS "root_file_exists", KL_ERR_REFUSED "finality_f0", KL_ERR_UNAVAILABLE "mirror_unreachable", as kms_create and kms_commit.
+ */
+KL_MUST_USE enum kl_status kms_custodian_change(struct kms *kms,
+                                                const struct kms_custodian_options *to,
+                                                struct kms_request *note, struct kl_err *err);
+
 /* ---- state ---- */
 
 struct kms_state {
@@ -279,6 +419,10 @@ struct kms_state {
     uint64_t commits; /* since open */
     uint64_t pages_cached;
     uint64_t page_cache_max;
+    uint64_t keys_cached;
+    uint64_t key_cache_max;
+    uint32_t mirrors;             /* registered */
+    uint32_t mirrors_out_of_step; /* of them */
     bool
         old_root_destroyed; /* both slots hold only the current and a never used key: true after every commit */
 };

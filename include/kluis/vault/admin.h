@@ -166,6 +166,28 @@ KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,
                                                const struct kl_id *rotation, struct kl_buf *ret,
                                                struct kl_err *err);
 
+/* ---- upkeep ---- */
+
+/*
+ * What a server runs beside its requests: jobs (rotations, sweeps, backups), the nightly sweep, what falls due, mirrors that come back.
+ * A vault that is opened does none of it until vault_upkeep_start(). vault_close() stops it.
+ *
+ * sweep_at_s        second of the day, UTC, of the nightly sweep (0..86399); -1: none.
+ * sweep_at_latest_us  after how long an overwritten value goes although no verified backup holds the new one; 0 takes P7D.
+ */
+#define VAULT_SWEEP_AT_LATEST_DEFAULT_US (INT64_C(7) * 86400 * 1000000)
+struct vault_upkeep_options {
+    int32_t sweep_at_s;
+    int64_t sweep_at_latest_us;
+};
+KL_MUST_USE enum kl_status vault_upkeep_start(struct vault *vault,
+                                              const struct vault_upkeep_options *options,
+                                              struct kl_err *err);
+/* The job under way is left after its step, and goes on when upkeep starts again. */
+void vault_upkeep_stop(struct vault *vault);
+/* For who embeds the vault without the thread: do all that waits and all that is due, and return. */
+KL_MUST_USE enum kl_status vault_upkeep_run(struct vault *vault, struct kl_err *err);
+
 /* ---- audit (auditor, steward) ---- */
 
 struct vault_audit_filter {
