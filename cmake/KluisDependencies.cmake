@@ -19,6 +19,7 @@ kluis_system_library(yaml yaml-0.1 0.2.5 libyaml-dev)
 kluis_system_library(curl libcurl 7.88 libcurl4-openssl-dev)
 kluis_system_library(utf8proc libutf8proc 2.6 libutf8proc-dev) # Debian 12 ships 2.8 and calls it 2.6
 kluis_system_library(idn2 libidn2 2.3 libidn2-dev)
+kluis_system_library(p11kit p11-kit-1 0.24 libp11-kit-dev)
 kluis_system_library(smartcols smartcols 2.38 libsmartcols-dev)
 kluis_system_library(cmocka cmocka 1.1.5 libcmocka-dev)
 
