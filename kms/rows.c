@@ -38,6 +38,41 @@ enum kl_status kms_rows_get(struct kms_rows *rows, struct kl_slice key, struct k
     return rows->storage->get(rows->storage->context, key, ret, err);
 }
 
+/* For a storage that cannot begin in the middle. */
+struct passing {
+    struct kl_slice after;
+    kms_storage_visit visit;
+    void *visitor;
+};
+
+static enum kl_status pass_or_visit(void *visitor, struct kl_slice key, struct kl_slice value,
+                                    struct kl_err *err)
+{
+    const struct passing *passing = visitor;
+    size_t shorter = key.size < passing->after.size ? key.size : passing->after.size;
+    int order = memcmp(key.bytes, passing->after.bytes, shorter);
+
+    if (order < 0 || (order == 0 && key.size <= passing->after.size)) {
+        return KL_OK;
+    }
+    return passing->visit(passing->visitor, key, value, err);
+}
+
+enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, struct kl_slice after,
+                              kms_storage_visit visit, void *visitor, struct kl_err *err)
+{
+    const struct kms_storage *storage = rows->storage;
+    struct passing passing = {after, visit, visitor};
+
+    if (after.size == 0) {
+        return storage->range(storage->context, prefix, visit, visitor, err);
+    }
+    if (storage->range_after != NULL) {
+        return storage->range_after(storage->context, prefix, after, visit, visitor, err);
+    }
+    return storage->range(storage->context, prefix, pass_or_visit, &passing, err);
+}
+
 enum kl_status kms_rows_apply(struct kms_rows *rows, const struct kms_storage_write *writes,
                               size_t count, bool sync, struct kl_err *err)
 {

@@ -22,6 +22,10 @@ void kms_rows_done(struct kms_rows *rows);
 /* ret is made with kl_buf_init by the caller. KL_ERR_NOT_FOUND there is none. */
 KL_MUST_USE enum kl_status kms_rows_get(struct kms_rows *rows, struct kl_slice key,
                                         struct kl_buf *ret, struct kl_err *err);
+/* Rows with that prefix behind after (no bytes: all of them), in order; as range() of struct kms_storage. */
+KL_MUST_USE enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix,
+                                          struct kl_slice after, kms_storage_visit visit,
+                                          void *visitor, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_rows_apply(struct kms_rows *rows,
                                           const struct kms_storage_write *writes, size_t count,
                                           bool sync, struct kl_err *err);

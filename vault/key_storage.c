@@ -33,14 +33,22 @@ static enum kl_status storage_apply(void *context, const struct kms_storage_writ
     return status;
 }
 
-static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_storage_visit visit,
-                                    void *visitor, struct kl_err *err)
+static struct vault_row_key row_key_of(struct kl_slice bytes)
 {
-    struct vault_row_key first = {.size = prefix.size};
-    assert(prefix.size <= VAULT_STORE_KEY_MAX_BYTES);
-    if (prefix.size > 0) {
-        memcpy(first.bytes, prefix.bytes, prefix.size);
+    struct vault_row_key key = {.size = bytes.size};
+
+    assert(bytes.size <= VAULT_STORE_KEY_MAX_BYTES);
+    if (bytes.size > 0) {
+        memcpy(key.bytes, bytes.bytes, bytes.size);
     }
+    return key;
+}
+
+static enum kl_status storage_range_after(void *context, struct kl_slice prefix,
+                                          struct kl_slice after, kms_storage_visit visit,
+                                          void *visitor, struct kl_err *err)
+{
+    struct vault_row_key first = row_key_of(prefix);
     struct vault_row_key past = vault_row_past(&first);
     struct vault_iter *iter =
         vault_iter_new(context, vault_row_slice(&first), vault_row_slice(&past), false);
@@ -51,8 +59,14 @@ static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_s
     enum kl_status status = KL_OK;
     struct kl_slice key;
     struct kl_slice value;
+    if (after.size > 0) {
+        vault_iter_seek(iter, after);
+    }
     while (status == KL_OK && vault_iter_next(iter, &key, &value)) {
-        status = visit(visitor, key, value, err);
+        /* The seek stops at the row itself, where there is one. */
+        if (key.size != after.size || memcmp(key.bytes, after.bytes, after.size) != 0) {
+            status = visit(visitor, key, value, err);
+        }
     }
     if (status == KL_OK) {
         status = vault_iter_status(iter, err);
@@ -61,8 +75,17 @@ static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_s
     return status;
 }
 
+static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_storage_visit visit,
+                                    void *visitor, struct kl_err *err)
+{
+    return storage_range_after(context, prefix, (struct kl_slice){NULL, 0}, visit, visitor, err);
+}
+
 struct kms_storage vault_key_storage(struct vault_store *store)
 {
-    return (struct kms_storage){
-        .context = store, .get = storage_get, .apply = storage_apply, .range = storage_range};
+    return (struct kms_storage){.context = store,
+                                .get = storage_get,
+                                .apply = storage_apply,
+                                .range = storage_range,
+                                .range_after = storage_range_after};
 }

@@ -280,7 +280,8 @@ struct memory_storage *memory_storage_new(void)
 
     assert(storage != NULL);
     (void)pthread_mutex_init(&storage->lock, NULL);
-    storage->face = (struct kms_storage){storage, storage_get, storage_apply, storage_range};
+    storage->face = (struct kms_storage){
+        .context = storage, .get = storage_get, .apply = storage_apply, .range = storage_range};
     storage->journal = -1;
     return storage;
 }

@@ -37,6 +37,9 @@ struct kms_storage {
     /* All rows with that prefix. */
     enum kl_status (*range)(void *context, struct kl_slice prefix, kms_storage_visit visit,
                             void *visitor, struct kl_err *err);
+    /* Those of them whose key comes behind after. NULL: not to be had; kms passes over the rows before then. */
+    enum kl_status (*range_after)(void *context, struct kl_slice prefix, struct kl_slice after,
+                                  kms_storage_visit visit, void *visitor, struct kl_err *err);
 };
 
 #endif
