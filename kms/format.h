@@ -45,6 +45,9 @@
  *   'N' generation u64 index u32
  *                            version, the note
  *
+ *   'W' generation u64       version, nonce 12, AES-256-GCM of the root key (tag 16 at the end) under the token's key of that generation;
+ *                            associated data: "kluis/token/1", store id 16, generation u64. Only where a token keeps the root key
+ *
  * The root page is the spine of the store's tree, sealed under the root key of
  * the generation in 'M'.
  *
@@ -117,6 +120,13 @@
 #define KMS_ROOT_HEADER_BYTES 64
 #define KMS_ROOT_CHECKSUM_BYTES 32
 #define KMS_ROOT_CHECKSUM_AT (KMS_ROOT_SLOT_BYTES - KMS_ROOT_CHECKSUM_BYTES)
+
+#define KMS_ROW_WRAPPED 'W'
+#define KMS_WRAPPED_KEY_BYTES (1 + 8)
+#define KMS_TOKEN_DOMAIN "kluis/token/1"
+#define KMS_TOKEN_NONCE_BYTES 12
+#define KMS_TOKEN_TAG_BYTES 16
+#define KMS_TOKEN_WRAPPED_BYTES (1 + KMS_TOKEN_NONCE_BYTES + KMS_KEY_BYTES + KMS_TOKEN_TAG_BYTES)
 
 #define KMS_SEAL_DOMAIN "kluis/seal/1"
 #define KMS_MAC_DOMAIN "kluis/mac/1"
