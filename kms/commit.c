@@ -97,7 +97,9 @@ static enum kl_status batch_make(const struct kms_plan *plan, struct kms_request
     for (size_t i = 0; i < count; i++) {
         notes_bytes += 1 + requests[i]->note_bytes;
     }
-    batch.writes = calloc(plan->copies_count + plan->dead_count + count + 1, sizeof *batch.writes);
+    batch.writes =
+        calloc(plan->copies_count + plan->dead_count + count + 1 + KMS_ROOT_PLACE_ROWS_MAX,
+               sizeof *batch.writes);
     batch.note_keys = calloc(count, sizeof *batch.note_keys);
     batch.notes = malloc(notes_bytes);
     if (batch.writes == NULL || batch.note_keys == NULL || batch.notes == NULL) {
@@ -157,6 +159,8 @@ static void batch_fill(struct batch *batch, const struct kms_plan *plan,
     }
     kms_meta_write(meta, batch->meta);
     batch_put(batch, kms_meta_key, (struct kl_slice){batch->meta, sizeof batch->meta});
+    batch->count +=
+        kms_root_place_rows(plan->kms->first, meta->generation, batch->writes + batch->count);
 }
 
 /* ---- one commit ---- */
@@ -172,14 +176,15 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
     enum kl_status status;
 
     memcpy(meta.store_id, kms->store_id, KMS_STORE_ID_BYTES);
-    kms_plan_seal(plan, kms_root_file_staged(kms->root), meta.generation);
+    kms_plan_seal(plan, kl_secret_peek(kms->root.staged), meta.generation);
     batch_fill(batch, plan, requests, count, &meta);
     flight_start(&kms->flight);
     status = kms_rows_apply(&kms->rows, batch->writes, batch->count, true, &failure);
     if (status == KL_OK) {
-        status = kms_root_file_advance(kms->root, &failure);
+        status = kms_root_overwrite(&kms->root, kms->first, &failure);
     }
     if (status == KL_OK) {
+        kms_root_turn(&kms->root);
         for (size_t i = 0; i < plan->dead_count; i++) {
             kms->sweep_pending |= plan->dead[i].for_ever;
         }
@@ -188,7 +193,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
         kms->generation = meta.generation;
         kms->root_key_since_us = meta.root_key_since_us;
         kms->commits++;
-        kms_root_file_report(kms->root, &kms->place);
+        kms->place = kms->first->report;
         (void)pthread_rwlock_unlock(&kms->lock);
     } else {
         kms_fatal(kms, &failure);
@@ -240,7 +245,7 @@ static enum kl_status commit_once(struct kms *kms, struct kms_change *changes, s
     enum kl_status status = kms_broken_check(kms, err);
 
     if (status == KL_OK) {
-        status = kms_root_file_accept(kms->root, err);
+        status = kms_root_place_accept(kms->first, err);
     }
     *ret_planned = status != KL_OK;
     if (status == KL_OK) {
@@ -250,7 +255,7 @@ static enum kl_status commit_once(struct kms *kms, struct kms_change *changes, s
         status = batch_make(&plan, requests, count, &batch, err);
     }
     if (status == KL_OK) {
-        status = kms_root_file_ready(kms->root, err);
+        status = kms_root_ready(&kms->root, err);
     }
     if (status != KL_OK) {
         goto out;

@@ -5,7 +5,7 @@
 #include "kluis/base/group.h"
 #include "kluis/kms/kms.h"
 #include "kms/cache.h"
-#include "kms/root_file.h"
+#include "kms/root.h"
 #include "kms/rows.h"
 #include "kms/slots.h"
 
@@ -20,7 +20,7 @@
  * lock    guards the cache, generation, since and commits. Its read side is held while a key is used, at most one sealed value long;
  *         its write side while pages come in or a commit swaps them. Never across storage, the root file or a hook.
  * flight  tells whether a commit is between its batch and its swap; then rows and pages do not agree.
- * root    the leader's of a commit; kms_open and kms_close before and after all threads.
+ * root, first  the leader's of a commit; kms_open and kms_close before and after all threads.
  */
 struct kms_flight {
     pthread_mutex_t lock;
@@ -33,7 +33,8 @@ struct kms {
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct kms_hooks hooks;
     struct kl_group *group;
-    struct kms_root_file *root;
+    struct kms_root root;
+    struct kms_root_place *first; /* where the custodian keeps the root key */
     struct kms_cells copies; /* of pages that a commit changes; the leader's */
     size_t pages_max;
     bool sweep_pending; /* there may be rows of dead trees; the leader's */

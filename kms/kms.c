@@ -47,8 +47,9 @@ static enum kl_status refuse_existing(struct kms_rows *rows, struct kl_err *err)
 }
 
 /* The root page, all of it random, and the first rows. */
-static enum kl_status first_rows(struct kms_rows *rows, const struct kms_root_file *root,
-                                 const struct kms_meta *meta, struct kl_err *err)
+static enum kl_status first_rows(struct kms_rows *rows, const struct kms_root *root,
+                                 struct kms_root_place *place, const struct kms_meta *meta,
+                                 struct kl_err *err)
 {
     struct kms_address address = kms_address_root();
     struct kms_page_binding binding = {meta->store_id, &address, meta->generation};
@@ -58,30 +59,49 @@ static enum kl_status first_rows(struct kms_rows *rows, const struct kms_root_fi
     unsigned char seed[KMS_KEY_BYTES];
     unsigned char mark[KMS_MARK_BYTES];
     unsigned char meta_row[KMS_META_BYTES];
-    struct kms_storage_write writes[] = {
+    struct kms_storage_write writes[3 + KMS_ROOT_PLACE_ROWS_MAX] = {
         {{row_key, sizeof row_key}, {row, sizeof row}},
         {kms_tenants_key, {mark, sizeof mark}},
         {kms_meta_key, {meta_row, sizeof meta_row}},
     };
+    size_t count = 3 + kms_root_place_rows(place, meta->generation, writes + 3);
 
     for (size_t i = 0; i < KMS_SPINE_ENTRIES; i++) {
         randombytes_buf(seed, sizeof seed);
         kms_entry_set(entries, i, KMS_ENTRY_SEED, seed);
     }
     kms_page_row_key(&address, row_key);
-    kms_page_seal(&binding, kms_root_file_current(root), entries, row);
+    kms_page_seal(&binding, kl_secret_peek(root->current), entries, row);
     sodium_memzero(entries, sizeof entries);
     sodium_memzero(seed, sizeof seed);
     kms_mark_write(KMS_TENANT_VAULT + 1, mark);
     kms_meta_write(meta, meta_row);
-    return kms_rows_apply(rows, writes, sizeof writes / sizeof writes[0], true, err);
+    return kms_rows_apply(rows, writes, count, true, err);
+}
+
+/* What is refused leaves no place behind: nothing was sealed under its keys. */
+static enum kl_status first_keys(struct kms_root *root, struct kms_root_place *place,
+                                 struct kl_err *err)
+{
+    enum kl_status status = kms_root_begin(root, place, err);
+
+    if (status == KL_OK) {
+        status = kms_root_place_accept(place, err);
+    }
+    if (status != KL_OK) {
+        struct kl_err ignored = {0};
+
+        (void)(kms_root_place_wipe(place, &ignored) == KL_OK);
+    }
+    return status;
 }
 
 enum kl_status kms_create(const struct kms_options *options, struct kl_err *err)
 {
     struct kms_meta meta = {.generation = 1};
     struct kms_rows rows;
-    struct kms_root_file *root = NULL;
+    struct kms_root root = {0};
+    struct kms_root_place *place = NULL;
     enum kl_status status = sodium_ready(err);
 
     if (status != KL_OK) {
@@ -96,12 +116,17 @@ enum kl_status kms_create(const struct kms_options *options, struct kl_err *err)
     meta.root_key_since_us = meta.created_us;
     status = refuse_existing(&rows, err);
     if (status == KL_OK) {
-        status = kms_root_file_create(&options->custodian, meta.store_id, &root, err);
+        status =
+            kms_root_place_make(&options->custodian, meta.store_id, options->storage, &place, err);
     }
     if (status == KL_OK) {
-        status = first_rows(&rows, root, &meta, err);
+        status = first_keys(&root, place, err);
     }
-    kms_root_file_close(root);
+    if (status == KL_OK) {
+        status = first_rows(&rows, &root, place, &meta, err);
+    }
+    kms_root_place_close(place);
+    kms_root_done(&root);
     kms_rows_done(&rows);
     return status;
 }
@@ -210,7 +235,7 @@ static enum kl_status root_page_load(struct kms *kms, struct kl_err *err)
     kms_page_row_key(&address, key);
     status = kms_rows_get(&kms->rows, (struct kl_slice){key, sizeof key}, &row, &reading);
     if (status == KL_OK || status == KL_ERR_NOT_FOUND) {
-        status = kms_page_open(&binding, kms_root_file_current(kms->root), kl_buf_slice(&row),
+        status = kms_page_open(&binding, kl_secret_peek(kms->root.current), kl_buf_slice(&row),
                                kms->cache.root->entries, err);
     } else {
         status = kl_fail(err, status, "key_store_io", "the key store could not be read", "%s",
@@ -226,13 +251,13 @@ static enum kl_status root_page_load(struct kms *kms, struct kl_err *err)
  */
 static enum kl_status recover(struct kms *kms, struct kl_err *err)
 {
-    enum kl_status status = kms_root_file_restage(kms->root, err);
+    enum kl_status status = kms_root_restage(&kms->root, kms->first, err);
 
     if (status == KL_OK) {
-        status = kms_root_file_accept(kms->root, err);
+        status = kms_root_place_accept(kms->first, err);
     }
     if (status == KL_OK) {
-        kms_root_file_report(kms->root, &kms->place);
+        kms->place = kms->first->report;
     }
     return status;
 }
@@ -250,7 +275,10 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
     kms->generation = meta.generation;
     kms->created_us = meta.created_us;
     kms->root_key_since_us = meta.root_key_since_us;
-    status = kms_root_file_open(custodian, kms->store_id, kms->generation, &kms->root, err);
+    status = kms_root_place_open(custodian, kms->store_id, kms->rows.storage, &kms->first, err);
+    if (status == KL_OK) {
+        status = kms_root_load(&kms->root, kms->first, kms->generation, err);
+    }
     if (status == KL_OK) {
         status = root_page_load(kms, err);
     }
@@ -297,7 +325,8 @@ void kms_close(struct kms *kms)
         return;
     }
     kl_group_free(kms->group);
-    kms_root_file_close(kms->root);
+    kms_root_place_close(kms->first);
+    kms_root_done(&kms->root);
     kms_cells_done(&kms->copies);
     kms_cache_done(&kms->cache);
     kms_slots_done(&kms->slots);

@@ -18,17 +18,23 @@ _Static_assert(KMS_ROOT_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBY
 _Static_assert(KMS_ROOT_WRAPPED_BYTES == KMS_KEY_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES,
                "a wrapped root key");
 
-struct kms_root_file {
+struct root_file {
+    struct kms_root_place place; /* first */
     int fd;
-    struct kms_root_slot form;  /* what all slots of the file share; its key stays empty */
-    struct kl_secret *wrapping; /* made of the passphrase; NULL when bare */
-    struct kl_secret *current;
-    struct kl_secret *staged; /* NULL until kms_root_file_restage() */
-    struct kl_secret *next; /* made by kms_root_file_ready() for the next kms_root_file_advance() */
-    uint64_t generation;
-    bool accept_f0;
-    struct kms_custodian_report report;
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    struct kms_root_form form;
+    bool form_given;
+    struct kl_secret *passphrase; /* until the first load; NULL: none, or used */
+    char path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
 };
+
+static const struct kms_root_place_kind root_file_kind;
+
+static struct root_file *file_of(const struct kms_root_place *place)
+{
+    assert(place->kind == &root_file_kind);
+    return (struct root_file *)place;
+}
 
 static enum kl_status fail_io(struct kl_err *err, const char *what)
 {
@@ -44,27 +50,89 @@ static enum kl_status fail_memory(struct kl_err *err)
                    "no memory can be locked for a root key");
 }
 
-/* ---- wrapping ---- */
+/* ---- forms ---- */
 
-static enum kl_status wrapping_make(struct kms_root_file *file,
-                                    const struct kms_custodian_options *options, struct kl_err *err)
+/* Fills form->wrapping; kind, salt and cost are there. */
+static enum kl_status wrapping_make(struct kms_root_form *form, const char *passphrase,
+                                    size_t passphrase_bytes, struct kl_err *err)
 {
-    if (file->form.kind == KMS_ROOT_BARE) {
-        return KL_OK;
-    }
-    file->wrapping = kl_secret_new(KMS_KEY_BYTES);
-    if (file->wrapping == NULL) {
+    struct kl_secret *wrapping = kl_secret_new(KMS_KEY_BYTES);
+
+    if (wrapping == NULL) {
         return fail_memory(err);
     }
-    if (crypto_pwhash(kl_secret_bytes(file->wrapping), KMS_KEY_BYTES, options->passphrase,
-                      options->passphrase_bytes, file->form.salt, file->form.passes,
-                      (size_t)file->form.memory_bytes, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+    if (crypto_pwhash(kl_secret_bytes(wrapping), KMS_KEY_BYTES, passphrase, passphrase_bytes,
+                      form->salt, form->passes, (size_t)form->memory_bytes,
+                      crypto_pwhash_ALG_ARGON2ID13) != 0) {
+        kl_secret_free(wrapping);
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
                        "Argon2id needs %llu bytes of memory",
-                       (unsigned long long)file->form.memory_bytes);
+                       (unsigned long long)form->memory_bytes);
     }
+    form->wrapping = wrapping;
     return KL_OK;
 }
+
+enum kl_status kms_root_form_make(const struct kms_custodian_options *options,
+                                  enum kms_root_kind kind, struct kms_root_form *ret_form,
+                                  struct kl_err *err)
+{
+    struct kms_root_form form = {.kind = kind};
+    enum kl_status status = KL_OK;
+
+    if (kind == KMS_ROOT_PASSPHRASE) {
+        form.passes =
+            options->argon2_light ? crypto_pwhash_OPSLIMIT_MIN : crypto_pwhash_OPSLIMIT_MODERATE;
+        form.memory_bytes =
+            options->argon2_light ? crypto_pwhash_MEMLIMIT_MIN : crypto_pwhash_MEMLIMIT_MODERATE;
+        randombytes_buf(form.salt, sizeof form.salt);
+        status = wrapping_make(&form, options->passphrase, options->passphrase_bytes, err);
+    }
+    if (status == KL_OK) {
+        *ret_form = form;
+    }
+    return status;
+}
+
+enum kl_status kms_root_form_copy(const struct kms_root_form *form, struct kms_root_form *ret_form,
+                                  struct kl_err *err)
+{
+    struct kms_root_form copy = *form;
+
+    if (form->wrapping != NULL) {
+        copy.wrapping = kl_secret_new(KMS_KEY_BYTES);
+        if (copy.wrapping == NULL) {
+            return fail_memory(err);
+        }
+        memcpy(kl_secret_bytes(copy.wrapping), kl_secret_peek(form->wrapping), KMS_KEY_BYTES);
+    }
+    *ret_form = copy;
+    return KL_OK;
+}
+
+void kms_root_form_done(struct kms_root_form *form)
+{
+    kl_secret_free(form->wrapping);
+    memset(form, 0, sizeof *form);
+}
+
+static bool form_fits(const struct kms_root_form *form, const struct kms_root_slot *slot)
+{
+    return form->kind == slot->kind && form->passes == slot->passes &&
+           form->memory_bytes == slot->memory_bytes &&
+           memcmp(form->salt, slot->salt, sizeof form->salt) == 0;
+}
+
+static struct kms_root_form form_of(const struct kms_root_slot *slot)
+{
+    struct kms_root_form form = {
+        .kind = slot->kind, .passes = slot->passes, .memory_bytes = slot->memory_bytes};
+
+    memcpy(form.salt, slot->salt, sizeof form.salt);
+    return form;
+}
+
+/* ---- wrapping ---- */
 
 /* The header that the wrapped key is bound to: the slot as it will be written, up to the nonce. */
 static void slot_header(const struct kms_root_slot *slot,
@@ -77,58 +145,48 @@ static void slot_header(const struct kms_root_slot *slot,
     sodium_memzero(bytes, sizeof bytes);
 }
 
-static void slot_wrap(const struct kms_root_file *file, const struct kl_secret *key,
-                      struct kms_root_slot *slot)
+static void slot_wrap(const struct root_file *file, uint64_t generation,
+                      const unsigned char key[KMS_KEY_BYTES], struct kms_root_slot *ret_slot)
 {
     unsigned char header[KMS_ROOT_HEADER_BYTES];
+    struct kms_root_slot *slot = ret_slot;
 
-    memset(slot->key, 0, sizeof slot->key);
-    if (file->wrapping == NULL) {
-        memcpy(slot->key, kl_secret_peek(key), KMS_KEY_BYTES);
+    memset(slot, 0, sizeof *slot);
+    slot->kind = file->form.kind;
+    slot->passes = file->form.passes;
+    slot->memory_bytes = file->form.memory_bytes;
+    slot->generation = generation;
+    memcpy(slot->store_id, file->store_id, sizeof slot->store_id);
+    memcpy(slot->salt, file->form.salt, sizeof slot->salt);
+    if (file->form.wrapping == NULL) {
+        memcpy(slot->key, key, KMS_KEY_BYTES);
         return;
     }
     slot_header(slot, header);
     randombytes_buf(slot->nonce, sizeof slot->nonce);
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(slot->key, NULL, kl_secret_peek(key),
-                                                     KMS_KEY_BYTES, header, sizeof header, NULL,
-                                                     slot->nonce, kl_secret_peek(file->wrapping));
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(slot->key, NULL, key, KMS_KEY_BYTES, header,
+                                                     sizeof header, NULL, slot->nonce,
+                                                     kl_secret_peek(file->form.wrapping));
 }
 
-static enum kl_status slot_unwrap(const struct kms_root_file *file,
-                                  const struct kms_root_slot *slot, struct kl_secret **ret_key,
-                                  struct kl_err *err)
+static enum kl_status slot_unwrap(const struct root_file *file, const struct kms_root_slot *slot,
+                                  unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
 {
     unsigned char header[KMS_ROOT_HEADER_BYTES];
-    struct kl_secret *key = kl_secret_new(KMS_KEY_BYTES);
 
-    if (key == NULL) {
-        return fail_memory(err);
-    }
-    if (file->wrapping == NULL) {
-        memcpy(kl_secret_bytes(key), slot->key, KMS_KEY_BYTES);
-        *ret_key = key;
+    if (slot->kind == KMS_ROOT_BARE) {
+        memcpy(ret_key, slot->key, KMS_KEY_BYTES);
         return KL_OK;
     }
     slot_header(slot, header);
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-            kl_secret_bytes(key), NULL, NULL, slot->key, sizeof slot->key, header, sizeof header,
-            slot->nonce, kl_secret_peek(file->wrapping)) != 0) {
-        kl_secret_free(key);
+    if (!form_fits(&file->form, slot) ||
+        crypto_aead_xchacha20poly1305_ietf_decrypt(ret_key, NULL, NULL, slot->key, sizeof slot->key,
+                                                   header, sizeof header, slot->nonce,
+                                                   kl_secret_peek(file->form.wrapping)) != 0) {
         return kl_fail(err, KL_ERR_UNAUTHORISED, "wrong_passphrase",
                        "the passphrase does not open the root file", NULL);
     }
-    *ret_key = key;
     return KL_OK;
-}
-
-static struct kl_secret *fresh_key(void)
-{
-    struct kl_secret *key = kl_secret_new(KMS_KEY_BYTES);
-
-    if (key != NULL) {
-        randombytes_buf(kl_secret_bytes(key), KMS_KEY_BYTES);
-    }
-    return key;
 }
 
 /* ---- overwriting ---- */
@@ -152,43 +210,38 @@ static enum kl_status write_all(int fd, const unsigned char *bytes, size_t size,
     return KL_OK;
 }
 
-static enum kl_status slot_store(struct kms_root_file *file, uint64_t generation,
-                                 const struct kl_secret *key, struct kl_err *err)
+static enum kl_status bytes_store(struct root_file *file, size_t slot,
+                                  const unsigned char bytes[KMS_ROOT_SLOT_BYTES],
+                                  struct kl_err *err)
 {
-    unsigned char bytes[KMS_ROOT_SLOT_BYTES];
-    struct kms_root_slot slot = file->form;
-    enum kl_status status;
+    enum kl_status status =
+        write_all(file->fd, bytes, KMS_ROOT_SLOT_BYTES, (off_t)(slot * KMS_ROOT_SLOT_BYTES), err);
 
-    slot.generation = generation;
-    slot_wrap(file, key, &slot);
-    kms_root_slot_write(&slot, bytes);
-    status = write_all(file->fd, bytes, sizeof bytes, (off_t)(generation % 2) * KMS_ROOT_SLOT_BYTES,
-                       err);
     if (status == KL_OK && fdatasync(file->fd) != 0) {
         status = fail_io(err, "synced");
     }
-    sodium_memzero(bytes, sizeof bytes);
-    sodium_memzero(&slot, sizeof slot);
     return status;
 }
 
 /* Overwrite, and see whether it went where the old bytes were. */
-static enum kl_status slot_overwrite(struct kms_root_file *file, uint64_t generation,
-                                     const struct kl_secret *key, struct kl_err *err)
+static enum kl_status slot_overwrite(struct root_file *file, size_t slot,
+                                     const unsigned char bytes[KMS_ROOT_SLOT_BYTES],
+                                     struct kl_err *err)
 {
+    struct kms_custodian_report *report = &file->place.report;
     struct kms_extents before;
     struct kms_extents after;
     enum kl_status status;
 
     kms_extents_read(file->fd, false, &before);
-    status = slot_store(file, generation, key, err);
+    status = bytes_store(file, slot, bytes, err);
     if (status != KL_OK) {
         return status;
     }
     kms_extents_read(file->fd, false, &after);
-    file->report.in_place = kms_extents_in_place(&before, &after);
-    if (!file->report.in_place && file->report.finality == KMS_FINALITY_F1) {
-        kms_finality_refute(&file->report,
+    report->in_place = kms_extents_in_place(&before, &after);
+    if (!report->in_place && report->finality == KMS_FINALITY_F1) {
+        kms_finality_refute(report,
                             before.shared || after.shared
                                 ? "another file or a snapshot shares the blocks of the root file"
                                 : "the blocks of the root file moved when it was overwritten",
@@ -197,82 +250,53 @@ static enum kl_status slot_overwrite(struct kms_root_file *file, uint64_t genera
     return KL_OK;
 }
 
-enum kl_status kms_root_file_restage(struct kms_root_file *file, struct kl_err *err)
+static enum kl_status file_store(struct kms_root_place *place, uint64_t generation,
+                                 const unsigned char key[KMS_KEY_BYTES], struct kl_err *err)
 {
-    struct kl_secret *fresh = fresh_key();
+    struct root_file *file = file_of(place);
+    unsigned char bytes[KMS_ROOT_SLOT_BYTES];
+    struct kms_root_slot slot;
     enum kl_status status;
 
-    if (fresh == NULL) {
-        return fail_memory(err);
-    }
-    status = slot_overwrite(file, file->generation + 1, fresh, err);
-    if (status != KL_OK) {
-        kl_secret_free(fresh);
-        return status;
-    }
-    kl_secret_free(file->staged);
-    file->staged = fresh;
-    return KL_OK;
-}
-
-enum kl_status kms_root_file_ready(struct kms_root_file *file, struct kl_err *err)
-{
-    if (file->next == NULL) {
-        file->next = fresh_key();
-    }
-    return file->next != NULL ? KL_OK : fail_memory(err);
-}
-
-enum kl_status kms_root_file_advance(struct kms_root_file *file, struct kl_err *err)
-{
-    enum kl_status status;
-
-    assert(file->staged != NULL && file->next != NULL);
-    status = slot_overwrite(file, file->generation + 2, file->next, err);
-    if (status != KL_OK) {
-        return status;
-    }
-    kl_secret_free(file->current);
-    file->current = file->staged;
-    file->staged = file->next;
-    file->next = NULL;
-    file->generation++;
-    return KL_OK;
+    slot_wrap(file, generation, key, &slot);
+    kms_root_slot_write(&slot, bytes);
+    status = slot_overwrite(file, (size_t)(generation % 2), bytes, err);
+    sodium_memzero(bytes, sizeof bytes);
+    sodium_memzero(&slot, sizeof slot);
+    return status;
 }
 
 /* ---- life ---- */
 
-static struct kms_root_file *file_new(const struct kms_custodian_options *options,
-                                      const struct kms_custodian *custodian,
-                                      const unsigned char store_id[KMS_STORE_ID_BYTES])
+static void file_close(struct kms_root_place *place)
 {
-    struct kms_root_file *file = calloc(1, sizeof *file);
+    struct root_file *file = file_of(place);
+
+    if (file->fd >= 0) {
+        (void)close(file->fd); /* every write was synced */
+    }
+    kms_root_form_done(&file->form);
+    kl_secret_free(file->passphrase);
+    free(file);
+}
+
+static struct root_file *file_new(const char *path, enum kms_root_kind kind, bool accept_f0,
+                                  const unsigned char store_id[KMS_STORE_ID_BYTES])
+{
+    struct root_file *file = calloc(1, sizeof *file);
+    const char *name = kind == KMS_ROOT_BARE ? "file" : "passphrase";
 
     if (file == NULL) {
         return NULL;
     }
+    file->place.kind = &root_file_kind;
+    file->place.accept_f0 = accept_f0;
+    memcpy(file->place.report.kind, name, strlen(name) + 1);
     file->fd = -1;
-    file->accept_f0 = options->accept_f0;
-    file->form.kind = custodian->kind;
-    memcpy(file->form.store_id, store_id, KMS_STORE_ID_BYTES);
-    memcpy(file->report.kind, custodian->kind == KMS_ROOT_BARE ? "file" : "passphrase",
-           custodian->kind == KMS_ROOT_BARE ? sizeof "file" : sizeof "passphrase");
+    file->form.kind = kind;
+    memcpy(file->store_id, store_id, KMS_STORE_ID_BYTES);
+    memcpy(file->path, path, strnlen(path, KMS_CUSTODIAN_TEXT_MAX_BYTES));
     return file;
-}
-
-void kms_root_file_close(struct kms_root_file *file)
-{
-    if (file == NULL) {
-        return;
-    }
-    if (file->fd >= 0) {
-        (void)close(file->fd); /* every write was synced */
-    }
-    kl_secret_free(file->wrapping);
-    kl_secret_free(file->current);
-    kl_secret_free(file->staged);
-    kl_secret_free(file->next);
-    free(file);
 }
 
 static enum kl_status dir_of_sync(const char *path, struct kl_err *err)
@@ -304,97 +328,128 @@ static enum kl_status lock(int fd, struct kl_err *err)
     return fail_io(err, "locked");
 }
 
-static void form_fill(struct kms_root_file *file, bool light)
+/* Noise in both slots, placed on the disk, so that whatever is stored is an overwrite. */
+static enum kl_status noise_write(struct root_file *file, struct kl_err *err)
 {
-    if (file->form.kind == KMS_ROOT_BARE) {
-        return;
+    unsigned char noise[KMS_ROOT_SLOT_BYTES];
+    enum kl_status status = KL_OK;
+
+    for (size_t i = 0; i < 2 && status == KL_OK; i++) {
+        randombytes_buf(noise, sizeof noise);
+        status = bytes_store(file, i, noise, err);
     }
-    file->form.passes = light ? crypto_pwhash_OPSLIMIT_MIN : crypto_pwhash_OPSLIMIT_MODERATE;
-    file->form.memory_bytes = light ? crypto_pwhash_MEMLIMIT_MIN : crypto_pwhash_MEMLIMIT_MODERATE;
-    randombytes_buf(file->form.salt, sizeof file->form.salt);
+    return status;
 }
 
-/* Slots 1 and 2, and once more 2, so that an overwrite was seen before anything depends on it. */
-static enum kl_status create_slots(struct kms_root_file *file, const char *path, struct kl_err *err)
+static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
 {
+    struct kms_extents placed;
     enum kl_status status;
 
-    file->generation = 1;
-    file->current = fresh_key();
-    file->staged = fresh_key();
-    if (file->current == NULL || file->staged == NULL) {
-        return fail_memory(err);
-    }
-    status = slot_store(file, 2, file->staged, err);
+    kms_finality_prepare(file->fd);
+    kms_finality_of_place(file->fd, &file->place.report);
+    status = lock(file->fd, err);
     if (status == KL_OK) {
-        status = slot_store(file, 1, file->current, err);
+        status = noise_write(file, err);
     }
     if (status == KL_OK && fsync(file->fd) != 0) {
         status = fail_io(err, "synced");
     }
     if (status == KL_OK) {
-        status = dir_of_sync(path, err);
+        status = dir_of_sync(file->path, err);
     }
     if (status == KL_OK) {
-        struct kms_extents placed;
-
         kms_extents_read(file->fd, true, &placed); /* delayed allocation ends here */
-        status = kms_root_file_restage(file, err);
     }
     return status;
 }
 
-enum kl_status kms_root_file_create(const struct kms_custodian_options *options,
-                                    const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                    struct kms_root_file **ret_file, struct kl_err *err)
+/* The file itself; form becomes the place's. */
+static enum kl_status file_create(const char *path, bool accept_f0, struct kms_root_form *form,
+                                  const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                  struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct kms_custodian custodian;
-    struct kms_root_file *file = NULL;
-    bool made = false;
-    enum kl_status status = kms_custodian_parse(options, &custodian, err);
+    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    enum kl_status status;
 
-    if (status != KL_OK) {
-        return status;
-    }
-    file = file_new(options, &custodian, store_id);
     if (file == NULL) {
         return fail_memory(err);
     }
-    form_fill(file, options->argon2_light);
-    status = wrapping_make(file, options, err);
-    if (status != KL_OK) {
-        goto out;
-    }
-    file->fd = open(custodian.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file->fd < 0) {
         status = errno == EEXIST
                      ? kl_fail(err, KL_ERR_EXISTS, "root_file_exists",
                                "the root file is there already; it is never overwritten", NULL)
                      : fail_io(err, "made");
-        goto out;
+        file_close(&file->place);
+        return status;
     }
-    made = true;
-    kms_finality_prepare(file->fd);
-    kms_finality_of_place(file->fd, &file->report);
-    status = lock(file->fd, err);
-    if (status == KL_OK) {
-        status = create_slots(file, custodian.path, err);
+    status = file_fill(file, err);
+    if (status != KL_OK) {
+        (void)unlink(path); /* nothing but noise */
+        file_close(&file->place);
+        return status;
     }
-    if (status == KL_OK) {
-        status = kms_root_file_accept(file, err);
-    }
-    if (status == KL_OK) {
-        *ret_file = file;
-        file = NULL;
-    }
+    file->form = *form;
+    file->form_given = true;
+    memset(form, 0, sizeof *form);
+    *ret_place = &file->place;
+    return KL_OK;
+}
 
-out:
-    if (status != KL_OK && made) {
-        (void)unlink(custodian.path); /* nothing was sealed under its keys */
+enum kl_status kms_root_file_make(const struct kms_custodian_options *options,
+                                  const struct kms_custodian *custodian,
+                                  const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                  struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct kms_root_form form;
+    enum kl_status status = kms_root_form_make(options, custodian->kind, &form, err);
+
+    if (status != KL_OK) {
+        return status;
     }
-    kms_root_file_close(file);
+    status = file_create(custodian->path, options->accept_f0, &form, store_id, ret_place, err);
+    kms_root_form_done(&form);
     return status;
 }
+
+enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
+                                       const struct kms_root_form *form,
+                                       const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                       struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct kms_root_form copy;
+    enum kl_status status = kms_root_form_copy(form, &copy, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = file_create(path, accept_f0, &copy, store_id, ret_place, err);
+    kms_root_form_done(&copy);
+    return status;
+}
+
+/* Overwrite both slots with noise; then the file goes, if it is still the one at its path. */
+static enum kl_status file_wipe(struct kms_root_place *place, struct kl_err *err)
+{
+    struct root_file *file = file_of(place);
+    unsigned char noise[KMS_ROOT_SLOT_BYTES];
+    enum kl_status status = KL_OK;
+
+    for (size_t i = 0; i < 2 && status == KL_OK; i++) {
+        randombytes_buf(noise, sizeof noise);
+        status = slot_overwrite(file, i, noise, err);
+    }
+    if (status != KL_OK || !kms_root_file_is_at(place, file->path)) {
+        return status;
+    }
+    if (unlink(file->path) != 0 && errno != ENOENT) {
+        return fail_io(err, "removed");
+    }
+    return dir_of_sync(file->path, err);
+}
+
+/* ---- reading ---- */
 
 static enum kl_status read_slots(int fd, struct kms_root_slot slots[2], bool valid[2],
                                  struct kl_err *err)
@@ -440,10 +495,9 @@ static enum kl_status refuse_generation(const struct kms_root_slot slots[2], con
 }
 
 /* The slot of that generation of that store, or why there is none. */
-static enum kl_status choose_slot(const struct kms_root_file *file,
-                                  const struct kms_root_slot slots[2], const bool valid[2],
-                                  uint64_t generation, const struct kms_root_slot **ret_slot,
-                                  struct kl_err *err)
+static enum kl_status choose_slot(const struct root_file *file, const struct kms_root_slot slots[2],
+                                  const bool valid[2], uint64_t generation,
+                                  const struct kms_root_slot **ret_slot, struct kl_err *err)
 {
     size_t mine = (size_t)(generation % 2);
 
@@ -452,7 +506,7 @@ static enum kl_status choose_slot(const struct kms_root_file *file,
                        "neither slot of the root file has a right checksum");
     }
     for (size_t i = 0; i < 2; i++) {
-        if (valid[i] && memcmp(slots[i].store_id, file->form.store_id, KMS_STORE_ID_BYTES) != 0) {
+        if (valid[i] && memcmp(slots[i].store_id, file->store_id, KMS_STORE_ID_BYTES) != 0) {
             return kl_fail(err, KL_ERR_REFUSED, "root_file_other_store",
                            "the root file belongs to another key store", NULL);
         }
@@ -471,10 +525,31 @@ static enum kl_status choose_slot(const struct kms_root_file *file,
     return KL_OK;
 }
 
-static enum kl_status take_slot(struct kms_root_file *file,
-                                const struct kms_custodian_options *options, uint64_t generation,
+/* The passphrase makes its key once, with the salt of the slot in use. */
+static enum kl_status form_take(struct root_file *file, const struct kms_root_slot *slot,
                                 struct kl_err *err)
 {
+    struct kms_root_form form = form_of(slot);
+    enum kl_status status = KL_OK;
+
+    if (file->form_given) {
+        return KL_OK;
+    }
+    if (form.kind == KMS_ROOT_PASSPHRASE) {
+        status = wrapping_make(&form, (const char *)kl_secret_peek(file->passphrase),
+                               kl_secret_size(file->passphrase), err);
+    }
+    if (status == KL_OK) {
+        kms_root_form_done(&file->form);
+        file->form = form;
+    }
+    return status;
+}
+
+static enum kl_status file_load(struct kms_root_place *place, uint64_t generation,
+                                unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
+{
+    struct root_file *file = file_of(place);
     struct kms_root_slot slots[2];
     const struct kms_root_slot *slot = NULL;
     bool valid[2] = {false, false};
@@ -484,85 +559,139 @@ static enum kl_status take_slot(struct kms_root_file *file,
         status = choose_slot(file, slots, valid, generation, &slot, err);
     }
     if (status == KL_OK) {
-        file->form = *slot;
-        sodium_memzero(file->form.key, sizeof file->form.key);
-        file->generation = generation;
-        status = wrapping_make(file, options, err);
+        status = form_take(file, slot, err);
     }
     if (status == KL_OK) {
-        status = slot_unwrap(file, slot, &file->current, err);
+        status = slot_unwrap(file, slot, ret_key, err);
+    }
+    if (status == KL_OK) {
+        file->form_given = true;
+        kl_secret_free(file->passphrase);
+        file->passphrase = NULL;
     }
     sodium_memzero(slots, sizeof slots);
     return status;
 }
 
-enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
-                                  const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                  uint64_t generation, struct kms_root_file **ret_file,
-                                  struct kl_err *err)
+static enum kl_status file_open(struct root_file *file, struct kl_err *err)
 {
-    struct kms_custodian custodian;
-    struct kms_root_file *file = NULL;
-    enum kl_status status = kms_custodian_parse(options, &custodian, err);
+    enum kl_status status;
 
-    if (status != KL_OK) {
-        return status;
+    file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0) {
+        return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
+                                         "there is no root file at that place", NULL)
+                               : fail_io(err, "opened");
     }
-    file = file_new(options, &custodian, store_id);
+    kms_finality_of_place(file->fd, &file->place.report);
+    status = kms_root_place_accept(&file->place, err);
+    return status == KL_OK ? lock(file->fd, err) : status;
+}
+
+enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
+                                  const struct kms_custodian *custodian,
+                                  const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                  struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct root_file *file =
+        file_new(custodian->path, custodian->kind, options->accept_f0, store_id);
+    enum kl_status status = KL_OK;
+
     if (file == NULL) {
         return fail_memory(err);
     }
-    file->fd = open(custodian.path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) {
-        status = errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
-                                           "there is no root file at that place", NULL)
-                                 : fail_io(err, "opened");
-        goto out;
-    }
-    kms_finality_of_place(file->fd, &file->report);
-    status = kms_root_file_accept(file, err);
-    if (status == KL_OK) {
-        status = lock(file->fd, err);
+    if (custodian->kind == KMS_ROOT_PASSPHRASE) {
+        file->passphrase = kl_secret_new(options->passphrase_bytes);
+        if (file->passphrase == NULL) {
+            status = fail_memory(err);
+        } else {
+            memcpy(kl_secret_bytes(file->passphrase), options->passphrase,
+                   options->passphrase_bytes);
+        }
     }
     if (status == KL_OK) {
-        status = take_slot(file, options, generation, err);
+        status = file_open(file, err);
     }
-    if (status == KL_OK) {
-        *ret_file = file;
-        file = NULL;
+    if (status != KL_OK) {
+        file_close(&file->place);
+        return status;
     }
+    *ret_place = &file->place;
+    return KL_OK;
+}
 
-out:
-    kms_root_file_close(file);
+enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
+                                       const struct kms_root_form *form,
+                                       const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                       struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    enum kl_status status;
+
+    if (file == NULL) {
+        return fail_memory(err);
+    }
+    file->form_given = true;
+    status = kms_root_form_copy(form, &file->form, err);
+    if (status == KL_OK) {
+        status = file_open(file, err);
+    }
+    if (status != KL_OK) {
+        file_close(&file->place);
+        return status;
+    }
+    *ret_place = &file->place;
+    return KL_OK;
+}
+
+/* ---- what is known of a root file ---- */
+
+bool kms_root_place_is_file(const struct kms_root_place *place)
+{
+    return place->kind == &root_file_kind;
+}
+
+const struct kms_root_form *kms_root_file_form(const struct kms_root_place *place)
+{
+    return &file_of(place)->form;
+}
+
+void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form *form)
+{
+    struct root_file *file = file_of(place);
+    struct kms_root_form before = file->form;
+    const char *name = form->kind == KMS_ROOT_BARE ? "file" : "passphrase";
+
+    file->form = *form;
+    *form = before;
+    memcpy(file->place.report.kind, name, strlen(name) + 1);
+}
+
+enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t ret_generations[2],
+                                         struct kl_err *err)
+{
+    struct root_file *file = file_of(place);
+    struct kms_root_slot slots[2];
+    bool valid[2] = {false, false};
+    enum kl_status status = read_slots(file->fd, slots, valid, err);
+
+    for (size_t i = 0; i < 2 && status == KL_OK; i++) {
+        bool mine = valid[i] && memcmp(slots[i].store_id, file->store_id, KMS_STORE_ID_BYTES) == 0;
+
+        ret_generations[i] = mine ? slots[i].generation : 0;
+    }
+    sodium_memzero(slots, sizeof slots);
     return status;
 }
 
-const unsigned char *kms_root_file_current(const struct kms_root_file *file)
+bool kms_root_file_is_at(const struct kms_root_place *place, const char *path)
 {
-    return kl_secret_peek(file->current);
+    struct stat mine;
+    struct stat there;
+
+    return fstat(file_of(place)->fd, &mine) == 0 && stat(path, &there) == 0 &&
+           mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-const unsigned char *kms_root_file_staged(const struct kms_root_file *file)
-{
-    return kl_secret_peek(file->staged);
-}
-
-uint64_t kms_root_file_generation(const struct kms_root_file *file)
-{
-    return file->generation;
-}
-
-void kms_root_file_report(const struct kms_root_file *file, struct kms_custodian_report *ret_report)
-{
-    *ret_report = file->report;
-}
-
-enum kl_status kms_root_file_accept(const struct kms_root_file *file, struct kl_err *err)
-{
-    if (file->report.finality != KMS_FINALITY_F0 || file->accept_f0) {
-        return KL_OK;
-    }
-    return kl_failf(err, KL_ERR_REFUSED, "finality_f0",
-                    "an erasure would not be final where the root file lies (%s: %s); %s",
-                    file->report.file_system, file->report.reason, file->report.advice);
-}
+static const struct kms_root_place_kind root_file_kind = {
+    .store = file_store, .load = file_load, .wipe = file_wipe, .close = file_close};

@@ -1,10 +1,10 @@
 /*
- * The root file: two slots of 4 KiB, overwritten in place, never renamed.
- * Generation g lies in slot g mod 2; at rest one slot holds the root key in
- * use and the other a staged one that was never used. The layout is in
- * format.h.
+ * The root file, a place of the root key: two slots of 4 KiB, overwritten in
+ * place, never renamed. Generation g lies in slot g mod 2; at rest one slot
+ * holds the root key in use and the other a staged one that was never used.
+ * The layout is in format.h.
  *
- * Threads: one at a time; the leader of a commit owns it.
+ * Threads: one at a time, as root_place.h says.
  */
 #ifndef KLUIS_KMS_ROOT_FILE_H
 #define KLUIS_KMS_ROOT_FILE_H
@@ -12,7 +12,7 @@
 #include "kluis/base/secret.h"
 #include "kluis/kms/custodian.h"
 #include "kms/finality.h"
-#include "kms/geometry.h"
+#include "kms/root_place.h"
 
 enum kms_root_kind { KMS_ROOT_BARE = 1, KMS_ROOT_PASSPHRASE = 2 };
 
@@ -47,46 +47,66 @@ KL_MUST_USE enum kl_status kms_custodian_parse(const struct kms_custodian_option
                                                struct kms_custodian *ret_custodian,
                                                struct kl_err *err);
 
-struct kms_root_file;
+/*
+ * What the slots of a root file share: kind, salt and cost of the passphrase, and the key that wraps. A file holds slots of two forms while
+ * its passphrase changes.
+ */
+struct kms_root_form {
+    enum kms_root_kind kind;
+    uint32_t passes;
+    uint64_t memory_bytes;
+    unsigned char salt[KMS_ROOT_SALT_BYTES];
+    struct kl_secret *wrapping; /* NULL when bare */
+};
+/* A fresh salt, and the key that Argon2id makes of it and the passphrase: takes its time. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status kms_root_form_make(const struct kms_custodian_options *options,
+                                              enum kms_root_kind kind,
+                                              struct kms_root_form *ret_form, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_root_form_copy(const struct kms_root_form *form,
+                                              struct kms_root_form *ret_form, struct kl_err *err);
+/* Wipes; a zeroed struct is fine. */
+void kms_root_form_done(struct kms_root_form *form);
 
 /*
- * Make the file (mode 0600) with generations 1 (in use) and 2 (staged), synced, and look at how it is overwritten.
- * KL_ERR_EXISTS "root_file_exists". KL_ERR_REFUSED "finality_f0" (the file is removed again). KL_ERR_INVALID as
- * kms_custodian_parse. KL_ERR_IO. KL_ERR_NO_MEMORY.
+ * A root file that was not there: mode 0600, full of noise, its blocks placed. As kms_root_place_make(); with a form the passphrase is not
+ * needed: form is copied.
  */
-KL_MUST_USE enum kl_status kms_root_file_create(const struct kms_custodian_options *options,
-                                                const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                                struct kms_root_file **ret_file,
-                                                struct kl_err *err);
+KL_MUST_USE enum kl_status kms_root_file_make(const struct kms_custodian_options *options,
+                                              const struct kms_custodian *custodian,
+                                              const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                              struct kms_root_place **ret_place,
+                                              struct kl_err *err);
+KL_MUST_USE enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
+                                                   const struct kms_root_form *form,
+                                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                                   struct kms_root_place **ret_place,
+                                                   struct kl_err *err);
 /*
- * Open, lock and read; writes nothing. The root key of generation is unwrapped.
- * Errors as kms_open(); KL_ERR_BUSY "root_file_locked" another process has it.
+ * One that is there, locked. The first load finds out whether the passphrase is right; opened with a form, a slot of another one is
+ * KL_ERR_UNAUTHORISED. Errors as kms_root_place_open(); KL_ERR_BUSY "root_file_locked" another process has it.
  */
 KL_MUST_USE enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
+                                              const struct kms_custodian *custodian,
                                               const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                              uint64_t generation, struct kms_root_file **ret_file,
+                                              struct kms_root_place **ret_place,
                                               struct kl_err *err);
-/* Wipes; the file stays. NULL is fine. */
-void kms_root_file_close(struct kms_root_file *file);
+KL_MUST_USE enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
+                                                   const struct kms_root_form *form,
+                                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                                   struct kms_root_place **ret_place,
+                                                   struct kl_err *err);
 
-/* Overwrite the other slot with a fresh staged key of the next generation, whatever it held. After an error the process must end. */
-KL_MUST_USE enum kl_status kms_root_file_restage(struct kms_root_file *file, struct kl_err *err);
-/* Make ready what kms_root_file_advance() needs, so that memory cannot fail it. KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status kms_root_file_ready(struct kms_root_file *file, struct kl_err *err);
-/*
- * Destroy the root key in use: its slot is overwritten with a fresh key of the generation after the staged one, synced; the staged key
- * is the one in use from now on. After kms_root_file_ready(). After an error the process must end.
- */
-KL_MUST_USE enum kl_status kms_root_file_advance(struct kms_root_file *file, struct kl_err *err);
-
-const unsigned char *kms_root_file_current(const struct kms_root_file *file);
-const unsigned char *kms_root_file_staged(const struct kms_root_file *file);
-uint64_t kms_root_file_generation(const struct kms_root_file *file);
-/* Kept up with each overwrite: an extent that moved or is shared lowers the class to F0 until the file is opened again. */
-void kms_root_file_report(const struct kms_root_file *file,
-                          struct kms_custodian_report *ret_report);
-/* KL_ERR_REFUSED "finality_f0" when the class is F0 and that was not accepted. */
-KL_MUST_USE enum kl_status kms_root_file_accept(const struct kms_root_file *file,
-                                                struct kl_err *err);
+/* Whether that place is a root file; the calls below are for those. */
+bool kms_root_place_is_file(const struct kms_root_place *place);
+/* How slots are written; valid until the place ends or its form is swapped. */
+const struct kms_root_form *kms_root_file_form(const struct kms_root_place *place);
+/* Slots are written in that form from now on; *form becomes the one before. */
+void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form *form);
+/* The generations of the two slots, 0 where a slot is damaged or of another store. KL_ERR_IO, KL_ERR_CORRUPT "root_file_corrupt". */
+KL_MUST_USE enum kl_status kms_root_file_generations(struct kms_root_place *place,
+                                                     uint64_t ret_generations[2],
+                                                     struct kl_err *err);
+/* Whether path leads to the same file. */
+bool kms_root_file_is_at(const struct kms_root_place *place, const char *path);
 
 #endif

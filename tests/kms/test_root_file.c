@@ -1,3 +1,4 @@
+#include "kms/root.h"
 #include "kms/root_file.h"
 
 #include "tests/support/kms_fixture.h"
@@ -16,31 +17,82 @@
 
 static const unsigned char store_id[KMS_STORE_ID_BYTES] = "a store, 16 byte";
 
-static struct kms_root_file *created(struct kms_fixture *fixture)
-{
-    struct kms_root_file *file = NULL;
+/* A root file and the keys that it holds. */
+struct rooted {
+    struct kms_root_place *place;
+    struct kms_root root;
+};
 
-    assert_int_equal(kms_root_file_create(&fixture->options.custodian, store_id, &file, NULL),
-                     KL_OK);
-    return file;
+static void rooted_done(struct rooted *rooted)
+{
+    kms_root_place_close(rooted->place);
+    kms_root_done(&rooted->root);
+    rooted->place = NULL;
+}
+
+static struct rooted created(struct kms_fixture *fixture)
+{
+    struct rooted rooted = {0};
+
+    assert_int_equal(
+        kms_root_place_make(&fixture->options.custodian, store_id, NULL, &rooted.place, NULL),
+        KL_OK);
+    assert_int_equal(kms_root_begin(&rooted.root, rooted.place, NULL), KL_OK);
+    return rooted;
+}
+
+static void create_and_close(struct kms_fixture *fixture)
+{
+    struct rooted rooted = created(fixture);
+
+    rooted_done(&rooted);
 }
 
 static enum kl_status open_file(struct kms_fixture *fixture, const unsigned char *id,
-                                uint64_t generation, struct kms_root_file **ret_file,
-                                struct kl_err *err)
+                                uint64_t generation, struct rooted *ret_rooted, struct kl_err *err)
 {
-    return kms_root_file_open(&fixture->options.custodian, id, generation, ret_file, err);
+    struct rooted rooted = {0};
+    enum kl_status status =
+        kms_root_place_open(&fixture->options.custodian, id, NULL, &rooted.place, err);
+
+    if (status == KL_OK) {
+        status = kms_root_load(&rooted.root, rooted.place, generation, err);
+    }
+    if (status != KL_OK) {
+        rooted_done(&rooted);
+        return status;
+    }
+    *ret_rooted = rooted;
+    return KL_OK;
 }
 
 static void refused(struct kms_fixture *fixture, const unsigned char *id, uint64_t generation,
                     enum kl_status status, const char *code)
 {
-    struct kms_root_file *file = NULL;
+    struct rooted rooted = {0};
     struct kl_err err = {0};
 
-    assert_int_equal(open_file(fixture, id, generation, &file, &err), status);
+    assert_int_equal(open_file(fixture, id, generation, &rooted, &err), status);
     assert_string_equal(err.code, code);
-    assert_null(file);
+    assert_null(rooted.place);
+}
+
+static const unsigned char *current(const struct rooted *rooted)
+{
+    return kl_secret_peek(rooted->root.current);
+}
+
+static const unsigned char *staged(const struct rooted *rooted)
+{
+    return kl_secret_peek(rooted->root.staged);
+}
+
+/* Destroy the key in use, as a commit does. */
+static void advance(struct rooted *rooted)
+{
+    assert_int_equal(kms_root_ready(&rooted->root, NULL), KL_OK);
+    assert_int_equal(kms_root_overwrite(&rooted->root, rooted->place, NULL), KL_OK);
+    kms_root_turn(&rooted->root);
 }
 
 static void with_passphrase(struct kms_fixture *fixture, const char *passphrase)
@@ -54,31 +106,32 @@ static void with_passphrase(struct kms_fixture *fixture, const char *passphrase)
 static void test_create_makes_a_file_for_its_owner_only(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = created(fixture);
+    struct rooted file = created(fixture);
     struct stat facts;
 
     assert_int_equal(stat(fixture->root_path, &facts), 0);
     assert_int_equal(facts.st_mode & 07777, 0600);
     assert_int_equal(facts.st_size, KMS_ROOT_FILE_BYTES);
-    assert_int_equal(kms_root_file_generation(file), 1);
-    assert_memory_not_equal(kms_root_file_current(file), kms_root_file_staged(file), KMS_KEY_BYTES);
-    kms_root_file_close(file);
+    assert_int_equal(file.root.generation, 1);
+    assert_memory_not_equal(current(&file), staged(&file), KMS_KEY_BYTES);
+    rooted_done(&file);
 }
 
 static void test_create_never_overwrites(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = NULL;
+    struct rooted file = {0};
     unsigned char before[KMS_FIXTURE_ROOT_BYTES];
     unsigned char after[KMS_FIXTURE_ROOT_BYTES];
     struct kl_err err = {0};
 
-    kms_root_file_close(created(fixture));
+    create_and_close(fixture);
     kms_fixture_root_read(fixture, before);
-    assert_int_equal(kms_root_file_create(&fixture->options.custodian, store_id, &file, &err),
-                     KL_ERR_EXISTS);
+    assert_int_equal(
+        kms_root_place_make(&fixture->options.custodian, store_id, NULL, &file.place, &err),
+        KL_ERR_EXISTS);
     assert_string_equal(err.code, "root_file_exists");
-    assert_null(file);
+    assert_null(file.place);
     kms_fixture_root_read(fixture, after);
     assert_memory_equal(before, after, sizeof before);
 }
@@ -86,69 +139,69 @@ static void test_create_never_overwrites(void **state)
 static void test_create_in_no_folder_is_an_io_error(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = NULL;
+    struct rooted file = {0};
 
     (void)snprintf(fixture->custodian, sizeof fixture->custodian, "file:%s/none/root",
                    fixture->folder);
-    assert_int_equal(kms_root_file_create(&fixture->options.custodian, store_id, &file, NULL),
-                     KL_ERR_IO);
-    assert_null(file);
+    assert_int_equal(
+        kms_root_place_make(&fixture->options.custodian, store_id, NULL, &file.place, NULL),
+        KL_ERR_IO);
+    assert_null(file.place);
 }
 
 static void test_open_gives_the_key_that_create_made(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = created(fixture);
+    struct rooted file = created(fixture);
     unsigned char key[KMS_KEY_BYTES];
 
-    memcpy(key, kms_root_file_current(file), sizeof key);
-    kms_root_file_close(file);
+    memcpy(key, current(&file), sizeof key);
+    rooted_done(&file);
     assert_int_equal(open_file(fixture, store_id, 1, &file, NULL), KL_OK);
-    assert_memory_equal(kms_root_file_current(file), key, sizeof key);
-    kms_root_file_close(file);
+    assert_memory_equal(current(&file), key, sizeof key);
+    rooted_done(&file);
 }
 
 static void test_advance_overwrites_the_old_key_and_uses_the_staged(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = created(fixture);
+    struct rooted file = created(fixture);
     unsigned char old[KMS_KEY_BYTES];
-    unsigned char staged[KMS_KEY_BYTES];
+    unsigned char second[KMS_KEY_BYTES];
     unsigned char bytes[KMS_FIXTURE_ROOT_BYTES];
 
-    memcpy(old, kms_root_file_current(file), sizeof old);
-    memcpy(staged, kms_root_file_staged(file), sizeof staged);
+    memcpy(old, current(&file), sizeof old);
+    memcpy(second, staged(&file), sizeof second);
     kms_fixture_root_read(fixture, bytes);
     assert_non_null(memmem(bytes, sizeof bytes, old, sizeof old));
-    assert_int_equal(kms_root_file_ready(file, NULL), KL_OK);
-    assert_int_equal(kms_root_file_advance(file, NULL), KL_OK);
+    advance(&file);
     kms_fixture_root_read(fixture, bytes);
     assert_null(memmem(bytes, sizeof bytes, old, sizeof old));
-    assert_non_null(memmem(bytes, sizeof bytes, staged, sizeof staged));
-    assert_memory_equal(kms_root_file_current(file), staged, sizeof staged);
-    assert_memory_not_equal(kms_root_file_staged(file), staged, sizeof staged);
-    assert_int_equal(kms_root_file_generation(file), 2);
-    kms_root_file_close(file);
+    assert_non_null(memmem(bytes, sizeof bytes, second, sizeof second));
+    assert_memory_equal(current(&file), second, sizeof second);
+    assert_memory_not_equal(staged(&file), second, sizeof second);
+    assert_int_equal(file.root.generation, 2);
+    rooted_done(&file);
     refused(fixture, store_id, 1, KL_ERR_REFUSED, "root_key_generation");
     assert_int_equal(open_file(fixture, store_id, 2, &file, NULL), KL_OK);
-    kms_root_file_close(file);
+    rooted_done(&file);
 }
 
 static void test_restage_replaces_only_the_staged_key(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = created(fixture);
-    unsigned char current[KMS_KEY_BYTES];
-    unsigned char staged[KMS_KEY_BYTES];
+    struct rooted file = created(fixture);
+    unsigned char first[KMS_KEY_BYTES];
+    unsigned char second[KMS_KEY_BYTES];
     unsigned char bytes[KMS_FIXTURE_ROOT_BYTES];
 
-    memcpy(current, kms_root_file_current(file), sizeof current);
-    memcpy(staged, kms_root_file_staged(file), sizeof staged);
-    assert_int_equal(kms_root_file_restage(file, NULL), KL_OK);
+    memcpy(first, current(&file), sizeof first);
+    memcpy(second, staged(&file), sizeof second);
+    assert_int_equal(kms_root_restage(&file.root, file.place, NULL), KL_OK);
     kms_fixture_root_read(fixture, bytes);
-    assert_null(memmem(bytes, sizeof bytes, staged, sizeof staged));
-    assert_non_null(memmem(bytes, sizeof bytes, current, sizeof current));
-    kms_root_file_close(file);
+    assert_null(memmem(bytes, sizeof bytes, second, sizeof second));
+    assert_non_null(memmem(bytes, sizeof bytes, first, sizeof first));
+    rooted_done(&file);
 }
 
 static void test_open_refuses_what_does_not_fit(void **state)
@@ -157,7 +210,7 @@ static void test_open_refuses_what_does_not_fit(void **state)
     const unsigned char other[KMS_STORE_ID_BYTES] = "another store...";
 
     refused(fixture, store_id, 1, KL_ERR_NOT_FOUND, "root_file_missing");
-    kms_root_file_close(created(fixture));
+    create_and_close(fixture);
     refused(fixture, other, 1, KL_ERR_REFUSED, "root_file_other_store");
     refused(fixture, store_id, 3, KL_ERR_REFUSED, "root_key_generation");
     with_passphrase(fixture, "a passphrase");
@@ -167,24 +220,24 @@ static void test_open_refuses_what_does_not_fit(void **state)
 static void test_open_refuses_a_file_in_use(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file = created(fixture);
+    struct rooted file = created(fixture);
 
     refused(fixture, store_id, 1, KL_ERR_BUSY, "root_file_locked");
-    kms_root_file_close(file);
+    rooted_done(&file);
 }
 
 static void test_open_refuses_damage(void **state)
 {
     struct kms_fixture *fixture = *state;
     unsigned char bytes[KMS_FIXTURE_ROOT_BYTES];
-    struct kms_root_file *file = NULL;
+    struct rooted file = {0};
 
-    kms_root_file_close(created(fixture));
+    create_and_close(fixture);
     kms_fixture_root_read(fixture, bytes);
     bytes[100] ^= 1; /* the staged slot: recovery stages anew */
     kms_fixture_root_write(fixture, bytes);
     assert_int_equal(open_file(fixture, store_id, 1, &file, NULL), KL_OK);
-    kms_root_file_close(file);
+    rooted_done(&file);
     bytes[KMS_ROOT_SLOT_BYTES + 100] ^= 1;
     kms_fixture_root_write(fixture, bytes);
     refused(fixture, store_id, 1, KL_ERR_CORRUPT, "root_file_corrupt");
@@ -201,7 +254,7 @@ static void test_open_refuses_slots_that_changed_places(void **state)
     unsigned char bytes[KMS_FIXTURE_ROOT_BYTES];
     unsigned char swapped[KMS_FIXTURE_ROOT_BYTES];
 
-    kms_root_file_close(created(fixture));
+    create_and_close(fixture);
     kms_fixture_root_read(fixture, bytes);
     memcpy(swapped, bytes + KMS_ROOT_SLOT_BYTES, KMS_ROOT_SLOT_BYTES);
     memcpy(swapped + KMS_ROOT_SLOT_BYTES, bytes, KMS_ROOT_SLOT_BYTES);
@@ -212,30 +265,29 @@ static void test_open_refuses_slots_that_changed_places(void **state)
 static void test_a_passphrase_opens_its_file_and_no_other_does(void **state)
 {
     struct kms_fixture *fixture = *state;
-    struct kms_root_file *file;
+    struct rooted file;
     unsigned char bytes[KMS_FIXTURE_ROOT_BYTES];
     unsigned char key[KMS_KEY_BYTES];
 
     with_passphrase(fixture, "correct horse");
     file = created(fixture);
-    memcpy(key, kms_root_file_current(file), sizeof key);
+    memcpy(key, current(&file), sizeof key);
     kms_fixture_root_read(fixture, bytes);
     assert_null(memmem(bytes, sizeof bytes, key, sizeof key));
-    kms_root_file_close(file);
+    rooted_done(&file);
     with_passphrase(fixture, "correct horsf");
     refused(fixture, store_id, 1, KL_ERR_UNAUTHORISED, "wrong_passphrase");
     with_passphrase(fixture, "correct horse");
     assert_int_equal(open_file(fixture, store_id, 1, &file, NULL), KL_OK);
-    assert_memory_equal(kms_root_file_current(file), key, sizeof key);
+    assert_memory_equal(current(&file), key, sizeof key);
     /* Slots made after the opening are wrapped under the same passphrase. */
-    assert_int_equal(kms_root_file_restage(file, NULL), KL_OK);
-    assert_int_equal(kms_root_file_ready(file, NULL), KL_OK);
-    assert_int_equal(kms_root_file_advance(file, NULL), KL_OK);
-    memcpy(key, kms_root_file_current(file), sizeof key);
-    kms_root_file_close(file);
+    assert_int_equal(kms_root_restage(&file.root, file.place, NULL), KL_OK);
+    advance(&file);
+    memcpy(key, current(&file), sizeof key);
+    rooted_done(&file);
     assert_int_equal(open_file(fixture, store_id, 2, &file, NULL), KL_OK);
-    assert_memory_equal(kms_root_file_current(file), key, sizeof key);
-    kms_root_file_close(file);
+    assert_memory_equal(current(&file), key, sizeof key);
+    rooted_done(&file);
     (void)snprintf(fixture->custodian, sizeof fixture->custodian, "file:%s", fixture->root_path);
     refused(fixture, store_id, 2, KL_ERR_INVALID, "custodian_kind");
 }
