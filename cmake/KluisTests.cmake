@@ -8,7 +8,8 @@ set(KLUIS_TEST_ENVIRONMENT
     "KLUIS_BUILD_DIR=${CMAKE_BINARY_DIR}"
     "KLUIS_SANITIZE=${KLUIS_SANITIZE}"
     "KLUISD=${CMAKE_BINARY_DIR}/kluisd"
-    "KLUIS=${CMAKE_BINARY_DIR}/kluis")
+    "KLUIS=${CMAKE_BINARY_DIR}/kluis"
+    "KLUIS_WATCH_IO=${CMAKE_BINARY_DIR}/tests/support/watch_io.so")
 
 # What all tests share. A test that ends with status 77 counts as skipped.
 function(kluis_test_properties test seconds)
@@ -87,6 +88,26 @@ foreach(source_ IN LISTS unit_tests_)
     kluis_test_properties(${folder_}/${name_} 300 unit)
 endforeach()
 
+# What the tests of faults need beside kluisd: a library that watches its writes, an adversary that knows its formats, and a kluisd
+# whose erasure is broken on purpose, by which the hoarder shows that it would notice.
+file(GLOB watch_io_sources_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/support/watch_io/*.c")
+add_library(watch_io MODULE ${watch_io_sources_})
+target_link_libraries(watch_io PRIVATE kluis_flags)
+target_compile_options(watch_io PRIVATE -U_FORTIFY_SOURCE)
+target_link_libraries(watch_io PRIVATE ${CMAKE_DL_LIBS})
+set_target_properties(watch_io PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
+set(adversary_ "${CMAKE_SOURCE_DIR}/tests/faults/hoarder")
+if(TARGET kluis_api AND EXISTS "${adversary_}/adversary.c")
+    file(GLOB adversary_sources_ CONFIGURE_DEPENDS "${adversary_}/*.c")
+    add_executable(hoarder_adversary ${adversary_sources_})
+    target_link_libraries(hoarder_adversary PRIVATE kluis_flags kluis::sodium kluis::rocksdb)
+    add_executable(kluisd_broken api/main.c kms/plan.c)
+    target_compile_definitions(kluisd_broken PRIVATE KLUIS_FAULT_BROKEN_ERASURE)
+    target_link_libraries(kluisd_broken PRIVATE kluis_flags kluis_api)
+    set_target_properties(hoarder_adversary kluisd_broken PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
+endif()
+
 # tests/scenarios/<name>/run and tests/faults/<name>/run: scripts against the real programs. Each runs in a folder of its own
 # that is empty at the start. `# kluis-test: all` as a script's third line keeps it out of the short run (label `long`).
 foreach(kind_ scenario fault)
@@ -103,7 +124,11 @@ foreach(kind_ scenario fault)
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${script_}")
         add_test(NAME ${test_} COMMAND "${CMAKE_SOURCE_DIR}/cmake/run-in-empty-folder"
             "${CMAKE_BINARY_DIR}/tests/${test_}" "${script_}")
-        kluis_test_properties(${test_} 900 ${labels_})
+        if("long" IN_LIST labels_)
+            kluis_test_properties(${test_} 7200 ${labels_})
+        else()
+            kluis_test_properties(${test_} 900 ${labels_})
+        endif()
     endforeach()
 endforeach()
 

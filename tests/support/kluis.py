@@ -326,6 +326,7 @@ class Vault:
                        "--allow-unlocked-memory"]
         if passphrase_file is not None:
             self.common += ["--passphrase-file", str(passphrase_file)]
+        self.environment = {}  # more of it, for the server
         self.process = None
         self.port = None
         self.log_path = self.folder / "kluisd.log"
@@ -353,7 +354,8 @@ class Vault:
                    "--tls-key", str(tls / "server.key"), *self.flags, *flags]
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.environment})
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
