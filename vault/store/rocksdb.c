@@ -159,7 +159,9 @@ enum kl_status vault_store_open(const struct vault_store_options *options,
     store->write_synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(store->write_synced, 1);
     store->write_unsynced = rocksdb_writeoptions_create();
-    store->db = rocksdb_open(store->options, options->path, &error);
+    store->db = options->read_only
+                    ? rocksdb_open_for_read_only(store->options, options->path, 0, &error)
+                    : rocksdb_open(store->options, options->path, &error);
     if (error != NULL) {
         status = store_fail(err, error, "open the store");
         goto out;
@@ -272,6 +274,29 @@ enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *
     }
     return kl_fail(err, KL_ERR_IO, "store_failed", "the store takes no more writes", "%s",
                    first.log_text);
+}
+
+/* Logs larger than this are made tables first, so that the next copy need not have them again. */
+#define CHECKPOINT_LOG_BYTES ((uint64_t)4 * 1024 * 1024)
+
+enum kl_status vault_store_checkpoint(struct vault_store *store, const char *path,
+                                      struct kl_err *err)
+{
+    char *error = NULL;
+    rocksdb_checkpoint_t *checkpoint = NULL;
+
+    if (access(path, F_OK) == 0) {
+        return kl_fail(err, KL_ERR_EXISTS, "store_copy_exists",
+                       "there is a copy of the store already", "%s", path);
+    }
+    checkpoint = rocksdb_checkpoint_object_create(store->db, &error);
+    if (error == NULL) {
+        rocksdb_checkpoint_create(checkpoint, path, CHECKPOINT_LOG_BYTES, &error);
+    }
+    if (checkpoint != NULL) {
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    return error == NULL ? KL_OK : store_fail(err, error, "copy the store");
 }
 
 struct vault_iter {

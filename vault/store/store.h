@@ -25,6 +25,8 @@ struct vault_store_options {
     bool
         create; /* make it; KL_ERR_EXISTS when there is one. Else open; KL_ERR_NOT_FOUND when there is none */
     size_t cache_bytes; /* block cache; 0: 64 MiB */
+    bool
+        read_only; /* not with create: a store at rest is read as it is, nothing in it is changed, and apply fails */
 };
 /* Threads: open and close from one; all else from any number. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_BUSY (another process has it open). */
 KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options,
@@ -69,6 +71,13 @@ KL_MUST_USE enum kl_status vault_store_get_many(struct vault_store *store,
  */
 KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch,
                                              bool sync, struct kl_err *err);
+
+/*
+ * A consistent copy of everything applied so far, by hard links, in the folder path beside the store's (the same file system; must be missing), while
+ * reads and writes go on. KL_ERR_IO, KL_ERR_EXISTS "store_copy_exists".
+ */
+KL_MUST_USE enum kl_status vault_store_checkpoint(struct vault_store *store, const char *path,
+                                                  struct kl_err *err);
 
 /* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". NULL when out of memory. One thread. */
 struct vault_iter;

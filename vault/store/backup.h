@@ -1,0 +1,113 @@
+/*
+ * Copies of a store in a directory: backups that share their tables.
+ *
+ *   DIR/shared/<64 hex digits>.sst   tables, by their BLAKE2b-256 (RFC 7693): written once, never changed
+ *   DIR/<name>/                      one backup: the small files of the store, and what the caller puts beside them
+ *   DIR/<name>.part/, *.part         what is being made, or was when the machine stopped; taken up or removed
+ *
+ * All three kinds of work go step by step over a list of files with their hashes, so that they can stop at any time, show how far they are, and take
+ * no more of the disk than they are given. RocksDB's own engine for this does none of it through the C API: its check looks at sizes only, its sums are
+ * CRCs that anybody can make, and Debian 12's aborts the process where a disk is full. Here no error of the directory gets near the store.
+ *
+ * Errors: KL_ERR_IO "backup_disk_full"; KL_ERR_IO "backup_io" the directory cannot be read or written, or is not there any more; KL_ERR_CORRUPT
+ * "backup_damaged" a file is missing, has another size or another hash; KL_ERR_NO_MEMORY; KL_ERR_INVALID "path_too_long".
+ * Client texts name files below the directory, log texts the directory.
+ *
+ * Threads: a work belongs to one at a time.
+ */
+#ifndef VAULT_STORE_BACKUP_H
+#define VAULT_STORE_BACKUP_H
+
+#include "kluis/base/status.h"
+#include "vault/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VAULT_BACKUP_HASH_BYTES 32
+#define VAULT_BACKUP_FILES_MAX 65536
+#define VAULT_BACKUP_FILE_NAME_BYTES 64
+#define VAULT_BACKUP_NAME_MAX_BYTES 40
+#define VAULT_BACKUP_PATH_BYTES 4096
+
+/*
+ * One file. shared: a table, in DIR/shared by its hash; else DIR/<name>/<file name>. inode and mtime_ns are of the table in the store: a table with the
+ * same name, size, inode and time is the same one (they are never changed), and is not read again for the next backup.
+ */
+struct vault_backup_file {
+    char name[VAULT_BACKUP_FILE_NAME_BYTES];
+    uint64_t bytes;
+    unsigned char hash[VAULT_BACKUP_HASH_BYTES];
+    bool shared;
+    uint64_t inode;
+    int64_t mtime_ns;
+};
+struct vault_backup_files {
+    struct vault_backup_file *items; /* by name */
+    size_t count;
+};
+/* KL_ERR_TOO_LARGE "backup_files" there are too many. */
+KL_MUST_USE enum kl_status vault_backup_files_add(struct vault_backup_files *files,
+                                                  const struct vault_backup_file *file,
+                                                  struct kl_err *err);
+void vault_backup_files_done(struct vault_backup_files *files);
+/* A name that a store's file may have: letters, digits, '.', '-', '_', and no '.' first. */
+bool vault_backup_file_name_valid(const char *name);
+
+struct vault_backup_work;
+
+/*
+ * Copy from, a store at rest (a checkpoint: vault_store_checkpoint()), into DIR/<name>.part and DIR/shared. known: the files of earlier backups in DIR
+ * (may be empty); read until done. What an earlier attempt at the same name left is removed first.
+ */
+KL_MUST_USE enum kl_status vault_backup_copy_new(const char *from, const char *dir,
+                                                 const char *name,
+                                                 const struct vault_backup_files *known,
+                                                 struct vault_backup_work **ret_work,
+                                                 struct kl_err *err);
+/* Read every file of DIR/<name> and compare size and hash. files are copied. */
+KL_MUST_USE enum kl_status vault_backup_check_new(const char *dir, const char *name,
+                                                  const struct vault_backup_files *files,
+                                                  struct vault_backup_work **ret_work,
+                                                  struct kl_err *err);
+/*
+ * Put the files of DIR/<name> into the folder to, each compared with its hash on the way; to is made when it is missing. Files that are there with that hash
+ * stay, others in to are removed.
+ */
+KL_MUST_USE enum kl_status vault_backup_restore_new(const char *dir, const char *name,
+                                                    const struct vault_backup_files *files,
+                                                    const char *to,
+                                                    struct vault_backup_work **ret_work,
+                                                    struct kl_err *err);
+/* At most about bytes_max more bytes. ret_done: all is there and synced. After an error the work can only be ended. */
+KL_MUST_USE enum kl_status vault_backup_step(struct vault_backup_work *work, uint64_t bytes_max,
+                                             bool *ret_done, struct kl_err *err);
+/* The files, complete when the work is done; they live as long as the work. */
+const struct vault_backup_files *vault_backup_work_files(const struct vault_backup_work *work);
+/* Bytes gone over, of how many, and how many of them had to be written. */
+void vault_backup_progress(const struct vault_backup_work *work, uint64_t *ret_bytes,
+                           uint64_t *ret_of, uint64_t *ret_written);
+/* Files that are not finished stay as .part. NULL is fine. */
+void vault_backup_work_free(struct vault_backup_work *work);
+
+/* DIR/<name>.part is complete: it gets its name, durably. */
+KL_MUST_USE enum kl_status vault_backup_seal(const char *dir, const char *name, struct kl_err *err);
+/* Take a backup away; its tables stay until vault_backup_collect(). */
+KL_MUST_USE enum kl_status vault_backup_remove(const char *dir, const char *name,
+                                               struct kl_err *err);
+/* Remove tables that none of needed names, and what was left unfinished. KL_ERR_IO. */
+KL_MUST_USE enum kl_status vault_backup_collect(const char *dir,
+                                                const struct vault_backup_files *needed,
+                                                struct kl_err *err);
+
+/*
+ * Make a folder to (removed first when it is there) that opens as the store of DIR/<name>, read only: links to the tables, copies of the rest.
+ */
+KL_MUST_USE enum kl_status vault_backup_link(const char *dir, const char *name,
+                                             const struct vault_backup_files *files, const char *to,
+                                             struct kl_err *err);
+/* Remove a folder of plain files and links; none is fine. KL_ERR_IO. */
+KL_MUST_USE enum kl_status vault_backup_folder_remove(const char *path, struct kl_err *err);
+
+#endif
