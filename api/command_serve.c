@@ -3,6 +3,8 @@
 
 #include "kluis/api/server.h"
 #include "kluis/base/log.h"
+#include "kluis/base/time.h"
+#include "kluis/vault/admin.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -55,6 +57,46 @@ static enum kl_status server_options(const struct kl_config *config,
     return KL_OK;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "HH:MM" as the second of the day; "never" is -1. */
+static enum kl_status take_sweep_at(const char *text, int32_t *ret_second, struct kl_err *err)
+{
+    bool shaped = strlen(text) == 5 && is_digit(text[0]) && is_digit(text[1]) && text[2] == ':' &&
+                  is_digit(text[3]) && is_digit(text[4]);
+    int32_t hour = shaped ? (text[0] - '0') * 10 + (text[1] - '0') : 24;
+    int32_t minute = shaped ? (text[3] - '0') * 10 + (text[4] - '0') : 60;
+    if (strcmp(text, "never") == 0)
+        *ret_second = -1;
+    else if (hour < 24 && minute < 60)
+        *ret_second = (hour * 60 + minute) * 60;
+    else
+        return kl_fail(err, KL_ERR_INVALID, "usage", "--sweep-at is HH:MM (UTC) or never", NULL);
+    return KL_OK;
+}
+
+static enum kl_status upkeep_options(const struct kl_config *config,
+                                     struct vault_upkeep_options *ret_options, struct kl_err *err)
+{
+    struct vault_upkeep_options options = {0};
+    struct kl_duration latest;
+    const char *text = kl_config_text(config, "sweep-at-latest");
+    enum kl_status status =
+        take_sweep_at(kl_config_text(config, "sweep-at"), &options.sweep_at_s, err);
+    if (status != KL_OK)
+        return status;
+    if (kl_duration_parse(text, strlen(text), &latest, NULL) == KL_OK)
+        options.sweep_at_latest_us = kl_time_add(0, &latest);
+    if (options.sweep_at_latest_us <= 0)
+        return kl_fail(err, KL_ERR_INVALID, "usage",
+                       "--sweep-at-latest is an ISO 8601 duration above zero, as P7D", NULL);
+    *ret_options = options;
+    return KL_OK;
+}
+
 /* The signals of a service, blocked before the first thread so that only wait_for_end() takes them. */
 static void block_signals(sigset_t *ret_signals)
 {
@@ -97,6 +139,7 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
 {
     struct vault_options vault_options;
     struct api_server_options options;
+    struct vault_upkeep_options upkeep;
     struct kl_secret *passphrase = NULL;
     struct vault *vault = NULL;
     struct api_server *server = NULL;
@@ -107,6 +150,8 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     if (status == KL_OK)
         status = server_options(config, &options, err);
     if (status == KL_OK)
+        status = upkeep_options(config, &upkeep, err);
+    if (status == KL_OK)
         status = api_passphrase_read(config, vault_options.custodian, false, &passphrase,
                                      &vault_options.passphrase_bytes, err);
     if (status == KL_OK && passphrase != NULL)
@@ -114,6 +159,8 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     if (status == KL_OK)
         status = vault_open(&vault_options, &vault, err);
     kl_secret_free(passphrase);
+    if (status == KL_OK)
+        status = vault_upkeep_start(vault, &upkeep, err);
     if (status == KL_OK)
         status = api_server_start(vault, &options, &server, err);
     if (status == KL_OK) {
@@ -125,7 +172,7 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
         wait_for_end(server, signals);
     }
     api_server_stop(server);
-    vault_close(vault);
+    vault_close(vault); /* ends the upkeep */
     if (status == KL_OK)
         kl_log(KL_LOG_INFO, "server_stopped");
     return status;

@@ -2,9 +2,10 @@
  * Jobs: work that takes longer than a request (a rotation of many pages, a
  * sweep, a backup). A job is a row in data/, made by an act that is audited;
  * the upkeep thread does it step by step, and goes on with it after a crash.
- * One job runs at a time, in the order they were asked for.
+ * Jobs of one kind run one at a time, in the order they were asked for; one that
+ * waits for something that does not answer lets those of other kinds pass.
  *
- * Threads: vault_job_start, _show and _list from any; steps on the upkeep's thread alone.
+ * Threads: vault_job_start, _read, _show and _list from any; steps on the upkeep's thread alone.
  */
 #ifndef VAULT_JOB_H
 #define VAULT_JOB_H
@@ -35,13 +36,15 @@ enum vault_job_state { VAULT_JOB_RUNNING, VAULT_JOB_DONE, VAULT_JOB_FAILED };
  * params  what was asked, a JSON object made by the kind; constant.
  * cursor  how far it is: the kind's own bytes, kept with the job after every step, so that a crash repeats at most one step.
  * result  a JSON object of what came out, the kind's; shown with the job. May grow with each step.
- * progress 0..1. failed_code: why it failed, a code as in errors.
+ * trail   where its audit entries are written: that of who asked, or the tenant's for the vault's own acts.
+ * progress 0..1. failed_code: why it failed, a code as in errors; empty else.
  */
 struct vault_job {
     struct kl_id id;
     enum vault_job_kind kind;
     enum vault_job_state state;
     uint64_t tenant; /* whose it is; KMS_TENANT_VAULT: the whole vault's */
+    uint64_t trail;
     int64_t started_us;
     int64_t ended_us;
     double progress;
@@ -53,9 +56,10 @@ struct vault_job {
 
 /*
  * How a kind works. step does a bounded piece (tens of milliseconds, no lock held between two) and sets *ret_done with the last; a failure ends
- * the job as failed, but for KL_ERR_UNAVAILABLE and KL_ERR_BUSY: tried again after a pause that grows to a minute.
+ * the job as failed, but for KL_ERR_UNAVAILABLE, KL_ERR_BUSY and KL_ERR_NO_MEMORY: tried again after a pause that grows to a minute.
+ * What it made durable before it failed should be told by cursor and result, which are kept then too.
  * A step may be repeated after a crash: it must be idempotent. action names it in the audit trail: "<action>" when it is asked for,
- * "<action>_done" or "<action>_failed" at its end, with the members of result. show adds the kind's members to the JSON of a job (level, ...).
+ * "<action>_done" or "<action>_failed" at its end, with the members of result. show (may be NULL) adds the kind's members to the JSON of a job (level, ...).
  */
 struct vault_job_type {
     const char *prefix;
@@ -66,23 +70,39 @@ struct vault_job_type {
 };
 extern const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS];
 
+/* An empty job, its buffers made; ended by vault_job_done(), which any zeroed job stands as well. */
+void vault_job_init(struct vault_job *job);
+void vault_job_done(struct vault_job *job);
+
 /*
  * Write the job and its audit entry, hand it to the upkeep, and show it: {"id","state":"running|done|failed","started_at","ended_at",
  * "progress", "failed_code"?, …what show adds, …the members of result}. params: a JSON object, copied.
  * With an idempotency key used before: that job, *ret_replayed true. caller NULL: the vault's own (nightly) act.
- * KL_ERR_BUSY "jobs_waiting" too many wait. KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_NO_MEMORY.
+ * KL_ERR_BUSY "jobs_waiting" VAULT_JOBS_WAITING_MAX wait already. KL_ERR_TOO_LARGE params. KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_job_start(struct vault *vault, const struct vault_caller *caller,
                                            enum vault_job_kind kind, struct kl_slice params,
                                            const struct vault_idempotency *idempotency,
                                            struct kl_buf *ret, bool *ret_replayed,
                                            struct kl_err *err);
-/* A job as it is now. KL_ERR_NOT_FOUND "not_found". */
+/* A job as it was after its last step; ret is made with vault_job_init() by the caller. KL_ERR_NOT_FOUND "not_found". */
+KL_MUST_USE enum kl_status vault_job_read(struct vault *vault, enum vault_job_kind kind,
+                                          const struct kl_id *id, struct vault_job *ret,
+                                          struct kl_err *err);
+/* The same as JSON. KL_ERR_NOT_FOUND "not_found". */
 KL_MUST_USE enum kl_status vault_job_show(struct vault *vault, enum vault_job_kind kind,
                                           const struct kl_id *id, struct kl_buf *ret,
                                           struct kl_err *err);
-/* The newest jobs of a kind first, at most max, as a JSON array. */
-KL_MUST_USE enum kl_status vault_job_list(struct vault *vault, enum vault_job_kind kind, size_t max,
-                                          struct kl_buf *ret, struct kl_err *err);
+/*
+ * The newest jobs of a kind first, at most max (1..VAULT_JOB_LIST_MAX), as a JSON array. tenant: only those of that tenant;
+ * VAULT_JOB_OF_ANY: all.
+ */
+#define VAULT_JOB_LIST_MAX 100
+#define VAULT_JOB_OF_ANY UINT64_MAX
+KL_MUST_USE enum kl_status vault_job_list(struct vault *vault, enum vault_job_kind kind,
+                                          uint64_t tenant, size_t max, struct kl_buf *ret,
+                                          struct kl_err *err);
+/* Whether a job of that kind waits or runs. Any thread. */
+bool vault_job_waits(struct vault *vault, enum vault_job_kind kind);
 
 #endif

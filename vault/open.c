@@ -4,6 +4,7 @@
 #include "vault/idempotency.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
+#include "vault/upkeep.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ void vault_close(struct vault *vault)
     if (vault == NULL) {
         return;
     }
+    vault_upkeep_free(vault);
     vault_committer_free(vault->committer);
     vault_trails_free(vault->trails);
     vault_index_free(vault->index);
@@ -244,6 +246,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         status = vault_unicode_mark_check(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_upkeep_new(vault, err);
     }
     if (status != KL_OK) {
         vault_close(vault);

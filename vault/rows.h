@@ -19,7 +19,7 @@
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
- *   'R' tenant8 id16                      rotation job (JSON)
+ *   'R' tenant8 id16                      job (job.c), under the vault's own tenant; a rotation of the root is JSON
  */
 #ifndef VAULT_ROWS_H
 #define VAULT_ROWS_H

@@ -10,7 +10,9 @@
 #include "kluis/vault/admin.h"
 #include "vault/vault_internal.h"
 
-/* A piece of upkeep: called at least every interval_ms, does little at a time. Failures are logged, and tried again at the next turn. */
+#define VAULT_UPKEEP_TASKS_MAX 16
+
+/* A piece of upkeep: called about every interval_ms and once at the start, does little at a time. Failures are logged, and tried again at the next turn. */
 struct vault_upkeep_task {
     const char *name;
     uint32_t interval_ms;
@@ -18,10 +20,15 @@ struct vault_upkeep_task {
 };
 extern const struct vault_upkeep_task *const vault_upkeep_tasks[]; /* ended by NULL */
 
-/* Made and ended with the vault. KL_ERR_NO_MEMORY. */
+/*
+ * Made and ended with the vault, when it is open but for upkeep: reads the jobs that were left. _free stops the thread. KL_ERR_NO_MEMORY,
+ * KL_ERR_IO, KL_ERR_CORRUPT "job_damaged".
+ */
 KL_MUST_USE enum kl_status vault_upkeep_new(struct vault *vault, struct kl_err *err);
 void vault_upkeep_free(struct vault *vault);
-/* There is a job; wakes the thread. */
+/* There is something to do; wakes the thread. Nothing without one. */
 void vault_upkeep_wake(struct vault *vault);
+/* What upkeep was started with, or the defaults. */
+struct vault_upkeep_options vault_upkeep_options(struct vault *vault);
 
 #endif

@@ -68,6 +68,7 @@ struct vault {
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
     struct vault_idempotency_guard
         *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
+    struct vault_upkeep *upkeep; /* upkeep.h; NULL while the vault is being made */
     bool notes_left;  /* a key commit's notes could not be written; for the hooks of kms alone */
     uint32_t
         restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */

@@ -1,0 +1,16 @@
+/* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
+#include "vault/job.h"
+#include "vault/upkeep.h"
+
+#include <stddef.h>
+
+const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
+    [VAULT_JOB_ROTATION] = NULL,
+    [VAULT_JOB_SWEEP] = NULL,
+    [VAULT_JOB_BACKUP] = NULL,
+    [VAULT_JOB_VERIFY] = NULL,
+};
+
+const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
+    NULL,
+};
