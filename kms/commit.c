@@ -122,12 +122,8 @@ static void batch_put_dead(struct batch *batch, const struct kms_plan *plan)
     static const unsigned char version[1] = {KMS_FORMAT_VERSION};
 
     for (size_t i = 0; i < plan->dead_count; i++) {
-        const struct kms_dead *dead = &plan->dead[i];
-
-        if (dead->for_ever) {
-            batch_put(batch, (struct kl_slice){dead->row_key, sizeof dead->row_key},
-                      (struct kl_slice){version, sizeof version});
-        }
+        batch_put(batch, (struct kl_slice){plan->dead[i].row_key, KMS_DEAD_KEY_BYTES},
+                  (struct kl_slice){version, sizeof version});
     }
 }
 
@@ -186,7 +182,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
     if (status == KL_OK) {
         kms_root_turn(&kms->root);
         for (size_t i = 0; i < plan->dead_count; i++) {
-            kms->sweep_pending |= plan->dead[i].for_ever;
+            kms_sweep_add(kms, plan->dead[i].row_key);
         }
         (void)pthread_rwlock_wrlock(&kms->lock);
         kms_plan_swap(plan);
@@ -236,9 +232,8 @@ static enum kl_status publish_and_finish(struct kms *kms, struct kms_plan *plan,
 /*
  * ret_planned is set once the plan stands: a failure before it may be the fault of one request, one after it is everybody's.
  */
-static enum kl_status commit_once(struct kms *kms, struct kms_change *changes, size_t changes_count,
-                                  struct kms_request **requests, size_t count, bool *ret_planned,
-                                  struct kl_err *err)
+static enum kl_status commit_once(struct kms *kms, struct kms_request **requests, size_t count,
+                                  bool *ret_planned, struct kl_err *err)
 {
     struct kms_plan plan = {.kms = kms};
     struct batch batch = {0};
@@ -249,7 +244,7 @@ static enum kl_status commit_once(struct kms *kms, struct kms_change *changes, s
     }
     *ret_planned = status != KL_OK;
     if (status == KL_OK) {
-        status = kms_plan_make(kms, changes, changes_count, &plan, err);
+        status = kms_plan_make(kms, requests, count, &plan, err);
     }
     if (status == KL_OK) {
         status = batch_make(&plan, requests, count, &batch, err);
@@ -307,37 +302,30 @@ static enum kl_status rekeys_check(struct kms *kms, const struct kms_request *re
     return status;
 }
 
-static void commit_items(struct kms *kms, struct kl_group_item **items, size_t count,
-                         size_t changes_count)
+/*
+ * Commit them together; what does not fit together, or fails before anything was prepared, in halves: one damaged page or one large
+ * request stops no others.
+ */
+static void commit_items(struct kms *kms, struct kl_group_item **items, size_t count)
 {
-    struct kms_change *changes = malloc((changes_count + 1) * sizeof *changes);
     struct kms_request **requests = malloc(count * sizeof(struct kms_request *));
     struct kl_err err = {0};
     bool planned = false;
-    size_t filled = 0;
     enum kl_status status;
 
-    if (changes == NULL || requests == NULL) {
+    if (requests == NULL) {
         status = kl_fail(&err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
-                         "no memory for the changes of a commit");
+                         "no memory for the requests of a commit");
     } else {
         for (size_t i = 0; i < count; i++) {
             requests[i] = request_of(items[i]);
-            if (requests[i]->changes_count > 0) {
-                memcpy(changes + filled, requests[i]->changes,
-                       requests[i]->changes_count * sizeof *changes);
-                filled += requests[i]->changes_count;
-            }
         }
-        status = commit_once(kms, changes, filled, requests, count, &planned, &err);
+        status = commit_once(kms, requests, count, &planned, &err);
     }
-    free(changes);
     free(requests);
     if (status != KL_OK && !planned && count > 1) {
-        /* One damaged page or one large request must not stop the others. */
-        for (size_t i = 0; i < count; i++) {
-            commit_items(kms, items + i, 1, request_of(items[i])->changes_count);
-        }
+        commit_items(kms, items, count / 2);
+        commit_items(kms, items + count / 2, count - count / 2);
         return;
     }
     items_end(items, count, status, &err);
@@ -379,7 +367,7 @@ void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
             size_t kept = sift(kms, items + first, end - first);
 
             if (kept > 0) {
-                commit_items(kms, items + first, kept, changes);
+                commit_items(kms, items + first, kept);
             }
         }
         first = end;
@@ -398,16 +386,7 @@ static enum kl_status request_check(const struct kms_request *request, struct kl
         return kl_failf(err, KL_ERR_INVALID, "key_changes_too_many",
                         "at most %d keys can be changed at once", KMS_CHANGES_MAX);
     }
-    for (size_t i = 0; i < request->changes_count; i++) {
-        if (!kms_place_valid(&request->changes[i].place) ||
-            (request->changes[i].kind != KMS_CHANGE_SHRED &&
-             request->changes[i].kind != KMS_CHANGE_REKEY)) {
-            return kl_fail(err, KL_ERR_INVALID, "key_place_invalid",
-                           "there is no such place for a key",
-                           "a change of a place outside the key tree");
-        }
-    }
-    return KL_OK;
+    return kms_changes_check(request->changes, request->changes_count, err);
 }
 
 enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err)

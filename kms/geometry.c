@@ -146,3 +146,22 @@ uint64_t kms_address_hash(const struct kms_address *address)
 
     return mix(mix(mix(mix(shape, address->tenant), address->slot), address->index), 1);
 }
+
+struct kms_place kms_address_first(const struct kms_address *address)
+{
+    uint64_t number = 0;
+
+    if (address->height != KMS_SPINE_MARK) {
+        number = kms_height_base(address->height) +
+                 (address->index << (KMS_LEAF_BITS + KMS_FAN_BITS * address->level));
+    }
+    switch ((enum kms_tree)address->tree) {
+    case KMS_TREE_STORE:
+        return (struct kms_place){number, KMS_SLOT_NONE, KMS_VALUE_NONE};
+    case KMS_TREE_TENANT:
+        return (struct kms_place){address->tenant, number, KMS_VALUE_NONE};
+    case KMS_TREE_SUBJECT:
+        break;
+    }
+    return (struct kms_place){address->tenant, address->slot, number};
+}

@@ -5,6 +5,7 @@
 #include "kluis/base/group.h"
 #include "kluis/kms/kms.h"
 #include "kms/cache.h"
+#include "kms/keys_cache.h"
 #include "kms/root.h"
 #include "kms/rows.h"
 #include "kms/slots.h"
@@ -15,7 +16,7 @@
 #define KMS_COPIES_MAX ((size_t)1 << 21)
 
 /*
- * Lock order: slots.lock, then nothing; flight.lock, then nothing; lock, then nothing. No two are held together.
+ * Lock order: slots.lock, then nothing; flight.lock, then nothing; lock, then that of a shard of keys. No other two are held together.
  *
  * lock    guards the cache, generation, since and commits. Its read side is held while a key is used, at most one sealed value long;
  *         its write side while pages come in or a commit swaps them. Never across storage, the root file or a hook.
@@ -28,6 +29,14 @@ struct kms_flight {
     uint64_t count; /* odd while a commit is on its way */
 };
 
+/* How far the sweep of dead rows is. */
+struct kms_sweep_place {
+    bool pending;                            /* there may be rows of dead trees */
+    unsigned char dead[KMS_DEAD_KEY_BYTES];  /* the row of the tree that is being swept */
+    unsigned char after[KMS_PAGE_KEY_BYTES]; /* its rows up to this one were looked at */
+    size_t after_bytes;                      /* 0: none was */
+};
+
 struct kms {
     struct kms_rows rows;
     unsigned char store_id[KMS_STORE_ID_BYTES];
@@ -37,10 +46,11 @@ struct kms {
     struct kms_root_place *first; /* where the custodian keeps the root key */
     struct kms_cells copies; /* of pages that a commit changes; the leader's */
     size_t pages_max;
-    bool sweep_pending; /* there may be rows of dead trees; the leader's */
+    struct kms_sweep_place sweep; /* the leader's */
 
     pthread_rwlock_t lock;
     struct kms_cache cache;
+    struct kms_keys keys; /* has locks of its own */
     uint64_t generation;
     int64_t created_us;
     int64_t root_key_since_us;

@@ -10,6 +10,7 @@
 
 #define PAGES_MIN 64
 #define PAGES_LIMIT 16777216
+#define KEYS_LIMIT 16777216
 
 struct kms_page_binding kms_binding(const struct kms *kms, const struct kms_address *address,
                                     uint64_t generation)
@@ -199,6 +200,10 @@ static enum kl_status kms_new(const struct kms_options *options, struct kms **re
         status = kms_cells_init(&kms->copies, KMS_COPIES_MAX, err);
     }
     if (status == KL_OK) {
+        status = kms_keys_init(
+            &kms->keys, options->keys_max == 0 ? KMS_KEYS_MAX_DEFAULT : options->keys_max, err);
+    }
+    if (status == KL_OK) {
         kms->group = kl_group_new(kms_commit_work, kms, KMS_GROUP_MAX);
         if (kms->group == NULL) {
             status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
@@ -289,7 +294,7 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
     if (status == KL_OK) {
         status = recover(kms, err);
     }
-    kms->sweep_pending = true; /* a crash may have left some */
+    kms->sweep.pending = true; /* a crash may have left some */
     return status;
 }
 
@@ -305,6 +310,10 @@ enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms,
         (options->pages_max < PAGES_MIN || options->pages_max > PAGES_LIMIT)) {
         return kl_failf(err, KL_ERR_INVALID, "key_pages_max",
                         "the key page cache holds %d to %d pages", PAGES_MIN, PAGES_LIMIT);
+    }
+    if (options->keys_max > KEYS_LIMIT) {
+        return kl_failf(err, KL_ERR_INVALID, "key_keys_max", "the key cache holds at most %d keys",
+                        KEYS_LIMIT);
     }
     status = kms_new(options, &kms, err);
     if (status != KL_OK) {
@@ -329,6 +338,7 @@ void kms_close(struct kms *kms)
     kms_root_done(&kms->root);
     kms_cells_done(&kms->copies);
     kms_cache_done(&kms->cache);
+    kms_keys_done(&kms->keys);
     kms_slots_done(&kms->slots);
     locks_done(kms);
     kms_rows_done(&kms->rows);
@@ -354,5 +364,6 @@ void kms_state(struct kms *kms, struct kms_state *ret_state)
     ret_state->pages_cached = kms->cache.table.pages;
     ret_state->page_cache_max = kms->cache.pages_max;
     (void)pthread_rwlock_unlock(&kms->lock);
+    kms_keys_figures(&kms->keys, &ret_state->keys_cached, &ret_state->key_cache_max);
     ret_state->old_root_destroyed = !atomic_load(&kms->broken);
 }

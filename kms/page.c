@@ -65,6 +65,17 @@ void kms_page_row_key(const struct kms_address *address, unsigned char ret_key[K
     kl_put_u64be(ret_key + 20, address->index);
 }
 
+void kms_page_row_address(const unsigned char row_key[KMS_PAGE_KEY_BYTES],
+                          struct kms_address *ret_address)
+{
+    *ret_address = (struct kms_address){.tree = row_key[1],
+                                        .tenant = kl_get_u64be(row_key + 2),
+                                        .slot = kl_get_u64be(row_key + 10),
+                                        .height = row_key[18],
+                                        .level = row_key[19],
+                                        .index = kl_get_u64be(row_key + 20)};
+}
+
 static void page_ad(const struct kms_page_binding *binding, unsigned char ret_ad[AD_BYTES])
 {
     unsigned char *at = ret_ad;

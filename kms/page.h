@@ -21,6 +21,9 @@ bool kms_entries_all_gone(const unsigned char *entries, size_t count);
 size_t kms_page_bytes(const struct kms_address *address);
 size_t kms_page_row_bytes(const struct kms_address *address);
 void kms_page_row_key(const struct kms_address *address, unsigned char ret_key[KMS_PAGE_KEY_BYTES]);
+/* Whose row that is; row_key as kms_page_row_key() wrote it. */
+void kms_page_row_address(const unsigned char row_key[KMS_PAGE_KEY_BYTES],
+                          struct kms_address *ret_address);
 
 /* What a page is bound to. generation is that of the root key for the root page, 0 for every other. */
 struct kms_page_binding {

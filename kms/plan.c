@@ -16,18 +16,6 @@ static enum kl_status fail_memory(struct kl_err *err)
                    "no memory for the pages of a commit");
 }
 
-/* ---- changes in their order ---- */
-
-/* Tenants first, so that nothing is done below what goes anyway; a shred before a rekey of the same place. */
-static int change_compare(const void *left, const void *right)
-{
-    const struct kms_change *a = left;
-    const struct kms_change *b = right;
-    int order = kms_place_compare(&a->place, &b->place);
-
-    return order != 0 ? order : (int)a->kind - (int)b->kind;
-}
-
 /* ---- copies of pages ---- */
 
 static bool grow(void **array, size_t *room, size_t element_bytes)
@@ -135,7 +123,7 @@ static enum kl_status copy_below(struct kms_plan *plan, struct kms_page *parent,
 
 /* ---- making a change ---- */
 
-static enum kl_status dead_add(struct kms_plan *plan, const struct kms_change *change,
+static enum kl_status dead_add(struct kms_plan *plan, const struct kms_place *place,
                                struct kl_err *err)
 {
     struct kms_dead *dead;
@@ -145,52 +133,132 @@ static enum kl_status dead_add(struct kms_plan *plan, const struct kms_change *c
         return fail_memory(err);
     }
     dead = &plan->dead[plan->dead_count++];
-    dead->spine = kms_address_spine(&change->place);
-    dead->for_ever = change->kind == KMS_CHANGE_SHRED;
+    dead->spine = kms_address_spine(place);
     kms_dead_key(&dead->spine, dead->row_key);
     return KL_OK;
 }
 
-static enum kl_status change_entry(struct kms_plan *plan, const struct kms_change *change,
-                                   struct kms_page *page, uint16_t entry, struct kl_err *err)
+static void keep_mark(struct kms_page *page, uint16_t entry)
 {
+    struct kms_copy *copy = (struct kms_copy *)page; /* page comes first in it */
+
+    copy->keeps[entry / 64] |= UINT64_C(1) << entry % 64;
+}
+
+/* Copy the pages from the slot's spine down to a kept value, and mark the way. */
+static enum kl_status keep_way(struct kms_plan *plan, struct kms_page *spine,
+                               const struct kms_place *value, struct kl_err *err)
+{
+    struct kms_path path;
+    struct kms_page *page = spine;
     enum kl_status status = KL_OK;
 
-    if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_PAGE) {
-        status = dead_add(plan, change, err);
-    }
-    if (status != KL_OK) {
-        return status;
-    }
-    if (change->kind == KMS_CHANGE_SHRED) {
-        kms_entry_set(page->entries, entry, KMS_ENTRY_GONE, NULL);
-    } else {
-        const unsigned char *seed = NULL;
+    kms_path_of(value, &path);
+    for (size_t i = path.ends[1]; i < path.count && status == KL_OK; i++) {
+        uint16_t entry = path.steps[i].entry;
 
-        status = kms_staged_add(&plan->staged, &change->place, &seed, err);
-        if (status == KL_OK) {
-            kms_entry_set(page->entries, entry, KMS_ENTRY_SEED, seed);
+        if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_GONE) {
+            return KL_OK;
+        }
+        keep_mark(page, entry);
+        if (i + 1 < path.count) {
+            status = copy_below(plan, page, entry, &path.steps[i + 1].page, &page, err);
         }
     }
     return status;
 }
 
-static enum kl_status change_make(struct kms_plan *plan, const struct kms_change *change,
+/* Everything in these copies goes but what was marked. */
+static void shred_unmarked(struct kms_plan *plan, size_t copies_first)
+{
+    for (size_t i = copies_first; i < plan->copies_count; i++) {
+        struct kms_copy *copy = plan->copies[i];
+
+        for (size_t e = 0; e < kms_address_entries(&copy->page.address); e++) {
+            if ((copy->keeps[e / 64] >> e % 64 & 1) == 0) {
+                kms_entry_set(copy->page.entries, e, KMS_ENTRY_GONE, NULL);
+            }
+        }
+    }
+}
+
+/* A slot goes but for some of its values. page and entry are the slot's own; nothing below it was copied yet. */
+static enum kl_status shred_but(struct kms_plan *plan, const struct kms_action *action,
+                                struct kms_page *page, uint16_t entry, struct kl_err *err)
+{
+    struct kms_address address = kms_address_spine(&action->place);
+    struct kms_page *spine = NULL;
+    size_t copies_first = plan->copies_count;
+    enum kl_status status;
+
+    assert(kms_page_table_find(&plan->table, &address) == NULL);
+    status = copy_below(plan, page, entry, &address, &spine, err);
+    for (size_t i = 0; i < action->keeps_count && status == KL_OK; i++) {
+        status = keep_way(plan, spine, &plan->actions.keeps[action->keeps_first + i], err);
+    }
+    if (status == KL_OK) {
+        shred_unmarked(plan, copies_first);
+    }
+    return status;
+}
+
+static enum kl_status rekey(struct kms_plan *plan, const struct kms_place *place,
+                            struct kms_page *page, uint16_t entry, struct kl_err *err)
+{
+    const unsigned char *seed = NULL;
+    enum kl_status status = kms_staged_add(&plan->staged, place, &seed, err);
+
+    if (status == KL_OK) {
+        kms_entry_set(page->entries, entry, KMS_ENTRY_SEED, seed);
+    }
+    return status;
+}
+
+/* What is done to the entry of the place itself. */
+static enum kl_status entry_change(struct kms_plan *plan, const struct kms_action *action,
+                                   struct kms_page *page, uint16_t entry, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    if (action->kind != KMS_CHANGE_SHRED && action->kind != KMS_CHANGE_REKEY) {
+        return KL_OK;
+    }
+    if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_PAGE) {
+        status = dead_add(plan, &action->place, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    if (action->kind == KMS_CHANGE_REKEY) {
+        return rekey(plan, &action->place, page, entry, err);
+    }
+    if (action->keeps_count > 0) {
+        return shred_but(plan, action, page, entry, err);
+    }
+    kms_entry_set(page->entries, entry, KMS_ENTRY_GONE, NULL);
+    return KL_OK;
+}
+
+static enum kl_status action_make(struct kms_plan *plan, const struct kms_action *action,
                                   struct kl_err *err)
 {
     struct kms_path path;
     struct kms_page *page = &plan->copies[0]->page;
     enum kl_status status = KL_OK;
 
-    kms_path_of(&change->place, &path);
+    kms_path_of(&action->place, &path);
     for (size_t i = 0; i < path.count && status == KL_OK; i++) {
         uint16_t entry = path.steps[i].entry;
+        enum kms_entry_kind kind = kms_entry_kind(page->entries, entry);
 
-        if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_GONE) {
+        if (kind == KMS_ENTRY_GONE) {
             return KL_OK;
         }
         if (i + 1 == path.count) {
-            return change_entry(plan, change, page, entry, err);
+            return entry_change(plan, action, page, entry, err);
+        }
+        if (action->kind == KMS_CHANGE_TOUCH && kind == KMS_ENTRY_SEED) {
+            return KL_OK; /* no page below has a key of its own */
         }
         status = copy_below(plan, page, entry, &path.steps[i + 1].page, &page, err);
     }
@@ -233,40 +301,48 @@ static void collapse(struct kms_plan *plan)
     }
 }
 
-enum kl_status kms_plan_make(struct kms *kms, struct kms_change *changes, size_t count,
+/* The seeds, the table and the root page's copy. */
+static enum kl_status plan_begin(struct kms_plan *plan, struct kl_err *err)
+{
+    struct kms_address address = kms_address_root();
+    struct kms_copy *root = NULL;
+    size_t rekeys = 0;
+    bool found;
+    enum kl_status status;
+
+    for (size_t i = 0; i < plan->actions.count; i++) {
+        rekeys += plan->actions.list[i].kind == KMS_CHANGE_REKEY;
+    }
+    status = kms_staged_init(&plan->staged, rekeys, err);
+    if (status == KL_OK) {
+        status = kms_page_table_init(&plan->table, err);
+    }
+    if (status == KL_OK) {
+        status = copy_new(plan, &address, NULL, 0, &root, err);
+    }
+    if (status == KL_OK) {
+        found = fill_from_cache(plan->kms, root);
+        assert(found);
+    }
+    return status;
+}
+
+enum kl_status kms_plan_make(struct kms *kms, struct kms_request *const *requests, size_t count,
                              struct kms_plan *ret_plan, struct kl_err *err)
 {
     struct kms_plan plan = {.kms = kms};
-    struct kms_address root_address = kms_address_root();
-    struct kms_copy *root = NULL;
-    bool found;
-    enum kl_status status = kms_staged_init(&plan.staged, count, err);
+    enum kl_status status = kms_actions_make(requests, count, &plan.actions, err);
 
     if (status == KL_OK) {
-        status = kms_page_table_init(&plan.table, err);
+        status = plan_begin(&plan, err);
     }
-    if (status == KL_OK) {
-        status = copy_new(&plan, &root_address, NULL, 0, &root, err);
-    }
-    if (status != KL_OK) {
-        goto out;
-    }
-    found = fill_from_cache(kms, root);
-    assert(found);
-    if (count > 0) {
-        qsort(changes, count, sizeof *changes, change_compare);
-    }
-    for (size_t i = 0; i < count && status == KL_OK; i++) {
-        if (i == 0 || kms_place_compare(&changes[i - 1].place, &changes[i].place) != 0) {
-            status = change_make(&plan, &changes[i], err);
-        }
+    for (size_t i = 0; i < plan.actions.count && status == KL_OK; i++) {
+        status = action_make(&plan, &plan.actions.list[i], err);
     }
     if (status == KL_OK) {
         collapse(&plan);
         status = rows_make(&plan, err);
     }
-
-out:
     if (status == KL_OK) {
         *ret_plan = plan;
     } else {
@@ -301,6 +377,7 @@ void kms_plan_done(struct kms_plan *plan)
     free(plan->dead);
     free(plan->rows);
     kms_page_table_done(&plan->table);
+    kms_actions_done(&plan->actions);
     kms_staged_done(&plan->staged);
     memset(plan, 0, sizeof *plan);
 }
@@ -350,6 +427,23 @@ static void swap_copy(struct kms_cache *cache, const struct kms_copy *copy)
     }
 }
 
+/* No key that grew from an entry that changed stays ready. */
+static void keys_swap(struct kms_plan *plan)
+{
+    for (size_t i = 0; i < plan->actions.count; i++) {
+        const struct kms_action *action = &plan->actions.list[i];
+
+        if (action->kind == KMS_CHANGE_TOUCH || action->kind == KMS_CHANGE_EXPAND) {
+            continue;
+        }
+        if (action->place.slot == KMS_SLOT_NONE) {
+            kms_keys_drop_tenant(&plan->kms->keys, action->place.tenant);
+        } else {
+            kms_keys_drop(&plan->kms->keys, action->place.tenant, action->place.slot);
+        }
+    }
+}
+
 void kms_plan_swap(struct kms_plan *plan)
 {
     struct kms_cache *cache = &plan->kms->cache;
@@ -360,4 +454,5 @@ void kms_plan_swap(struct kms_plan *plan)
     for (size_t i = 0; i < plan->copies_count; i++) {
         swap_copy(cache, plan->copies[i]);
     }
+    keys_swap(plan);
 }

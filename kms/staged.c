@@ -8,32 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-unsigned kms_place_trees(const struct kms_place *place)
-{
-    if (place->slot == KMS_SLOT_NONE) {
-        return 1;
-    }
-    return place->value == KMS_VALUE_NONE ? 2 : 3;
-}
-
-static int number_compare(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-int kms_place_compare(const struct kms_place *a, const struct kms_place *b)
-{
-    int order = number_compare(kms_place_trees(a), kms_place_trees(b));
-
-    if (order == 0) {
-        order = number_compare(a->tenant, b->tenant);
-    }
-    if (order == 0) {
-        order = number_compare(a->slot, b->slot);
-    }
-    return order != 0 ? order : number_compare(a->value, b->value);
-}
-
 enum kl_status kms_staged_init(struct kms_staged *staged, size_t seeds_max, struct kl_err *err)
 {
     memset(staged, 0, sizeof *staged);

@@ -14,9 +14,15 @@ static enum kl_status fail_place(struct kl_err *err)
                    "a tenant as a whole has no key to use");
 }
 
-/* Walk to the key of a place. On KL_OK the lock is held until key_end(). */
-static enum kl_status key_begin(struct kms *kms, const struct kms_place *place,
-                                unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
+/* A key, and the lock that is held while it is used. */
+struct key {
+    unsigned char bytes[KMS_KEY_BYTES];
+    pthread_rwlock_t *held;
+};
+
+/* Walk to the key of a place. On KL_OK a lock is held until key_end(). */
+static enum kl_status key_begin(struct kms *kms, const struct kms_place *place, struct key *ret_key,
+                                struct kl_err *err)
 {
     struct kms_node node;
     enum kl_status status;
@@ -28,19 +34,20 @@ static enum kl_status key_begin(struct kms *kms, const struct kms_place *place,
     if (status != KL_OK) {
         return status;
     }
-    status = kms_node_key(&node, ret_key, err);
+    status = kms_node_key(&node, ret_key->bytes, err);
     if (status != KL_OK) {
-        kms_walk_end(kms, &node);
+        kms_walk_end(&node);
         return status;
     }
+    ret_key->held = node.held;
     sodium_memzero(&node, sizeof node);
     return KL_OK;
 }
 
-static void key_end(struct kms *kms, unsigned char key[KMS_KEY_BYTES])
+static void key_end(struct key *key)
 {
-    (void)pthread_rwlock_unlock(&kms->lock);
-    sodium_memzero(key, KMS_KEY_BYTES);
+    (void)pthread_rwlock_unlock(key->held);
+    sodium_memzero(key, sizeof *key);
 }
 
 /* Take size bytes off the end of a buffer again, wiped. */
@@ -70,7 +77,7 @@ enum kl_status kms_seal(struct kms *kms, const struct kms_place *place, struct k
                         struct kl_slice plaintext, struct kl_buf *ret_sealed, struct kl_err *err)
 {
     size_t sealed_bytes = plaintext.size + KMS_SEAL_OVERHEAD_BYTES;
-    unsigned char key[KMS_KEY_BYTES];
+    struct key key;
     unsigned char *room = NULL;
     enum kl_status status = kms_seal_sizes_check(context, plaintext.size, err);
 
@@ -80,13 +87,13 @@ enum kl_status kms_seal(struct kms *kms, const struct kms_place *place, struct k
     if (status != KL_OK) {
         return status;
     }
-    status = key_begin(kms, place, key, err);
+    status = key_begin(kms, place, &key, err);
     if (status != KL_OK) {
         buf_shorten(ret_sealed, sealed_bytes);
         return status;
     }
-    kms_value_seal(key, place, context, plaintext, room);
-    key_end(kms, key);
+    kms_value_seal(key.bytes, place, context, plaintext, room);
+    key_end(&key);
     return KL_OK;
 }
 
@@ -110,7 +117,7 @@ static enum kl_status sealed_size_check(struct kl_slice context, struct kl_slice
 enum kl_status kms_unseal(struct kms *kms, const struct kms_place *place, struct kl_slice context,
                           struct kl_slice sealed, struct kl_buf *ret_plaintext, struct kl_err *err)
 {
-    unsigned char key[KMS_KEY_BYTES];
+    struct key key;
     unsigned char *room = NULL;
     enum kl_status status = sealed_size_check(context, sealed, err);
 
@@ -120,10 +127,10 @@ enum kl_status kms_unseal(struct kms *kms, const struct kms_place *place, struct
     if (status != KL_OK) {
         return status;
     }
-    status = key_begin(kms, place, key, err);
+    status = key_begin(kms, place, &key, err);
     if (status == KL_OK) {
-        status = kms_value_unseal(key, place, context, sealed, room, err);
-        key_end(kms, key);
+        status = kms_value_unseal(key.bytes, place, context, sealed, room, err);
+        key_end(&key);
     }
     if (status != KL_OK) {
         buf_shorten(ret_plaintext, sealed.size - KMS_SEAL_OVERHEAD_BYTES);
@@ -208,7 +215,7 @@ enum kl_status kms_unseal_many(struct kms *kms, uint64_t tenant, uint64_t slot,
             return status;
         }
         items_open(kms, &node, place, items, count, &at, &missing);
-        kms_walk_end(kms, &node);
+        kms_walk_end(&node);
         if (missing) {
             /* The walk of a single value brings its pages in. */
             struct kms_unseal_item *item = &items[at++];
@@ -230,7 +237,7 @@ static enum kl_status labelled_hash(struct kms *kms, const struct kms_place *pla
 {
     size_t label_bytes = strnlen(label, KMS_LABEL_MAX_BYTES + 1);
     unsigned char numbers[8 + 8 + 8 + 4];
-    unsigned char key[KMS_KEY_BYTES];
+    struct key key;
     crypto_generichash_state state;
     enum kl_status status;
 
@@ -241,17 +248,17 @@ static enum kl_status labelled_hash(struct kms *kms, const struct kms_place *pla
     kl_put_u64be(numbers + 8, place->slot);
     kl_put_u64be(numbers + 16, place->value);
     kl_put_u32be(numbers + 24, (uint32_t)label_bytes);
-    status = key_begin(kms, place, key, err);
+    status = key_begin(kms, place, &key, err);
     if (status != KL_OK) {
         return status;
     }
-    (void)crypto_generichash_init(&state, key, sizeof key, 32);
+    (void)crypto_generichash_init(&state, key.bytes, sizeof key.bytes, 32);
     (void)crypto_generichash_update(&state, (const unsigned char *)domain, strlen(domain));
     (void)crypto_generichash_update(&state, numbers, sizeof numbers);
     (void)crypto_generichash_update(&state, (const unsigned char *)label, label_bytes);
     (void)crypto_generichash_update(&state, data.bytes, data.size);
     (void)crypto_generichash_final(&state, ret_hash, 32);
-    key_end(kms, key);
+    key_end(&key);
     sodium_memzero(&state, sizeof state);
     return KL_OK;
 }

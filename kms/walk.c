@@ -1,6 +1,7 @@
 #include "kms/walk.h"
 
 #include "kms/derive.h"
+#include "kms/keys_cache.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -125,24 +126,68 @@ static enum kl_status load_page(struct kms *kms, const struct kms_path *path, si
 
 /* ---- walking ---- */
 
+/* The ready node of the place's slot, taken further down to a value. */
+static bool ready_find(struct kms *kms, const struct kms_place *place, const struct kms_path *path,
+                       struct kms_node *ret_node)
+{
+    if (place->slot == KMS_SLOT_NONE) {
+        return false;
+    }
+    ret_node->page = NULL;
+    ret_node->held = kms_keys_find(&kms->keys, place->tenant, place->slot, ret_node->seed);
+    if (ret_node->held == NULL) {
+        return false;
+    }
+    if (place->value != KMS_VALUE_NONE) {
+        kms_derive_down(ret_node->seed, path, 2);
+    }
+    return true;
+}
+
+/* One try at the whole way, which makes the slot on it ready. The read side of the lock is held. */
+static enum walk_end walk_way(struct kms *kms, const struct kms_place *place,
+                              const struct kms_path *path, struct kms_node *node, size_t *ret_stop)
+{
+    size_t at_slot = path->ends[path->trees > 1 ? 1 : 0];
+    enum walk_end end = walk_steps(kms, path, 0, at_slot, node, ret_stop);
+
+    if (end != WALK_ARRIVED) {
+        return end;
+    }
+    if (path->trees > 1 && node->page == NULL) {
+        kms_keys_put(&kms->keys, place->tenant, place->slot, node->seed);
+    }
+    return walk_steps(kms, path, at_slot, path->count, node, ret_stop);
+}
+
+static enum kl_status fail_busy(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_BUSY, "key_cache_busy", "the server is busy",
+                   "the page cache is too small for the work under way");
+}
+
 enum kl_status kms_walk_begin(struct kms *kms, const struct kms_place *place,
                               struct kms_node *ret_node, struct kl_err *err)
 {
     struct kms_path path;
     struct kms_node node;
     size_t stop = 0;
-    enum walk_end end = WALK_MISSING;
 
     if (!kms_place_valid(place)) {
         return fail_place(err);
     }
     kms_path_of(place, &path);
+    if (ready_find(kms, place, &path, ret_node)) {
+        return KL_OK;
+    }
     for (size_t tries = 0; tries < TRIES_MAX; tries++) {
         enum kl_status status;
+        enum walk_end end;
 
         (void)pthread_rwlock_rdlock(&kms->lock);
         node.page = kms->cache.root;
-        end = walk_steps(kms, &path, 0, path.count, &node, &stop);
+        node.held = &kms->lock;
+        end = walk_way(kms, place, &path, &node, &stop);
         if (end == WALK_ARRIVED) {
             *ret_node = node;
             sodium_memzero(&node, sizeof node);
@@ -158,13 +203,12 @@ enum kl_status kms_walk_begin(struct kms *kms, const struct kms_place *place,
             return status;
         }
     }
-    return kl_fail(err, KL_ERR_BUSY, "key_cache_busy", "the server is busy",
-                   "the page cache is too small for the work under way");
+    return fail_busy(err);
 }
 
-void kms_walk_end(struct kms *kms, struct kms_node *node)
+void kms_walk_end(struct kms_node *node)
 {
-    (void)pthread_rwlock_unlock(&kms->lock);
+    (void)pthread_rwlock_unlock(node->held);
     sodium_memzero(node, sizeof *node);
 }
 
@@ -183,7 +227,7 @@ enum kl_status kms_walk_on(struct kms *kms, const struct kms_node *slot_node,
                            struct kl_err *err)
 {
     struct kms_path path;
-    struct kms_node node = *slot_node;
+    struct kms_node node = *slot_node; /* under the same lock */
     size_t stop = 0;
     size_t from;
     enum kl_status status = KL_OK;
@@ -216,13 +260,57 @@ enum kl_status kms_walk_on(struct kms *kms, const struct kms_node *slot_node,
     return status;
 }
 
+/* The step whose page is the one at that address; a page is on the way to each place below it. */
+static size_t step_of(const struct kms_path *path, const struct kms_address *address)
+{
+    size_t i = 0;
+
+    while (!kms_address_equal(&path->steps[i].page, address)) {
+        i++;
+        assert(i < path->count);
+    }
+    return i;
+}
+
+enum kl_status kms_walk_page(struct kms *kms, const struct kms_address *address, bool *ret_hangs,
+                             struct kl_err *err)
+{
+    struct kms_place below = kms_address_first(address);
+    struct kms_path path;
+    size_t target;
+
+    kms_path_of(&below, &path);
+    target = step_of(&path, address);
+    for (size_t tries = 0; tries < TRIES_MAX; tries++) {
+        struct kms_node node;
+        size_t stop = 0;
+        enum walk_end end;
+        enum kl_status status;
+
+        (void)pthread_rwlock_rdlock(&kms->lock);
+        node.page = kms->cache.root;
+        end = walk_steps(kms, &path, 0, target, &node, &stop);
+        (void)pthread_rwlock_unlock(&kms->lock);
+        sodium_memzero(node.seed, sizeof node.seed);
+        if (end != WALK_MISSING || stop == target) {
+            *ret_hangs = end == WALK_MISSING || (end == WALK_ARRIVED && node.page != NULL);
+            return KL_OK;
+        }
+        status = load_page(kms, &path, stop, err);
+        if (status != KL_OK) {
+            return status;
+        }
+    }
+    return fail_busy(err);
+}
+
 enum kl_status kms_walk_check(struct kms *kms, const struct kms_place *place, struct kl_err *err)
 {
     struct kms_node node;
     enum kl_status status = kms_walk_begin(kms, place, &node, err);
 
     if (status == KL_OK) {
-        kms_walk_end(kms, &node);
+        kms_walk_end(&node);
     }
     return status;
 }

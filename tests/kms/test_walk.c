@@ -236,7 +236,7 @@ static void test_a_value_is_walked_to_from_its_slot(void **state)
     for (unsigned round = 0; round < 2; round++) {
         assert_int_equal(kms_walk_begin(fixture->kms, &place, &at_value, NULL), KL_OK);
         assert_int_equal(kms_node_key(&at_value, whole, NULL), KL_OK);
-        kms_walk_end(fixture->kms, &at_value);
+        kms_walk_end(&at_value);
         assert_int_equal(kms_walk_begin(fixture->kms, &slot, &at_slot, NULL), KL_OK);
         assert_int_equal(kms_walk_on(fixture->kms, &at_slot, &place, &at_value, NULL), KL_OK);
         assert_int_equal(kms_node_key(&at_value, in_two, NULL), KL_OK);
@@ -246,14 +246,14 @@ static void test_a_value_is_walked_to_from_its_slot(void **state)
             assert_int_equal(kms_walk_on(fixture->kms, &at_slot, &gone, &at_value, NULL),
                              KL_ERR_GONE);
         }
-        kms_walk_end(fixture->kms, &at_slot);
+        kms_walk_end(&at_slot);
         assert_memory_equal(whole, in_two, sizeof whole);
         shred(fixture->kms, gone); /* derived in the first round, pages in the second */
     }
     kms_fixture_reopen(fixture);
     assert_int_equal(kms_walk_begin(fixture->kms, &slot, &at_slot, NULL), KL_OK);
     assert_int_equal(kms_walk_on(fixture->kms, &at_slot, &place, &at_value, NULL), KL_ERR_BUSY);
-    kms_walk_end(fixture->kms, &at_slot);
+    kms_walk_end(&at_slot);
 }
 
 int main(void)
