@@ -1,6 +1,7 @@
 #include "kluis/kms/custodian.h"
 
 #include "kms/root_file.h"
+#include "kms/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +86,7 @@ enum kl_status kms_custodian_parse(const struct kms_custodian_options *options,
         status = check_passphrase(options, err);
     } else {
         return kl_fail(err, KL_ERR_INVALID, "custodian_invalid",
-                       "a custodian is file:PATH or passphrase:PATH", NULL);
+                       "a custodian is file:PATH, passphrase:PATH or pkcs11:URI", NULL);
     }
     if (status != KL_OK) {
         return status;
@@ -159,6 +160,18 @@ static enum kl_status report_open_file(int fd, struct kms_custodian_report *repo
     return status;
 }
 
+static enum kl_status report_token(const char *uri, struct kms_custodian_report *ret_report,
+                                   struct kl_err *err)
+{
+    struct kms_token_facts facts;
+    enum kl_status status = kms_token_look(uri, &facts, err);
+
+    if (status == KL_OK) {
+        kms_token_judge(&facts, ret_report);
+    }
+    return status;
+}
+
 enum kl_status kms_custodian_report(const struct kms_custodian_options *options,
                                     struct kms_custodian_report *ret_report, struct kl_err *err)
 {
@@ -168,6 +181,9 @@ enum kl_status kms_custodian_report(const struct kms_custodian_options *options,
     enum kl_status status;
     int fd;
 
+    if (kms_token_is_named(options->custodian)) {
+        return report_token(options->custodian, ret_report, err);
+    }
     /* The passphrase is not needed to look at the place. */
     place_only.passphrase = "not needed here";
     place_only.passphrase_bytes = strlen(place_only.passphrase);

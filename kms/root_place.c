@@ -1,6 +1,8 @@
 #include "kms/root_place.h"
 
 #include "kms/root_file.h"
+#include "kms/token.h"
+#include "kms/token_place.h"
 
 enum kl_status kms_root_place_store(struct kms_root_place *place, uint64_t generation,
                                     const unsigned char key[KMS_KEY_BYTES], struct kl_err *err)
@@ -55,9 +57,12 @@ enum kl_status kms_root_place_make(const struct kms_custodian_options *options,
                                    struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct kms_custodian custodian;
-    enum kl_status status = kms_custodian_parse(options, &custodian, err);
+    enum kl_status status;
 
-    (void)storage;
+    if (kms_token_is_named(options->custodian)) {
+        return kms_token_place_new(options, store_id, storage, ret_place, err);
+    }
+    status = kms_custodian_parse(options, &custodian, err);
     if (status != KL_OK) {
         return status;
     }
@@ -70,9 +75,12 @@ enum kl_status kms_root_place_open(const struct kms_custodian_options *options,
                                    struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct kms_custodian custodian;
-    enum kl_status status = kms_custodian_parse(options, &custodian, err);
+    enum kl_status status;
 
-    (void)storage;
+    if (kms_token_is_named(options->custodian)) {
+        return kms_token_place_new(options, store_id, storage, ret_place, err);
+    }
+    status = kms_custodian_parse(options, &custodian, err);
     if (status != KL_OK) {
         return status;
     }

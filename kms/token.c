@@ -25,6 +25,11 @@ enum kl_status kms_token_fail(struct kl_err *err, CK_RV result, const char *what
 
 /* ---- the address ---- */
 
+bool kms_token_is_named(const char *custodian)
+{
+    return custodian != NULL && strncmp(custodian, KMS_TOKEN_SCHEME, strlen(KMS_TOKEN_SCHEME)) == 0;
+}
+
 static enum kl_status fail_uri(struct kl_err *err, const char *text)
 {
     return kl_failf(err, KL_ERR_INVALID, "token_uri",

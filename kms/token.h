@@ -31,6 +31,9 @@
 
 struct kms_token;
 
+/* Whether a custodian's text means a token. NULL does not. */
+bool kms_token_is_named(const char *custodian);
+
 /* What a token says about itself, as zero-terminated text without its padding. */
 struct kms_token_facts {
     char label[33];

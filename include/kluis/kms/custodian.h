@@ -3,6 +3,7 @@
  *
  *   file:PATH        the root file, bare: who reads the file has the root key
  *   passphrase:PATH  the root file, each slot wrapped under a key that Argon2id (RFC 9106) makes of a passphrase
+ *   pkcs11:URI       a PKCS#11 token: pkcs11:token=LABEL?module-path=FILE (RFC 7512), with pin-source=file:PATH or a PIN handed in
  *
  * The root file is two 4 KiB slots, overwritten in place and never moved.
  */
@@ -28,8 +29,9 @@ enum kms_finality {
 const char *kms_finality_name(enum kms_finality finality); /* "F0".."F3" */
 
 /*
- * custodian            "file:PATH" or "passphrase:PATH"; PATH absolute or relative to the working folder.
- * passphrase           for passphrase: only; KMS_PASSPHRASE_MIN..MAX_BYTES; read, not kept. NULL for file:.
+ * custodian            "file:PATH", "passphrase:PATH" (PATH absolute or relative to the working folder), "pkcs11:URI".
+ * passphrase           for passphrase: KMS_PASSPHRASE_MIN..MAX_BYTES; for pkcs11: the PIN, 1..255 bytes, or NULL when the URI has a
+ *                      pin-source; read, not kept. NULL for file:.
  * accept_f0            go on where the finality class is F0 (else refused with KL_ERR_REFUSED "finality_f0").
  * forbidden_dir        the data directory: a root file inside it is refused (KL_ERR_INVALID "root_file_in_data").
  * argon2_light         use libsodium's OPSLIMIT_MIN/MEMLIMIT_MIN when making a new file: for tests.
@@ -46,14 +48,17 @@ struct kms_custodian_options {
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
 struct kms_custodian_report {
     enum kms_finality finality;
-    char kind[16];        /* "file", "passphrase" */
-    char file_system[32]; /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..." */
+    char kind[16];        /* "file", "passphrase", "pkcs11" */
+    char file_system[32]; /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..."; of a token its label */
     bool in_place;        /* the extents did not move and are not shared */
     char reason[256];
     char advice[256];
 };
 
-/* Look at an existing root file; writes nothing but a rewrite in place of bytes that are there. Errors: KL_ERR_INVALID, KL_ERR_NOT_FOUND, KL_ERR_IO. */
+/*
+ * Look at an existing root file, or a token (no PIN is needed); writes nothing but a rewrite in place of bytes that are there.
+ * Errors: KL_ERR_INVALID, KL_ERR_NOT_FOUND, KL_ERR_IO.
+ */
 KL_MUST_USE enum kl_status kms_custodian_report(const struct kms_custodian_options *options,
                                                 struct kms_custodian_report *ret_report,
                                                 struct kl_err *err);
