@@ -72,6 +72,9 @@ uint64_t kms_flight_wait(struct kms_flight *flight)
 
 /* ---- one batch ---- */
 
+/* Rows that each batch has: meta, batch id, custodian, what the places of the root key add. */
+#define BATCH_OTHERS_MAX (3 + 2 * KMS_ROOT_PLACE_ROWS_MAX)
+
 struct batch {
     struct kms_storage_write *writes;
     size_t count;
@@ -97,9 +100,8 @@ static enum kl_status batch_make(const struct kms_plan *plan, struct kms_request
     for (size_t i = 0; i < count; i++) {
         notes_bytes += 1 + requests[i]->note_bytes;
     }
-    batch.writes =
-        calloc(plan->copies_count + plan->dead_count + count + 1 + KMS_ROOT_PLACE_ROWS_MAX,
-               sizeof *batch.writes);
+    batch.writes = calloc(plan->copies_count + plan->dead_count + count + BATCH_OTHERS_MAX,
+                          sizeof *batch.writes);
     batch.note_keys = calloc(count, sizeof *batch.note_keys);
     batch.notes = malloc(notes_bytes);
     if (batch.writes == NULL || batch.note_keys == NULL || batch.notes == NULL) {
@@ -175,7 +177,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
     kms_plan_seal(plan, kl_secret_peek(kms->root.staged), meta.generation);
     batch_fill(batch, plan, requests, count, &meta);
     flight_start(&kms->flight);
-    status = kms_rows_apply(&kms->rows, batch->writes, batch->count, true, &failure);
+    status = kms_rows_apply_room(&kms->rows, batch->writes, batch->count, true, &failure);
     if (status == KL_OK) {
         status = kms_root_overwrite(&kms->root, kms->first, &failure);
     }

@@ -44,6 +44,14 @@
  *                            version: a tree was shredded; rows of its pages, and of trees below it, are still to be removed
  *   'N' generation u64 index u32
  *                            version, the note
+ *   'V' ...                  rows of the layer above, as it writes them
+ *   'Q'                      version, 16 random bytes, fresh with every batch: stores with the same ones hold the same rows
+ *   'X' mirror id 16         version, state (1 joining, 2 member), since u64 (microseconds), folder (size u32, bytes), label (the same):
+ *                            a mirror. Joining: it was not yet whole, and its folder was empty before
+ *   'C'                      version, custodian (size u32, text), leftover (the same): where the root key lies; leftover: a place of it
+ *                            that is still to be destroyed, size 0 when there is none. Written by a change of custodian; none before the first
+ *   'Y'                      in mirrors alone, the one row that is not copied: version, mirror id 16, state (1 being copied, its rows are of no
+ *                            single moment; 2 whole)
  *
  *   'W' generation u64       version, nonce 12, AES-256-GCM of the root key (tag 16 at the end) under the token's key of that generation;
  *                            associated data: "kluis/token/1", store id 16, generation u64. Only where a token keeps the root key
@@ -51,7 +59,11 @@
  * The root page is the spine of the store's tree, sealed under the root key of
  * the generation in 'M'.
  *
- * ROOT FILE: two slots of 4096 bytes; generation g lies in slot g mod 2.
+ * A MIRROR is a folder with keys/, the same rows, and root, a root file with the same two generations under the same passphrase (none where a
+ * token keeps the root key).
+ *
+ * ROOT FILE: two slots of 4096 bytes; generation g lies in slot g mod 2. New files start as noise. While a passphrase changes, the two slots
+ * are of two kinds or salts.
  *
  *     0  "KLSROOT1"
  *     8  version          9  kind: 1 bare, 2 passphrase
@@ -102,6 +114,10 @@
 #define KMS_ROW_TENANTS 'T'
 #define KMS_ROW_DEAD 'D'
 #define KMS_ROW_NOTE 'N'
+#define KMS_ROW_BATCH 'Q'
+#define KMS_ROW_MIRROR 'X'
+#define KMS_ROW_MIRROR_SELF 'Y'
+#define KMS_ROW_CUSTODIAN 'C'
 #define KMS_PAGE_KEY_BYTES (1 + 1 + 8 + 8 + 1 + 1 + 8)
 #define KMS_SLOTS_KEY_BYTES (1 + 8)
 #define KMS_DEAD_KEY_BYTES (1 + 1 + 8 + 8)

@@ -57,7 +57,7 @@ struct old_notes {
     size_t count;
     bool more;
     unsigned char keys[FORGET_BATCH][KMS_NOTE_KEY_BYTES];
-    struct kms_storage_write writes[FORGET_BATCH];
+    struct kms_storage_write writes[FORGET_BATCH + 1];
 };
 
 static enum kl_status collect_row(void *visitor, struct kl_slice key, struct kl_slice value,
@@ -95,7 +95,7 @@ static enum kl_status forget_batch(struct kms *kms, struct old_notes *old, struc
     if (status != KL_OK || old->count == 0) {
         return status;
     }
-    status = kms_rows_apply(&kms->rows, old->writes, old->count, false, &failure);
+    status = kms_rows_apply_room(&kms->rows, old->writes, old->count, false, &failure);
     if (status != KL_OK) {
         kms_fatal(kms, &failure);
         return kl_fail(err, KL_ERR_IO, "key_store_io", "the key store could not be written", "%s",

@@ -1,16 +1,23 @@
 #include "kms/rows.h"
 
+#include "kms/mirrors.h"
+
+#include <assert.h>
+#include <sodium.h>
 #include <string.h>
 
 static const unsigned char meta_key_byte[1] = {KMS_ROW_META};
 static const unsigned char tenants_key_byte[1] = {KMS_ROW_TENANTS};
+static const unsigned char batch_key_byte[1] = {KMS_ROW_BATCH};
 const struct kl_slice kms_meta_key = {meta_key_byte, sizeof meta_key_byte};
 const struct kl_slice kms_tenants_key = {tenants_key_byte, sizeof tenants_key_byte};
+const struct kl_slice kms_batch_key = {batch_key_byte, sizeof batch_key_byte};
 
 enum kl_status kms_rows_init(struct kms_rows *rows, const struct kms_storage *storage,
                              struct kl_err *err)
 {
     rows->storage = storage;
+    rows->mirrors = NULL;
     rows->busy = false;
     if (pthread_mutex_init(&rows->lock, NULL) != 0) {
         goto no_memory;
@@ -73,25 +80,53 @@ enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, str
     return storage->range(storage->context, prefix, pass_or_visit, &passing, err);
 }
 
-enum kl_status kms_rows_apply(struct kms_rows *rows, const struct kms_storage_write *writes,
-                              size_t count, bool sync, struct kl_err *err)
+void kms_rows_gate_take(struct kms_rows *rows)
 {
-    enum kl_status status;
-
     (void)pthread_mutex_lock(&rows->lock);
     while (rows->busy) {
         (void)pthread_cond_wait(&rows->idle, &rows->lock);
     }
     rows->busy = true;
     (void)pthread_mutex_unlock(&rows->lock);
+}
 
-    status = rows->storage->apply(rows->storage->context, writes, count, sync, err);
-
+void kms_rows_gate_give(struct kms_rows *rows)
+{
     (void)pthread_mutex_lock(&rows->lock);
     rows->busy = false;
     (void)pthread_cond_signal(&rows->idle);
     (void)pthread_mutex_unlock(&rows->lock);
+}
+
+enum kl_status kms_rows_apply_room(struct kms_rows *rows, struct kms_storage_write *writes,
+                                   size_t count, bool sync, struct kl_err *err)
+{
+    unsigned char id[1 + KMS_BATCH_ID_BYTES];
+    enum kl_status status;
+
+    id[0] = KMS_FORMAT_VERSION;
+    randombytes_buf(id + 1, KMS_BATCH_ID_BYTES);
+    writes[count] = (struct kms_storage_write){kms_batch_key, {id, sizeof id}};
+    kms_rows_gate_take(rows);
+    if (rows->mirrors != NULL) {
+        kms_mirrors_post(rows->mirrors, writes, count + 1, sync);
+    }
+    status = rows->storage->apply(rows->storage->context, writes, count + 1, sync, err);
+    if (rows->mirrors != NULL) {
+        kms_mirrors_wait(rows->mirrors);
+    }
+    kms_rows_gate_give(rows);
     return status;
+}
+
+enum kl_status kms_rows_apply(struct kms_rows *rows, const struct kms_storage_write *writes,
+                              size_t count, bool sync, struct kl_err *err)
+{
+    struct kms_storage_write all[KMS_ROWS_FEW + 1];
+
+    assert(count <= KMS_ROWS_FEW);
+    memcpy(all, writes, count * sizeof *writes);
+    return kms_rows_apply_room(rows, all, count, sync, err);
 }
 
 /* ---- meta ---- */

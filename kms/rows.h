@@ -10,11 +10,18 @@
 
 #include <pthread.h>
 
+/* Each batch carries a row of its own, 'Q' with fresh random bytes: two stores whose ids are equal hold the same rows. */
+#define KMS_BATCH_ID_BYTES 16
+
+struct kms_mirrors;
+
+/* While gate is held no batch is on its way: what is read then is one state of the store. */
 struct kms_rows {
     const struct kms_storage *storage;
-    pthread_mutex_t lock; /* guards busy */
+    struct kms_mirrors *mirrors; /* that get every batch too; NULL: none */
+    pthread_mutex_t lock;        /* guards busy */
     pthread_cond_t idle;
-    bool busy; /* a batch is being written */
+    bool busy; /* somebody holds the gate */
 };
 KL_MUST_USE enum kl_status kms_rows_init(struct kms_rows *rows, const struct kms_storage *storage,
                                          struct kl_err *err);
@@ -26,9 +33,20 @@ KL_MUST_USE enum kl_status kms_rows_get(struct kms_rows *rows, struct kl_slice k
 KL_MUST_USE enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix,
                                           struct kl_slice after, kms_storage_visit visit,
                                           void *visitor, struct kl_err *err);
+/*
+ * Write a batch, here and in the mirrors; its id is added to it. A mirror that fails is out of step and no failure of this call. count of
+ * kms_rows_apply: at most KMS_ROWS_FEW. writes of kms_rows_apply_room has room for one more row, so that memory cannot fail it.
+ */
+#define KMS_ROWS_FEW 8
 KL_MUST_USE enum kl_status kms_rows_apply(struct kms_rows *rows,
                                           const struct kms_storage_write *writes, size_t count,
                                           bool sync, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_rows_apply_room(struct kms_rows *rows,
+                                               struct kms_storage_write *writes, size_t count,
+                                               bool sync, struct kl_err *err);
+void kms_rows_gate_take(struct kms_rows *rows);
+void kms_rows_gate_give(struct kms_rows *rows);
+extern const struct kl_slice kms_batch_key;
 
 struct kms_meta {
     unsigned char store_id[KMS_STORE_ID_BYTES];

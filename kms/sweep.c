@@ -14,7 +14,8 @@ struct sweep {
     size_t room;
     size_t looks;
     unsigned char keys[KMS_SWEEP_ROWS][KMS_PAGE_KEY_BYTES];
-    struct kms_storage_write writes[KMS_SWEEP_ROWS + 1];
+    struct kms_storage_write
+        writes[KMS_SWEEP_ROWS + 2]; /* the mark of the tree, and the batch id */
 };
 
 /* The first dead tree. */
@@ -159,12 +160,12 @@ void kms_sweep_add(struct kms *kms, const unsigned char dead_key[KMS_DEAD_KEY_BY
     }
 }
 
-static void remove_rows(struct kms *kms, const struct sweep *sweep)
+static void remove_rows(struct kms *kms, struct sweep *sweep)
 {
     struct kl_err failure = {0};
 
     if (sweep->count > 0 &&
-        kms_rows_apply(&kms->rows, sweep->writes, sweep->count, false, &failure) != KL_OK) {
+        kms_rows_apply_room(&kms->rows, sweep->writes, sweep->count, false, &failure) != KL_OK) {
         kms_fatal(kms, &failure);
     }
 }
