@@ -30,8 +30,11 @@ KL_MUST_USE enum kl_status api_config_vault(const struct kl_config *config,
                                             struct vault_options *ret_options, struct kl_err *err);
 
 /*
- * The passphrase of a passphrase custodian: from --passphrase-file, from the systemd credential "kluis-passphrase", or asked for on
- * a terminal (twice when confirm). Another custodian needs none: *ret is NULL. End with kl_secret_free().
+ * The passphrase of a passphrase custodian, or the PIN of a token (pkcs11:) whose URI has no pin-source: from the descriptor of
+ * --passphrase-fd (closed after its first line), from --passphrase-file, from the systemd credential "kluis-passphrase", or asked for
+ * on a terminal (a new passphrase twice, when confirm). Another custodian needs none: *ret is NULL. End with kl_secret_free().
+ * KL_ERR_INVALID "usage" both flags, "empty_passphrase", "no_passphrase" (no terminal to ask on), "passphrases_differ",
+ * "passphrase_length"; KL_ERR_NOT_FOUND, KL_ERR_IO, KL_ERR_TOO_LARGE as kl_file_read(); KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status api_passphrase_read(const struct kl_config *config,
                                                const char *custodian, bool confirm,

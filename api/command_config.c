@@ -1,26 +1,19 @@
 #include "api/command.h"
 
-#include "kluis/base/buf.h"
-#include "kluis/base/file.h"
-
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
-
-#define PASSPHRASE_MAX_BYTES 1024
-#define PATH_MAX_BYTES 4096
 
 const struct kl_config_key api_config_keys[] = {
     {"data", KL_CONFIG_TEXT, NULL, 0, 0, "DIR", "the data directory"},
     {"custodian", KL_CONFIG_TEXT, NULL, 0, 0, "KIND:PATH",
-     "what keeps the root key: file:PATH or passphrase:PATH"},
+     "what keeps the root key: file:PATH, passphrase:PATH or pkcs11:URI"},
     {"country", KL_CONFIG_TEXT, NULL, 0, 0, "COUNTRY",
      "where the data lies: IE, or aws:eu-west-1; stamped by init"},
     {"passphrase-file", KL_CONFIG_TEXT, NULL, 0, 0, "FILE",
-     "the passphrase's file; else a systemd credential or the terminal"},
+     "the file of the passphrase, or PIN; else a systemd credential or the terminal"},
+    {"passphrase-fd", KL_CONFIG_INT, NULL, 0, 65535, "N",
+     "an open file descriptor to read the passphrase, or PIN, from: its first line"},
     {"credentials-dir", KL_CONFIG_TEXT, NULL, 0, 0, "DIR",
      "where init writes operator.credential and steward.credential"},
     {"accept-f0", KL_CONFIG_BOOL, "false", 0, 0, NULL,
@@ -104,99 +97,10 @@ enum kl_status api_config_vault(const struct kl_config *config, struct vault_opt
     if (options.custodian == NULL)
         return kl_fail(
             err, KL_ERR_INVALID, "usage",
-            "--custodian is needed: file:PATH or passphrase:PATH, outside the data directory",
+            "--custodian is needed: file:PATH or passphrase:PATH, outside the data directory, or pkcs11:URI",
             NULL);
     *ret_options = options;
     return KL_OK;
-}
-
-static enum kl_status keep(const unsigned char *bytes, size_t size,
-                           struct kl_secret **ret_passphrase, size_t *ret_bytes, struct kl_err *err)
-{
-    while (size > 0 && (bytes[size - 1] == '\n' || bytes[size - 1] == '\r'))
-        size--;
-    if (size == 0)
-        return kl_fail(err, KL_ERR_INVALID, "empty_passphrase", "the passphrase is empty", NULL);
-    struct kl_secret *secret = kl_secret_new(size);
-    if (secret == NULL)
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "no guarded memory", NULL);
-    memcpy(kl_secret_bytes(secret), bytes, size);
-    *ret_passphrase = secret;
-    *ret_bytes = size;
-    return KL_OK;
-}
-
-static enum kl_status from_file(const char *path, struct kl_secret **ret_passphrase,
-                                size_t *ret_bytes, struct kl_err *err)
-{
-    struct kl_buf file = {0};
-    enum kl_status status = kl_file_read(path, PASSPHRASE_MAX_BYTES + 2, &file, err);
-    if (status == KL_OK)
-        status = keep(file.bytes, file.size, ret_passphrase, ret_bytes, err);
-    kl_buf_done(&file);
-    return status;
-}
-
-/* One line from the terminal without echo. */
-static bool ask(const char *prompt, char line[PASSPHRASE_MAX_BYTES + 2])
-{
-    struct termios saved;
-    if (tcgetattr(STDIN_FILENO, &saved) != 0)
-        return false;
-    struct termios silent = saved;
-    silent.c_lflag &= ~(tcflag_t)ECHO;
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    (void)fputs(prompt, stderr);
-    size_t size = 0;
-    char byte = 0;
-    while (size < PASSPHRASE_MAX_BYTES && read(STDIN_FILENO, &byte, 1) == 1 && byte != '\n')
-        line[size++] = byte;
-    line[size] = '\0';
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
-    (void)fputc('\n', stderr);
-    return size > 0;
-}
-
-static enum kl_status from_terminal(bool confirm, struct kl_secret **ret_passphrase,
-                                    size_t *ret_bytes, struct kl_err *err)
-{
-    if (!isatty(STDIN_FILENO))
-        return kl_fail(
-            err, KL_ERR_INVALID, "no_passphrase",
-            "a passphrase is needed: --passphrase-file FILE, a systemd credential kluis-passphrase, or a terminal",
-            NULL);
-    char first[PASSPHRASE_MAX_BYTES + 2] = "", second[PASSPHRASE_MAX_BYTES + 2] = "";
-    enum kl_status status = KL_OK;
-    if (!ask("passphrase of the root key: ", first))
-        status = kl_fail(err, KL_ERR_INVALID, "no_passphrase", "no passphrase was given", NULL);
-    else if (confirm && (!ask("again: ", second) || strcmp(first, second) != 0))
-        status =
-            kl_fail(err, KL_ERR_INVALID, "passphrases_differ", "the two passphrases differ", NULL);
-    else
-        status = keep((const unsigned char *)first, strlen(first), ret_passphrase, ret_bytes, err);
-    sodium_memzero(first, sizeof first);
-    sodium_memzero(second, sizeof second);
-    return status;
-}
-
-enum kl_status api_passphrase_read(const struct kl_config *config, const char *custodian,
-                                   bool confirm, struct kl_secret **ret_passphrase,
-                                   size_t *ret_bytes, struct kl_err *err)
-{
-    *ret_passphrase = NULL;
-    *ret_bytes = 0;
-    if (strncmp(custodian, "passphrase:", 11) != 0)
-        return KL_OK;
-    const char *file = kl_config_text(config, "passphrase-file");
-    if (file != NULL)
-        return from_file(file, ret_passphrase, ret_bytes, err);
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    char path[PATH_MAX_BYTES];
-    if (folder != NULL &&
-        snprintf(path, sizeof path, "%s/kluis-passphrase", folder) < (int)sizeof path &&
-        access(path, R_OK) == 0)
-        return from_file(path, ret_passphrase, ret_bytes, err);
-    return from_terminal(confirm, ret_passphrase, ret_bytes, err);
 }
 
 void api_command_say(const struct kl_err *err)

@@ -54,6 +54,20 @@ static enum kl_status write_token(const char *path, const struct vault_token *to
     return status;
 }
 
+static void say_made(const struct vault_options *options, const char *operator_path,
+                     const char *steward_path)
+{
+    (void)printf("vault made in %s, country %s\n"
+                 "operator's credential: %s\nsteward's credential of tenant \"default\": %s\n",
+                 options->data_dir, options->country, operator_path, steward_path);
+    if (strncmp(options->custodian, "pkcs11:", 7) == 0)
+        (void)printf("keep no copy of the token's keys: it would bring an old root key back\n");
+    else
+        (void)printf(
+            "keep %s out of every backup and snapshot: it is the one thing that must really be overwritten\n",
+            strchr(options->custodian, ':') + 1);
+}
+
 static enum kl_status init(const struct kl_config *config, struct kl_err *err)
 {
     struct vault_options options;
@@ -84,12 +98,7 @@ static enum kl_status init(const struct kl_config *config, struct kl_err *err)
     if (status == KL_OK)
         status = write_token(steward_path, &steward_token, err);
     if (status == KL_OK)
-        (void)printf(
-            "vault made in %s, country %s\n"
-            "operator's credential: %s\nsteward's credential of tenant \"default\": %s\n"
-            "keep %s out of every backup and snapshot: it is the one thing that must really be overwritten\n",
-            options.data_dir, options.country, operator_path, steward_path,
-            strchr(options.custodian, ':') + 1);
+        say_made(&options, operator_path, steward_path);
     sodium_memzero(&operator_token, sizeof operator_token);
     sodium_memzero(&steward_token, sizeof steward_token);
     kl_secret_free(passphrase);

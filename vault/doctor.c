@@ -86,6 +86,18 @@ static void check_mode(const char *path, const char *name, const char *advice,
     }
 }
 
+/* The root key is wrapped by a PKCS#11 token, and there is no root file. */
+static bool on_token(const struct vault_options *options)
+{
+    return strncmp(options->custodian, "pkcs11:", 7) == 0;
+}
+
+static bool needs_passphrase(const struct vault_options *options)
+{
+    return on_token(options) ? strstr(options->custodian, "pin-source=") == NULL
+                             : strncmp(options->custodian, "passphrase:", 11) == 0;
+}
+
 static void check_root_file(const struct vault_options *options, struct kl_json_out *out)
 {
     const struct kms_custodian_options custodian = vault_custodian_options(options);
@@ -96,7 +108,7 @@ static void check_root_file(const struct vault_options *options, struct kl_json_
 
     if (kms_custodian_report(&custodian, &report, &err) != KL_OK) {
         vault_check(out, "root_file", VAULT_CHECK_FAILED, err.client_text,
-                    "name the root file that belongs to this vault with --custodian");
+                    "name the root file, or token, that belongs to this vault with --custodian");
         return;
     }
     (void)snprintf(text, sizeof text, "%s custodian on %s: %s", report.kind, report.file_system,
@@ -107,6 +119,13 @@ static void check_root_file(const struct vault_options *options, struct kl_json_
         finality = options->accept_f0 ? VAULT_CHECK_WARNING : VAULT_CHECK_FAILED;
     }
     vault_check(out, "finality", finality, text, report.advice);
+    if (on_token(options)) {
+        vault_check(
+            out, "snapshots", VAULT_CHECK_WARNING,
+            "nobody can see from here whether the token's keys are backed up",
+            "keep no backup of the token: its keys from before an erasure, with old data, undo that erasure");
+        return;
+    }
     vault_check(
         out, "snapshots", VAULT_CHECK_WARNING,
         "nobody can see from here whether the volume of the root file is snapshotted or copied",
@@ -176,10 +195,10 @@ static void check_databases(const struct vault_options *options, const struct va
     struct kl_err err = {0};
     struct vault *vault = NULL;
 
-    if (strncmp(options->custodian, "passphrase:", 11) == 0 && options->passphrase == NULL) {
+    if (options->passphrase == NULL && needs_passphrase(options)) {
         vault_check(out, "databases", VAULT_CHECK_WARNING,
-                    "no passphrase was given, so policies and keys were not looked at",
-                    "give the passphrase to look further");
+                    "no passphrase or PIN was given, so policies and keys were not looked at",
+                    "give the passphrase or PIN to look further");
         return;
     }
     vault = vault_new();
@@ -231,7 +250,7 @@ enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *
         good = check_country(options, &stamp, &out);
     }
     root_file = strchr(options->custodian, ':');
-    if (root_file != NULL) {
+    if (root_file != NULL && !on_token(options)) {
         check_mode(root_file + 1, "root_file_mode", "chmod 0600 the root file", &out);
     }
     check_root_file(options, &out);
