@@ -1,0 +1,445 @@
+/* A key store whose root key a token keeps: SoftHSM. Without SoftHSM the program counts as skipped. */
+#include "kms/token_place.h"
+
+#include "kms/token.h"
+#include "kms/token_internal.h"
+#include "tests/support/kms_fixture.h"
+#include "tests/support/softhsm.h"
+#include "tests/support/test.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct softhsm hsm;
+
+static const struct kms_place value_place = {KMS_TENANT_VAULT, 1000, 3};
+
+static int token_setup_empty(void **state)
+{
+    struct kms_fixture *fixture;
+
+    if (kms_fixture_setup_empty(state) != 0 || !softhsm_start(&hsm)) {
+        return -1;
+    }
+    fixture = *state;
+    fixture->options.custodian.custodian = hsm.uri;
+    fixture->options.custodian.passphrase = SOFTHSM_PIN;
+    fixture->options.custodian.passphrase_bytes = strlen(SOFTHSM_PIN);
+    return 0;
+}
+
+static int token_setup(void **state)
+{
+    struct kms_fixture *fixture;
+
+    if (token_setup_empty(state) != 0) {
+        return -1;
+    }
+    fixture = *state;
+    return kms_create(&fixture->options, NULL) == KL_OK &&
+                   kms_open(&fixture->options, &fixture->kms, NULL) == KL_OK
+               ? 0
+               : -1;
+}
+
+static int token_teardown(void **state)
+{
+    int result = kms_fixture_teardown(state);
+
+    softhsm_end(&hsm);
+    return result;
+}
+
+/* ---- looking at token and rows ---- */
+
+static struct kms_token *looking(void)
+{
+    struct kms_token *token = NULL;
+
+    assert_int_equal(kms_token_open(hsm.uri, SOFTHSM_PIN, strlen(SOFTHSM_PIN), &token, NULL),
+                     KL_OK);
+    return token;
+}
+
+static void store_of(struct memory_storage *storage, unsigned char ret_id[KMS_STORE_ID_BYTES])
+{
+    struct kl_slice key;
+    size_t bytes;
+    const unsigned char *value;
+
+    for (size_t i = 0; (value = memory_storage_row(storage, i, &key, &bytes)) != NULL; i++) {
+        if (key.size == 1 && key.bytes[0] == KMS_ROW_META) {
+            memcpy(ret_id, value + 1, KMS_STORE_ID_BYTES);
+            return;
+        }
+    }
+    fail_msg("no meta row");
+}
+
+/* The store's keys on the token are of exactly generation and the one after it. */
+static void token_holds(struct memory_storage *storage, uint64_t generation)
+{
+    unsigned char id[KMS_STORE_ID_BYTES];
+    struct kms_token *token = looking();
+    uint64_t held[8];
+    size_t count = 0;
+
+    store_of(storage, id);
+    assert_int_equal(kms_token_keys_list(token, id, held, 8, &count, NULL), KL_OK);
+    kms_token_close(token);
+    assert_int_equal(count, 2);
+    assert_int_equal(held[0] + held[1], 2 * generation + 1);
+    assert_true(held[0] == generation || held[1] == generation);
+}
+
+static void token_holds_nothing(void)
+{
+    struct kms_token *token = looking();
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_ATTRIBUTE all = {CKA_CLASS, &class, sizeof class};
+    CK_OBJECT_HANDLE key;
+    CK_ULONG count = 0;
+
+    assert_int_equal(token->module->C_FindObjectsInit(token->session, &all, 1), CKR_OK);
+    assert_int_equal(token->module->C_FindObjects(token->session, &key, 1, &count), CKR_OK);
+    assert_int_equal(token->module->C_FindObjectsFinal(token->session), CKR_OK);
+    kms_token_close(token);
+    assert_int_equal(count, 0);
+}
+
+/* There is one wrapped root key in the rows, of that generation. Returns where it lies. */
+static unsigned char *wrapped_row(struct memory_storage *storage, uint64_t generation)
+{
+    unsigned char *found = NULL;
+    unsigned char *value;
+    struct kl_slice key;
+    size_t bytes;
+
+    for (size_t i = 0; (value = memory_storage_row(storage, i, &key, &bytes)) != NULL; i++) {
+        if (key.size > 0 && key.bytes[0] == KMS_ROW_WRAPPED) {
+            assert_null(found);
+            assert_int_equal(key.size, KMS_WRAPPED_KEY_BYTES);
+            assert_int_equal(kl_get_u64be(key.bytes + 1), generation);
+            assert_int_equal(bytes, KMS_TOKEN_WRAPPED_BYTES);
+            found = value;
+        }
+    }
+    assert_non_null(found);
+    return found;
+}
+
+static uint64_t generation_of(const struct kms *kms)
+{
+    struct kms_state state;
+
+    kms_state((struct kms *)kms, &state);
+    return state.generation;
+}
+
+static void open_refused(struct kms_fixture *fixture, enum kl_status status, const char *code)
+{
+    struct kms *kms = NULL;
+    struct kl_err err = {0};
+
+    assert_int_equal(kms_open(&fixture->options, &kms, &err), status);
+    assert_string_equal(err.code, code);
+    assert_null(kms);
+}
+
+static void rotate(struct kms_fixture *fixture)
+{
+    struct kms_request request = {.note = "rotation", .note_bytes = 8};
+
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
+}
+
+/* ---- life ---- */
+
+static void test_a_new_key_store_has_two_keys_on_the_token(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_state facts;
+
+    token_holds(fixture->storage, 1);
+    (void)wrapped_row(fixture->storage, 1);
+    kms_state(fixture->kms, &facts);
+    assert_string_equal(facts.custodian_kind, "pkcs11");
+    assert_int_equal(facts.finality, KMS_FINALITY_F0);
+}
+
+static void test_what_was_sealed_opens_after_the_next_start(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kl_buf sealed;
+
+    kms_fixture_seal(fixture->kms, value_place, &sealed);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
+    token_holds(fixture->storage, 1);
+    kl_buf_done(&sealed);
+}
+
+static void test_a_shred_destroys_the_old_key_on_the_token(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_place slot = {value_place.tenant, value_place.slot, KMS_VALUE_NONE};
+    struct memory_storage *before;
+    struct kl_buf sealed;
+
+    kms_fixture_seal(fixture->kms, value_place, &sealed);
+    before = memory_storage_copy(fixture->storage);
+    for (uint64_t generation = 2; generation <= 5; generation++) {
+        assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, slot), KL_OK);
+        assert_int_equal(generation_of(fixture->kms), generation);
+        token_holds(fixture->storage, generation);
+        (void)wrapped_row(fixture->storage, generation);
+    }
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_ERR_GONE);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_ERR_GONE);
+
+    /* Who kept the rows from before has no key for them. */
+    kms_fixture_close(fixture);
+    fixture->options.storage = memory_storage_face(before);
+    open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
+    token_holds(fixture->storage, 5);
+    memory_storage_free(before);
+    kl_buf_done(&sealed);
+}
+
+static void test_a_rotation_of_the_root_key_changes_the_tokens_key(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kl_buf sealed;
+
+    kms_fixture_seal(fixture->kms, value_place, &sealed);
+    rotate(fixture);
+    rotate(fixture);
+    token_holds(fixture->storage, 3);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
+    kl_buf_done(&sealed);
+}
+
+static void test_two_key_stores_share_a_token_and_touch_only_their_own_keys(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct memory_storage *other = memory_storage_new();
+    struct kms_options options = fixture->options;
+    struct kms *kms = NULL;
+    struct kms_request request = {.note = "n", .note_bytes = 1};
+
+    options.storage = memory_storage_face(other);
+    assert_int_equal(kms_create(&options, NULL), KL_OK);
+    assert_int_equal(kms_open(&options, &kms, NULL), KL_OK);
+    rotate(fixture);
+    rotate(fixture);
+    token_holds(fixture->storage, 3);
+    token_holds(other, 1);
+    assert_int_equal(kms_commit(kms, &request, NULL), KL_OK);
+    kms_close(kms);
+    token_holds(fixture->storage, 3);
+    token_holds(other, 2);
+    kms_fixture_reopen(fixture);
+    memory_storage_free(other);
+}
+
+/* ---- what crashes leave ---- */
+
+static void test_leftover_keys_of_other_generations_are_destroyed_when_it_opens(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct memory_storage *wrapped_kept;
+    unsigned char id[KMS_STORE_ID_BYTES];
+    unsigned char staged_wrapped[KMS_TOKEN_WRAPPED_BYTES];
+    unsigned char key[KMS_KEY_BYTES] = "a staged key that was used once";
+    struct kms_token *token;
+
+    rotate(fixture);
+    rotate(fixture);
+    kms_fixture_close(fixture);
+    store_of(fixture->storage, id);
+    wrapped_kept = memory_storage_copy(fixture->storage);
+
+    /* As after a crash between the batch and the destruction, and as after an attempt that used the staged key. */
+    token = looking();
+    assert_int_equal(kms_token_key_make(token, id, 2, NULL), KL_OK);
+    assert_int_equal(kms_token_key_make(token, id, 5, NULL), KL_OK);
+    assert_int_equal(kms_token_wrap(token, id, 4, key, staged_wrapped, NULL), KL_OK);
+    kms_token_close(token);
+
+    kms_fixture_reopen(fixture);
+    token_holds(fixture->storage, 3);
+    token = looking();
+    assert_int_equal(kms_token_unwrap(token, id, 4, staged_wrapped, key, NULL), KL_ERR_CORRUPT);
+    kms_token_close(token);
+    memory_storage_free(wrapped_kept);
+}
+
+static void test_a_missing_staged_key_is_made_again(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char id[KMS_STORE_ID_BYTES];
+    struct kms_token *token;
+
+    kms_fixture_close(fixture);
+    store_of(fixture->storage, id);
+    token = looking();
+    assert_int_equal(kms_token_keys_keep(token, id, 1, NULL), KL_OK);
+    kms_token_close(token);
+    kms_fixture_reopen(fixture);
+    token_holds(fixture->storage, 1);
+}
+
+/* A commit whose batch fails: its rows reached the store, or did not. */
+static void crash_in_batch(struct kms_fixture *fixture, bool kept, uint64_t generation)
+{
+    const struct kms_hooks hooks = {.fatal = kms_fixture_fatal};
+    struct kms_request request = {.note = "n", .note_bytes = 1};
+    struct kl_buf sealed;
+
+    kms_hooks_set(fixture->kms, &hooks);
+    kms_fixture_seal(fixture->kms, value_place, &sealed);
+    memory_storage_fail_apply(fixture->storage, 1, kept);
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_ERR_IO);
+    memory_storage_fail_apply(fixture->storage, 0, false);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(generation_of(fixture->kms), generation);
+    token_holds(fixture->storage, generation);
+    (void)wrapped_row(fixture->storage, generation);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
+    kl_buf_done(&sealed);
+}
+
+static void test_a_crash_before_the_batch_leaves_the_generation(void **state)
+{
+    crash_in_batch(*state, false, 1);
+}
+
+static void test_a_crash_after_the_batch_goes_on_with_the_next_generation(void **state)
+{
+    crash_in_batch(*state, true, 2);
+}
+
+/* ---- what refuses to open ---- */
+
+static void test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    char uri[SOFTHSM_URI_BYTES];
+
+    kms_fixture_close(fixture);
+    fixture->options.custodian.passphrase = "not-the-pin";
+    open_refused(fixture, KL_ERR_UNAUTHORISED, "wrong_pin");
+    fixture->options.custodian.passphrase = NULL;
+    fixture->options.custodian.passphrase_bytes = 0;
+    open_refused(fixture, KL_ERR_INVALID, "pin_missing");
+    softhsm_uri(&hsm, "another", uri);
+    fixture->options.custodian.custodian = uri;
+    open_refused(fixture, KL_ERR_NOT_FOUND, "token_missing");
+    fixture->options.custodian.custodian = "pkcs11:token=kluis-test?module-path=/nowhere.so";
+    open_refused(fixture, KL_ERR_NOT_FOUND, "token_module_missing");
+    fixture->options.custodian.custodian = "pkcs11:token=kluis-test";
+    open_refused(fixture, KL_ERR_INVALID, "token_uri");
+    token_holds(fixture->storage, 1);
+}
+
+static void test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char key[KMS_WRAPPED_KEY_BYTES] = {KMS_ROW_WRAPPED};
+
+    kms_fixture_close(fixture);
+    wrapped_row(fixture->storage, 1)[20] ^= 1;
+    open_refused(fixture, KL_ERR_CORRUPT, "token_wrapped_corrupt");
+    token_holds(fixture->storage, 1);
+    wrapped_row(fixture->storage, 1)[20] ^= 1;
+    kms_fixture_reopen(fixture);
+    kms_fixture_close(fixture);
+
+    kl_put_u64be(key + 1, 1);
+    memory_storage_put(fixture->storage, (struct kl_slice){key, sizeof key},
+                       kl_slice_text("too short"));
+    open_refused(fixture, KL_ERR_CORRUPT, "token_wrapped_corrupt");
+    memory_storage_put(fixture->storage, (struct kl_slice){key, sizeof key},
+                       (struct kl_slice){NULL, 0});
+    open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
+    token_holds(fixture->storage, 1);
+}
+
+static void test_without_its_key_on_the_token_a_key_store_is_closed_for_ever(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char id[KMS_STORE_ID_BYTES];
+    struct kms_token *token;
+
+    kms_fixture_close(fixture);
+    store_of(fixture->storage, id);
+    token = looking();
+    assert_int_equal(kms_token_keys_keep(token, id, 2, NULL), KL_OK);
+    kms_token_close(token);
+    open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
+    token = looking();
+    assert_int_equal(kms_token_keys_keep(token, id, KMS_TOKEN_KEEP_NONE, NULL), KL_OK);
+    kms_token_close(token);
+    open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
+}
+
+static void test_a_software_token_is_refused_unless_told(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_custodian_report report;
+    struct kl_err err = {0};
+
+    fixture->options.custodian.accept_f0 = false;
+    assert_int_equal(kms_create(&fixture->options, &err), KL_ERR_REFUSED);
+    assert_string_equal(err.code, "finality_f0");
+    assert_non_null(strstr(err.client_text, "SoftHSM"));
+    token_holds_nothing();
+
+    fixture->options.custodian.passphrase = NULL;
+    assert_int_equal(kms_custodian_report(&fixture->options.custodian, &report, NULL), KL_OK);
+    assert_int_equal(report.finality, KMS_FINALITY_F0);
+    assert_string_equal(report.kind, "pkcs11");
+}
+
+static void test_a_key_store_that_was_made_with_acceptance_opens_with_it_only(void **state)
+{
+    struct kms_fixture *fixture = *state;
+
+    kms_fixture_close(fixture);
+    fixture->options.custodian.accept_f0 = false;
+    open_refused(fixture, KL_ERR_REFUSED, "finality_f0");
+    token_holds(fixture->storage, 1);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, token_setup, token_teardown)
+#define WITH_NOTHING(test) cmocka_unit_test_setup_teardown(test, token_setup_empty, token_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STORE(test_a_new_key_store_has_two_keys_on_the_token),
+        WITH_STORE(test_what_was_sealed_opens_after_the_next_start),
+        WITH_STORE(test_a_shred_destroys_the_old_key_on_the_token),
+        WITH_STORE(test_a_rotation_of_the_root_key_changes_the_tokens_key),
+        WITH_STORE(test_two_key_stores_share_a_token_and_touch_only_their_own_keys),
+        WITH_STORE(test_leftover_keys_of_other_generations_are_destroyed_when_it_opens),
+        WITH_STORE(test_a_missing_staged_key_is_made_again),
+        WITH_STORE(test_a_crash_before_the_batch_leaves_the_generation),
+        WITH_STORE(test_a_crash_after_the_batch_goes_on_with_the_next_generation),
+        WITH_STORE(test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart),
+        WITH_STORE(test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing),
+        WITH_STORE(test_without_its_key_on_the_token_a_key_store_is_closed_for_ever),
+        WITH_NOTHING(test_a_software_token_is_refused_unless_told),
+        WITH_STORE(test_a_key_store_that_was_made_with_acceptance_opens_with_it_only),
+    };
+
+    if (!softhsm_start(&hsm)) {
+        return 77;
+    }
+    softhsm_end(&hsm);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
