@@ -173,7 +173,8 @@ void kms_keys_put(struct kms_keys *keys, uint64_t tenant, uint64_t slot,
         where.shard->entries[entry].tenant = tenant;
         where.shard->entries[entry].slot = slot;
         where.shard->entries[entry].here = true;
-        atomic_store_explicit(&where.shard->entries[entry].used, true, memory_order_relaxed);
+        /* Not used until it is found: who comes once does not push out who comes often. */
+        atomic_store_explicit(&where.shard->entries[entry].used, false, memory_order_relaxed);
         memcpy(node_of(where.shard, entry), node, KMS_KEY_BYTES);
         where.shard->count++;
     }

@@ -161,6 +161,11 @@ static bool take_reserved(struct kms_slots *slots, uint64_t tenant, uint32_t cou
     return true;
 }
 
+static uint64_t block_end(uint64_t number)
+{
+    return (number + KMS_RESERVE_BLOCK - 1) / KMS_RESERVE_BLOCK * KMS_RESERVE_BLOCK;
+}
+
 /* Move the mark so that count numbers are free above next. Without the lock, in turn. */
 static enum kl_status reserve(struct kms *kms, uint64_t tenant, uint64_t next, uint32_t count,
                               uint64_t *ret_mark, struct kl_err *err)
@@ -173,7 +178,7 @@ static enum kl_status reserve(struct kms *kms, uint64_t tenant, uint64_t next, u
         return kl_fail(err, KL_ERR_TOO_LARGE, "key_tree_full",
                        "the tenant can hold no more entries", NULL);
     }
-    mark = (next + count + KMS_RESERVE_BLOCK - 1) / KMS_RESERVE_BLOCK * KMS_RESERVE_BLOCK;
+    mark = block_end(next + count);
     kms_slots_key(tenant, key);
     status = mark_store(kms, (struct kl_slice){key, sizeof key}, mark, err);
     if (status == KL_OK) {
@@ -224,9 +229,8 @@ static enum kl_status reserve_more(struct kms *kms, uint64_t tenant, uint32_t co
     return KL_OK;
 }
 
-static enum kl_status check_tenant(struct kms *kms, uint64_t tenant, struct kl_err *err)
+static enum kl_status taken_check(struct kms *kms, uint64_t tenant, struct kl_err *err)
 {
-    struct kms_place place = {tenant, KMS_SLOT_NONE, KMS_VALUE_NONE};
     uint64_t next;
 
     (void)pthread_mutex_lock(&kms->slots.lock);
@@ -236,7 +240,15 @@ static enum kl_status check_tenant(struct kms *kms, uint64_t tenant, struct kl_e
         return kl_fail(err, KL_ERR_INVALID, "key_place_invalid", "there is no such tenant",
                        "slots were asked of a tenant that was never taken");
     }
-    return kms_walk_check(kms, &place, err);
+    return KL_OK;
+}
+
+static enum kl_status check_tenant(struct kms *kms, uint64_t tenant, struct kl_err *err)
+{
+    struct kms_place place = {tenant, KMS_SLOT_NONE, KMS_VALUE_NONE};
+    enum kl_status status = taken_check(kms, tenant, err);
+
+    return status == KL_OK ? kms_walk_check(kms, &place, err) : status;
 }
 
 enum kl_status kms_slot_take(struct kms *kms, uint64_t tenant, uint32_t count, uint64_t *ret_first,
@@ -263,6 +275,123 @@ enum kl_status kms_slot_take(struct kms *kms, uint64_t tenant, uint32_t count, u
         status = reserve_more(kms, tenant, count, err);
         turn_give(slots);
     }
+    (void)pthread_mutex_unlock(&slots->lock);
+    return status;
+}
+
+/* ---- marks ---- */
+
+enum kl_status kms_tenant_mark(struct kms *kms, uint64_t *ret_mark, struct kl_err *err)
+{
+    (void)err; /* the mark is known since the store was opened */
+    (void)pthread_mutex_lock(&kms->slots.lock);
+    *ret_mark = kms->slots.tenant_next;
+    (void)pthread_mutex_unlock(&kms->slots.lock);
+    return KL_OK;
+}
+
+enum kl_status kms_tenant_mark_raise(struct kms *kms, uint64_t at_least, struct kl_err *err)
+{
+    struct kms_slots *slots = &kms->slots;
+    enum kl_status status = KL_OK;
+
+    if (at_least > KMS_SLOT_MAX) {
+        return kl_fail(err, KL_ERR_TOO_LARGE, "key_tree_full", "the vault can hold no more tenants",
+                       NULL);
+    }
+    (void)pthread_mutex_lock(&slots->lock);
+    turn_take(slots);
+    if (slots->tenant_next < at_least) {
+        (void)pthread_mutex_unlock(&slots->lock);
+        status = mark_store(kms, kms_tenants_key, at_least, err);
+        (void)pthread_mutex_lock(&slots->lock);
+        if (status == KL_OK) {
+            slots->tenant_next = at_least;
+        }
+    }
+    turn_give(slots);
+    (void)pthread_mutex_unlock(&slots->lock);
+    return status;
+}
+
+enum kl_status kms_slot_mark(struct kms *kms, uint64_t tenant, uint64_t *ret_mark,
+                             struct kl_err *err)
+{
+    const struct kms_slots_tenant *found;
+    bool known;
+    enum kl_status status = taken_check(kms, tenant, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&kms->slots.lock);
+    found = tenant_find(&kms->slots, tenant);
+    known = found != NULL;
+    if (known) {
+        *ret_mark = found->next;
+    }
+    (void)pthread_mutex_unlock(&kms->slots.lock);
+    return known ? KL_OK : mark_of(kms, tenant, ret_mark, err);
+}
+
+/* In turn, without the lock: the mark in the store is at least what is asked. ret_mark: what it is then. */
+static enum kl_status mark_lift(struct kms *kms, uint64_t tenant, uint64_t at_least, uint64_t mark,
+                                uint64_t *ret_mark, struct kl_err *err)
+{
+    unsigned char key[KMS_SLOTS_KEY_BYTES];
+    enum kl_status status = KL_OK;
+
+    if (mark < at_least) {
+        mark = block_end(at_least);
+        kms_slots_key(tenant, key);
+        status = mark_store(kms, (struct kl_slice){key, sizeof key}, mark, err);
+    }
+    if (status == KL_OK) {
+        *ret_mark = mark;
+    }
+    return status;
+}
+
+enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant, uint64_t at_least,
+                                   struct kl_err *err)
+{
+    struct kms_slots *slots = &kms->slots;
+    struct kms_slots_tenant *found;
+    uint64_t mark = 0;
+    bool known;
+    enum kl_status status = taken_check(kms, tenant, err);
+
+    if (status == KL_OK && at_least > KMS_SLOT_MAX) {
+        status = kl_fail(err, KL_ERR_TOO_LARGE, "key_tree_full",
+                         "the tenant can hold no more entries", NULL);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&slots->lock);
+    turn_take(slots);
+    found = tenant_find(slots, tenant);
+    known = found != NULL;
+    mark = known ? found->mark : 0;
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (!known) {
+        status = mark_of(kms, tenant, &mark, err);
+    }
+    if (status == KL_OK) {
+        status = mark_lift(kms, tenant, at_least, mark, &mark, err);
+    }
+    (void)pthread_mutex_lock(&slots->lock);
+    if (status == KL_OK) {
+        found = known ? tenant_find(slots, tenant) : tenant_add(slots, tenant, mark);
+        if (found == NULL) {
+            status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                             "no memory for a tenant's numbers");
+        } else {
+            found->mark = mark;
+            found->next = found->next < at_least ? at_least : found->next;
+        }
+    }
+    turn_give(slots);
     (void)pthread_mutex_unlock(&slots->lock);
     return status;
 }

@@ -224,6 +224,79 @@ static void test_no_number_is_given_to_two_threads(void **state)
     test_free(all);
 }
 
+/* ---- marks ---- */
+
+static uint64_t mark_of(struct kms_fixture *fixture, uint64_t tenant)
+{
+    uint64_t mark = 0;
+
+    assert_int_equal(kms_slot_mark(fixture->kms, tenant, &mark, NULL), KL_OK);
+    return mark;
+}
+
+static void test_a_mark_is_above_all_that_was_given_out(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    uint64_t tenant = tenant_of(fixture);
+    uint64_t mark = 0;
+
+    assert_int_equal(mark_of(fixture, tenant), KMS_TENANT_OWN_SLOTS);
+    mark = take(fixture, tenant, 10) + 10;
+    assert_int_equal(mark_of(fixture, tenant), mark);
+    kms_fixture_reopen(fixture);
+    assert_true(mark_of(fixture, tenant) >= mark);
+    mark = take(fixture, tenant, 1) + 1;
+    assert_int_equal(mark_of(fixture, tenant), mark);
+    assert_int_equal(kms_tenant_mark(fixture->kms, &mark, NULL), KL_OK);
+    assert_int_equal(mark, tenant + 1);
+}
+
+static void test_nothing_below_a_raised_mark_is_given_out_also_after_a_crash(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    uint64_t tenant = tenant_of(fixture);
+    uint64_t first = take(fixture, tenant, 1);
+
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, first + 100, NULL), KL_OK);
+    assert_int_equal(take(fixture, tenant, 1), first + 100);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, 1000000, NULL), KL_OK);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, 5, NULL), KL_OK);
+    assert_int_equal(take(fixture, tenant, 1), 1000000);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, 2000000, NULL), KL_OK);
+    kms_fixture_reopen(fixture);
+    assert_true(take(fixture, tenant, 1) >= 2000000);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, 3000000, NULL), KL_OK);
+    assert_true(take(fixture, tenant, 1) >= 3000000);
+}
+
+static void test_tenants_go_on_above_a_raised_mark(void **state)
+{
+    struct kms_fixture *fixture = *state;
+
+    assert_int_equal(kms_tenant_mark_raise(fixture->kms, 50, NULL), KL_OK);
+    assert_int_equal(kms_tenant_mark_raise(fixture->kms, 3, NULL), KL_OK);
+    assert_int_equal(tenant_of(fixture), 50);
+    assert_int_equal(kms_tenant_mark_raise(fixture->kms, 70, NULL), KL_OK);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(tenant_of(fixture), 70);
+}
+
+static void test_marks_that_cannot_be_are_refused(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    uint64_t tenant = tenant_of(fixture);
+    uint64_t mark = 77;
+
+    assert_int_equal(kms_slot_mark(fixture->kms, tenant + 1, &mark, NULL), KL_ERR_INVALID);
+    assert_int_equal(mark, 77);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant + 1, 100, NULL), KL_ERR_INVALID);
+    assert_int_equal(kms_slot_mark_raise(fixture->kms, tenant, KMS_SLOT_MAX + 1, NULL),
+                     KL_ERR_TOO_LARGE);
+    assert_int_equal(kms_tenant_mark_raise(fixture->kms, KMS_SLOT_MAX + 1, NULL), KL_ERR_TOO_LARGE);
+    assert_int_equal(take(fixture, tenant, 1), KMS_TENANT_OWN_SLOTS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kms_fixture_setup, kms_fixture_teardown)
@@ -238,6 +311,10 @@ int main(void)
         TEST(test_a_full_tree_is_said_so),
         TEST(test_a_damaged_mark_is_refused),
         TEST(test_no_number_is_given_to_two_threads),
+        TEST(test_a_mark_is_above_all_that_was_given_out),
+        TEST(test_nothing_below_a_raised_mark_is_given_out_also_after_a_crash),
+        TEST(test_tenants_go_on_above_a_raised_mark),
+        TEST(test_marks_that_cannot_be_are_refused),
     };
 
     return cmocka_run_group_tests_name("slots", tests, NULL, NULL);

@@ -108,22 +108,58 @@ static void test_a_large_dead_tree_goes_little_by_little(void **state)
     test_free(changes);
 }
 
-/* A rekeyed slot lives on at the same addresses: its rows are not for the sweep. */
-static void test_rows_of_a_rekeyed_subject_are_not_swept(void **state)
+/* A rekeyed slot lives on at the same addresses: of its rows go only those that hang nowhere. */
+static void test_of_a_rekeyed_subject_only_rows_that_hang_nowhere_go(void **state)
 {
     struct kms_fixture *fixture = *state;
 
     shred(fixture, (struct kms_place){T, 70, 1});
+    shred(fixture, (struct kms_place){T, 70, 9000});
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 70), 5);
     assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_REKEY,
                                         (struct kms_place){T, 70, KMS_VALUE_NONE}),
                      KL_OK);
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 70), 0);
     assert_int_equal(rows_of(fixture, 'D', 0, 0), 0);
     shred(fixture, (struct kms_place){T, 70, 2});
     turn(fixture);
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 70), 2);
     kms_fixture_reopen(fixture);
     assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){T, 70, 1}, NULL), KL_OK);
     assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){T, 70, 2}, NULL),
                      KL_ERR_GONE);
+}
+
+/* A tenant that was rekeyed, with more rows than one commit looks at, some of them of its new tree. */
+static void test_a_large_tree_that_lives_on_is_swept_little_by_little(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_change *changes = test_calloc(KMS_SWEEP_LOOKS, sizeof *changes);
+    struct kms_request request = {.changes = changes, .changes_count = KMS_SWEEP_LOOKS};
+
+    for (uint64_t i = 0; i < KMS_SWEEP_LOOKS; i++) {
+        changes[i] = (struct kms_change){KMS_CHANGE_SHRED, {T, 64 + i, 1}};
+    }
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 0), 2 * KMS_SWEEP_LOOKS);
+    changes[0] = (struct kms_change){KMS_CHANGE_REKEY, {T, KMS_SLOT_NONE, KMS_VALUE_NONE}};
+    for (uint64_t i = 1; i < KMS_SWEEP_LOOKS; i += 2) {
+        changes[i] = (struct kms_change){KMS_CHANGE_TOUCH, {T, 64 + i, 1}};
+    }
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        if (i % 5 == 4) {
+            kms_fixture_reopen(fixture);
+        }
+        turn(fixture);
+    }
+    assert_int_equal(rows_of(fixture, 'D', 0, 0), 0);
+    /* The even ones were shredded again below the fresh seed, and hang. */
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 0), KMS_SWEEP_LOOKS - 2);
+    assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){T, 66, 1}, NULL),
+                     KL_ERR_GONE);
+    assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){T, 65, 1}, NULL), KL_OK);
+    test_free(changes);
 }
 
 /* The commit is done and the sweep's write fails: the shred stays, the process is told to end. */
@@ -157,7 +193,8 @@ int main(void)
         TEST(test_rows_of_a_shredded_subject_go_and_others_stay),
         TEST(test_rows_below_a_shredded_tenant_go_with_the_subjects_below),
         TEST(test_a_large_dead_tree_goes_little_by_little),
-        TEST(test_rows_of_a_rekeyed_subject_are_not_swept),
+        TEST(test_of_a_rekeyed_subject_only_rows_that_hang_nowhere_go),
+        TEST(test_a_large_tree_that_lives_on_is_swept_little_by_little),
         TEST(test_a_failed_sweep_is_fatal_after_the_shred),
     };
 

@@ -62,7 +62,8 @@ enum kms_change_kind {
     KMS_CHANGE_REKEY, /* the slot gets a fresh key; what was sealed under the old one no longer opens */
     /*
      * Of a value, with a SHRED of its slot in the same request: this value's key stays as it is, every other value of the slot, used or
-     * not, is gone. The slot lives on with nothing but what was kept.
+     * not, is gone. The slot lives on with nothing but what was kept. Of several requests of one commit that shred the slot, each must keep the
+     * value: a plain shred wins. What is kept and gone already stays gone; with nothing left to keep the slot is gone.
      */
     KMS_CHANGE_KEEP,
     /* The pages on the way to the place get fresh page keys; no key below them changes. Of what is gone: nothing happens. */
@@ -127,6 +128,8 @@ struct kms_hooks {
 /*
  * pages_max  how many explicit pages the cache keeps in locked memory (64..16777216); 0 takes KMS_PAGES_MAX_DEFAULT. When less memory can
  *            be locked the cache is smaller, never unlocked.
+ * keys_max   how many slots are kept ready in locked memory (up to 16777216; 0 takes KMS_KEYS_MAX_DEFAULT), in shards of 2,048; as many as
+ *            can be locked. What a commit shreds or rekeys is wiped from it before the commit is acknowledged.
  */
 #define KMS_PAGES_MAX_DEFAULT 16384
 #define KMS_KEYS_MAX_DEFAULT 65536
@@ -134,8 +137,7 @@ struct kms_options {
     struct kms_custodian_options custodian;
     const struct kms_storage *storage; /* must outlive the kms */
     size_t pages_max;
-    size_t
-        keys_max; /* keys of slots kept ready in locked memory (0 takes KMS_KEYS_MAX_DEFAULT); as many as can be locked */
+    size_t keys_max;                         /* of slots, kept ready to be used; see below */
     const struct kms_mirror_source *mirrors; /* NULL: none can be opened; must outlive the kms */
 };
 
@@ -157,7 +159,7 @@ KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct 
  *                before an erasure. Open from the mirror.
  * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND "root_file_missing", "key_store_missing".  KL_ERR_BUSY "root_file_locked" another
  * process has it open.  KL_ERR_CORRUPT the root file, the meta row or the root page is damaged; nothing was changed.  KL_ERR_IO,
- * KL_ERR_NO_MEMORY, KL_ERR_INVALID (the custodian's text, "custodian_kind", "key_pages_max").
+ * KL_ERR_NO_MEMORY, KL_ERR_INVALID (the custodian's text, "custodian_kind", "key_pages_max", "key_keys_max").
  */
 KL_MUST_USE enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms,
                                     struct kl_err *err);
@@ -257,7 +259,8 @@ KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_pla
  * Order: prepare hook; one synced batch to storage (pages, generation, notes: the commit point); the old root slot overwritten in place
  * with a newly staged key, synced (the point of no return); pages swapped and old keys wiped; publish; finish hook.
  *
- * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid"; whatever prepare or finish returned; KL_ERR_IO.
+ * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid", "key_keep_alone" (a KEEP whose slot is not shredded
+ * in the same request); whatever prepare or finish returned; KL_ERR_IO.
  * KL_ERR_GONE a slot to be rekeyed is gone: nothing of this request is done, others are not touched. KL_ERR_CORRUPT, KL_ERR_IO,
  * KL_ERR_NO_MEMORY a page on the way cannot be had: likewise. KL_ERR_REFUSED "finality_f0" the blocks of the root file moved or were
  * shared at an earlier commit, and that is not accepted.
