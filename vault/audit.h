@@ -70,6 +70,11 @@ void vault_trails_applied(struct vault_trails *trails, bool ok);
 /* How many entries a tenant's trail has. Any thread. */
 KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant,
                                              uint64_t *ret_size, struct kl_err *err);
+/* The same, with the root hash (RFC 9162 section 2.1.1). Any thread. */
+KL_MUST_USE enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant,
+                                             uint64_t *ret_size,
+                                             unsigned char ret_root[VAULT_AUDIT_HASH_BYTES],
+                                             struct kl_err *err);
 
 /*
  * The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret (ret as before on failure). Root hash as

@@ -208,6 +208,18 @@ enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, u
     return status;
 }
 
+enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size,
+                                 unsigned char ret_root[VAULT_AUDIT_HASH_BYTES], struct kl_err *err)
+{
+    struct vault_audit_tree tree;
+    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    if (status == KL_OK) {
+        *ret_size = tree.size;
+        vault_audit_tree_root(&tree, ret_root);
+    }
+    return status;
+}
+
 enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                  const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
 {

@@ -36,6 +36,9 @@ enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry 
     commit.audit = entries;
     commit.audit_count = count;
     status = vault_commit_submit(vault->committer, &commit, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        return kl_fail(err, status, cause.code, cause.client_text, NULL);
+    }
     if (status != KL_OK) {
         return kl_fail(err, KL_ERR_UNAVAILABLE, "audit_unavailable",
                        "the audit trail cannot be written, so nothing may be read", "%s: %s",
@@ -87,12 +90,27 @@ static enum kl_status credential_check(struct vault *vault, const struct vault_p
     return KL_OK;
 }
 
+/* A tenant that was ended serves nobody, until it is brought back or gone. */
+static enum kl_status tenant_is_open(const struct vault_tenant *tenant, struct kl_err *err)
+{
+    int64_t ends_us = atomic_load(&tenant->ends_us);
+    char until[KL_TIME_TEXT_BYTES];
+
+    if (ends_us == 0) {
+        return KL_OK;
+    }
+    kl_time_format(ends_us, until);
+    return kl_failf(err, KL_ERR_FORBIDDEN, "tenant_closed",
+                    "this tenant was ended; until %s an operator can bring it back", until);
+}
+
 /* The tenant acted on; NULL for an operator who names none. */
 static enum kl_status tenant_choose(struct vault *vault, const struct vault_credential *credential,
                                     const char *tenant_name, const struct vault_tenant **ret_tenant,
                                     struct kl_err *err)
 {
     const struct vault_tenant *tenant = NULL;
+    enum kl_status status = KL_OK;
 
     if (tenant_name != NULL && !vault_tenant_name_valid(tenant_name)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_tenant", "this is not a tenant's name", NULL);
@@ -104,9 +122,12 @@ static enum kl_status tenant_choose(struct vault *vault, const struct vault_cred
                 return kl_fail(err, KL_ERR_NOT_FOUND, "unknown_tenant", "there is no such tenant",
                                NULL);
             }
+            status = tenant_is_open(tenant, err);
         }
-        *ret_tenant = tenant;
-        return KL_OK;
+        if (status == KL_OK) {
+            *ret_tenant = tenant;
+        }
+        return status;
     }
     tenant = vault_tenants_by_number(vault, credential->tenant);
     if (tenant == NULL) {
@@ -116,8 +137,11 @@ static enum kl_status tenant_choose(struct vault *vault, const struct vault_cred
         return kl_fail(err, KL_ERR_FORBIDDEN, "tenant_forbidden",
                        "only an operator may name another tenant", NULL);
     }
-    *ret_tenant = tenant;
-    return KL_OK;
+    status = tenant_is_open(tenant, err);
+    if (status == KL_OK) {
+        *ret_tenant = tenant;
+    }
+    return status;
 }
 
 static enum kl_status bound_resolve(struct vault *vault, const struct vault_credential *credential,

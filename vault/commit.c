@@ -51,6 +51,7 @@ struct vault_committer {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t ended; /* a group ended */
     struct dying *dying[DYING_LISTS];
+    atomic_size_t tenants_dying; /* marks of whole tenants; changes under the lock */
     uint64_t groups_begun;
     uint64_t groups_ended;
 };
@@ -141,6 +142,9 @@ enum kl_status vault_commit_dying_begin(struct vault_committer *committer, uint6
         return kl_fail(err, KL_ERR_GONE, "subject_dying", "this is being erased", NULL);
     }
     *link = mark;
+    if (slot == KMS_SLOT_NONE) {
+        atomic_fetch_add(&committer->tenants_dying, 1);
+    }
     uint64_t begun = committer->groups_begun;
     while (committer->groups_ended < begun) {
         pthread_cond_wait(&committer->ended, &committer->lock);
@@ -156,17 +160,35 @@ void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, 
     struct dying *mark = *link;
     if (mark != NULL) {
         *link = mark->next;
+        if (slot == KMS_SLOT_NONE) {
+            atomic_fetch_sub(&committer->tenants_dying, 1);
+        }
     }
     pthread_mutex_unlock(&committer->lock);
     free(mark);
 }
 
+static bool is_dying(struct vault_committer *committer, uint64_t tenant, uint64_t slot)
+{
+    pthread_mutex_lock(&committer->lock);
+    bool dying = *dying_link(committer, tenant, slot) != NULL;
+    pthread_mutex_unlock(&committer->lock);
+    return dying;
+}
+
+static enum kl_status check_tenant(struct vault_committer *committer,
+                                   const struct vault_commit *commit, struct kl_err *err)
+{
+    bool dying = atomic_load(&committer->tenants_dying) > 0 && !commit->of_keys &&
+                 is_dying(committer, commit->tenant, KMS_SLOT_NONE);
+    return dying ? kl_fail(err, KL_ERR_NOT_FOUND, "tenant_gone", "this tenant was ended", NULL)
+                 : KL_OK;
+}
+
 static enum kl_status check_dying(struct vault_committer *committer,
                                   const struct vault_commit *commit, struct kl_err *err)
 {
-    pthread_mutex_lock(&committer->lock);
-    bool dying = *dying_link(committer, commit->tenant, commit->slot) != NULL;
-    pthread_mutex_unlock(&committer->lock);
+    bool dying = is_dying(committer, commit->tenant, commit->slot);
     return dying ? kl_fail(err, KL_ERR_GONE, "subject_dying", "this is being erased", NULL) : KL_OK;
 }
 
@@ -265,7 +287,8 @@ static enum kl_status admit(struct vault_committer *committer, const struct vaul
     enum kl_status status = KL_OK;
     assert(commit->inside == NULL || commit->index_count == 0);
     vault_batch_clear(committer->scratch);
-    if (commit->batch != NULL) {
+    status = check_tenant(committer, commit, err);
+    if (status == KL_OK && commit->batch != NULL) {
         status = vault_batch_status(commit->batch, err);
     }
     if (status == KL_OK && commit->check_head) {
@@ -291,9 +314,10 @@ static bool take(struct vault_committer *committer, struct kl_group_item *item, 
     const struct vault_commit *commit = item->work;
     item->status = admit(committer, commit, item->err);
     if (item->status != KL_OK) {
-        *sync = *sync || commit->audit_on_fail_count > 0;
-        return append_audit(committer, commit->audit_on_fail, commit->audit_on_fail_count,
-                            group_err) == KL_OK;
+        size_t count =
+            check_tenant(committer, commit, NULL) == KL_OK ? commit->audit_on_fail_count : 0;
+        *sync = *sync || count > 0;
+        return append_audit(committer, commit->audit_on_fail, count, group_err) == KL_OK;
     }
     if (append_audit(committer, commit->audit, commit->audit_count, group_err) != KL_OK) {
         return false;

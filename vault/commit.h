@@ -46,6 +46,7 @@ struct vault_commit {
     enum kl_status (*inside)(void *context, struct vault_batch *batch, struct kl_err *err);
     void *inside_context;
     bool unsynced; /* this request alone needs no sync (others of the group may) */
+    bool of_keys;  /* of a hook of kms: also of a tenant that is marked dying */
 };
 
 struct vault_committer *vault_committer_new(struct vault_store *store,
@@ -56,7 +57,8 @@ void vault_committer_free(struct vault_committer *committer);
 bool vault_committer_failed(const struct vault_committer *committer);
 
 /*
- * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; what the index or
+ * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; KL_ERR_NOT_FOUND
+ * "tenant_gone": the tenant is dying or gone; what the index or
  * inside returned; KL_ERR_UNAVAILABLE "audit_unavailable": the store or the trail failed and takes no more writes until the vault is opened
  * again; what was asked is not acknowledged and no value may leave. Entries given are still the caller's to end.
  */
@@ -66,6 +68,7 @@ KL_MUST_USE enum kl_status vault_commit_submit(struct vault_committer *committer
 /*
  * Mark a slot of a tenant dying: commits that name it (commit.slot with check_head) are refused from now on, and those admitted before
  * are done when this returns, so that what is read of the subject now is its last state. Ends with vault_commit_dying_end().
+ * slot KMS_SLOT_NONE: the tenant; all that is of it is refused, but of_keys, and where it was shredded the mark stays.
  * KL_ERR_GONE "subject_dying" somebody else marked it. KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *committer,

@@ -1,6 +1,7 @@
 /* What happens inside a key commit, and what is left to do of one at open. */
 #include "vault/erasure.h"
 
+#include "kluis/base/encode.h"
 #include "kluis/base/log.h"
 #include "vault/receipt.h"
 #include "vault/rows.h"
@@ -155,53 +156,151 @@ out:
     return status;
 }
 
+/* ---- finish: whose trail ---- */
+
+/*
+ * Where the entry and receipt of each note belong: with its tenant, and with the vault when the tenant was ended, in this commit or in a
+ * later one; then the tenant has no key to sign with and no trail.
+ */
+static enum kl_status homes_find(struct vault *vault, const struct vault_note *notes, size_t count,
+                                 uint64_t *homes, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    bool gone = false;
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < count; i++) {
+        homes[i] = notes[i].tenant;
+        if (notes[i].tenant != KMS_TENANT_VAULT) {
+            status = vault_tenant_is_gone(vault, notes[i].tenant, &gone, err);
+            homes[i] = gone ? (uint64_t)KMS_TENANT_VAULT : notes[i].tenant;
+        }
+    }
+    return status;
+}
+
 /* ---- finish: entries ---- */
 
-static void write_entry(struct vault_act *act, const struct vault_note *note, uint64_t generation)
+static void entry_of_keys(struct vault_act *act, const struct vault_note *note)
 {
-    static const char *const actions[] = {[VAULT_NOTE_SUBJECT] = "erase",
-                                          [VAULT_NOTE_RECORD] = "erase_record",
-                                          [VAULT_NOTE_PAST] = "sweep",
-                                          [VAULT_NOTE_ROTATION] = "key_rotate"};
     char id[KL_ID_TEXT_BYTES];
-    struct vault_audit_who who = {
-        .credential = &note->credential,
-        .role = note->role,
-        .request_id = note->request_id,
-        .location = vault_country_is_set(note->location) ? note->location.code : NULL,
-        .at_us = note->at_us};
 
-    vault_act_begin(act, note->tenant, &who, actions[note->kind]);
-    kl_json_add_int(&act->out, "generation", (int64_t)generation);
-    if (note->kind == VAULT_NOTE_ROTATION) {
-        kl_id_format(VAULT_ROTATION_PREFIX, &note->id, id);
-        kl_json_add_text(&act->out, "rotation", id);
-        kl_json_add_text(&act->out, "level", "root");
-    } else {
-        kl_json_add_int(&act->out, "slot", (int64_t)note->slot);
+    if (note->kind == VAULT_NOTE_CUSTODIAN) {
+        kl_json_add_text(&act->out, "custodian", note->name);
+        return;
     }
+    kl_id_format(VAULT_ROTATION_PREFIX, &note->id, id);
+    kl_json_add_text(&act->out, "rotation", id);
+    kl_json_add_text(&act->out, "level", "root");
+}
+
+static void entry_of_subject(struct vault_act *act, const struct vault_note *note)
+{
+    kl_json_add_int(&act->out, "slot", (int64_t)note->slot);
     if (note->record != 0) {
         kl_json_add_int(&act->out, "record", (int64_t)note->record);
     }
-    if (note->kind == VAULT_NOTE_SUBJECT || note->kind == VAULT_NOTE_RECORD) {
-        kl_id_format("er", &note->id, id);
-        kl_json_add_text(&act->out, "receipt", id);
-        kl_json_add_text(&act->out, "reason", vault_erase_reason_name(note->reason));
+    if (note->retained_count > 0 && note->kind == VAULT_NOTE_SUBJECT) {
+        kl_json_add_int(&act->out, "retained", (int64_t)note->retained_count);
+    }
+}
+
+static bool is_of_keys(const struct vault_note *note)
+{
+    return note->kind == VAULT_NOTE_ROTATION || note->kind == VAULT_NOTE_CUSTODIAN;
+}
+
+static bool has_receipt(const struct vault_note *note)
+{
+    return note->kind == VAULT_NOTE_SUBJECT || note->kind == VAULT_NOTE_RECORD ||
+           note->kind == VAULT_NOTE_TENANT || note->kind == VAULT_NOTE_RETAINED;
+}
+
+static void entry_of_receipt(struct vault_act *act, const struct vault_note *note)
+{
+    char id[KL_ID_TEXT_BYTES];
+
+    kl_id_format("er", &note->id, id);
+    kl_json_add_text(&act->out, "receipt", id);
+    if (note->kind == VAULT_NOTE_RETAINED) {
+        kl_id_format("er", &note->of, id);
+        kl_json_add_text(&act->out, "of", id);
+    }
+    kl_json_add_text(&act->out, "reason", vault_erase_reason_name(note->reason));
+    if (note->kind != VAULT_NOTE_TENANT) {
         kl_json_add_int(&act->out, "records", note->records);
         kl_json_add_int(&act->out, "fields", note->fields);
     }
 }
 
+/* How far the trail of a tenant came that ends, and what its receipts were signed with: nothing of it is kept but this. */
+static enum kl_status entry_of_tenant(struct vault_act *act, struct vault *vault,
+                                      const struct vault_note *note, struct kl_err *err)
+{
+    unsigned char root[VAULT_AUDIT_HASH_BYTES];
+    char text[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 1];
+    uint64_t size = 0;
+    enum kl_status status = vault_trails_root(vault->trails, note->tenant, &size, root, err);
+
+    if (status == KL_OK) {
+        kl_json_add_text(&act->out, "tenant", note->name);
+        kl_json_add_int(&act->out, "audit_size", (int64_t)size);
+        kl_base64(root, sizeof root, text);
+        kl_json_add_text(&act->out, "audit_root_hash", text);
+        kl_base64(note->public_key, sizeof note->public_key, text);
+        kl_json_add_text(&act->out, "tenant_public_key", text);
+    }
+    return status;
+}
+
+static enum kl_status write_entry(struct vault_act *act, struct vault *vault,
+                                  const struct vault_note *note, uint64_t home, uint64_t generation,
+                                  struct kl_err *err)
+{
+    static const char *const actions[] = {[VAULT_NOTE_SUBJECT] = "erase",
+                                          [VAULT_NOTE_RECORD] = "erase_record",
+                                          [VAULT_NOTE_PAST] = "sweep",
+                                          [VAULT_NOTE_ROTATION] = "key_rotate",
+                                          [VAULT_NOTE_TENANT] = "tenant_end",
+                                          [VAULT_NOTE_RETAINED] = "retention_end",
+                                          [VAULT_NOTE_CUSTODIAN] = "custodian_change"};
+    static const struct kl_id nobody = {{0}};
+    enum kl_status status = KL_OK;
+    struct vault_audit_who who = {
+        .credential = kl_id_equal(&note->credential, &nobody) ? NULL : &note->credential,
+        .role = note->role,
+        .request_id = note->request_id[0] == '\0' ? NULL : note->request_id,
+        .location = vault_country_is_set(note->location) ? note->location.code : NULL,
+        .at_us = note->at_us};
+
+    vault_act_begin(act, home, &who, actions[note->kind]);
+    kl_json_add_int(&act->out, "generation", (int64_t)generation);
+    if (is_of_keys(note)) {
+        entry_of_keys(act, note);
+    } else if (note->kind == VAULT_NOTE_TENANT) {
+        status = entry_of_tenant(act, vault, note, err);
+    } else {
+        if (home != note->tenant) {
+            kl_json_add_int(&act->out, "of_tenant", (int64_t)note->tenant);
+        }
+        entry_of_subject(act, note);
+    }
+    if (has_receipt(note)) {
+        entry_of_receipt(act, note);
+    }
+    return status;
+}
+
 static enum kl_status finish_receipt(struct vault *vault, const struct vault_note *note,
-                                     struct vault_erasing *work, uint64_t generation,
+                                     uint64_t home, struct vault_erasing *work, uint64_t generation,
                                      struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key key = vault_row_receipt(note->tenant, &note->id);
+    struct vault_row_key key = vault_row_receipt(home, &note->id);
     struct kl_buf receipt;
 
     kl_buf_init(&receipt, VAULT_RECEIPT_MAX_BYTES);
-    status = vault_receipt_write(vault, note, generation, &receipt, err);
+    status = vault_receipt_write(vault, note, home, generation, &receipt, err);
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&receipt));
         if (work != NULL) {
@@ -214,46 +313,76 @@ static enum kl_status finish_receipt(struct vault *vault, const struct vault_not
     return status;
 }
 
-static enum kl_status finish_one(struct vault *vault, const struct vault_note *note,
+static enum kl_status finish_rows(struct vault *vault, const struct vault_note *note,
+                                  const struct vault_erasing *work, struct vault_batch *batch,
+                                  struct kl_err *err)
+{
+    switch (note->kind) {
+    case VAULT_NOTE_SUBJECT:
+        remove_subject(batch, note);
+        break;
+    case VAULT_NOTE_RECORD:
+        remove_values(batch, note, work);
+        return remove_record(vault, batch, note, err);
+    case VAULT_NOTE_PAST:
+        remove_values(batch, note, work);
+        break;
+    case VAULT_NOTE_TENANT:
+        return vault_tenant_rows_remove(vault, note->tenant, note->name, batch, err);
+    case VAULT_NOTE_RETAINED:
+    case VAULT_NOTE_ROTATION:
+    case VAULT_NOTE_CUSTODIAN:
+        break;
+    }
+    return KL_OK;
+}
+
+static enum kl_status finish_one(struct vault *vault, const struct vault_note *note, uint64_t home,
                                  struct vault_erasing *work, uint64_t generation,
                                  struct vault_batch *batch, struct vault_act *act,
                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
-    if (note->kind == VAULT_NOTE_SUBJECT) {
-        remove_subject(batch, note);
-    } else if (note->kind == VAULT_NOTE_RECORD) {
-        status = remove_record(vault, batch, note, err);
+    if (home == note->tenant || note->kind == VAULT_NOTE_TENANT) {
+        status = finish_rows(vault, note, work, batch, err);
+    } /* else its rows go with its tenant's */
+    if (status == KL_OK && has_receipt(note)) {
+        status = finish_receipt(vault, note, home, work, generation, batch, err);
     }
-    remove_values(batch, note, work);
-    if (status == KL_OK && (note->kind == VAULT_NOTE_SUBJECT || note->kind == VAULT_NOTE_RECORD)) {
-        status = finish_receipt(vault, note, work, generation, batch, err);
-    }
-    if (status == KL_OK && note->once) {
+    if (status == KL_OK && note->once && home == note->tenant) {
         status = vault_idempotency_remember_mark(
             vault, &note->mark, note->at_us, kl_slice_of(note->id.bytes, KL_ID_BYTES), batch, err);
     }
     if (status == KL_OK) {
-        write_entry(act, note, generation);
-        status = vault_subject_act_end(act, err);
+        status = write_entry(act, vault, note, home, generation, err);
     }
-    return status;
+    return status == KL_OK ? vault_subject_act_end(act, err) : status;
 }
 
 /* ---- finish: commits ---- */
 
-/* The notes of one tenant, all in one commit. last: with the mark that the generation's notes are done, and a sync for all of them. */
-static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, uint64_t tenant,
-                                    const struct vault_note *notes,
-                                    struct vault_erasing *const *works, size_t count, bool last,
-                                    struct kl_err *err)
+/* What the notes of one generation become, by home. */
+struct finishing {
+    struct vault *vault;
+    uint64_t generation;
+    const struct vault_note *notes;
+    struct vault_erasing *const *works;
+    uint64_t *homes;
+    size_t count;
+};
+
+/* The notes of one home, all in one commit. last: with the mark that the generation's notes are done, and a sync for all of them. */
+static enum kl_status finish_home(const struct finishing *finishing, uint64_t home, bool last,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct vault *vault = finishing->vault;
+    size_t count = finishing->count;
     struct vault_act *acts = calloc(count, sizeof *acts);
     struct vault_audit_entry **entries = calloc(count, sizeof *entries);
     struct vault_batch *batch = vault_batch_new();
-    struct vault_commit commit = {.tenant = tenant, .unsynced = !last};
+    struct vault_commit commit = {.tenant = home, .unsynced = !last, .of_keys = true};
     size_t i;
 
     if (acts == NULL || entries == NULL || batch == NULL) {
@@ -261,13 +390,14 @@ static enum kl_status finish_tenant(struct vault *vault, uint64_t generation, ui
         goto out;
     }
     for (i = 0; status == KL_OK && i < count; i++) {
-        if (notes[i].tenant == tenant) {
+        if (finishing->homes[i] == home) {
             entries[commit.audit_count++] = &acts[i].entry;
-            status = finish_one(vault, &notes[i], works[i], generation, batch, &acts[i], err);
+            status = finish_one(vault, &finishing->notes[i], home, finishing->works[i],
+                                finishing->generation, batch, &acts[i], err);
         }
     }
     if (last) {
-        put_number(batch, VAULT_META_NOTED, generation);
+        put_number(batch, VAULT_META_NOTED, finishing->generation);
     }
     commit.batch = batch;
     commit.audit = entries;
@@ -289,12 +419,12 @@ out:
     return status;
 }
 
-static bool is_first_of_tenant(const struct vault_note *notes, size_t at)
+static bool is_first_of_home(const uint64_t *homes, size_t at)
 {
     size_t i;
 
     for (i = 0; i < at; i++) {
-        if (notes[i].tenant == notes[at].tenant) {
+        if (homes[i] == homes[at]) {
             return false;
         }
     }
@@ -322,26 +452,53 @@ static void tidy(struct vault *vault)
     }
 }
 
+static enum kl_status finish_homes(const struct finishing *finishing, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    size_t left = 0;
+    size_t i;
+
+    for (i = 0; i < finishing->count; i++) {
+        left += is_first_of_home(finishing->homes, i) ? 1 : 0;
+    }
+    for (i = 0; status == KL_OK && i < finishing->count; i++) {
+        if (is_first_of_home(finishing->homes, i)) {
+            left--;
+            status = finish_home(finishing, finishing->homes[i], left == 0, err);
+        }
+    }
+    return status;
+}
+
+static void drop_tenants(struct vault *vault, const struct vault_note *notes, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (notes[i].kind == VAULT_NOTE_TENANT) {
+            vault_tenants_drop(vault, notes[i].tenant);
+        }
+    }
+}
+
 enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
                                     const struct vault_note *notes,
                                     struct vault_erasing *const *works, size_t count,
                                     struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    size_t left = 0;
-    size_t i;
+    struct finishing finishing = {
+        .vault = vault, .generation = generation, .notes = notes, .works = works, .count = count};
 
-    for (i = 0; i < count; i++) {
-        left += is_first_of_tenant(notes, i) ? 1 : 0;
-    }
-    for (i = 0; status == KL_OK && i < count; i++) {
-        if (is_first_of_tenant(notes, i)) {
-            left--;
-            status = finish_tenant(vault, generation, notes[i].tenant, notes, works, count,
-                                   left == 0, err);
-        }
-    }
+    finishing.homes = calloc(count, sizeof *finishing.homes);
+    status = finishing.homes == NULL ? kl_fail_memory(err)
+                                     : homes_find(vault, notes, count, finishing.homes, err);
     if (status == KL_OK) {
+        status = finish_homes(&finishing, err);
+    }
+    free(finishing.homes);
+    if (status == KL_OK) {
+        drop_tenants(vault, notes, count);
         tidy(vault);
         status = kms_notes_forget(vault->keys, generation, err);
     }

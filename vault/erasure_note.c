@@ -1,9 +1,23 @@
 #include "vault/erasure_note.h"
 
+#include <assert.h>
 #include <string.h>
 
+/*
+ * 1  without a mark; 2  the mark of an Idempotency-Key behind it; 3  flags, the mark if there is one, what was retained, of, name and
+ * public key behind it. What earlier versions left in a key store is still read.
+ */
 #define FORMAT 1
-#define FORMAT_ONCE 2 /* the same, and the mark of an Idempotency-Key behind it */
+#define FORMAT_ONCE 2
+#define FORMAT_MORE 3
+#define FLAG_ONCE 1u
+/* What all but notify takes at most, without and with one retained record more. */
+#define REST_MAX_BYTES 768
+#define RETAINED_MAX_BYTES (8 + 8 + VAULT_COMMITMENT_BYTES + 4 + VAULT_HOLD_BASIS_MAX_BYTES)
+
+_Static_assert(VAULT_NOTIFY_MAX_BYTES + REST_MAX_BYTES <= KMS_NOTE_MAX_BYTES, "a note fits");
+_Static_assert(VAULT_HOLDS_MAX *RETAINED_MAX_BYTES + REST_MAX_BYTES <= KMS_NOTE_MAX_BYTES,
+               "a note fits");
 
 void vault_note_notify(struct vault_note *note, const char *name)
 {
@@ -25,10 +39,40 @@ void vault_note_once(struct vault_note *note, const struct vault_idempotency_tic
     }
 }
 
-enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
-                                 struct kl_err *err)
+static void encode_retained(const struct vault_note *note, struct kl_buf *ret)
 {
-    kl_buf_add_byte(ret, note->once ? FORMAT_ONCE : FORMAT);
+    size_t i;
+
+    kl_buf_add_byte(ret, (unsigned char)note->retained_count);
+    for (i = 0; i < note->retained_count; i++) {
+        const struct vault_note_retained *retained = &note->retained[i];
+
+        kl_buf_add_u64be(ret, retained->value);
+        kl_buf_add_u64be(ret, (uint64_t)retained->until_us);
+        kl_buf_add(ret, retained->commitment, sizeof retained->commitment);
+        kl_buf_add_sized(ret, retained->basis, strlen(retained->basis));
+    }
+}
+
+/* Leave names out at the end until the note fits. */
+static void notify_cut(struct vault_note *note)
+{
+    size_t room = KMS_NOTE_MAX_BYTES - REST_MAX_BYTES - note->retained_count * RETAINED_MAX_BYTES;
+
+    while (note->notify_bytes > room) {
+        note->notify_bytes--; /* the last name's 0 byte */
+        while (note->notify_bytes > 0 && note->notify[note->notify_bytes - 1] != 0) {
+            note->notify_bytes--;
+        }
+        note->notify_all = false;
+    }
+}
+
+enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, struct kl_err *err)
+{
+    assert(note->retained_count <= VAULT_HOLDS_MAX);
+    notify_cut(note);
+    kl_buf_add_byte(ret, FORMAT_MORE);
     kl_buf_add_byte(ret, (unsigned char)note->kind);
     kl_buf_add(ret, note->id.bytes, KL_ID_BYTES);
     kl_buf_add_u64be(ret, note->tenant);
@@ -45,11 +89,16 @@ enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *r
     kl_buf_add(ret, note->commitment, sizeof note->commitment);
     kl_buf_add_sized(ret, note->notify, note->notify_bytes);
     kl_buf_add_byte(ret, note->notify_all ? 1 : 0);
+    kl_buf_add_byte(ret, note->once ? FLAG_ONCE : 0);
     if (note->once) {
         kl_buf_add_u64be(ret, note->mark.tenant);
         kl_buf_add(ret, note->mark.mac, sizeof note->mark.mac);
         kl_buf_add(ret, note->mark.fingerprint, sizeof note->mark.fingerprint);
     }
+    encode_retained(note, ret);
+    kl_buf_add(ret, note->of.bytes, KL_ID_BYTES);
+    kl_buf_add_sized(ret, note->name, strlen(note->name));
+    kl_buf_add(ret, note->public_key, sizeof note->public_key);
     return kl_buf_status(ret, err);
 }
 
@@ -75,6 +124,51 @@ static void read_bytes(struct kl_reader *in, unsigned char *ret, size_t size)
 
     if (in->ok) {
         memcpy(ret, bytes.bytes, size);
+    }
+}
+
+static void read_retained(struct kl_reader *in, struct vault_note *note)
+{
+    size_t count = kl_read_byte(in);
+    size_t i;
+
+    if (count > VAULT_HOLDS_MAX) {
+        in->ok = false;
+        return;
+    }
+    note->retained_count = count;
+    for (i = 0; i < count; i++) {
+        struct vault_note_retained *retained = &note->retained[i];
+
+        retained->value = kl_read_u64be(in);
+        retained->until_us = (int64_t)kl_read_u64be(in);
+        read_bytes(in, retained->commitment, sizeof retained->commitment);
+        read_text(in, retained->basis, sizeof retained->basis);
+    }
+}
+
+/* What is behind notify. */
+static void read_rest(struct kl_reader *in, unsigned char format, struct vault_note *note)
+{
+    unsigned char flags = format == FORMAT_ONCE ? FLAG_ONCE : 0;
+
+    if (format == FORMAT_MORE) {
+        flags = kl_read_byte(in);
+    }
+    if (flags > FLAG_ONCE) {
+        in->ok = false;
+    }
+    note->once = flags == FLAG_ONCE;
+    if (note->once) {
+        note->mark.tenant = kl_read_u64be(in);
+        read_bytes(in, note->mark.mac, sizeof note->mark.mac);
+        read_bytes(in, note->mark.fingerprint, sizeof note->mark.fingerprint);
+    }
+    if (format == FORMAT_MORE) {
+        read_retained(in, note);
+        read_bytes(in, note->of.bytes, KL_ID_BYTES);
+        read_text(in, note->name, sizeof note->name);
+        read_bytes(in, note->public_key, sizeof note->public_key);
     }
 }
 
@@ -104,14 +198,9 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     notify = kl_read_sized(&in);
     notify_all = kl_read_byte(&in);
     note.notify_all = notify_all == 1;
-    note.once = format == FORMAT_ONCE;
-    if (note.once) {
-        note.mark.tenant = kl_read_u64be(&in);
-        read_bytes(&in, note.mark.mac, sizeof note.mark.mac);
-        read_bytes(&in, note.mark.fingerprint, sizeof note.mark.fingerprint);
-    }
-    if ((format != FORMAT && format != FORMAT_ONCE) || kind < VAULT_NOTE_SUBJECT ||
-        kind > VAULT_NOTE_ROTATION || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
+    read_rest(&in, format, &note);
+    if (format < FORMAT || format > FORMAT_MORE || kind < VAULT_NOTE_SUBJECT ||
+        kind > VAULT_NOTE_CUSTODIAN || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
         !kl_reader_done(&in) || notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
         return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",

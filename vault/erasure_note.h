@@ -24,10 +24,28 @@
 #define VAULT_NOTIFY_MAX_BYTES 3072
 
 enum vault_note_kind {
-    VAULT_NOTE_SUBJECT = 1, /* a subject was shredded */
-    VAULT_NOTE_RECORD = 2,  /* one record of a subject */
-    VAULT_NOTE_PAST = 3,    /* what a record held before, ahead of the sweep */
-    VAULT_NOTE_ROTATION = 4 /* the root key was rotated */
+    VAULT_NOTE_SUBJECT = 1,  /* a subject was shredded */
+    VAULT_NOTE_RECORD = 2,   /* one record of a subject */
+    VAULT_NOTE_PAST = 3,     /* what a record held before, ahead of the sweep */
+    VAULT_NOTE_ROTATION = 4, /* the root key was rotated */
+    VAULT_NOTE_TENANT = 5,   /* a tenant was shredded */
+    VAULT_NOTE_RETAINED = 6, /* a record that was kept at an erasure has come to its end */
+    VAULT_NOTE_CUSTODIAN =
+        7 /* the root key went to another custodian, or under another passphrase */
+};
+
+/* Records of one subject that an erasure may keep. */
+#define VAULT_HOLDS_MAX 16
+#define VAULT_HOLD_BASIS_MAX_BYTES 32
+/*
+ * A record that an erasure kept. value: the value slot that leads to it from now on (retained.h). commitment: to subject and record, as
+ * the note's. basis: a name.
+ */
+struct vault_note_retained {
+    uint64_t value;
+    int64_t until_us;
+    unsigned char commitment[VAULT_COMMITMENT_BYTES];
+    char basis[VAULT_HOLD_BASIS_MAX_BYTES + 1];
 };
 
 /*
@@ -37,6 +55,10 @@ enum vault_note_kind {
  * commitment  to the subject (receipt.h).
  * notify      see VAULT_NOTIFY_MAX_BYTES; notify_all: none was left out for want of room.
  * once        the request had an Idempotency-Key, and mark is what is stored of it.
+ * retained    what an erasure kept; of VAULT_NOTE_RETAINED the one that ended.
+ * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it.
+ * name        of VAULT_NOTE_TENANT: the tenant's; of VAULT_NOTE_CUSTODIAN: the new custodian's kind.
+ * public_key  of VAULT_NOTE_TENANT: what the tenant's receipts and audit heads were signed with.
  */
 struct vault_note {
     enum vault_note_kind kind;
@@ -58,6 +80,11 @@ struct vault_note {
     bool notify_all;
     bool once;
     struct vault_idempotency_mark mark;
+    struct vault_note_retained retained[VAULT_HOLDS_MAX];
+    size_t retained_count;
+    struct kl_id of;
+    char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
+    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
 };
 
 /* Append a name to note->notify. */
@@ -66,8 +93,8 @@ void vault_note_notify(struct vault_note *note, const char *name);
 /* Take over the mark of a turn that is held; nothing without one. */
 void vault_note_once(struct vault_note *note, const struct vault_idempotency_ticket *ticket);
 
-/* At most KMS_NOTE_MAX_BYTES. KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
+/* At most KMS_NOTE_MAX_BYTES: for that, names at the end of notify may be left out. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret,
                                              struct kl_err *err);
 /* KL_ERR_CORRUPT "key_note_damaged"; ret untouched. */
 KL_MUST_USE enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret,

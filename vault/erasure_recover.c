@@ -14,6 +14,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/rows.h"
+#include "vault/tenants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,9 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
                                : status;
     }
     status = vault_erasure_notes_finish(vault, state.generation + 1, &complete, err);
+    if (status == KL_OK) {
+        status = vault_tenants_end_again(vault, err);
+    }
     if (status == KL_OK && (prepared < state.generation || !complete)) {
         status = restored(vault, prepared, state.generation, err);
     }

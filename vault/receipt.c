@@ -87,44 +87,118 @@ static int64_t erased_at(const struct kms_state *state, const struct vault_note 
     return state->generation == generation ? state->root_key_since_us : note->at_us;
 }
 
-static void write_body(struct vault *vault, const struct vault_note *note, uint64_t generation,
-                       struct kl_json_out *out)
+static const char *kind_name(enum vault_note_kind kind)
 {
+    switch (kind) {
+    case VAULT_NOTE_RECORD:
+        return "record";
+    case VAULT_NOTE_TENANT:
+        return "tenant";
+    case VAULT_NOTE_RETAINED:
+        return "retained";
+    case VAULT_NOTE_SUBJECT:
+    case VAULT_NOTE_PAST:
+    case VAULT_NOTE_ROTATION:
+    case VAULT_NOTE_CUSTODIAN:
+        break;
+    }
+    return "subject";
+}
+
+static void add_retained(struct kl_json_out *out, const struct vault_note *note)
+{
+    size_t i;
+
+    kl_json_key(out, "retained");
+    kl_json_array_begin(out);
+    for (i = 0; note->kind == VAULT_NOTE_SUBJECT && i < note->retained_count; i++) {
+        kl_json_object_begin(out);
+        kl_json_add_text(out, "basis", note->retained[i].basis);
+        kl_json_add_time(out, "until", note->retained[i].until_us);
+        add_bytes(out, "commitment", note->retained[i].commitment, VAULT_COMMITMENT_BYTES);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+}
+
+static enum kl_status add_tenant(struct vault *vault, const struct vault_note *note,
+                                 struct kl_json_out *out, struct kl_err *err)
+{
+    unsigned char root[VAULT_AUDIT_HASH_BYTES];
+    uint64_t size = 0;
+    enum kl_status status = vault_trails_root(vault->trails, note->tenant, &size, root, err);
+
+    if (status == KL_OK) {
+        kl_json_key(out, "audit");
+        kl_json_object_begin(out);
+        kl_json_add_int(out, "size", (int64_t)size);
+        add_bytes(out, "root_hash", root, sizeof root);
+        kl_json_object_end(out);
+        add_bytes(out, "tenant_public_key", note->public_key, sizeof note->public_key);
+    }
+    return status;
+}
+
+static void add_erased(const struct vault_note *note, struct kl_json_out *out)
+{
+    if (note->kind == VAULT_NOTE_RETAINED) {
+        add_id(out, "of", "er", &note->of);
+    }
+    kl_json_add_int(out, "records_erased", note->records);
+    kl_json_add_int(out, "fields_erased", note->fields);
+    add_retained(out, note);
+    add_notify(out, note);
+}
+
+static void add_keys(const struct kms_state *state, uint64_t generation, struct kl_json_out *out)
+{
+    kl_json_add_text(out, "finality", kms_finality_name(state->finality));
+    kl_json_key(out, "generation");
+    kl_json_object_begin(out);
+    kl_json_add_int(out, "from", (int64_t)generation - 1);
+    kl_json_add_int(out, "to", (int64_t)generation);
+    kl_json_object_end(out);
+}
+
+static enum kl_status write_body(struct vault *vault, const struct vault_note *note,
+                                 uint64_t generation, struct kl_json_out *out, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
     const struct vault_tenant *tenant = vault_tenants_by_number(vault, note->tenant);
+    bool of_tenant = note->kind == VAULT_NOTE_TENANT;
+    const char *known = tenant == NULL ? NULL : tenant->name;
     char store[2 * KMS_STORE_ID_BYTES + 1];
     struct kms_state state;
 
     kms_state(vault->keys, &state);
     kl_hex(vault->store_id, KMS_STORE_ID_BYTES, store);
     add_id(out, "receipt", "er", &note->id);
-    kl_json_add_text(out, "kind", note->kind == VAULT_NOTE_RECORD ? "record" : "subject");
+    kl_json_add_text(out, "kind", kind_name(note->kind));
     kl_json_add_text(out, "store", store);
-    kl_json_add_text(out, "tenant", tenant == NULL ? NULL : tenant->name);
+    kl_json_add_text(out, "tenant", of_tenant ? note->name : known);
     kl_json_add_time(out, "erased_at", erased_at(&state, note, generation));
     kl_json_add_text(out, "reason", vault_erase_reason_name(note->reason));
     add_id(out, "credential", "cred", &note->credential);
     kl_json_add_text(out, "request_id", note->request_id);
-    kl_json_add_int(out, "records_erased", note->records);
-    kl_json_add_int(out, "fields_erased", note->fields);
-    kl_json_key(out, "retained");
-    kl_json_array_begin(out);
-    kl_json_array_end(out);
-    add_notify(out, note);
-    kl_json_add_text(out, "finality", kms_finality_name(state.finality));
-    kl_json_key(out, "generation");
-    kl_json_object_begin(out);
-    kl_json_add_int(out, "from", (int64_t)generation - 1);
-    kl_json_add_int(out, "to", (int64_t)generation);
-    kl_json_object_end(out);
-    add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
+    if (of_tenant) {
+        status = add_tenant(vault, note, out, err);
+    } else {
+        add_erased(note, out);
+    }
+    add_keys(&state, generation, out);
+    if (!of_tenant) {
+        add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
+    }
     kl_json_add_text(out, "algorithm", "Ed25519");
+    return status;
 }
 
 enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
-                                   uint64_t generation, struct kl_buf *ret, struct kl_err *err)
+                                   uint64_t home, uint64_t generation, struct kl_buf *ret,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = {note->tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct kms_place place = {home, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
     unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
     unsigned char signature[KMS_SIGNATURE_BYTES];
     char signature_text[SIGNATURE_CHARS + 1];
@@ -136,9 +210,11 @@ enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note 
     if (status == KL_OK) {
         out = kl_json_out(&text);
         kl_json_object_begin(&out);
-        write_body(vault, note, generation, &out);
+        status = write_body(vault, note, generation, &out, err);
         add_bytes(&out, "public_key", public_key, sizeof public_key);
         kl_json_object_end(&out);
+    }
+    if (status == KL_OK) {
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
@@ -326,6 +402,12 @@ enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
 
 /* ---- reading a stored one ---- */
 
+/* Whose receipts a caller may be shown: an operator's are those that the vault itself signed. */
+static uint64_t home_of(const struct vault_caller *caller)
+{
+    return caller->builtin == VAULT_BUILTIN_OPERATOR ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
+}
+
 static bool may_read(const struct vault_caller *caller)
 {
     struct vault_query erase =
@@ -333,7 +415,7 @@ static bool may_read(const struct vault_caller *caller)
     struct vault_query report =
         vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
 
-    if (caller->builtin == VAULT_BUILTIN_STEWARD || caller->builtin == VAULT_BUILTIN_AUDITOR) {
+    if (caller->builtin != VAULT_BUILTIN_NONE) {
         return true;
     }
     if (caller->policy == NULL || caller->role == VAULT_NONE || caller->bound) {
@@ -352,15 +434,12 @@ enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller
     struct kl_buf row;
 
     err = err == NULL ? &own : err;
-    if (caller->tenant == UINT64_MAX) {
-        return vault_not_found(err);
-    }
     kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
     if (!may_read(caller)) {
         status = kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
                          "the role of this credential does not allow this", NULL);
     } else {
-        key = vault_row_receipt(caller->tenant, receipt);
+        key = vault_row_receipt(home_of(caller), receipt);
         status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     }
     if (status == KL_ERR_NOT_FOUND) {

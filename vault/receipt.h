@@ -5,13 +5,16 @@
  *
  * Stored and signed text, one JSON object without white space:
  *
- *   {"receipt":"er_...","kind":"subject"|"record","store":hex,"tenant":name,"erased_at":time,"reason":...,"credential":"cred_...",
- *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[],"notify":[recipient,...],"notify_complete":bool,
+ *   {"receipt":"er_...","kind":"subject"|"record"|"tenant"|"retained","store":hex,"tenant":name,"erased_at":time,"reason":...,"credential":"cred_...",
+ *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[{"basis","until","commitment"}],"notify":[recipient,...],"notify_complete":bool,
  *    "finality":"F1","generation":{"from":n,"to":n},"commitment":base64url,"algorithm":"Ed25519","public_key":base64url,
  *    "signature":base64url}
  *
+ * That of a tenant has, in place of what is between request_id and finality, and of the commitment, "audit":{"size","root_hash"} and
+ * "tenant_public_key"; that of a retained record that came to its end has "of", the receipt that told of it.
+ *
  * Signed are the bytes of this text without the member "signature": everything before `,"signature":`, then `}`. The key is the tenant's
- * signing key, the same that signs the heads of its audit trail.
+ * signing key, the same that signs the heads of its audit trail; of a tenant that is gone, the vault's.
  *
  * commitment = BLAKE2b-256 (RFC 7693) with key secret (32 bytes) over subject id (16 bytes), and record id (16 bytes) for a record.
  *
@@ -30,10 +33,13 @@ void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES]
                           const struct kl_id *subject, const struct kl_id *record,
                           unsigned char ret_commitment[VAULT_COMMITMENT_BYTES]);
 
-/* Append the signed text. generation: the one that the commit made. */
+/*
+ * Append the signed text. home: who signs, the note's tenant, or the vault when that tenant is gone. generation: the one that the commit
+ * made.
+ */
 KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
-                                               uint64_t generation, struct kl_buf *ret,
-                                               struct kl_err *err);
+                                               uint64_t home, uint64_t generation,
+                                               struct kl_buf *ret, struct kl_err *err);
 /*
  * Is the signature right, and by that key (NULL: the key that the receipt itself names)?
  * KL_ERR_INVALID "invalid_receipt": it is not a receipt; KL_ERR_CORRUPT "bad_signature".

@@ -176,6 +176,27 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
+static const char tenant_kinds[] = "PDHVOBAFEIR";
+static const char *const tenant_metas[] = {"index",    "index-old", "horizon",
+                                           "verified", "journal",   "lost"};
+
+bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
+{
+    size_t kinds = sizeof tenant_kinds - 1;
+    size_t metas = sizeof tenant_metas / sizeof tenant_metas[0];
+
+    if (i < kinds) {
+        *ret = row_of_tenant(tenant_kinds[i], tenant);
+        return true;
+    }
+    if (i - kinds < metas) {
+        *ret = vault_row_meta(tenant_metas[i - kinds]);
+        row_add_u64(ret, tenant);
+        return true;
+    }
+    return false;
+}
+
 struct vault_row_key vault_row_past(const struct vault_row_key *prefix)
 {
     struct vault_row_key key = *prefix;

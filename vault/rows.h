@@ -27,6 +27,7 @@
 #include "kluis/base/buf.h"
 #include "kluis/base/id.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,11 @@ struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation);
+/*
+ * What the keys of all rows of a tenant start with, but its own 'T' and the 'C' of its credentials: i counts from 0. False: there are no
+ * more. A row of a new kind that has the tenant behind its first byte, or a meta row that ends with it, gets a place in its lists (rows.c).
+ */
+bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret);
 /* The first key behind all keys that start with prefix: for ranges. Empty (to the end) when every byte of it is 0xff. */
 struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 

@@ -1,5 +1,6 @@
 /* Entries of the audit trail about subjects: slot numbers and names, never an id, never a value. */
 #include "vault/subject_internal.h"
+#include "vault/tenants.h"
 
 #include <assert.h>
 
@@ -59,7 +60,8 @@ enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_calle
     char location[3];
     struct vault_audit_who who = vault_caller_who(caller, location);
 
-    vault_act_begin(act, caller->tenant, &who, action);
+    vault_act_begin(act, caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant,
+                    &who, action);
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
     if (purpose != VAULT_NONE) {
         kl_json_add_text(&act->out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);
@@ -72,6 +74,16 @@ enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_calle
     return vault_audit_end(&act->entry, &act->out, err);
 }
 
+/* Keys that are gone because the whole tenant came to its end in the meantime. */
+static bool tenant_ended(struct vault *vault, const struct vault_caller *caller,
+                         enum kl_status status)
+{
+    bool gone = false;
+
+    return status == KL_ERR_GONE && caller->tenant != UINT64_MAX &&
+           vault_tenant_is_gone(vault, caller->tenant, &gone, NULL) == KL_OK && gone;
+}
+
 enum kl_status vault_subject_refused(struct vault *vault, const struct vault_caller *caller,
                                      const char *action, int purpose, enum kl_status status,
                                      struct kl_err *err)
@@ -82,6 +94,10 @@ enum kl_status vault_subject_refused(struct vault *vault, const struct vault_cal
     enum kl_status written = KL_OK;
 
     assert(err != NULL);
+    if (tenant_ended(vault, caller, status)) {
+        kl_err_clear(err);
+        return kl_fail(err, KL_ERR_NOT_FOUND, "tenant_gone", "this tenant was ended", NULL);
+    }
     if (!vault_refusal(status)) {
         return status;
     }

@@ -188,7 +188,8 @@ static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const stru
     if (status == KL_OK) {
         status = vault_index_find(vault->index, tenant, tag, 0, 1, &entry, &count, err);
     }
-    if (status == KL_OK && count == 0) {
+    if ((status == KL_OK && count == 0) || status == KL_ERR_GONE) { /* GONE: the whole tenant is */
+        kl_err_clear(err);
         return vault_not_found(err);
     }
     if (status == KL_OK) {

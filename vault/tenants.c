@@ -3,6 +3,7 @@
 #include "kluis/base/json.h"
 #include "kluis/base/log.h"
 #include "vault/act.h"
+#include "vault/credentials.h"
 #include "vault/rows.h"
 
 #include <assert.h>
@@ -141,9 +142,36 @@ void vault_tenants_done(struct vault_tenants *tenants)
     for (i = 0; i < tenants->count; i++) {
         tenant_free(tenants->items[i]);
     }
+    for (i = 0; i < tenants->ended_count; i++) {
+        tenant_free(tenants->ended[i]);
+    }
     free(tenants->items);
+    free(tenants->ended);
     tenants->items = NULL;
+    tenants->ended = NULL;
     tenants->count = 0;
+    tenants->ended_count = 0;
+}
+
+void vault_tenants_drop(struct vault *vault, uint64_t number)
+{
+    struct vault_tenants *tenants = &vault->tenants;
+    struct vault_tenant **ended = NULL;
+    size_t at;
+
+    (void)pthread_rwlock_wrlock(&tenants->lock);
+    at = position(tenants, number);
+    if (at < tenants->count && tenants->items[at]->number == number) {
+        ended = reallocarray(tenants->ended, tenants->ended_count + 1, sizeof *ended);
+        if (ended != NULL) {
+            tenants->ended = ended;
+            tenants->ended[tenants->ended_count++] = tenants->items[at];
+        } /* else it is lost to the end of the process: somebody may still look at it */
+        tenants->count--;
+        memmove(&tenants->items[at], &tenants->items[at + 1],
+                (tenants->count - at) * sizeof tenants->items[0]);
+    }
+    (void)pthread_rwlock_unlock(&tenants->lock);
 }
 
 struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault_tenant *tenant,
@@ -182,6 +210,23 @@ static enum kl_status damaged(struct kl_err *err)
     return kl_fail(err, KL_ERR_CORRUPT, "tenant_damaged", "the row of a tenant is damaged", NULL);
 }
 
+/* Nothing of it: the tenant was not ended. */
+static bool parse_end(const struct kl_json_value *root, struct vault_tenant *tenant)
+{
+    const char *by = kl_json_text(kl_json_member(root, "ended_by"));
+    int64_t ends_us = 0;
+
+    if (by == NULL) {
+        return true;
+    }
+    if (!kl_json_int(kl_json_member(root, "ends_us"), &ends_us) || ends_us <= 0 ||
+        kl_id_parse(VAULT_CREDENTIAL_PREFIX, by, &tenant->ended_by, NULL) != KL_OK) {
+        return false;
+    }
+    atomic_store(&tenant->ends_us, ends_us);
+    return true;
+}
+
 static enum kl_status tenant_parse(struct kl_slice row, struct vault_tenant *tenant,
                                    struct kl_err *err)
 {
@@ -205,6 +250,10 @@ static enum kl_status tenant_parse(struct kl_slice row, struct vault_tenant *ten
         status = damaged(err);
         goto out;
     }
+    if (!parse_end(root, tenant)) {
+        status = damaged(err);
+        goto out;
+    }
     (void)snprintf(tenant->name, sizeof tenant->name, "%s", name);
     (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
     tenant->number = (uint64_t)number;
@@ -214,16 +263,23 @@ out:
     return status;
 }
 
-static void tenant_write(const struct vault_tenant *tenant, const char *grace, struct kl_buf *ret)
+static void tenant_write(const struct vault_tenant *tenant, const struct vault_tenant_terms *terms,
+                         struct kl_buf *ret)
 {
     struct kl_json_out out = kl_json_out(ret);
+    char ended_by[KL_ID_TEXT_BYTES];
 
     kl_json_object_begin(&out);
     kl_json_add_text(&out, "name", tenant->name);
     kl_json_add_int(&out, "number", (int64_t)tenant->number);
     kl_json_add_text(&out, "store", VAULT_STORE_NAME);
-    kl_json_add_text(&out, "grace", grace);
+    kl_json_add_text(&out, "grace", terms->grace);
     kl_json_add_int(&out, "created_us", tenant->created_us);
+    if (terms->ends_us != 0) {
+        kl_id_format(VAULT_CREDENTIAL_PREFIX, &terms->ended_by, ended_by);
+        kl_json_add_int(&out, "ends_us", terms->ends_us);
+        kl_json_add_text(&out, "ended_by", ended_by);
+    }
     kl_json_object_end(&out);
 }
 
@@ -235,7 +291,7 @@ static enum kl_status load_policy(struct vault *vault, struct vault_tenant *tena
         vault_policy_load(vault, tenant->number, &tenant->policy, &tenant->policy_number,
                           &tenant->accept_unenforced, &cause);
 
-    if (status == KL_ERR_NOT_FOUND) {
+    if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) { /* GONE: so is the tenant */
         return KL_OK;
     }
     if (status == KL_ERR_INVALID || status == KL_ERR_CORRUPT) {
@@ -292,10 +348,10 @@ enum kl_status vault_tenants_load(struct vault *vault, struct kl_err *err)
     return status;
 }
 
-/* Commit the row of a tenant with its entry in the vault's trail. */
-static enum kl_status tenant_commit(struct vault *vault, const struct vault_audit_who *who,
-                                    const struct vault_tenant *tenant, const char *grace,
-                                    const char *action, struct kl_err *err)
+enum kl_status vault_tenant_store(struct vault *vault, const struct vault_audit_who *who,
+                                  const struct vault_tenant *tenant,
+                                  const struct vault_tenant_terms *terms, const char *action,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_tenant(tenant->name);
@@ -307,8 +363,11 @@ static enum kl_status tenant_commit(struct vault *vault, const struct vault_audi
     kl_buf_init(&row, TENANT_ROW_MAX_BYTES);
     vault_act_begin(&act, KMS_TENANT_VAULT, who, action);
     kl_json_add_text(&act.out, "tenant", tenant->name);
-    kl_json_add_text(&act.out, "grace", grace);
-    tenant_write(tenant, grace, &row);
+    kl_json_add_text(&act.out, "grace", terms->grace);
+    if (terms->ends_us != 0) {
+        kl_json_add_time(&act.out, "ends_at", terms->ends_us);
+    }
+    tenant_write(tenant, terms, &row);
     status = kl_buf_status(&row, err);
     if (status != KL_OK) {
         goto out;
@@ -334,6 +393,7 @@ enum kl_status vault_tenant_make(struct vault *vault, const struct vault_audit_w
 {
     enum kl_status status = KL_OK;
     struct vault_tenant *tenant = NULL;
+    struct vault_tenant_terms terms = {0};
 
     status = reserve(&vault->tenants, err);
     if (status != KL_OK) {
@@ -345,10 +405,11 @@ enum kl_status vault_tenant_make(struct vault *vault, const struct vault_audit_w
     }
     (void)snprintf(tenant->name, sizeof tenant->name, "%s", name);
     (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
+    memcpy(terms.grace, tenant->grace, sizeof terms.grace);
     tenant->created_us = who->at_us;
     status = kms_tenant_take(vault->keys, &tenant->number, err);
     if (status == KL_OK) {
-        status = tenant_commit(vault, who, tenant, grace, "tenant_create", err);
+        status = vault_tenant_store(vault, who, tenant, &terms, "tenant_create", err);
     }
     if (status != KL_OK) {
         tenant_free(tenant);
@@ -393,8 +454,15 @@ static enum kl_status grace_change(struct vault *vault, const struct vault_audit
                                    struct vault_tenant *tenant, const char *grace,
                                    struct kl_err *err)
 {
-    enum kl_status status = tenant_commit(vault, who, tenant, grace, "tenant_change", err);
+    enum kl_status status = KL_OK;
+    struct vault_tenant_terms terms = {0};
 
+    if (atomic_load(&tenant->ends_us) != 0) {
+        return kl_fail(err, KL_ERR_CONFLICT, "tenant_closed",
+                       "this tenant was ended; bring it back before it is changed", NULL);
+    }
+    (void)snprintf(terms.grace, sizeof terms.grace, "%s", grace);
+    status = vault_tenant_store(vault, who, tenant, &terms, "tenant_change", err);
     if (status == KL_OK) {
         (void)pthread_rwlock_wrlock(&vault->tenants.lock);
         (void)snprintf(tenant->grace, sizeof tenant->grace, "%s", grace);
@@ -446,6 +514,7 @@ static void describe(struct vault *vault, const struct vault_tenant *tenant,
     (void)snprintf(ret->store, sizeof ret->store, "%s", VAULT_STORE_NAME);
     ret->country = vault->country;
     ret->created_us = tenant->created_us;
+    ret->ends_us = atomic_load(&tenant->ends_us);
     (void)pthread_rwlock_rdlock(&vault->tenants.lock);
     memcpy(ret->grace, tenant->grace, sizeof ret->grace);
     (void)pthread_rwlock_unlock(&vault->tenants.lock);

@@ -1,7 +1,8 @@
 /*
  * The tenants of an open vault, in memory. A tenant's struct never moves and
- * stays until the vault is closed; its name, number and time of making never
- * change, so they are read without a lock.
+ * stays until the vault is closed, also when the tenant has come to its end;
+ * its name, number and time of making never change, so they are read without
+ * a lock.
  * Threads: any, but for load and done.
  */
 #ifndef VAULT_TENANTS_H
@@ -33,6 +34,21 @@ struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault
 void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
                               struct vault_policy *policy, uint64_t number, bool accept_unenforced);
 
+/* What of a tenant's row may change. ends_us 0: it was not ended, and ended_by says nothing. */
+struct vault_tenant_terms {
+    char grace[24];
+    int64_t ends_us;
+    struct kl_id ended_by;
+};
+/* Write the row of a tenant as terms say, with its entry in the vault's trail; nothing changes in memory. The turn is held. */
+KL_MUST_USE enum kl_status vault_tenant_store(struct vault *vault,
+                                              const struct vault_audit_who *who,
+                                              const struct vault_tenant *tenant,
+                                              const struct vault_tenant_terms *terms,
+                                              const char *action, struct kl_err *err);
+/* Its keys are gone: nobody finds it any more. No such tenant: nothing. */
+void vault_tenants_drop(struct vault *vault, uint64_t number);
+
 /*
  * Make a tenant, with its row and audit entry: vault_tenant_put() after its checks, and init. KL_ERR_TOO_LARGE "too_many_tenants".
  * grace: "" for none.
@@ -52,5 +68,20 @@ void vault_turn_give(struct vault_turn *turn);
 KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenant,
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
                                              bool *ret_accept_unenforced, struct kl_err *err);
+
+/* ---- the end of a tenant (tenant_end.c) ---- */
+
+/* Rows of a tenant that is shredded, receipts of others aside, are to be removed. KL_ERR_NO_MEMORY, KL_ERR_IO. */
+KL_MUST_USE enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number,
+                                                    const char *name, struct vault_batch *batch,
+                                                    struct kl_err *err);
+/* Whether a tenant's keys are gone. */
+KL_MUST_USE enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number,
+                                                bool *ret_gone, struct kl_err *err);
+/* At open: tenants that an older data/ brought back after their end go again, each with an entry in the vault's trail. */
+KL_MUST_USE enum kl_status vault_tenants_end_again(struct vault *vault, struct kl_err *err);
+/* Shred the tenants whose grace period is over; for the upkeep. The first failure is returned after all were tried. */
+KL_MUST_USE enum kl_status vault_tenants_due(struct vault *vault, int64_t now_us,
+                                             struct kl_err *err);
 
 #endif

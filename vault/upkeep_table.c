@@ -1,5 +1,6 @@
 /* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
 #include "vault/job.h"
+#include "vault/tenants.h"
 #include "vault/upkeep.h"
 
 #include <stddef.h>
@@ -11,6 +12,9 @@ const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
     [VAULT_JOB_VERIFY] = NULL,
 };
 
+static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
+
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
+    &tenants_task,
     NULL,
 };

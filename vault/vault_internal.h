@@ -21,12 +21,17 @@
 #define VAULT_DEFAULT_TENANT "default"
 #define VAULT_TENANTS_MAX 10000
 
-/* A tenant in memory. name, number, created never change; the policy does, under the lock of the tenants. */
+/*
+ * A tenant in memory. name, number, created never change; the policy does, under the lock of the tenants. ends_us: it was ended and is
+ * closed, and its keys are shredded then; 0: it was not. ended_by: who did; set before ends_us, by the holder of the turn.
+ */
 struct vault_tenant {
     char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
     uint64_t number;
     int64_t created_us;
     char grace[24];
+    atomic_int_fast64_t ends_us;
+    struct kl_id ended_by;
     struct vault_policy *policy; /* a counted reference; NULL: none */
     uint64_t policy_number;
     bool accept_unenforced;
@@ -39,6 +44,8 @@ struct vault_tenants {
     pthread_rwlock_t lock;
     struct vault_tenant **items; /* by number; a tenant's struct never moves */
     size_t count;
+    struct vault_tenant **ended; /* whose keys are gone */
+    size_t ended_count;
 };
 
 /* Changes of tenants, policies and credentials are made one at a time: whoever holds the turn may go to the disk, the lock is held only to take it. */
@@ -67,9 +74,9 @@ struct vault {
     struct vault_turn turn;
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
     struct vault_idempotency_guard
-        *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
+        *idempotency;            /* requests under way with an Idempotency-Key; idempotency.h */
     struct vault_upkeep *upkeep; /* upkeep.h; NULL while the vault is being made */
-    bool notes_left;  /* a key commit's notes could not be written; for the hooks of kms alone */
+    bool notes_left; /* a key commit's notes could not be written; for the hooks of kms alone */
     uint32_t
         restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
     struct vault_counters counters;

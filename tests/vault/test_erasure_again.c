@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TEXT_BYTES 65536
@@ -464,8 +465,74 @@ static void test_notes_with_a_mark_read_back_and_damaged_ones_are_refused(void *
     assert_false(read.once);
     assert_int_equal(vault_note_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
     assert_memory_equal(&note, &read, sizeof note);
-    text.bytes[0] = 3;
+    text.bytes[0] = 4;
     assert_int_equal(vault_note_decode(kl_buf_slice(&text), &read, &err), KL_ERR_CORRUPT);
+    kl_buf_done(&text);
+}
+
+/* What is behind the mark: count 1, of 16, an empty name 4, public key 32. */
+#define MORE_BYTES (1 + KL_ID_BYTES + 4 + KMS_PUBLIC_KEY_BYTES)
+#define MARK_BYTES                                  \
+    (8 + sizeof((struct vault_note *)0)->mark.mac + \
+     sizeof((struct vault_note *)0)->mark.fingerprint)
+
+static void test_notes_of_earlier_versions_are_still_read(void **state)
+{
+    struct vault_note note = {.kind = VAULT_NOTE_RECORD, .tenant = 7, .notify_all = true};
+    struct vault_note read = {0};
+    struct kl_buf text;
+    size_t flags = 0;
+
+    (void)state;
+    kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
+    assert_int_equal(vault_note_encode(&note, &text, NULL), KL_OK);
+    text.bytes[0] = 1;
+    assert_int_equal(
+        vault_note_decode(kl_slice_of(text.bytes, text.size - MORE_BYTES - 1), &read, NULL), KL_OK);
+    assert_memory_equal(&note, &read, sizeof note);
+
+    note.once = true;
+    memset(note.mark.mac, 4, sizeof note.mark.mac);
+    kl_buf_clear(&text);
+    assert_int_equal(vault_note_encode(&note, &text, NULL), KL_OK);
+    text.bytes[0] = 2;
+    flags = text.size - MORE_BYTES - MARK_BYTES - 1;
+    memmove(text.bytes + flags, text.bytes + flags + 1, MARK_BYTES);
+    memset(&read, 0, sizeof read);
+    assert_int_equal(
+        vault_note_decode(kl_slice_of(text.bytes, text.size - MORE_BYTES - 1), &read, NULL), KL_OK);
+    assert_memory_equal(&note, &read, sizeof note);
+    kl_buf_done(&text);
+}
+
+static void test_a_note_of_retained_records_reads_back_and_names_fewer_recipients(void **state)
+{
+    static struct vault_note note = {.kind = VAULT_NOTE_SUBJECT, .notify_all = true};
+    static struct vault_note read;
+    struct kl_buf text;
+    char name[64];
+    size_t i;
+
+    (void)state;
+    for (i = 0; note.notify_all; i++) {
+        (void)snprintf(name, sizeof name, "recipient-%zu", i);
+        vault_note_notify(&note, name);
+    }
+    note.notify_all = true;
+    note.retained_count = VAULT_HOLDS_MAX;
+    for (i = 0; i < VAULT_HOLDS_MAX; i++) {
+        note.retained[i].value = 100 + i;
+        note.retained[i].until_us = 1;
+        memset(note.retained[i].basis, 'b', VAULT_HOLD_BASIS_MAX_BYTES);
+        note.retained[i].basis[VAULT_HOLD_BASIS_MAX_BYTES] = 0;
+    }
+    kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
+    assert_int_equal(vault_note_encode(&note, &text, NULL), KL_OK);
+    assert_int_equal(vault_note_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
+    assert_int_equal(read.retained_count, VAULT_HOLDS_MAX);
+    assert_memory_equal(read.retained, note.retained, sizeof note.retained);
+    assert_false(read.notify_all);
+    assert_true(read.notify_bytes > 0 && read.notify[read.notify_bytes - 1] == 0);
     kl_buf_done(&text);
 }
 
@@ -501,6 +568,8 @@ int main(void)
         TEST(test_a_rotation_asked_for_again_is_the_same_job),
         TEST(test_a_rotation_cut_short_after_its_commit_is_done_when_asked_for_again),
         cmocka_unit_test(test_notes_with_a_mark_read_back_and_damaged_ones_are_refused),
+        cmocka_unit_test(test_notes_of_earlier_versions_are_still_read),
+        cmocka_unit_test(test_a_note_of_retained_records_reads_back_and_names_fewer_recipients),
         cmocka_unit_test(test_the_largest_note_with_a_mark_fits),
     };
 

@@ -32,6 +32,7 @@ struct vault_tenant_result {
     struct vault_country country;
     char grace[24]; /* ISO 8601; empty: none */
     int64_t created_us;
+    int64_t ends_us; /* it was ended, is closed, and is shredded then; 0: it was not */
     char policy_name[VAULT_NAME_MAX_BYTES + 1]; /* empty: none yet */
     char policy_version[VAULT_NAME_MAX_BYTES + 1];
 };
@@ -48,6 +49,21 @@ KL_MUST_USE enum kl_status vault_tenant_list(struct vault *vault, const struct v
                                              struct kl_arena *arena,
                                              struct vault_tenant_result **ret, size_t *ret_count,
                                              struct kl_err *err);
+
+/*
+ * End a tenant. Without a grace period its keys are shredded when this returns, in one commit whatever its size, and ret_receipt has the
+ * receipt, signed by the vault: *ret_ends_us is 0. With one it is closed: its credentials are refused (KL_ERR_FORBIDDEN "tenant_closed") until
+ * it is brought back or the time has come (*ret_ends_us), and nothing is appended. Closed already: the same again.
+ * KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN; of the shred as kms_commit(): KL_ERR_UNAVAILABLE "mirror_unreachable". An error after the
+ * old root key was destroyed: the tenant is gone, its receipt follows at the next open.
+ */
+KL_MUST_USE enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *caller,
+                                            const char *name, struct kl_buf *ret_receipt,
+                                            int64_t *ret_ends_us, struct kl_err *err);
+/* Bring a closed tenant back. KL_ERR_NOT_FOUND "not_found"; KL_ERR_CONFLICT "tenant_open"; KL_ERR_FORBIDDEN. */
+KL_MUST_USE enum kl_status vault_tenant_restore(struct vault *vault,
+                                                const struct vault_caller *caller, const char *name,
+                                                struct kl_err *err);
 
 /* ---- policy (steward) ---- */
 

@@ -108,7 +108,8 @@ struct vault_caller {
  * How the caller proved who it is: a bearer token (0-terminated, any text), or the SHA-256 of a verified client certificate.
  * tenant_name: what ?tenant= said; NULL: none. Only an operator may name a tenant that is not the credential's own.
  * KL_ERR_UNAUTHORISED "unauthorised" for an unknown, expired or revoked one alike (the log text tells them apart).
- * KL_ERR_NOT_FOUND "unknown_tenant" (operators), KL_ERR_FORBIDDEN "tenant_forbidden". KL_ERR_INVALID "invalid_tenant".
+ * KL_ERR_NOT_FOUND "unknown_tenant" (operators), KL_ERR_FORBIDDEN "tenant_forbidden"; "tenant_closed": it was ended, and can still be brought
+ * back. KL_ERR_INVALID "invalid_tenant".
  * request_id is copied. ret_caller untouched on failure.
  */
 struct vault_proof {

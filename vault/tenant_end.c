@@ -1,0 +1,368 @@
+/*
+ * The end of a tenant: its slot of the key tree is shredded, and with it
+ * everything that was ever sealed for it, whatever its size.
+ *
+ * With a grace period the tenant is closed first, and shredded by the upkeep when the time has come. Order of the shred: the
+ * tenant's turn among administrative changes; its mark in the committer, so that nothing of it is written any more; the key commit, whose
+ * note says what is still to be done; in finish its rows go, and the vault's own trail says how far the tenant's came.
+ */
+#include "vault/tenants.h"
+
+#include "kluis/base/log.h"
+#include "kluis/base/time.h"
+#include "vault/act.h"
+#include "vault/credentials.h"
+#include "vault/erasure.h"
+#include "vault/receipt.h"
+#include "vault/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- rows ---- */
+
+/* The rows of its credentials lie under their hashes, which the rows by id tell. */
+static enum kl_status credentials_remove(struct vault *vault, uint64_t number,
+                                         struct vault_batch *batch, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    const struct kl_id none = {{0}};
+    struct vault_row_key first = vault_row_credential_id(number, &none);
+    struct vault_row_key past;
+    struct vault_row_key row;
+    struct vault_iter *iter = NULL;
+    struct kl_slice key;
+    struct kl_slice mac;
+
+    first.size -= KL_ID_BYTES;
+    past = vault_row_past(&first);
+    iter =
+        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
+    if (iter == NULL) {
+        return kl_fail_memory(err);
+    }
+    while (vault_iter_next(iter, &key, &mac)) {
+        if (mac.size == KMS_MAC_BYTES) {
+            row = vault_row_credential(mac.bytes);
+            vault_batch_remove(batch, vault_row_slice(&row));
+        }
+    }
+    status = vault_iter_status(iter, err);
+    vault_iter_free(iter);
+    return status;
+}
+
+enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, const char *name,
+                                        struct vault_batch *batch, struct kl_err *err)
+{
+    enum kl_status status = credentials_remove(vault, number, batch, err);
+    const struct vault_tenant *now = vault_tenants_find(vault, name);
+    struct vault_row_key key = vault_row_tenant(name);
+    struct vault_row_key past;
+    size_t i;
+
+    if (now == NULL || now->number == number) {
+        vault_batch_remove(batch, vault_row_slice(&key));
+    }
+    for (i = 0; vault_row_tenant_prefix(number, i, &key); i++) {
+        past = vault_row_past(&key);
+        vault_batch_remove_range(batch, vault_row_slice(&key), vault_row_slice(&past));
+    }
+    return status == KL_OK ? vault_batch_status(batch, err) : status;
+}
+
+enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number, bool *ret_gone,
+                                    struct kl_err *err)
+{
+    const struct kms_place place = {number, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct kl_err cause = {0};
+    enum kl_status status = kms_place_check(vault->keys, &place, &cause);
+
+    if (status != KL_OK && status != KL_ERR_GONE) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    *ret_gone = status == KL_ERR_GONE;
+    return KL_OK;
+}
+
+/* ---- the shred ---- */
+
+static enum kl_status commit_shred(struct vault *vault, struct vault_erasing *erasing,
+                                   struct kl_err *err)
+{
+    const struct kms_change change = {KMS_CHANGE_SHRED,
+                                      {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}};
+    struct kms_request request = {.changes = &change, .changes_count = 1, .work = erasing};
+    enum kl_status status = KL_OK;
+    struct kl_buf note;
+
+    kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
+    status = vault_note_encode(&erasing->note, &note, err);
+    request.note = note.bytes;
+    request.note_bytes = note.size;
+    if (status == KL_OK) {
+        status = kms_commit(vault->keys, &request, err);
+    }
+    kl_buf_done(&note);
+    return status;
+}
+
+/* Whatever became of the rest: without its keys nobody finds the tenant any more. */
+static void marked_end(struct vault *vault, uint64_t number)
+{
+    bool gone = false;
+
+    if (vault_tenant_is_gone(vault, number, &gone, NULL) == KL_OK && gone) {
+        vault_tenants_drop(vault, number);
+    } else {
+        vault_commit_dying_end(vault->committer, number, KMS_SLOT_NONE);
+    }
+}
+
+/* note: who and when. The turn is held. */
+static enum kl_status shred(struct vault *vault, const struct vault_tenant *tenant,
+                            struct vault_erasing *erasing, struct kl_err *err)
+{
+    const struct kms_place signing = {tenant->number, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct vault_note *note = &erasing->note;
+    uint64_t number = tenant->number;
+    enum kl_status status = KL_OK;
+
+    note->kind = VAULT_NOTE_TENANT;
+    note->id = kl_id_new();
+    note->tenant = number;
+    note->reason = VAULT_ERASE_TENANT_END;
+    note->notify_all = true;
+    memcpy(note->name, tenant->name, sizeof note->name);
+    status = kms_public_key(vault->keys, &signing, VAULT_AUDIT_HEAD_LABEL, note->public_key, err);
+    if (status == KL_OK) {
+        status = vault_commit_dying_begin(vault->committer, number, KMS_SLOT_NONE, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    status = commit_shred(vault, erasing, err);
+    marked_end(vault, number);
+    if (status == KL_OK) {
+        atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
+    }
+    return status;
+}
+
+/* ---- calls ---- */
+
+/* The turn is held. */
+static enum kl_status close_tenant(struct vault *vault, const struct vault_caller *caller,
+                                   struct vault_tenant *tenant, int64_t *ret_ends_us,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_tenant_terms terms = {.ended_by = caller->credential};
+    struct kl_duration grace;
+
+    memcpy(terms.grace, tenant->grace, sizeof terms.grace);
+    status = kl_duration_parse(terms.grace, strlen(terms.grace), &grace, err);
+    if (status == KL_OK) {
+        terms.ends_us = kl_time_add(caller->now_us, &grace);
+        status = vault_tenant_store(vault, &who, tenant, &terms, "tenant_close", err);
+    }
+    if (status == KL_OK) {
+        tenant->ended_by = terms.ended_by;
+        atomic_store(&tenant->ends_us, terms.ends_us);
+        *ret_ends_us = terms.ends_us;
+    }
+    return status;
+}
+
+static enum kl_status end_now(struct vault *vault, const struct vault_caller *caller,
+                              const struct vault_tenant *tenant, struct kl_buf *ret_receipt,
+                              int64_t *ret_ends_us, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_erasing erasing = {0};
+
+    kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
+    vault_note_who(&erasing.note, caller);
+    status = shred(vault, tenant, &erasing, err);
+    if (status == KL_OK) {
+        kl_buf_add(ret_receipt, erasing.receipt.bytes, erasing.receipt.size);
+        status = kl_buf_status(ret_receipt, err);
+    }
+    if (status == KL_OK) {
+        *ret_ends_us = 0;
+    }
+    kl_buf_done(&erasing.receipt);
+    return status;
+}
+
+static enum kl_status unknown(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such tenant", NULL);
+}
+
+enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *caller,
+                                const char *name, struct kl_buf *ret_receipt, int64_t *ret_ends_us,
+                                struct kl_err *err)
+{
+    enum kl_status status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_end", err);
+    struct vault_tenant *tenant = NULL;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    vault_turn_take(&vault->turn);
+    tenant = vault_tenants_find(vault, name);
+    if (tenant == NULL) {
+        status = unknown(err);
+    } else if (atomic_load(&tenant->ends_us) > caller->now_us) {
+        *ret_ends_us = atomic_load(&tenant->ends_us);
+    } else if (tenant->grace[0] == '\0' || atomic_load(&tenant->ends_us) != 0) {
+        status = end_now(vault, caller, tenant, ret_receipt, ret_ends_us, err);
+    } else {
+        status = close_tenant(vault, caller, tenant, ret_ends_us, err);
+    }
+    vault_turn_give(&vault->turn);
+    return status;
+}
+
+/* The turn is held. */
+static enum kl_status reopen(struct vault *vault, const struct vault_caller *caller,
+                             struct vault_tenant *tenant, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_tenant_terms terms = {0};
+
+    if (atomic_load(&tenant->ends_us) == 0) {
+        return kl_fail(err, KL_ERR_CONFLICT, "tenant_open", "this tenant was not ended", NULL);
+    }
+    memcpy(terms.grace, tenant->grace, sizeof terms.grace);
+    status = vault_tenant_store(vault, &who, tenant, &terms, "tenant_restore", err);
+    if (status == KL_OK) {
+        atomic_store(&tenant->ends_us, 0);
+    }
+    return status;
+}
+
+enum kl_status vault_tenant_restore(struct vault *vault, const struct vault_caller *caller,
+                                    const char *name, struct kl_err *err)
+{
+    enum kl_status status =
+        vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_restore", err);
+    struct vault_tenant *tenant = NULL;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    vault_turn_take(&vault->turn);
+    tenant = vault_tenants_find(vault, name);
+    status = tenant == NULL ? unknown(err) : reopen(vault, caller, tenant, err);
+    vault_turn_give(&vault->turn);
+    return status;
+}
+
+/* ---- upkeep ---- */
+
+/* One whose time has come; NULL: none. Those after a number: one that cannot be ended now keeps no other waiting. */
+static struct vault_tenant *due_find(struct vault *vault, int64_t now_us, uint64_t after)
+{
+    struct vault_tenant *found = NULL;
+    size_t i;
+
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    for (i = 0; i < vault->tenants.count && found == NULL; i++) {
+        struct vault_tenant *tenant = vault->tenants.items[i];
+        int64_t ends_us = atomic_load(&tenant->ends_us);
+
+        if (tenant->number > after && ends_us != 0 && ends_us <= now_us) {
+            found = tenant;
+        }
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return found;
+}
+
+static enum kl_status due_end(struct vault *vault, struct vault_tenant *tenant, int64_t now_us,
+                              struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_erasing erasing = {.note = {.at_us = now_us, .credential = tenant->ended_by}};
+    int64_t ends_us = atomic_load(&tenant->ends_us);
+
+    (void)snprintf(erasing.note.role, sizeof erasing.note.role, "operator");
+    kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
+    if (ends_us != 0 && ends_us <= now_us) { /* nobody brought it back meanwhile */
+        status = shred(vault, tenant, &erasing, err);
+    }
+    kl_buf_done(&erasing.receipt);
+    return status;
+}
+
+enum kl_status vault_tenants_due(struct vault *vault, int64_t now_us, struct kl_err *err)
+{
+    enum kl_status first = KL_OK;
+    struct vault_tenant *tenant = NULL;
+    struct kl_err own = {0};
+    enum kl_status status;
+
+    for (tenant = due_find(vault, now_us, 0); tenant != NULL;
+         tenant = due_find(vault, now_us, tenant->number)) {
+        vault_turn_take(&vault->turn);
+        status = due_end(vault, tenant, now_us, first == KL_OK ? err : &own);
+        vault_turn_give(&vault->turn);
+        kl_err_clear(&own);
+        first = first == KL_OK ? status : first;
+    }
+    return first;
+}
+
+/* ---- an older data/ ---- */
+
+static enum kl_status end_again(struct vault *vault, uint64_t number, const char *name,
+                                struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_audit_who who = {.role = "vault", .at_us = kl_time_now_us()};
+    struct vault_act act;
+    struct vault_act *acts[1] = {&act};
+    struct vault_batch *batch = vault_batch_new();
+
+    if (batch == NULL) {
+        return kl_fail_memory(err);
+    }
+    vault_act_begin(&act, KMS_TENANT_VAULT, &who, "tenant_end_again");
+    kl_json_add_text(&act.out, "tenant", name);
+    status = vault_tenant_rows_remove(vault, number, name, batch, err);
+    if (status == KL_OK) {
+        status = vault_act_commit(vault, acts, 1, batch, err);
+    }
+    if (status == KL_OK) {
+        kl_log(KL_LOG_WARNING, "tenant_ended_again", KL_LOG_TEXT("tenant", name));
+        vault_tenants_drop(vault, number);
+    }
+    vault_act_done(&act);
+    vault_batch_free(batch);
+    return status;
+}
+
+enum kl_status vault_tenants_end_again(struct vault *vault, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    bool gone = false;
+    size_t i = 0;
+
+    while (status == KL_OK && i < vault->tenants.count) {
+        const struct vault_tenant *tenant = vault->tenants.items[i];
+
+        status = vault_tenant_is_gone(vault, tenant->number, &gone, err);
+        if (status == KL_OK && gone) {
+            status = end_again(vault, tenant->number, tenant->name, err);
+        } else {
+            i++;
+        }
+    }
+    return status;
+}
