@@ -185,7 +185,7 @@ class Client:
         self.connection, self.process = None, None
 
     def context(self):
-        context = ssl.create_default_context(cafile=str(self.vault.folder / "tls/ca.pem"))
+        context = ssl.create_default_context(cafile=str(self.vault.tls / "ca.pem"))
         if self.certificate is not None:
             context.load_cert_chain(*self.certificate)
         return context
@@ -326,31 +326,29 @@ class Vault:
                        "--allow-unlocked-memory"]
         if passphrase_file is not None:
             self.common += ["--passphrase-file", str(passphrase_file)]
+        self.tls, self.credentials = self.folder / "tls", self.folder
         self.environment = {}  # more of it, for the server
         self.process = None
         self.port = None
         self.log_path = self.folder / "kluisd.log"
         if init:
             (self.folder / "root").mkdir(parents=True)
-            make_certificates(self.folder / "tls")
+            make_certificates(self.tls)
             run(KLUISD, "init", *self.common, "--country", country)
         atexit.register(self.kill)
 
     def token(self, name):
-        return (self.folder / f"{name}.credential").read_text().strip()
+        return (self.credentials / f"{name}.credential").read_text().strip()
 
     def kluis(self, *arguments, who="steward", **more):
         """Run the command `kluis` as the holder of that credential file; see run()."""
-        return run(KLUIS, "--server", f"https://127.0.0.1:{self.port}", "--ca", self.folder / "tls/ca.pem", "--credential",
-                   self.folder / f"{who}.credential", *arguments, **more)
+        return run(KLUIS, "--server", f"https://127.0.0.1:{self.port}", "--ca", self.tls / "ca.pem", "--credential",
+                   self.credentials / f"{who}.credential", *arguments, **more)
 
-    def start(self, *flags, expect_failure=False):
-        """Start and wait until it listens; with expect_failure, wait until it has ended and return its output."""
-        tls = self.folder / "tls"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        command = [KLUISD, "serve", *self.common, "--listen", f"127.0.0.1:{self.port}", "--tls-cert", str(tls / "server.pem"),
+    def start(self, *flags, expect_failure=False, may_fail=False):
+        """Start and wait until it listens; with expect_failure, wait until it has ended and return its output; may_fail: either."""
+        tls = self.tls
+        command = [KLUISD, "serve", *self.common, "--listen", "127.0.0.1:0", "--tls-cert", str(tls / "server.pem"),
                    "--tls-key", str(tls / "server.key"), *self.flags, *flags]
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
@@ -360,11 +358,13 @@ class Vault:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 text = self.log_path.read_bytes()[before:].decode("utf-8", "replace")
-                check(expect_failure, f"kluisd ended with {self.process.returncode}: {text[-2000:]}")
+                check(expect_failure or may_fail, f"kluisd ended with {self.process.returncode}: {text[-2000:]}")
                 return text
-            if not expect_failure and b'"server_started"' in self.log_path.read_bytes()[before:]:
+            started = re.search(rb'"event":"server_started".*"port":([0-9]+)', self.log_path.read_bytes()[before:])
+            if started is not None and not expect_failure:
+                self.port = int(started.group(1))
                 return self
-            time.sleep(0.02)
+            time.sleep(0.005)
         check(False, "kluisd neither started nor ended in time")
         return None
 

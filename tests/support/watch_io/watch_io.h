@@ -7,6 +7,7 @@
  *   KLUIS_IO_CONTROL=FILE  24 bytes, shared memory of three u64 in the machine's byte order: how many changes there were (set
  *                          to 0 at the start), at which one to end (0: none), and whether after (1) or before (0) it
  *   KLUIS_IO_KILL=N[:before|:after]  the second and third of them, set at the start
+ *   KLUIS_IO_CUT=DIR       the end is not that of the process: the ext4 file system that DIR is on is shut down, as if its power went
  *
  * A change is a write, a cut, a rename, a link, a removal, and a sync. RocksDB's text logs (LOG, LOG.old.*) are recorded but not
  * counted: nothing depends on them. The end is signal 9 to the process itself.

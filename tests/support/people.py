@@ -1,0 +1,226 @@
+"""People in a vault, and what is known of each: for the tests of faults, with tests/faults/policy.yaml.
+
+Every value is a canary: a text that occurs nowhere else, so that finding it anywhere in the open is a leak.
+"""
+import copy
+import json
+import string
+
+INDEXED = ("email", "login", "phone", "code")
+
+
+def iban(number):
+    """A valid Dutch account number (ISO 13616) at the bank KANA."""
+    account = f"KANA{number:010d}"
+    digits = "".join(str(string.digits.index(c)) if c in string.digits else str(ord(c) - 55) for c in account + "NL00")
+    return f"NL{98 - int(digits) % 97:02d}{account}"
+
+
+class Refused(Exception):
+    """An answer that was not the one wanted; args[0] is it."""
+
+
+def want(status, answer):
+    if answer.status != status:
+        raise Refused(answer)
+    return answer
+
+
+class Canaries:
+    """Makes values that differ from all others; remembers them."""
+
+    def __init__(self, chance):
+        self.chance, self.count, self.texts = chance, 0, []
+
+    def tag(self):
+        self.count += 1
+        return f"{self.count:06d}{self.chance.choice(string.ascii_lowercase)}{self.chance.randrange(36 ** 5):08d}"
+
+    def value(self, field):
+        """A value as it is kept, and the text of it that must never be seen in the open (None: too short to be told from chance)."""
+        tag, number = self.tag(), self.count
+        value, text = {
+            "name": lambda: (f"Kanarie {tag}",) * 2,
+            "email": lambda: (f"kanarie.{tag}@mail.example",) * 2,
+            "login": lambda: (f"kanarie-{tag}",) * 2,
+            "phone": lambda: (f"+32739184{number:06d}",) * 2,
+            "birth": lambda: (f"19{number % 90 + 10}-0{number % 9 + 1}-1{number % 9}", None),
+            "joined": lambda: (f"1971-02-0{number % 9 + 1}T03:04:05.{number:06d}Z",) * 2,
+            "number": lambda: (7391842600000 + number, str(7391842600000 + number)),
+            "member": lambda: (number % 2 == 0, None),
+            "country": lambda: (self.chance.choice(("NL", "BE", "NO", "IE")), None),
+            "account": lambda: (iban(number),) * 2,
+            "address": lambda: (f"2001:db8:7391:{number // 10000 + 1:x}::{number % 10000 + 4096:x}",) * 2,
+            "notes": lambda: ({"kanarie": f"Kanarie {tag}", "n": [number, None]}, f"Kanarie {tag}"),
+            "title": lambda: (f"Kanarie {tag} " + "x" * self.chance.choice((0, 0, 0, 900, 9000)), f"Kanarie {tag}"),
+            "code": lambda: (f"kanarie-{tag}",) * 2,
+            "evidence": lambda: (f"Kanarie said so {tag}",) * 2,
+            "source": lambda: (f"kanarie-{tag}",) * 2,
+        }[field]()
+        if text is not None:
+            self.texts.append(text)
+        return value
+
+    def person(self):
+        fields = ["name", "email", "login"] + [name for name in ("phone", "birth", "joined", "number", "member", "country", "account",
+                                                                 "address", "notes") if self.chance.random() < 0.4]
+        return {name: self.value(name) for name in fields}
+
+    def order(self):
+        return {"title": self.value("title"), "code": self.value("code")}
+
+
+class Person:
+    """What one person is to be: records by a name of ours, each {type, fields, id, version}; None for erased, or not there yet."""
+
+    def __init__(self):
+        self.id = None
+        self.records = {}
+        self.consents = []  # (evidence, whether it was withdrawn), in order
+        self.there = False
+        self.receipts = []
+        self.ever = set()  # every indexed value: ("person.email", value)
+
+    def copy(self):
+        return copy.deepcopy(self)
+
+    def note_values(self):
+        for record in self.records.values():
+            self.ever |= {(f"{record['type']}.{name}", value) for name, value in record["fields"].items() if name in INDEXED}
+
+    def state(self):
+        """To compare with observe()."""
+        if not self.there:
+            return None
+        found = {(f"{record['type']}.{name}", value) for record in self.records.values()
+                 for name, value in record["fields"].items() if name in INDEXED}
+        return {"records": sorted((record["type"], json.dumps(record["fields"], sort_keys=True)) for record in self.records.values()),
+                "found": sorted(found), "consents": self.consents}
+
+
+def find(client, person):
+    """The ids that a person's values lead to."""
+    found = set()
+    for field, value in person.ever:
+        answer = client.post("/v1/lookup", {"field": field, "value": value, "purpose": "service"}, validate=False)
+        found.update(want(200, answer)["subjects"])
+    return found
+
+
+def observe(client, person):
+    """What the vault says of somebody: as Person.state(); ids it told us nothing of are found by the values."""
+    values = sorted(person.ever)
+    found, ids = [], set()
+    for field, value in values:
+        seen = client.post("/v1/lookup", {"field": field, "value": value, "purpose": "service"}, validate=False)
+        seen = want(200, seen)["subjects"]
+        if seen:
+            found.append((field, value))
+            ids.update(seen)
+    if person.id is not None:
+        ids.add(person.id)
+    assert len(ids) <= 1, f"several subjects are found by one person's values: {ids} {values}"
+    if not ids:
+        return None
+    there = f"/v1/subjects/{ids.pop()}"
+    seen = client.get(f"{there}?purpose=service", validate=False)
+    if seen.status == 404 and not found:
+        return None
+    want(200, seen)
+    consents = want(200, client.get(f"{there}/consents", validate=False))["consents"]
+    return {"records": sorted((record["type"], json.dumps(record["fields"], sort_keys=True)) for record in seen["records"]),
+            "found": found,
+            "consents": [(one.get("evidence"), one["withdrawn_at"] is not None) for one in consents]}
+
+
+# ---- what is done to people: each gives the person afterwards, and a request that makes it so ------------------------------------------
+
+def create(canaries, before, record=None):
+    after, record = before.copy(), record or canaries.person()
+    after.there = True
+    after.records = {"main": {"type": "person", "fields": record, "id": None, "version": 1}}
+    source = canaries.value("source")
+    after.note_values()
+
+    def send(client):
+        answer = want(201, client.post("/v1/subjects", {"records": [{"type": "person", "fields": record, "source": source}]},
+                                       validate=False))
+        after.id, after.records["main"]["id"] = answer["id"], answer["records"][0]["id"]
+
+    return after, send
+
+
+def add(canaries, before, name):
+    after, fields = before.copy(), canaries.order()
+    after.records[name] = {"type": "order", "fields": fields, "id": None, "version": 1}
+    after.note_values()
+
+    def send(client):
+        answer = want(201, client.post(f"/v1/subjects/{before.id}/records", {"type": "order", "fields": fields}, validate=False))
+        after.records[name]["id"] = answer["id"]
+
+    return after, send
+
+
+def patch(canaries, before, name):
+    """New values for some fields; one may go away."""
+    after = before.copy()
+    record = after.records[name]
+    fields = {field: canaries.value(field) for field in record["fields"] if canaries.chance.random() < 0.5} or \
+        {next(iter(record["fields"])): canaries.value(next(iter(record["fields"])))}
+    removed = [field for field in fields if field not in ("login", "email", "name", "title") and canaries.chance.random() < 0.2]
+    record["fields"].update(fields)
+    for field in removed:
+        del record["fields"][field]
+    record["version"] += 1
+    after.note_values()
+
+    def send(client):
+        want(200, client.patch(f"/v1/subjects/{before.id}/records/{record['id']}",
+                               {"fields": {**fields, **{field: None for field in removed}}},
+                               headers={"If-Match": f'"{record["version"] - 1}"'}, validate=False))
+
+    return after, send
+
+
+def erase(before):
+    after = before.copy()
+    after.there, after.records, after.consents = False, {}, []
+
+    def send(client):
+        after.receipts.append(want(200, client.delete(f"/v1/subjects/{before.id}", validate=False))["receipt"])
+
+    return after, send
+
+
+def erase_record(before, name):
+    after = before.copy()
+    record = after.records.pop(name)
+
+    def send(client):
+        answer = want(200, client.delete(f"/v1/subjects/{before.id}/records/{record['id']}", validate=False))
+        after.receipts.append(answer["receipt"])
+
+    return after, send
+
+
+def consent(canaries, before):
+    """For somebody without a consent in force."""
+    after, evidence = before.copy(), canaries.value("evidence")
+    after.consents.append((evidence, False))
+
+    def send(client):
+        want(204, client.put(f"/v1/subjects/{before.id}/consents/news", {"notice": "n1", "channel": "web", "evidence": evidence},
+                             validate=False))
+
+    return after, send
+
+
+def withdraw(before):
+    after = before.copy()
+    after.consents[-1] = (before.consents[-1][0], True)
+
+    def send(client):
+        want(204, client.delete(f"/v1/subjects/{before.id}/consents/news", validate=False))
+
+    return after, send
