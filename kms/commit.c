@@ -244,6 +244,9 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
     if (status == KL_OK) {
         status = kms_root_place_accept(kms->first, err);
     }
+    if (status == KL_OK) {
+        status = kms_root_place_ready(kms->first, err);
+    }
     *ret_planned = status != KL_OK;
     if (status == KL_OK) {
         status = kms_plan_make(kms, requests, count, &plan, err);

@@ -10,6 +10,11 @@ enum kl_status kms_root_place_store(struct kms_root_place *place, uint64_t gener
     return place->kind->store(place, generation, key, err);
 }
 
+enum kl_status kms_root_place_ready(struct kms_root_place *place, struct kl_err *err)
+{
+    return place->kind->ready == NULL ? KL_OK : place->kind->ready(place, err);
+}
+
 enum kl_status kms_root_place_load(struct kms_root_place *place, uint64_t generation,
                                    unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
 {

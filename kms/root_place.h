@@ -31,6 +31,11 @@ struct kms_root_place_kind {
     enum kl_status (*store)(struct kms_root_place *place, uint64_t generation,
                             const unsigned char key[KMS_KEY_BYTES], struct kl_err *err);
     /*
+     * Whether a store can be expected to work, asked before a commit uses the staged key: a token that was pulled out stops commits, not
+     * the process. KL_ERR_UNAVAILABLE "token_unreachable". NULL: there is nothing to ask.
+     */
+    enum kl_status (*ready)(struct kms_root_place *place, struct kl_err *err);
+    /*
      * The root key of that generation, into locked memory; writes nothing. KL_ERR_REFUSED "root_key_generation" the place has none of
      * that generation, "root_file_other_store"; KL_ERR_UNAUTHORISED, KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY, KL_ERR_INVALID as
      * kms_open().
@@ -66,6 +71,7 @@ struct kms_root_place {
 KL_MUST_USE enum kl_status kms_root_place_store(struct kms_root_place *place, uint64_t generation,
                                                 const unsigned char key[KMS_KEY_BYTES],
                                                 struct kl_err *err);
+KL_MUST_USE enum kl_status kms_root_place_ready(struct kms_root_place *place, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_root_place_load(struct kms_root_place *place, uint64_t generation,
                                                unsigned char ret_key[KMS_KEY_BYTES],
                                                struct kl_err *err);

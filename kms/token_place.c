@@ -58,6 +58,20 @@ static enum kl_status store(struct kms_root_place *place, uint64_t generation,
     return status;
 }
 
+/* A PIN is not kept, so a session that ended cannot be opened again here. */
+static enum kl_status ready(struct kms_root_place *place, struct kl_err *err)
+{
+    struct kl_err asking = {0};
+
+    if (kms_token_answers(of(place)->token, &asking) == KL_OK) {
+        return KL_OK;
+    }
+    return kl_fail(
+        err, KL_ERR_UNAVAILABLE, "token_unreachable",
+        "the token of the root key does not answer: start the vault again when it is back", "%s",
+        asking.log_text);
+}
+
 /* The text tells which generations the token does hold. */
 static enum kl_status fail_generation(struct token_place *own, uint64_t generation,
                                       struct kl_err *err)
@@ -167,6 +181,7 @@ static void place_close(struct kms_root_place *place)
 
 static const struct kms_root_place_kind token_kind = {
     .store = store,
+    .ready = ready,
     .load = load,
     .rows = rows,
     .rows_leave = rows_leave,

@@ -7,6 +7,7 @@
 #include "tests/support/softhsm.h"
 #include "tests/support/test.h"
 
+#include <dlfcn.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,6 +324,47 @@ static void test_a_crash_after_the_batch_goes_on_with_the_next_generation(void *
     crash_in_batch(*state, true, 2);
 }
 
+/* End all sessions behind p11-kit's back, as when a token is pulled out. */
+static void pull_out(void)
+{
+    void *library = dlopen(hsm.module, RTLD_NOW | RTLD_NOLOAD);
+    struct kms_token *token = looking();
+    CK_SLOT_ID slot = token->slot;
+    CK_C_GetFunctionList list_get;
+    CK_FUNCTION_LIST *list = NULL;
+    void *symbol;
+
+    kms_token_close(token);
+    assert_non_null(library);
+    symbol = dlsym(library, "C_GetFunctionList");
+    assert_non_null(symbol);
+    memcpy(&list_get, &symbol, sizeof list_get);
+    assert_int_equal(list_get(&list), CKR_OK);
+    assert_int_equal(list->C_CloseAllSessions(slot), CKR_OK);
+    (void)dlclose(library);
+}
+
+static void test_a_token_that_is_pulled_out_stops_commits_and_nothing_else(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_place slot = {value_place.tenant, value_place.slot, KMS_VALUE_NONE};
+    struct kms_change change = {KMS_CHANGE_SHRED, slot};
+    struct kms_request request = {.changes = &change, .changes_count = 1};
+    struct kl_err err = {0};
+    struct kl_buf sealed;
+
+    kms_fixture_seal(fixture->kms, value_place, &sealed);
+    pull_out();
+    assert_int_equal(kms_commit(fixture->kms, &request, &err), KL_ERR_UNAVAILABLE);
+    assert_string_equal(err.code, "token_unreachable");
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
+    kms_fixture_reopen(fixture);
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_ERR_GONE);
+    token_holds(fixture->storage, 2);
+    kl_buf_done(&sealed);
+}
+
 /* ---- what refuses to open ---- */
 
 static void test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart(void **state)
@@ -430,6 +472,7 @@ int main(void)
         WITH_STORE(test_a_missing_staged_key_is_made_again),
         WITH_STORE(test_a_crash_before_the_batch_leaves_the_generation),
         WITH_STORE(test_a_crash_after_the_batch_goes_on_with_the_next_generation),
+        WITH_STORE(test_a_token_that_is_pulled_out_stops_commits_and_nothing_else),
         WITH_STORE(test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart),
         WITH_STORE(test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing),
         WITH_STORE(test_without_its_key_on_the_token_a_key_store_is_closed_for_ever),

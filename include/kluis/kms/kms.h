@@ -264,7 +264,8 @@ KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_pla
  * KL_ERR_GONE a slot to be rekeyed is gone: nothing of this request is done, others are not touched. KL_ERR_CORRUPT, KL_ERR_IO,
  * KL_ERR_NO_MEMORY a page on the way cannot be had: likewise. KL_ERR_REFUSED "finality_f0" the blocks of the root file moved or were
  * shared at an earlier commit, and that is not accepted.
- * After a failed write to storage or the root file the fatal hook ends the process.
+ * KL_ERR_UNAVAILABLE "token_unreachable" the token of the root key does not answer.
+ * After a failed write to storage, the root file or the token the fatal hook ends the process.
  */
 KL_MUST_USE enum kl_status kms_commit(struct kms *kms, struct kms_request *request,
                                       struct kl_err *err);
