@@ -328,6 +328,7 @@ class Vault:
             self.common += ["--passphrase-file", str(passphrase_file)]
         self.tls, self.credentials = self.folder / "tls", self.folder
         self.environment = {}  # more of it, for the server
+        self.launcher = []  # words before the server's command, as ["prlimit", "--memlock=8388608", "--"]
         self.process = None
         self.port = None
         self.log_path = self.folder / "kluisd.log"
@@ -348,7 +349,7 @@ class Vault:
     def start(self, *flags, expect_failure=False, may_fail=False):
         """Start and wait until it listens; with expect_failure, wait until it has ended and return its output; may_fail: either."""
         tls = self.tls
-        command = [KLUISD, "serve", *self.common, "--listen", "127.0.0.1:0", "--tls-cert", str(tls / "server.pem"),
+        command = [*self.launcher, KLUISD, "serve", *self.common, "--listen", "127.0.0.1:0", "--tls-cert", str(tls / "server.pem"),
                    "--tls-key", str(tls / "server.key"), *self.flags, *flags]
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
