@@ -4,12 +4,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define SECRET_MAX_BYTES 65536
 /* What is locked for a try: enough for the keys of a small vault. */
@@ -68,6 +71,30 @@ enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err)
     }
     g_locking_required = !allow_unlocked;
     return KL_OK;
+}
+
+/* CAP_IPC_LOCK lets a process lock what it wants (mlock(2)). */
+static bool may_lock_all(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    memset(data, 0, sizeof data);
+    if (syscall(SYS_capget, &header, data) != 0) {
+        return false;
+    }
+    return (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+}
+
+size_t kl_secret_lockable_bytes(void)
+{
+    struct rlimit limit;
+
+    if (!g_locking_required || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        limit.rlim_cur == RLIM_INFINITY || may_lock_all()) {
+        return SIZE_MAX;
+    }
+    return (size_t)limit.rlim_cur;
 }
 
 /* sodium_malloc() says nothing when it could not lock; asking again costs one call and tells. */

@@ -3,8 +3,9 @@
  * pointer to the next free one and is otherwise zero; cells of the newest
  * chunk that were never taken are counted, not linked.
  *
- * Chunks double in size, so that even a cache of many gigabytes needs few
- * mappings (a kernel has 65,530 for a process by default).
+ * A chunk is a quarter of what there is already, up to 4 MiB: even a cache of
+ * many gigabytes needs few mappings (a kernel has 65,530 for a process by
+ * default), and where little can be locked little lies idle.
  */
 #include "kluis/base/secret.h"
 
@@ -31,6 +32,7 @@ struct kl_secret_arena {
     unsigned char **chunks;
     size_t chunks_count;
     size_t chunks_room;
+    size_t chunks_bytes; /* of all chunks */
     size_t chunk_bytes;  /* of the newest chunk */
     size_t chunk_handed; /* bytes of the newest chunk handed out at least once */
 };
@@ -82,20 +84,24 @@ static bool chunks_reserve(struct kl_secret_arena *arena)
 
 static bool chunk_add(struct kl_secret_arena *arena)
 {
-    size_t bytes = arena->chunk_bytes > 0 ? arena->chunk_bytes * 2 : CHUNK_FIRST_BYTES;
+    size_t bytes = arena->chunks_bytes / 4 / CHUNK_FIRST_BYTES * CHUNK_FIRST_BYTES;
     unsigned char *chunk;
 
     if (!chunks_reserve(arena)) {
         return false;
     }
-    if (bytes > CHUNK_LAST_BYTES) {
-        bytes = CHUNK_LAST_BYTES;
-    }
+    bytes = bytes < CHUNK_FIRST_BYTES ? CHUNK_FIRST_BYTES : bytes;
+    bytes = bytes > CHUNK_LAST_BYTES ? CHUNK_LAST_BYTES : bytes;
     chunk = kl_guarded_new(bytes);
+    if (chunk == NULL && bytes > CHUNK_FIRST_BYTES) {
+        bytes = CHUNK_FIRST_BYTES;
+        chunk = kl_guarded_new(bytes);
+    }
     if (chunk == NULL) {
         return false;
     }
     arena->chunks[arena->chunks_count++] = chunk;
+    arena->chunks_bytes += bytes;
     arena->chunk_bytes = bytes;
     arena->chunk_handed = 0;
     return true;
@@ -128,6 +134,16 @@ unsigned char *kl_secret_arena_take(struct kl_secret_arena *arena)
     }
     arena->cells_taken++;
     return cell;
+}
+
+bool kl_secret_arena_must_grow(const struct kl_secret_arena *arena)
+{
+    return arena->free_cell == NULL && arena->cell_bytes > arena->chunk_bytes - arena->chunk_handed;
+}
+
+size_t kl_secret_arena_locked_bytes(const struct kl_secret_arena *arena)
+{
+    return arena->chunks_bytes;
 }
 
 void kl_secret_arena_give(struct kl_secret_arena *arena, unsigned char *cell)

@@ -13,12 +13,23 @@ static size_t cell_of(const struct kms_address *address)
     return (size_t)kms_address_kind(address) - KMS_PAGE_SPINE;
 }
 
+/* Spines an eighth of a quarter of what can be locked, interior pages a half, leaf pages three eighths. */
+static size_t share_of(size_t kind)
+{
+    static const size_t eighths[KMS_PAGE_KINDS] = {1, 4, 3};
+    size_t lockable = kl_secret_lockable_bytes();
+
+    return lockable == SIZE_MAX ? SIZE_MAX : lockable / 4 / 8 * eighths[kind];
+}
+
 enum kl_status kms_cells_init(struct kms_cells *cells, size_t pages_max, struct kl_err *err)
 {
-    static const size_t entries[3] = {KMS_SPINE_ENTRIES, KMS_FAN_ENTRIES, KMS_LEAF_ENTRIES};
+    static const size_t entries[KMS_PAGE_KINDS] = {KMS_SPINE_ENTRIES, KMS_FAN_ENTRIES,
+                                                   KMS_LEAF_ENTRIES};
 
     memset(cells, 0, sizeof *cells);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < KMS_PAGE_KINDS; i++) {
+        cells->bytes_max[i] = share_of(i);
         cells->arenas[i] = kl_secret_arena_new(entries[i] * KMS_ENTRY_BYTES, pages_max);
         if (cells->arenas[i] == NULL) {
             kms_cells_done(cells);
@@ -31,15 +42,55 @@ enum kl_status kms_cells_init(struct kms_cells *cells, size_t pages_max, struct 
 
 void kms_cells_done(struct kms_cells *cells)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < KMS_PAGE_KINDS; i++) {
         kl_secret_arena_free(cells->arenas[i]);
         cells->arenas[i] = NULL;
     }
 }
 
+static unsigned char *cell_take(struct kms_cells *cells, size_t kind)
+{
+    struct kl_secret_arena *arena = cells->arenas[kind];
+
+    if (kl_secret_arena_must_grow(arena) &&
+        kl_secret_arena_locked_bytes(arena) >= cells->bytes_max[kind]) {
+        return NULL;
+    }
+    return kl_secret_arena_take(arena);
+}
+
 unsigned char *kms_cells_take(struct kms_cells *cells, const struct kms_address *address)
 {
-    return kl_secret_arena_take(cells->arenas[cell_of(address)]);
+    return cell_take(cells, cell_of(address));
+}
+
+/* A chunk stays with its arena when its cells come back: take them all, linked through themselves, and give them back. */
+static void reserve_kind(struct kms_cells *cells, size_t kind)
+{
+    unsigned char *first = NULL;
+    unsigned char *cell;
+
+    while ((cell = cell_take(cells, kind)) != NULL) {
+        memcpy(cell, &first, sizeof first);
+        first = cell;
+    }
+    while (first != NULL) {
+        cell = first;
+        memcpy(&first, cell, sizeof first);
+        kl_secret_arena_give(cells->arenas[kind], cell);
+    }
+}
+
+enum kl_status kms_cells_reserve(struct kms_cells *cells, struct kl_err *err)
+{
+    for (size_t i = 0; i < KMS_PAGE_KINDS && cells->bytes_max[i] != SIZE_MAX; i++) {
+        reserve_kind(cells, i);
+        if (kl_secret_arena_locked_bytes(cells->arenas[i]) < cells->bytes_max[i]) {
+            return kl_fail(err, KL_ERR_NO_MEMORY, "no_locked_memory", "the server is out of memory",
+                           "no memory can be locked for the pages of commits");
+        }
+    }
+    return KL_OK;
 }
 
 void kms_cells_give(struct kms_cells *cells, const struct kms_address *address,
@@ -225,13 +276,16 @@ void kms_cache_drop(struct kms_cache *cache, struct kms_page *page)
     free(page);
 }
 
+#define ANY_KIND KMS_PAGE_KINDS
+
 /* Two turns of the clock: the first may only take the marks away. */
-static bool evict_one(struct kms_cache *cache, const struct kms_page *keep)
+static bool evict_one(struct kms_cache *cache, const struct kms_page *keep, size_t kind)
 {
     for (size_t looks = 2 * cache->table.pages; looks > 0 && cache->hand != NULL; looks--) {
         struct kms_page *page = cache->hand;
 
         if (page->children == 0 && page != keep &&
+            (kind == ANY_KIND || cell_of(&page->address) == kind) &&
             !atomic_exchange_explicit(&page->used, false, memory_order_relaxed)) {
             kms_cache_drop(cache, page);
             return true;
@@ -246,16 +300,16 @@ struct kms_page *kms_cache_add(struct kms_cache *cache, const struct kms_address
 {
     struct kms_page *page;
 
-    if (cache->table.pages >= cache->pages_max && !evict_one(cache, parent)) {
+    if (cache->table.pages >= cache->pages_max && !evict_one(cache, parent, ANY_KIND)) {
         return NULL;
     }
     page = calloc(1, sizeof *page);
     if (page == NULL) {
         return NULL;
     }
-    /* When no more memory can be locked, what was evicted must free a cell of the same size. */
+    /* When no more memory can be locked, a cell of the same size must come free, if need be by others that hang below it. */
     while ((page->entries = kms_cells_take(&cache->cells, address)) == NULL) {
-        if (!evict_one(cache, parent)) {
+        if (!evict_one(cache, parent, cell_of(address)) && !evict_one(cache, parent, ANY_KIND)) {
             free(page);
             return NULL;
         }

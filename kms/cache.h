@@ -16,13 +16,20 @@
 
 #include <stdatomic.h>
 
-/* Cells for entries, by the size of the page. */
+/*
+ * Cells for entries, by the kind of the page. Where the process may not lock all it wants (kl_secret_lockable_bytes), the cells of a cache
+ * or of a commit take a quarter of it at most, each kind its share of that, so that none pushes out the others for good.
+ */
+#define KMS_PAGE_KINDS 3
 struct kms_cells {
-    struct kl_secret_arena *arenas[3];
+    struct kl_secret_arena *arenas[KMS_PAGE_KINDS];
+    size_t bytes_max[KMS_PAGE_KINDS];
 };
 KL_MUST_USE enum kl_status kms_cells_init(struct kms_cells *cells, size_t pages_max,
                                           struct kl_err *err);
 void kms_cells_done(struct kms_cells *cells);
+/* Where little can be locked, take now what the cells may take at most, so that they have it later whatever else was locked. */
+KL_MUST_USE enum kl_status kms_cells_reserve(struct kms_cells *cells, struct kl_err *err);
 /* NULL when no more memory can be locked. */
 unsigned char *kms_cells_take(struct kms_cells *cells, const struct kms_address *address);
 void kms_cells_give(struct kms_cells *cells, const struct kms_address *address,

@@ -38,7 +38,9 @@ none:
 enum kl_status kms_keys_init(struct kms_keys *keys, size_t keys_max, struct kl_err *err)
 {
     size_t shards = keys_max < KMS_KEYS_SHARD_KEYS ? 1 : keys_max / KMS_KEYS_SHARD_KEYS;
+    size_t lockable = kl_secret_lockable_bytes() / 8 / (KMS_KEYS_SHARD_KEYS * KMS_KEY_BYTES);
 
+    shards = shards < lockable ? shards : (lockable > 0 ? lockable : 1);
     keys->shards_count = 0;
     keys->shards = aligned_alloc(64, shards * sizeof *keys->shards);
     if (keys->shards == NULL) {

@@ -47,7 +47,8 @@ struct kms_keys {
 };
 
 /*
- * keys_max is rounded down to whole shards of KMS_KEYS_SHARD_KEYS, at least one; as many are made as memory can be locked for.
+ * keys_max is rounded down to whole shards of KMS_KEYS_SHARD_KEYS, at least one; as many are made as memory can be locked for, an
+ * eighth of it at most.
  * KL_ERR_NO_MEMORY only when even the memory for the shards' heads is not to be had.
  */
 KL_MUST_USE enum kl_status kms_keys_init(struct kms_keys *keys, size_t keys_max,

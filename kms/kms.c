@@ -200,6 +200,9 @@ static enum kl_status kms_new(const struct kms_options *options, struct kms **re
         status = kms_cells_init(&kms->copies, KMS_COPIES_MAX, err);
     }
     if (status == KL_OK) {
+        status = kms_cells_reserve(&kms->copies, err);
+    }
+    if (status == KL_OK) {
         status = kms_keys_init(
             &kms->keys, options->keys_max == 0 ? KMS_KEYS_MAX_DEFAULT : options->keys_max, err);
     }

@@ -351,12 +351,13 @@ enum kl_status kms_plan_make(struct kms *kms, struct kms_request *const *request
     return status;
 }
 
-/* Much locked memory is not held on to for a large commit that was. */
+/* Much locked memory is not held on to for a large commit that was; where little can be locked, what was reserved stays. */
 static void cells_renew(struct kms *kms)
 {
     struct kms_cells fresh;
 
-    if (kms_cells_init(&fresh, KMS_COPIES_MAX, NULL) == KL_OK) {
+    if (kl_secret_lockable_bytes() == SIZE_MAX &&
+        kms_cells_init(&fresh, KMS_COPIES_MAX, NULL) == KL_OK) {
         kms_cells_done(&kms->copies);
         kms->copies = fresh;
     }

@@ -24,6 +24,12 @@ struct kl_secret;
  */
 KL_MUST_USE enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err);
 
+/*
+ * How much memory this process may lock in all: SIZE_MAX when there is no limit to it, or when unlocked memory was allowed. For those who
+ * divide it among caches; any thread, after kl_secret_process_init().
+ */
+size_t kl_secret_lockable_bytes(void);
+
 /* bytes 1..65536, zeroed. NULL when there is no guarded memory. Ends with kl_secret_free(). */
 struct kl_secret *kl_secret_new(size_t bytes);
 
@@ -43,13 +49,16 @@ size_t kl_secret_size(const struct kl_secret *secret);
 struct kl_secret_arena;
 
 /*
- * cell_bytes 16..65536, cells_max 1..16777216; memory is taken in locked chunks as it is needed.
+ * cell_bytes 16..65536, cells_max 1..16777216; memory is taken in locked chunks as it is needed, small ones at first.
  * NULL when out of memory.
  */
 struct kl_secret_arena *kl_secret_arena_new(size_t cell_bytes, size_t cells_max);
 void kl_secret_arena_free(struct kl_secret_arena *arena);
 /* A zeroed cell, or NULL when cells_max are out or no memory can be locked. */
 unsigned char *kl_secret_arena_take(struct kl_secret_arena *arena);
+/* Whether the next take needs another chunk; and the bytes of all chunks so far. A chunk is never given back before the end. */
+bool kl_secret_arena_must_grow(const struct kl_secret_arena *arena);
+size_t kl_secret_arena_locked_bytes(const struct kl_secret_arena *arena);
 /* Wipe the cell and take it back. NULL is fine. */
 void kl_secret_arena_give(struct kl_secret_arena *arena, unsigned char *cell);
 
