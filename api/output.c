@@ -167,6 +167,9 @@ void api_output_tenant(struct kl_json_out *out, const struct vault_tenant_result
     kl_json_add_text(out, "country", tenant->country.code);
     kl_json_add_text(out, "grace", tenant->grace[0] == '\0' ? NULL : tenant->grace);
     kl_json_add_time(out, "created_at", tenant->created_us);
+    if (tenant->ends_us != 0) {
+        kl_json_add_time(out, "ends_at", tenant->ends_us);
+    }
     kl_json_key(out, "policy");
     if (tenant->policy_name[0] == '\0') {
         kl_json_put_null(out);

@@ -44,6 +44,8 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/tenants", api_tenant_list, 0, NULL},
     {"GET", "/v1/tenants/{tenant}", api_tenant_read, 0, NULL},
     {"PUT", "/v1/tenants/{tenant}", api_tenant_put, API_ROUTE_JSON_OPTIONAL, NULL},
+    {"DELETE", "/v1/tenants/{tenant}", api_tenant_end, 0, NULL},
+    {"POST", "/v1/tenants/{tenant}/restore", api_tenant_restore, 0, NULL},
     {"GET", "/healthz", api_healthz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
     {"GET", "/readyz", api_readyz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
     {"GET", "/metrics", api_metrics_show, API_ROUTE_METRICS, NULL},

@@ -57,4 +57,8 @@ API_HANDLER(api_keys_rotation);
 API_HANDLER(api_audit_list);
 API_HANDLER(api_audit_head);
 
+/* api/routes_tenants.c */
+API_HANDLER(api_tenant_end);
+API_HANDLER(api_tenant_restore);
+
 #endif

@@ -112,6 +112,7 @@ static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data lies in (main)"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
+static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option help_options[] = {{"man", NULL, "the man page, in scdoc's language"},
                                                  {"completion", NULL, "the bash completion"},
                                                  END};
@@ -164,6 +165,11 @@ const struct cli_command cli_commands[] = {
      tenant_create_options, cli_tenant_create},
     {"tenant", "show", "TENANT", 1, 1, "a tenant", NULL, cli_tenant_show},
     {"tenant", "list", NULL, 0, 0, "all tenants", NULL, cli_tenant_list},
+    {"tenant", "end", "TENANT", 1, 1,
+     "destroy a tenant's keys, at once or after its grace period; prints the receipt",
+     tenant_end_options, cli_tenant_end},
+    {"tenant", "restore", "TENANT", 1, 1, "bring an ended tenant back, within its grace period",
+     NULL, cli_tenant_restore},
     {"status", NULL, NULL, 0, 0, "whether the server is ready, and what it does not enforce", NULL,
      cli_status},
     {"help", NULL, "[NOUN] [VERB]", 0, 2, "show help", help_options, cli_help},
