@@ -4,6 +4,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -67,19 +68,19 @@ static bool wants_keep_alive(const struct mg_request_info *info, const struct ap
     return strcmp(info->http_version, "1.1") == 0;
 }
 
-/* Take in what of the body nobody read. False when it does not come in time. */
+/* Take in what of the body nobody read, and keep nothing of it. False when it does not come in time. */
 static bool drop_body(struct mg_connection *conn, size_t size)
 {
     char rest[4096];
+    bool came = true;
 
-    while (size > 0) {
+    while (size > 0 && came) {
         size_t step = size < sizeof rest ? size : sizeof rest;
-        if (mg_read(conn, rest, step) != (int)step) {
-            return false;
-        }
+        came = mg_read(conn, rest, step) == (int)step;
         size -= step;
     }
-    return true;
+    sodium_memzero(rest, sizeof rest);
+    return came;
 }
 
 /* Send the answer. Returns the status code sent. */
