@@ -1,5 +1,6 @@
 #include "vault/open.h"
 
+#include "vault/backup.h"
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
 #include "vault/rows.h"
@@ -52,6 +53,8 @@ void vault_close(struct vault *vault)
         return;
     }
     vault_upkeep_free(vault);
+    vault_backup_run_free(vault);
+    vault_verify_run_free(vault);
     vault_committer_free(vault->committer);
     vault_trails_free(vault->trails);
     vault_index_free(vault->index);
@@ -61,6 +64,7 @@ void vault_close(struct vault *vault)
     kms_close(vault->keys);
     vault_store_close(vault->data_store);
     vault_store_close(vault->keys_store);
+    free(vault->data_dir);
     (void)pthread_cond_destroy(&vault->turn.is_free);
     (void)pthread_mutex_destroy(&vault->turn.lock);
     (void)pthread_rwlock_destroy(&vault->tenants.lock);
@@ -139,6 +143,10 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
 
     if (status != KL_OK) {
         return status;
+    }
+    vault->data_dir = realpath(options->data_dir, NULL);
+    if (vault->data_dir == NULL) {
+        return kl_failf(err, KL_ERR_IO, "data_dir", "the path of the data directory cannot be read");
     }
     vault->index = vault_index_new(vault->keys, vault->data_store);
     vault->trails = vault_trails_new(vault->keys, vault->data_store);

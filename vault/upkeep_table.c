@@ -1,4 +1,5 @@
 /* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
+#include "vault/backup.h"
 #include "vault/job.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -8,8 +9,8 @@
 const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
     [VAULT_JOB_ROTATION] = NULL,
     [VAULT_JOB_SWEEP] = NULL,
-    [VAULT_JOB_BACKUP] = NULL,
-    [VAULT_JOB_VERIFY] = NULL,
+    [VAULT_JOB_BACKUP] = &vault_backup_job,
+    [VAULT_JOB_VERIFY] = &vault_verify_job,
 };
 
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};

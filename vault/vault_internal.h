@@ -76,6 +76,9 @@ struct vault {
     struct vault_idempotency_guard
         *idempotency;            /* requests under way with an Idempotency-Key; idempotency.h */
     struct vault_upkeep *upkeep; /* upkeep.h; NULL while the vault is being made */
+    char *data_dir;  /* absolute, without links; NULL while the vault is being opened */
+    struct vault_backup_run *backup_run; /* a backup being made; the upkeep's thread's */
+    struct vault_verify_run *verify_run; /* a backup being verified; the upkeep's thread's */
     bool notes_left; /* a key commit's notes could not be written; for the hooks of kms alone */
     uint32_t
         restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */

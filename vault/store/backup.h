@@ -47,7 +47,7 @@ struct vault_backup_files {
     struct vault_backup_file *items; /* by name */
     size_t count;
 };
-/* KL_ERR_TOO_LARGE "backup_files" there are too many. */
+/* Of any number: several backups' files may be put together. KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_backup_files_add(struct vault_backup_files *files,
                                                   const struct vault_backup_file *file,
                                                   struct kl_err *err);
@@ -59,7 +59,8 @@ struct vault_backup_work;
 
 /*
  * Copy from, a store at rest (a checkpoint: vault_store_checkpoint()), into DIR/<name>.part and DIR/shared. known: the files of earlier backups in DIR
- * (may be empty); read until done. What an earlier attempt at the same name left is removed first.
+ * (may be empty); read until done. KL_ERR_TOO_LARGE "backup_files": more than
+ * VAULT_BACKUP_FILES_MAX. What an earlier attempt at the same name left is removed first.
  */
 KL_MUST_USE enum kl_status vault_backup_copy_new(const char *from, const char *dir,
                                                  const char *name,

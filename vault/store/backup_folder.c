@@ -87,9 +87,6 @@ enum kl_status vault_backup_files_add(struct vault_backup_files *files,
 {
     struct vault_backup_file *grown = NULL;
 
-    if (files->count == VAULT_BACKUP_FILES_MAX) {
-        return kl_fail(err, KL_ERR_TOO_LARGE, "backup_files", "a backup has too many files", NULL);
-    }
     if ((files->count & (files->count - 1)) == 0) {
         size_t room = files->count == 0 ? 1 : 2 * files->count;
 
@@ -137,6 +134,9 @@ static enum kl_status list_one(int folder, const char *path, const char *name, b
     }
     if (!S_ISREG(info.st_mode)) {
         return KL_OK;
+    }
+    if (files->count == VAULT_BACKUP_FILES_MAX) {
+        return kl_fail(err, KL_ERR_TOO_LARGE, "backup_files", "a backup has too many files", NULL);
     }
     memcpy(file.name, name, strlen(name));
     file.bytes = (uint64_t)info.st_size;

@@ -1,0 +1,335 @@
+/* A directory of backups: whose it is, where it lies, what is in it. */
+#include "vault/backup.h"
+
+#include "kluis/base/encode.h"
+#include "kluis/base/file.h"
+#include "kluis/base/json.h"
+#include "kluis/base/time.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DIRECTORY_FILE_MAX_BYTES 4096
+
+/* ---- its path ---- */
+
+static enum kl_status invalid(struct kl_err *err, const char *why)
+{
+    return kl_failf(err, KL_ERR_INVALID, "invalid_directory", "the directory %s", why);
+}
+
+/* Whether path lies in dir, or is it. Both without links. */
+static bool is_within(const char *path, const char *dir)
+{
+    size_t size = strlen(dir);
+
+    return strncmp(path, dir, size) == 0 && (path[size] == '\0' || path[size] == '/');
+}
+
+/* path without links; of what is not there yet, by its parent. */
+static bool resolve(const char *path, char ret[PATH_MAX])
+{
+    char parent[PATH_MAX];
+    char *slash = NULL;
+
+    if (realpath(path, ret) != NULL) {
+        return true;
+    }
+    (void)snprintf(parent, sizeof parent, "%s", path);
+    slash = strrchr(parent, '/');
+    if (errno != ENOENT || slash == NULL || slash == parent) {
+        return false;
+    }
+    *slash = '\0';
+    if (realpath(parent, ret) == NULL || strlen(ret) + strlen(slash + 1) + 2 > PATH_MAX) {
+        return false;
+    }
+    (void)strcat(ret, "/");
+    (void)strcat(ret, slash + 1);
+    return true;
+}
+
+enum kl_status vault_backup_directory_valid(const char *dir, const char *outside_of,
+                                            struct kl_err *err)
+{
+    char path[PATH_MAX];
+    size_t size = strlen(dir);
+    size_t i;
+
+    if (size == 0 || dir[0] != '/') {
+        return invalid(err, "has to be an absolute path");
+    }
+    if (size > VAULT_BACKUP_DIRECTORY_MAX_BYTES) {
+        return invalid(err, "has too long a path");
+    }
+    for (i = 0; i < size; i++) {
+        if ((unsigned char)dir[i] < 0x20 || dir[i] == 0x7f) {
+            return invalid(err, "has a control character in its path");
+        }
+    }
+    if (!kl_utf8_valid(dir, size)) {
+        return invalid(err, "has a path that is no UTF-8");
+    }
+    if (!resolve(dir, path)) {
+        return invalid(err, "cannot be found: make its parent, and let the server's user in");
+    }
+    if (is_within(path, outside_of) || is_within(outside_of, path)) {
+        return invalid(err,
+                       "and the data directory lie within each other: a backup has to be apart");
+    }
+    return KL_OK;
+}
+
+/* ---- its file ---- */
+
+static enum kl_status damaged(struct kl_err *err)
+{
+    return kl_failf(err, KL_ERR_CORRUPT, "backup_damaged", "the backup is damaged: %s",
+                    VAULT_BACKUP_FILE);
+}
+
+static enum kl_status take_members(const struct kl_json_value *root,
+                                   unsigned char store_id[KMS_STORE_ID_BYTES],
+                                   struct vault_country *country, struct kl_err *err)
+{
+    const char *id = kl_json_text(kl_json_member(root, "store_id"));
+    const char *place = kl_json_text(kl_json_member(root, "country"));
+    int64_t format = 0;
+
+    if (!kl_json_int(kl_json_member(root, "format"), &format)) {
+        return damaged(err);
+    }
+    if (format != VAULT_BACKUP_FORMAT) {
+        return kl_failf(err, KL_ERR_REFUSED, "backup_format",
+                        "the backup directory is of format %" PRId64
+                        ", this version knows format %d: use the version that made it",
+                        format, VAULT_BACKUP_FORMAT);
+    }
+    if (id == NULL || !kl_hex_decode(id, strlen(id), store_id, KMS_STORE_ID_BYTES) ||
+        place == NULL || vault_country_parse(place, strlen(place), country, NULL) != KL_OK) {
+        return damaged(err);
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_backup_directory_read(const char *dir,
+                                           unsigned char ret_store_id[KMS_STORE_ID_BYTES],
+                                           struct vault_country *ret_country, struct kl_err *err)
+{
+    char path[VAULT_PATH_MAX_BYTES];
+    unsigned char store_id[KMS_STORE_ID_BYTES];
+    struct vault_country country;
+    struct kl_buf text = {0};
+    struct kl_json *json = NULL;
+    struct kl_err cause = {0};
+    enum kl_status status = vault_path(dir, VAULT_BACKUP_FILE, path, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = kl_file_read(path, DIRECTORY_FILE_MAX_BYTES, &text, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        return kl_failf(err, KL_ERR_NOT_FOUND, "backup_directory",
+                        "this is no directory of backups: it has no %s", VAULT_BACKUP_FILE);
+    }
+    if (status == KL_ERR_TOO_LARGE) {
+        return damaged(err);
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, "backup_io", "the backup directory cannot be read", "%s",
+                       cause.log_text);
+    }
+    status = kl_json_parse(text.bytes, text.size, &json, NULL) != KL_OK
+                 ? damaged(err)
+                 : take_members(kl_json_root(json), store_id, &country, err);
+    if (status == KL_OK) {
+        memcpy(ret_store_id, store_id, sizeof store_id);
+        *ret_country = country;
+    }
+    kl_json_free(json);
+    kl_buf_done(&text);
+    return status;
+}
+
+static enum kl_status file_write(const char *dir, const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                 struct vault_country country, struct kl_err *err)
+{
+    char path[VAULT_PATH_MAX_BYTES];
+    char id[2 * KMS_STORE_ID_BYTES + 1];
+    struct kl_buf text;
+    struct kl_json_out out;
+    struct kl_err cause = {0};
+    enum kl_status status = vault_path(dir, VAULT_BACKUP_FILE, path, err);
+
+    kl_buf_init(&text, DIRECTORY_FILE_MAX_BYTES);
+    kl_hex(store_id, KMS_STORE_ID_BYTES, id);
+    out = kl_json_out(&text);
+    kl_json_object_begin(&out);
+    kl_json_add_int(&out, "format", VAULT_BACKUP_FORMAT);
+    kl_json_add_text(&out, "store_id", id);
+    kl_json_add_text(&out, "country", country.code);
+    kl_json_add_time(&out, "made_at", kl_time_now_us());
+    kl_json_object_end(&out);
+    kl_buf_add_byte(&text, '\n');
+    if (status == KL_OK) {
+        status = kl_buf_status(&text, err);
+    }
+    if (status == KL_OK) {
+        status = kl_file_replace(path, 0600, text.bytes, text.size, &cause);
+        if (status != KL_OK) {
+            status = kl_fail(err, status, "backup_io", "the backup directory cannot be written",
+                             "%s", cause.log_text);
+        }
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* Leftovers of a file that was being written when the machine stopped count as nothing. */
+static enum kl_status check_empty(const char *dir, struct kl_err *err)
+{
+    DIR *folder = opendir(dir);
+    const struct dirent *entry = NULL;
+    bool empty = true;
+
+    if (folder == NULL) {
+        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read",
+                       "open %s: %m", dir);
+    }
+    while (empty && (entry = readdir(folder)) != NULL) {
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "lost+found") == 0 ||
+                strncmp(entry->d_name, VAULT_BACKUP_FILE ".", sizeof VAULT_BACKUP_FILE) == 0;
+    }
+    (void)closedir(folder);
+    return empty
+               ? KL_OK
+               : kl_fail(
+                     err, KL_ERR_CONFLICT, "backup_directory_not_empty",
+                     "the directory holds something that is no backup: name an empty one, or one of this vault's backups",
+                     NULL);
+}
+
+static enum kl_status directory_make(const char *dir, struct kl_err *err)
+{
+    char parent[VAULT_PATH_MAX_BYTES];
+    struct kl_err cause = {0};
+    enum kl_status status = KL_OK;
+
+    if (mkdir(dir, 0700) != 0) {
+        return errno == EEXIST ? KL_OK
+                               : kl_fail(err, KL_ERR_IO, "backup_io",
+                                         "the backup directory cannot be made", "make %s: %m", dir);
+    }
+    status = vault_path(dir, "..", parent, err);
+    if (status == KL_OK && kl_dir_sync(parent, &cause) != KL_OK) {
+        status = kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be made", "%s",
+                         cause.log_text);
+    }
+    return status;
+}
+
+enum kl_status vault_backup_directory_take(const char *dir,
+                                           const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                           struct vault_country country, struct kl_err *err)
+{
+    unsigned char there[KMS_STORE_ID_BYTES];
+    struct vault_country declared;
+    struct kl_err cause = {0};
+    enum kl_status status = directory_make(dir, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_backup_directory_read(dir, there, &declared, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        status = check_empty(dir, err);
+        return status == KL_OK ? file_write(dir, store_id, country, err) : status;
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    if (memcmp(there, store_id, sizeof there) != 0) {
+        return kl_fail(err, KL_ERR_CONFLICT, "backup_other_store",
+                       "the directory has backups of another vault: name another one", NULL);
+    }
+    if (strcmp(declared.code, country.code) != 0) {
+        return kl_failf(
+            err, KL_ERR_CONFLICT, "backup_other_country",
+            "the directory was declared to lie in %s: a copy elsewhere is another directory",
+            declared.code);
+    }
+    return KL_OK;
+}
+
+/* ---- what is in it ---- */
+
+static int newest_first(const void *a, const void *b)
+{
+    int64_t one = ((const struct vault_backup_entry *)a)->taken_us;
+    int64_t other = ((const struct vault_backup_entry *)b)->taken_us;
+
+    return one < other ? 1 : one > other ? -1 : 0;
+}
+
+static enum kl_status entry_add(const char *dir, const char *name,
+                                struct vault_backup_entry *entries, size_t *count,
+                                struct kl_err *err)
+{
+    struct vault_backup_manifest manifest;
+    struct kl_id id;
+
+    if (kl_id_parse(VAULT_BACKUP_PREFIX, name, &id, NULL) != KL_OK) {
+        return KL_OK;
+    }
+    if (*count == VAULT_BACKUPS_MAX) {
+        return kl_fail(err, KL_ERR_TOO_LARGE, "backups_too_many",
+                       "the directory has too many backups: remove some, or name another one",
+                       NULL);
+    }
+    vault_backup_manifest_init(&manifest);
+    if (vault_backup_manifest_read(NULL, dir, &id, &manifest, NULL) == KL_OK) {
+        entries[*count].id = id;
+        entries[*count].taken_us = manifest.taken_us;
+        (*count)++;
+    }
+    vault_backup_manifest_done(&manifest);
+    return KL_OK;
+}
+
+enum kl_status vault_backup_directory_list(const char *dir, struct vault_backup_entry **ret,
+                                           size_t *ret_count, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_backup_entry *entries = calloc(VAULT_BACKUPS_MAX, sizeof *entries);
+    DIR *folder = opendir(dir);
+    const struct dirent *entry = NULL;
+    size_t count = 0;
+
+    if (entries == NULL) {
+        status = kl_fail_memory(err);
+    } else if (folder == NULL) {
+        status = kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read",
+                         "open %s: %m", dir);
+    }
+    while (status == KL_OK && (entry = readdir(folder)) != NULL) {
+        status = entry_add(dir, entry->d_name, entries, &count, err);
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    if (status != KL_OK) {
+        free(entries);
+        return status;
+    }
+    qsort(entries, count, sizeof *entries, newest_first);
+    *ret = entries;
+    *ret_count = count;
+    return KL_OK;
+}

@@ -1,0 +1,78 @@
+#include "vault/place.h"
+
+#include "vault/policy_internal.h"
+#include "vault/tenants.h"
+#include "vault/vault_internal.h"
+
+static bool adequacy_covers(const struct policy_transfer *line, struct vault_country country,
+                            int64_t at_us)
+{
+    const struct vault_adequacy *decision = vault_adequacy_find(country, at_us);
+
+    if (decision == NULL || (decision->never_alone && line->to_adequate)) {
+        return false;
+    }
+    return decision->scope == NULL || line->scope_all ||
+           vault_policy_countries_has(&line->scope, country);
+}
+
+static bool line_allows(const struct policy_transfer *line, struct vault_country country,
+                        int64_t at_us)
+{
+    if (!line->any_purpose || !line->any_recipient || line->view != VAULT_VIEW_PLAIN ||
+        line->mechanism == POLICY_EXPLICIT_CONSENT) {
+        return false;
+    }
+    if (!line->to_adequate && !vault_policy_countries_has(&line->to, country)) {
+        return false;
+    }
+    return line->mechanism != POLICY_ADEQUATE || adequacy_covers(line, country, at_us);
+}
+
+bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_country country,
+                                int64_t at_us)
+{
+    size_t i;
+
+    for (i = 0; i < policy->transfer_count; i++) {
+        if (line_allows(&policy->transfers[i], country, at_us)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool tenant_allows(struct vault *vault, const struct vault_tenant *tenant,
+                          struct vault_country country, int64_t at_us)
+{
+    uint64_t number = 0;
+    struct vault_policy *policy = vault_tenant_policy(vault, tenant, &number);
+    bool allowed = policy != NULL && vault_policy_place_allowed(policy, country, at_us);
+
+    vault_policy_unref(policy);
+    return allowed;
+}
+
+enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country country, int64_t at_us,
+                                  struct kl_err *err)
+{
+    const struct vault_tenant *tenant = NULL;
+    size_t i = 0;
+
+    if (vault_country_in_eea(country) || !vault_country_in_eea(vault->country)) {
+        return KL_OK;
+    }
+    do {
+        pthread_rwlock_rdlock(&vault->tenants.lock);
+        tenant = i < vault->tenants.count ? vault->tenants.items[i] : NULL;
+        pthread_rwlock_unlock(&vault->tenants.lock);
+        if (tenant != NULL && !tenant_allows(vault, tenant, country, at_us)) {
+            return kl_fail(
+                err, KL_ERR_FORBIDDEN, "residency",
+                "what lies in the EEA may be copied to that country only when every tenant's policy names a transfer to it for all purposes",
+                "the policy of tenant %s names none to %s", tenant->name, country.code);
+        }
+        i++;
+    } while (tenant != NULL);
+    return KL_OK;
+}
