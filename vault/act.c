@@ -1,5 +1,7 @@
 #include "vault/act.h"
 
+#include "vault/journal.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -75,6 +77,13 @@ void vault_act_done(struct vault_act *act)
 enum kl_status vault_act_commit(struct vault *vault, struct vault_act *const *acts, size_t count,
                                 const struct vault_batch *batch, struct kl_err *err)
 {
+    return vault_act_commit_closing(vault, acts, count, batch, NULL, err);
+}
+
+enum kl_status vault_act_commit_closing(struct vault *vault, struct vault_act *const *acts,
+                                        size_t count, const struct vault_batch *batch,
+                                        struct vault_closing *closing, struct kl_err *err)
+{
     enum kl_status status = KL_OK;
     struct vault_audit_entry *entries[ACTS_MAX];
     struct vault_commit commit = {0};
@@ -93,6 +102,10 @@ enum kl_status vault_act_commit(struct vault *vault, struct vault_act *const *ac
     commit.batch = batch;
     commit.audit = entries;
     commit.audit_count = count;
+    if (closing != NULL) {
+        commit.inside = vault_journal_inside;
+        commit.inside_context = closing;
+    }
     status = vault_commit_submit(vault->committer, &commit, err);
     if (status == KL_OK) {
         atomic_fetch_add_explicit(&vault->counters.audit_entries, count, memory_order_relaxed);

@@ -33,6 +33,7 @@ KL_MUST_USE enum kl_status vault_act_refuse(struct vault *vault, const struct va
                                             const char *action, struct kl_err *err);
 
 /* An entry being written: begin, add members through out, commit; done in every case. Must not be moved. */
+struct vault_closing;
 struct vault_act {
     struct vault_audit_entry entry;
     struct kl_json_out out;
@@ -42,8 +43,13 @@ void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_a
 void vault_act_done(struct vault_act *act);
 /*
  * Close the entries with "result":"ok" and commit them with batch (NULL: none), synced. Counts them.
- * KL_ERR_UNAVAILABLE "audit_unavailable": nothing was written.
+ * closing: what the act closes, in the journal already; NULL: nothing. KL_ERR_UNAVAILABLE "audit_unavailable": nothing was written.
  */
+KL_MUST_USE enum kl_status vault_act_commit_closing(struct vault *vault,
+                                                    struct vault_act *const *acts, size_t count,
+                                                    const struct vault_batch *batch,
+                                                    struct vault_closing *closing,
+                                                    struct kl_err *err);
 KL_MUST_USE enum kl_status vault_act_commit(struct vault *vault, struct vault_act *const *acts,
                                             size_t count, const struct vault_batch *batch,
                                             struct kl_err *err);

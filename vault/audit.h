@@ -18,6 +18,7 @@
 #include "kluis/kms/kms.h"
 #include "vault/store/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,9 +66,50 @@ KL_MUST_USE enum kl_status vault_trails_append(struct vault_trails *trails,
                                                struct kl_err *err);
 /* Put the frontiers of all trails that were appended to into batch; once, before it is applied. */
 void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *batch);
-/* The batch was applied (ok) or given up: then what was appended since never was. */
-void vault_trails_applied(struct vault_trails *trails, bool ok);
-/* How many entries a tenant's trail has. Any thread. */
+/* The batch was applied (ok), and it reached the disk (synced); or it was given up: then what was appended since never was. */
+void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced);
+/*
+ * What is known of a trail outside of data/ (audit_known.c), where no older data/ that is put back reaches. Beside the keys lie, for each
+ * tenant, the last head ("VA": size, root hash, when) and a mark above every number that an entry was ever given ("VN", moved
+ * VAULT_AUDIT_NUMBERS_BLOCK at a time by the leader, durably, before the first of them is used).
+ *
+ * A number is never given twice. When data/ turns out to be older than the trail, the numbers from its size up to the mark are lost: no
+ * row is there, and in the tree each is a leaf of the text VAULT_AUDIT_LOST_ENTRY, so that the tree stays one tree of RFC 9162:
+ * consistent with every head up to data/'s size, and every entry behind it can be proved. Which numbers are lost is kept in rows
+ * (vault_row_lost) and said by the first entry behind them, "data_restored". A head of the lost part that somebody kept is consistent
+ * with none that comes later: that entry names the last one known (its size and root hash), so that it can be told from a forgery.
+ */
+#define VAULT_AUDIT_NUMBERS_BLOCK UINT64_C(1048576)
+#define VAULT_AUDIT_LOST_ENTRY "{\"lost\":true}"
+struct vault_trail_known {
+    uint64_t size; /* 0: none is known */
+    unsigned char root[VAULT_AUDIT_HASH_BYTES];
+    int64_t at_us;
+};
+/* The last head known, all zero when there is none. KL_ERR_CORRUPT "audit_head_damaged", KL_ERR_IO, KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_trails_known(struct vault_trails *trails, uint64_t tenant,
+                                              struct vault_trail_known *ret, struct kl_err *err);
+/* The row that makes what is on the disk of a tenant's trail known: for kms_side_apply(). Errors of reading a trail. Any thread. */
+#define VAULT_TRAIL_KNOWN_KEY_BYTES 10
+#define VAULT_TRAIL_KNOWN_BYTES (1 + 8 + VAULT_AUDIT_HASH_BYTES + 8)
+KL_MUST_USE enum kl_status vault_trails_known_row(
+    struct vault_trails *trails, uint64_t tenant, int64_t at_us,
+    unsigned char ret_key[VAULT_TRAIL_KNOWN_KEY_BYTES],
+    unsigned char ret_row[VAULT_TRAIL_KNOWN_BYTES], struct kl_err *err);
+/* Write the heads of all trails that grew since they were written last; not synced. One at a time. KL_ERR_IO. */
+KL_MUST_USE enum kl_status vault_trails_known_put(struct vault_trails *trails, int64_t at_us,
+                                                  struct kl_err *err);
+/*
+ * The leader's: count the numbers of a tenant that may have been used since this data/ was copied as lost; the next entry comes behind
+ * them. ret_lost: how many; 0: none. Errors as vault_trails_append().
+ */
+KL_MUST_USE enum kl_status vault_trails_skip(struct vault_trails *trails, uint64_t tenant,
+                                             struct vault_batch *batch, uint64_t *ret_lost,
+                                             struct kl_err *err);
+/* Below which number entries may have been given out; only while nobody commits. */
+KL_MUST_USE enum kl_status vault_trails_numbers(struct vault_trails *trails, uint64_t tenant,
+                                                uint64_t *ret_numbers, struct kl_err *err);
+/* How many entries a tenant's trail has, the lost ones too. Any thread. */
 KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant,
                                              uint64_t *ret_size, struct kl_err *err);
 /* The same, with the root hash (RFC 9162 section 2.1.1). Any thread. */

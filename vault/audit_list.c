@@ -83,24 +83,33 @@ static bool seq_of(struct kl_slice key, uint64_t *ret_seq)
 
 /* ---- where to start ---- */
 
-/* The time of an entry; KL_ERR_NOT_FOUND past the end. */
-static enum kl_status time_at(struct vault *vault, uint64_t tenant, uint64_t seq, int64_t *ret_us,
-                              struct kl_err *err)
+/* The first entry from seq on, past those that were lost: its number and time. KL_ERR_NOT_FOUND past the end. */
+static enum kl_status time_at(struct vault *vault, uint64_t tenant, uint64_t seq, uint64_t *ret_seq,
+                              int64_t *ret_us, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key key = vault_row_audit(tenant, seq);
+    struct vault_row_key first = vault_row_audit(tenant, seq);
+    struct vault_row_key past = vault_row_audit(tenant, UINT64_MAX);
+    struct vault_iter *iter =
+        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
     struct kl_json *json = NULL;
-    struct kl_buf entry = {0};
+    struct kl_slice key;
+    struct kl_slice entry;
 
-    kl_buf_init(&entry, VAULT_AUDIT_ENTRY_MAX_BYTES);
-    status = vault_store_get(vault->data_store, vault_row_slice(&key), &entry, err);
-    if (status == KL_OK && (kl_json_parse(entry.bytes, entry.size, &json, NULL) != KL_OK ||
-                            !time_of(kl_json_root(json), ret_us))) {
+    if (iter == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "audit: no iterator");
+    }
+    if (!vault_iter_next(iter, &key, &entry)) {
+        status = vault_iter_status(iter, err);
+        status = status == KL_OK ? KL_ERR_NOT_FOUND : status;
+    } else if (!seq_of(key, ret_seq) ||
+               kl_json_parse(entry.bytes, entry.size, &json, NULL) != KL_OK ||
+               !time_of(kl_json_root(json), ret_us)) {
         status = kl_fail(err, KL_ERR_CORRUPT, "audit_damaged",
                          "an entry of the audit trail is damaged", NULL);
     }
     kl_json_free(json);
-    kl_buf_done(&entry);
+    vault_iter_free(iter);
     return status;
 }
 
@@ -111,6 +120,7 @@ static enum kl_status first_from(struct vault *vault, uint64_t tenant, int64_t f
     enum kl_status status = KL_OK;
     int64_t wanted_us = from_us - DISORDER_US;
     int64_t at_us = 0;
+    uint64_t found = 0;
     uint64_t low = 0;
     uint64_t high = 0;
 
@@ -122,12 +132,13 @@ static enum kl_status first_from(struct vault *vault, uint64_t tenant, int64_t f
     while (status == KL_OK && low < high) {
         uint64_t middle = low + (high - low) / 2;
 
-        status = time_at(vault, tenant, middle, &at_us, err);
-        if (status == KL_OK && at_us < wanted_us) {
-            low = middle + 1;
+        status = time_at(vault, tenant, middle, &found, &at_us, err);
+        if (status == KL_OK && found < high && at_us < wanted_us) {
+            low = found + 1;
         } else {
             high = middle;
         }
+        status = status == KL_ERR_NOT_FOUND ? KL_OK : status;
     }
     if (status == KL_OK) {
         *ret_seq = low;

@@ -1,37 +1,12 @@
-/*
- * Trails in memory. The leader appends to `next`; `committed` follows when the
- * group was applied, and is what everybody else sees.
- */
-#include "vault/audit.h"
-#include "vault/audit_tree.h"
+#include "vault/audit_internal.h"
 #include "vault/rows.h"
 
 #include "kluis/base/encode.h"
 #include "kluis/base/time.h"
 
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
-#define TRAIL_LISTS 256
 #define HEAD_MESSAGE_MAX_BYTES 1024
-
-struct vault_trail {
-    uint64_t tenant;
-    struct vault_audit_tree committed; /* under the lock */
-    struct vault_audit_tree next;      /* the leader's */
-    bool touched;                      /* the leader's: next is ahead of committed */
-    struct vault_trail *touched_next;
-    struct vault_trail *list_next;
-};
-
-struct vault_trails {
-    struct kms *keys;
-    struct vault_store *store;
-    pthread_mutex_t lock;
-    struct vault_trail *lists[TRAIL_LISTS]; /* under the lock */
-    struct vault_trail *touched;            /* the leader's */
-};
 
 struct vault_trails *vault_trails_new(struct kms *keys, struct vault_store *store)
 {
@@ -53,7 +28,7 @@ void vault_trails_free(struct vault_trails *trails)
     if (trails == NULL) {
         return;
     }
-    for (size_t i = 0; i < TRAIL_LISTS; i++) {
+    for (size_t i = 0; i < VAULT_TRAIL_LISTS; i++) {
         while (trails->lists[i] != NULL) {
             struct vault_trail *next = trails->lists[i]->list_next;
             free(trails->lists[i]);
@@ -64,10 +39,10 @@ void vault_trails_free(struct vault_trails *trails)
     free(trails);
 }
 
-static struct vault_trail *trail_known(struct vault_trails *trails, uint64_t tenant)
+static struct vault_trail *trail_find(struct vault_trails *trails, uint64_t tenant)
 {
     pthread_mutex_lock(&trails->lock);
-    struct vault_trail *trail = trails->lists[tenant % TRAIL_LISTS];
+    struct vault_trail *trail = trails->lists[tenant % VAULT_TRAIL_LISTS];
     while (trail != NULL && trail->tenant != tenant) {
         trail = trail->list_next;
     }
@@ -95,11 +70,10 @@ static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
     return status;
 }
 
-/* The trail of a tenant, read from the store at first use. */
-static enum kl_status trail_get(struct vault_trails *trails, uint64_t tenant,
-                                struct vault_trail **ret_trail, struct kl_err *err)
+enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
+                               struct vault_trail **ret_trail, struct kl_err *err)
 {
-    struct vault_trail *trail = trail_known(trails, tenant);
+    struct vault_trail *trail = trail_find(trails, tenant);
     if (trail != NULL) {
         *ret_trail = trail;
         return KL_OK;
@@ -110,14 +84,18 @@ static enum kl_status trail_get(struct vault_trails *trails, uint64_t tenant,
                        "audit: no memory");
     }
     enum kl_status status = trail_read(trails, tenant, &fresh->committed, err);
+    if (status == KL_OK) {
+        status = vault_trail_numbers_read(trails, tenant, &fresh->numbers, err);
+    }
     if (status != KL_OK) {
         free(fresh);
         return status;
     }
     fresh->tenant = tenant;
     fresh->next = fresh->committed;
+    fresh->durable = fresh->committed;
     pthread_mutex_lock(&trails->lock);
-    struct vault_trail **list = &trails->lists[tenant % TRAIL_LISTS];
+    struct vault_trail **list = &trails->lists[tenant % VAULT_TRAIL_LISTS];
     for (trail = *list; trail != NULL && trail->tenant != tenant; trail = trail->list_next) {
     }
     if (trail == NULL) {
@@ -132,27 +110,35 @@ static enum kl_status trail_get(struct vault_trails *trails, uint64_t tenant,
     return KL_OK;
 }
 
+void vault_trail_touch(struct vault_trails *trails, struct vault_trail *trail)
+{
+    if (!trail->touched) {
+        trail->touched = true;
+        trail->touched_next = trails->touched;
+        trails->touched = trail;
+    }
+}
+
 enum kl_status vault_trails_append(struct vault_trails *trails,
                                    const struct vault_audit_entry *const *entries, size_t count,
                                    struct vault_batch *batch, struct kl_err *err)
 {
     struct vault_trail *trail = NULL;
     for (size_t i = 0; i < count; i++) {
-        enum kl_status status = trail_get(trails, entries[i]->tenant, &trail, err);
+        enum kl_status status = vault_trail_get(trails, entries[i]->tenant, &trail, err);
+        if (status == KL_OK) {
+            status = vault_trail_numbers_take(trails, trail, count, err);
+        }
         if (status != KL_OK) {
             return status;
         }
     }
     for (size_t i = 0; i < count; i++) {
-        trail = trail_known(trails, entries[i]->tenant);
+        trail = trail_find(trails, entries[i]->tenant);
         struct vault_row_key key = vault_row_audit(trail->tenant, trail->next.size);
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&entries[i]->json));
         vault_audit_tree_append(&trail->next, entries[i]->hash);
-        if (!trail->touched) {
-            trail->touched = true;
-            trail->touched_next = trails->touched;
-            trails->touched = trail;
-        }
+        vault_trail_touch(trails, trail);
     }
     return KL_OK;
 }
@@ -167,20 +153,42 @@ void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *bat
     }
 }
 
-void vault_trails_applied(struct vault_trails *trails, bool ok)
+/* A sync covers all that was applied before it, of whatever trail. */
+static void all_durable(struct vault_trails *trails)
+{
+    while (trails->ahead != NULL) {
+        struct vault_trail *trail = trails->ahead;
+        trails->ahead = trail->ahead_next;
+        trail->ahead_next = NULL;
+        trail->is_ahead = false;
+        pthread_mutex_lock(&trails->lock);
+        trail->durable = trail->committed;
+        pthread_mutex_unlock(&trails->lock);
+    }
+}
+
+void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced)
 {
     while (trails->touched != NULL) {
         struct vault_trail *trail = trails->touched;
         trails->touched = trail->touched_next;
         trail->touched_next = NULL;
         trail->touched = false;
-        if (ok) {
-            pthread_mutex_lock(&trails->lock);
-            trail->committed = trail->next;
-            pthread_mutex_unlock(&trails->lock);
-        } else {
+        if (!ok) {
             trail->next = trail->committed;
+            continue;
         }
+        pthread_mutex_lock(&trails->lock);
+        trail->committed = trail->next;
+        pthread_mutex_unlock(&trails->lock);
+        if (!trail->is_ahead) {
+            trail->is_ahead = true;
+            trail->ahead_next = trails->ahead;
+            trails->ahead = trail;
+        }
+    }
+    if (ok && synced) {
+        all_durable(trails);
     }
 }
 
@@ -188,7 +196,7 @@ static enum kl_status trail_committed(struct vault_trails *trails, uint64_t tena
                                       struct vault_audit_tree *ret_tree, struct kl_err *err)
 {
     struct vault_trail *trail = NULL;
-    enum kl_status status = trail_get(trails, tenant, &trail, err);
+    enum kl_status status = vault_trail_get(trails, tenant, &trail, err);
     if (status == KL_OK) {
         pthread_mutex_lock(&trails->lock);
         *ret_tree = trail->committed;

@@ -36,20 +36,55 @@ static unsigned subtrees(uint64_t size)
     return (unsigned)__builtin_popcountll(size);
 }
 
-void vault_audit_tree_append(struct vault_audit_tree *tree,
-                             const unsigned char leaf[VAULT_AUDIT_HASH_BYTES])
+/* Append a perfect subtree of 2^height leaves; the size so far must be a multiple of that. */
+static void append_subtree(struct vault_audit_tree *tree, unsigned height,
+                           const unsigned char root[VAULT_AUDIT_HASH_BYTES])
 {
     unsigned char hash[VAULT_AUDIT_HASH_BYTES];
     unsigned count = subtrees(tree->size);
-    assert(tree->size < UINT64_MAX);
-    memcpy(hash, leaf, sizeof(hash));
+    memcpy(hash, root, sizeof(hash));
     /* Subtrees of equal height join, as in adding one to a binary number. */
-    for (uint64_t carry = tree->size; (carry & 1) != 0; carry >>= 1) {
+    for (uint64_t carry = tree->size >> height; (carry & 1) != 0; carry >>= 1) {
         count--;
         vault_audit_node_hash(tree->hashes[count], hash, hash);
     }
     memcpy(tree->hashes[count], hash, sizeof(hash));
-    tree->size++;
+    tree->size += UINT64_C(1) << height;
+}
+
+void vault_audit_tree_append(struct vault_audit_tree *tree,
+                             const unsigned char leaf[VAULT_AUDIT_HASH_BYTES])
+{
+    assert(tree->size < UINT64_MAX);
+    append_subtree(tree, 0, leaf);
+}
+
+/* First subtrees that grow until the size is even enough, then ones that shrink until count is used up. */
+void vault_audit_tree_fill(struct vault_audit_tree *tree, uint64_t count,
+                           const unsigned char leaf[VAULT_AUDIT_HASH_BYTES])
+{
+    unsigned char equal[VAULT_AUDIT_TREE_HEIGHT_MAX][VAULT_AUDIT_HASH_BYTES];
+    unsigned height = 0;
+    unsigned i;
+
+    assert(count <= UINT64_MAX - tree->size);
+    memcpy(equal[0], leaf, VAULT_AUDIT_HASH_BYTES);
+    for (i = 1; i < VAULT_AUDIT_TREE_HEIGHT_MAX; i++) {
+        vault_audit_node_hash(equal[i - 1], equal[i - 1], equal[i]);
+    }
+    for (; count > 0 && height < VAULT_AUDIT_TREE_HEIGHT_MAX - 1 && count >> height != 0;
+         height++) {
+        if (((tree->size >> height) & 1) != 0) {
+            append_subtree(tree, height, equal[height]);
+            count -= UINT64_C(1) << height;
+        }
+    }
+    for (i = height + 1; count > 0 && i > 0; i--) {
+        if (((count >> (i - 1)) & 1) != 0) {
+            append_subtree(tree, i - 1, equal[i - 1]);
+            count -= UINT64_C(1) << (i - 1);
+        }
+    }
 }
 
 void vault_audit_tree_root(const struct vault_audit_tree *tree,

@@ -29,6 +29,9 @@ void vault_audit_node_hash(const unsigned char left[VAULT_AUDIT_HASH_BYTES],
 
 void vault_audit_tree_append(struct vault_audit_tree *tree,
                              const unsigned char leaf[VAULT_AUDIT_HASH_BYTES]);
+/* The same leaf count times; takes no longer for many than for few. size + count below 2^64. */
+void vault_audit_tree_fill(struct vault_audit_tree *tree, uint64_t count,
+                           const unsigned char leaf[VAULT_AUDIT_HASH_BYTES]);
 /* The root; of an empty tree the hash of nothing. */
 void vault_audit_tree_root(const struct vault_audit_tree *tree,
                            unsigned char ret_root[VAULT_AUDIT_HASH_BYTES]);

@@ -373,7 +373,7 @@ static void commit_group(void *context, struct kl_group_item **items, size_t cou
         ok = vault_store_apply(committer->store, committer->batch, sync, &group_err) == KL_OK;
     }
     vault_index_applied(committer->index, ok);
-    vault_trails_applied(committer->trails, ok);
+    vault_trails_applied(committer->trails, ok, sync);
     group_bounds(committer, false);
     if (!ok) {
         if (!atomic_exchange(&committer->failed, true)) {

@@ -1,4 +1,5 @@
 /* The ledger of consents: who agreed to what, when, how, and when not any more. */
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -266,6 +267,7 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
 struct withdrawing {
     const char *purpose;
     const char *recipient;
+    struct vault_closing closing;
 };
 
 static bool is_meant(const struct vault_ledger_entry *entry, const struct withdrawing *withdrawing,
@@ -281,10 +283,31 @@ static bool is_meant(const struct vault_ledger_entry *entry, const struct withdr
            strcmp(entry->purpose, withdrawing->purpose) == 0;
 }
 
+/*
+ * Into the journal before data/. Tried again, the ledger may have grown: what is closed then is said anew, in the same place.
+ */
+static enum kl_status withdraw_journal(struct vault_change *change, struct withdrawing *withdrawing,
+                                       size_t entries, struct kl_err *err)
+{
+    struct vault_closing *closing = &withdrawing->closing;
+
+    if (closing->seq != 0 && closing->entries == entries) {
+        return KL_OK;
+    }
+    closing->kind = VAULT_CLOSING_CONSENT;
+    closing->tenant = change->subject.tenant;
+    closing->slot = change->subject.slot;
+    closing->at_us = change->caller->now_us;
+    closing->purpose = withdrawing->purpose;
+    closing->recipient = withdrawing->recipient;
+    closing->entries = (uint32_t)entries;
+    return vault_journal_write(change->vault, closing, err);
+}
+
 static enum kl_status withdraw_body(struct vault_change *change, void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    const struct withdrawing *withdrawing = context;
+    struct withdrawing *withdrawing = context;
     struct vault_ledger ledger = {0};
     size_t found = 0;
     size_t i;
@@ -303,7 +326,12 @@ static enum kl_status withdraw_body(struct vault_change *change, void *context, 
         return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent",
                        "there is no consent in force to withdraw", NULL);
     }
+    status = withdraw_journal(change, withdrawing, ledger.count, err);
+    if (status != KL_OK) {
+        return status;
+    }
     consent_act(change, "consent_withdraw", withdrawing->purpose, withdrawing->recipient);
+    change->closing = &withdrawing->closing;
     return vault_change_ledger_put(change, &ledger, err);
 }
 
@@ -334,5 +362,6 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
                 ? vault_subject_change(vault, caller, subject, withdraw_body, &withdrawing, err)
                 : vault_not_found(err);
     }
+    vault_journal_end(vault, &withdrawing.closing);
     return vault_subject_refused(vault, caller, "consent_withdraw", number, status, err);
 }

@@ -4,6 +4,7 @@
 #include "vault/act.h"
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -222,7 +223,8 @@ static void describe_made(struct kl_json_out *out, const struct vault_credential
 /* The rows with an entry in the trail of whose it is, and in the maker's when that is another. */
 static enum kl_status commit_made(struct vault *vault, const struct vault_caller *caller,
                                   const char *action, const struct vault_credential *credential,
-                                  const struct vault_batch *batch, struct kl_err *err)
+                                  const struct vault_batch *batch, struct vault_closing *closing,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char location[3];
@@ -237,7 +239,7 @@ static enum kl_status commit_made(struct vault *vault, const struct vault_caller
     vault_act_begin(&acts[1], trail, &who, action);
     kl_json_add_text(&acts[1].out, "tenant", caller->tenant_name);
     describe_made(&acts[1].out, credential);
-    status = vault_act_commit(vault, both, count, batch, err);
+    status = vault_act_commit_closing(vault, both, count, batch, closing, err);
     vault_act_done(&acts[0]);
     vault_act_done(&acts[1]);
     return status;
@@ -323,7 +325,7 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
                                        kl_slice_of(credential->id.bytes, KL_ID_BYTES), batch, err);
     }
     if (status == KL_OK) {
-        status = commit_made(vault, caller, "credential_create", credential, batch, err);
+        status = commit_made(vault, caller, "credential_create", credential, batch, NULL, err);
     }
     vault_batch_free(batch);
     return status;
@@ -523,6 +525,7 @@ static enum kl_status revoke(struct vault *vault, const struct vault_caller *cal
 {
     enum kl_status status = KL_OK;
     struct vault_credential *credential = NULL;
+    struct vault_closing closing = {.kind = VAULT_CLOSING_CREDENTIAL, .tenant = tenant};
     struct vault_batch *batch = NULL;
 
     status = vault_credential_read(vault, tenant, id, &credential, err);
@@ -535,15 +538,22 @@ static enum kl_status revoke(struct vault *vault, const struct vault_caller *cal
         status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "credential: no batch");
         goto out;
     }
+    closing.at_us = caller->now_us;
+    closing.credential = credential->id;
+    memcpy(closing.mac, credential->mac, KMS_MAC_BYTES);
     status = vault_credential_put(vault, credential, batch, err);
     if (status == KL_OK) {
-        status = commit_made(vault, caller, "credential_revoke", credential, batch, err);
+        status = vault_journal_write(vault, &closing, err);
+    }
+    if (status == KL_OK) {
+        status = commit_made(vault, caller, "credential_revoke", credential, batch, &closing, err);
     }
     if (status == KL_OK) {
         vault_credential_forget(vault, credential->mac);
     }
 
 out:
+    vault_journal_end(vault, &closing);
     vault_batch_free(batch);
     vault_credential_unref(credential);
     return status;

@@ -2,6 +2,7 @@
 
 #include "kluis/base/encode.h"
 #include "kluis/base/json.h"
+#include "vault/journal.h"
 #include "vault/rows.h"
 
 #include <assert.h>
@@ -306,6 +307,9 @@ enum kl_status vault_credential_load(struct vault *vault, const unsigned char ma
     }
     if (status == KL_OK) {
         status = read_row(json, mac, ret_credential, err);
+    }
+    if (status == KL_OK) {
+        vault_journal_credential(vault, *ret_credential);
     }
     kl_buf_done(&row);
     return status;

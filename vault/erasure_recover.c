@@ -7,12 +7,16 @@
  *
  * A restored copy also knows too low a mark of the value slots of each subject; numbers above it were used, and some of them shredded.
  * So the key store counts how often this happened, and a subject that is changed after a restore goes on in a fresh block of value slots
- * (VAULT_VALUE_EPOCH_BITS). The count lies in keys/, beside the rows of kms, so that no copy of data/ brings it back.
+ * (VAULT_VALUE_EPOCH_BITS). The count lies beside the keys, so that no copy of data/ brings it back.
+ *
+ * A copy from after the last key commit is found by the audit trail: its head beside the keys is then ahead of data/. What was closed since
+ * is closed again by the journal (journal.h), after this.
  */
 #include "vault/erasure.h"
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/restored.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -23,33 +27,43 @@
 
 /* ---- numbers ---- */
 
-/* A row of 8 bytes; ret_there false when there is none. */
-static enum kl_status number_get(struct vault_store *store, struct kl_slice key,
-                                 uint64_t *ret_number, bool *ret_there, struct kl_err *err)
+/* What reading a row of 8 bytes came to; ret_there false when there is none. */
+static enum kl_status number_of(enum kl_status status, const struct kl_buf *row,
+                                uint64_t *ret_number, bool *ret_there, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct kl_buf row;
-
-    kl_buf_init(&row, 64);
-    status = vault_store_get(store, key, &row, err);
     *ret_there = status == KL_OK;
     if (status == KL_ERR_NOT_FOUND) {
         kl_err_clear(err);
-        status = KL_OK;
-    } else if (status == KL_OK && row.size != 8) {
-        status =
-            kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
-    } else if (status == KL_OK) {
-        *ret_number = kl_get_u64be(row.bytes);
+        return KL_OK;
     }
+    if (status == KL_OK && row->size != 8) {
+        return kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
+    }
+    if (status == KL_OK) {
+        *ret_number = kl_get_u64be(row->bytes);
+    }
+    return status;
+}
+
+static enum kl_status mark_get(struct vault *vault, const char *name, uint64_t *ret_number,
+                               bool *ret_there, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_meta(name);
+    struct kl_buf row;
+
+    kl_buf_init(&row, 64);
+    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
+    status = number_of(status, &row, ret_number, ret_there, err);
     kl_buf_done(&row);
     return status;
 }
 
-static enum kl_status number_put(struct vault_store *store, struct kl_slice key, uint64_t number,
-                                 struct kl_err *err)
+static enum kl_status mark_put(struct vault *vault, const char *name, uint64_t number,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct vault_row_key key = vault_row_meta(name);
     struct vault_batch *batch = vault_batch_new();
     unsigned char bytes[8];
 
@@ -57,26 +71,10 @@ static enum kl_status number_put(struct vault_store *store, struct kl_slice key,
         return kl_fail_memory(err);
     }
     kl_put_u64be(bytes, number);
-    vault_batch_put(batch, key, kl_slice_of(bytes, sizeof bytes));
-    status = vault_store_apply(store, batch, true, err);
+    vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, sizeof bytes));
+    status = vault_store_apply(vault->data_store, batch, true, err);
     vault_batch_free(batch);
     return status;
-}
-
-static enum kl_status mark_get(struct vault *vault, const char *name, uint64_t *ret_number,
-                               bool *ret_there, struct kl_err *err)
-{
-    struct vault_row_key key = vault_row_meta(name);
-
-    return number_get(vault->data_store, vault_row_slice(&key), ret_number, ret_there, err);
-}
-
-static enum kl_status mark_put(struct vault *vault, const char *name, uint64_t number,
-                               struct kl_err *err)
-{
-    struct vault_row_key key = vault_row_meta(name);
-
-    return number_put(vault->data_store, vault_row_slice(&key), number, err);
 }
 
 /* ---- notes ---- */
@@ -162,46 +160,32 @@ out:
 
 /* ---- an older data/ ---- */
 
-static enum kl_status restored_audit(struct vault *vault, uint64_t tenant, uint64_t prepared,
-                                     uint64_t generation, struct kl_err *err)
+static enum kl_status restores_read(struct vault *vault, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_audit_who who = {.role = "vault", .at_us = kl_time_now_us()};
-    struct vault_act act = {0};
-    struct vault_audit_entry *entries[1] = {&act.entry};
+    struct kl_buf row;
+    uint64_t restores = 0;
+    bool there = false;
 
-    vault_act_begin(&act, tenant, &who, "data_restored");
-    kl_json_add_int(&act.out, "data_generation", (int64_t)prepared);
-    kl_json_add_int(&act.out, "generation", (int64_t)generation);
-    kl_json_add_int(&act.out, "restores", vault->restores);
-    status = vault_subject_act_end(&act, err);
-    if (status == KL_OK) {
-        status = vault_audit_commit(vault, entries, 1, err);
+    kl_buf_init(&row, 64);
+    status = kms_side_get(vault->keys, kl_slice_text(RESTORES_KEY), &row, err);
+    status = number_of(status, &row, &restores, &there, err);
+    kl_buf_done(&row);
+    if (status == KL_OK && restores > VAULT_EPOCH_MAX) {
+        return kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
     }
-    vault_act_done(&act);
+    vault->restores = (uint32_t)restores;
     return status;
 }
 
-static enum kl_status rebuild_all(struct vault *vault, uint64_t prepared, uint64_t generation,
-                                  struct kl_err *err)
+/* Count it, and go on with the trails; once for each restore, and before anything is written to a trail. */
+static enum kl_status restored_begin(struct vault *vault, uint64_t prepared, uint64_t generation,
+                                     struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    size_t i;
-
-    for (i = 0; status == KL_OK && i < vault->tenants.count; i++) {
-        status = vault_subject_index_rebuild(vault, vault->tenants.items[i]->number, err);
-        if (status == KL_OK) {
-            status =
-                restored_audit(vault, vault->tenants.items[i]->number, prepared, generation, err);
-        }
-    }
-    return status;
-}
-
-static enum kl_status restored(struct vault *vault, uint64_t prepared, uint64_t generation,
-                               struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
+    unsigned char bytes[8];
+    struct kms_storage_write write = {.key = kl_slice_text(RESTORES_KEY),
+                                      .value = kl_slice_of(bytes, sizeof bytes)};
 
     if (vault->restores >= VAULT_EPOCH_MAX) {
         return kl_fail(err, KL_ERR_REFUSED, "restored_too_often",
@@ -210,28 +194,23 @@ static enum kl_status restored(struct vault *vault, uint64_t prepared, uint64_t 
     kl_log(KL_LOG_WARNING, "data_older_than_keys", KL_LOG_INT("data_generation", prepared),
            KL_LOG_INT("generation", generation));
     vault->restores++;
-    status = number_put(vault->keys_store, kl_slice_text(RESTORES_KEY), vault->restores, err);
-    if (status == KL_OK) {
-        status = rebuild_all(vault, prepared, generation, err);
+    kl_put_u64be(bytes, vault->restores);
+    status = kms_side_apply(vault->keys, &write, 1, true, err);
+    return status == KL_OK ? vault_restored_say(vault, prepared, generation, err) : status;
+}
+
+static enum kl_status rebuild_all(struct vault *vault, uint64_t generation, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < vault->tenants.count; i++) {
+        status = vault_subject_index_rebuild(vault, vault->tenants.items[i]->number, err);
     }
     if (status == KL_OK) {
         status = mark_put(vault, VAULT_META_NOTED, generation, err);
     }
     return status == KL_OK ? mark_put(vault, VAULT_META_PREPARED, generation, err) : status;
-}
-
-static enum kl_status restores_read(struct vault *vault, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    uint64_t restores = 0;
-    bool there = false;
-
-    status = number_get(vault->keys_store, kl_slice_text(RESTORES_KEY), &restores, &there, err);
-    if (status == KL_OK && restores > VAULT_EPOCH_MAX) {
-        return kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
-    }
-    vault->restores = (uint32_t)restores;
-    return status;
 }
 
 enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
@@ -241,6 +220,7 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     uint64_t prepared = 0;
     bool complete = false;
     bool there = false;
+    bool older = false;
 
     kms_state(vault->keys, &state);
     if (status == KL_OK) {
@@ -255,12 +235,22 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
         return status == KL_OK ? mark_put(vault, VAULT_META_PREPARED, state.generation, err)
                                : status;
     }
-    status = vault_erasure_notes_finish(vault, state.generation + 1, &complete, err);
+    status = vault_restored_trails(vault, &older, err);
+    older = older || prepared < state.generation;
+    if (status == KL_OK && older) {
+        status = restored_begin(vault, prepared, state.generation, err);
+    }
+    if (status == KL_OK) {
+        status = vault_erasure_notes_finish(vault, state.generation + 1, &complete, err);
+    }
     if (status == KL_OK) {
         status = vault_tenants_end_again(vault, err);
     }
+    if (status == KL_OK && !older && !complete) {
+        status = restored_begin(vault, prepared, state.generation, err);
+    }
     if (status == KL_OK && (prepared < state.generation || !complete)) {
-        status = restored(vault, prepared, state.generation, err);
+        status = rebuild_all(vault, state.generation, err);
     }
     return status;
 }

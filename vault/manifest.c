@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define FORMAT 1
+#define FORMAT_LEDGER_CLOSED 2 /* a ledger with closed_us behind the format */
 #define FLAG_LEDGER 1u
 
 static enum kl_status damaged(struct kl_err *err, const char *what)
@@ -113,7 +114,10 @@ enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_
     size_t started = ret->size;
     size_t i;
 
-    kl_buf_add_byte(ret, FORMAT);
+    kl_buf_add_byte(ret, ledger->closed_us == 0 ? FORMAT : FORMAT_LEDGER_CLOSED);
+    if (ledger->closed_us != 0) {
+        kl_buf_add_u64be(ret, (uint64_t)ledger->closed_us);
+    }
     add_count(ret, ledger->count, VAULT_CONSENTS_MAX);
     for (i = 0; i < ledger->count; i++) {
         const struct vault_ledger_entry *entry = &ledger->entries[i];
@@ -332,10 +336,14 @@ enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena,
 {
     struct kl_reader in = kl_reader_of(text);
     struct vault_ledger ledger = {0};
+    unsigned char format = kl_read_byte(&in);
     bool no_room = false;
     size_t i;
 
-    if (kl_read_byte(&in) != FORMAT) {
+    if (format == FORMAT_LEDGER_CLOSED) {
+        ledger.closed_us = (int64_t)kl_read_u64be(&in);
+    }
+    if (format != FORMAT && (format != FORMAT_LEDGER_CLOSED || ledger.closed_us == 0)) {
         return damaged(err, "a ledger");
     }
     ledger.count = read_count(&in, VAULT_CONSENTS_MAX);

@@ -42,9 +42,11 @@
 #define VAULT_VALUE_BASE 0
 #define VAULT_VALUE_LEDGER 1
 #define VAULT_VALUE_FIRST 2
+/* What the journal beside the keys holds about a subject (journal.h); in the last block, which no restore reaches. */
+#define VAULT_VALUE_CLOSINGS KMS_SLOT_MAX
 /* Value slots are taken within a block for each restore the key store has seen: restore n starts at n * 2^24. */
 #define VAULT_VALUE_EPOCH_BITS 24
-#define VAULT_EPOCH_MAX UINT32_C(65535)
+#define VAULT_EPOCH_MAX UINT32_C(65534)
 
 #define VAULT_HEAD_MAX_BYTES (1536 * 1024)
 /* A manifest or ledger before padding; padding takes at most a tenth and one step. */
@@ -116,9 +118,11 @@ struct vault_ledger_entry {
     int64_t withdrawn_us; /* 0: not */
     bool is_explicit;
 };
+/* closed_us: what a lost journal voids up to that time is marked as withdrawn (vault_journal_since); 0: nothing was lost. */
 struct vault_ledger {
     struct vault_ledger_entry *entries;
     size_t count;
+    int64_t closed_us;
 };
 
 /* Names (of types, fields, purposes, notices, ...) are at most this long, without a 0 byte inside. */

@@ -1,6 +1,7 @@
 /* The policy of a tenant in the store: every version applied stays, a row says which is in force. */
 #include "kluis/base/log.h"
 #include "vault/act.h"
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -282,6 +283,46 @@ static enum kl_status check_unenforced(const struct vault_policy *policy, bool a
         list);
 }
 
+/* A policy's row, with its seal, and the row that says it is the one in force. */
+static enum kl_status rows_put(struct vault *vault, uint64_t tenant, uint64_t number,
+                               struct kl_slice row, struct vault_batch *batch, struct kl_err *err)
+{
+    struct vault_row_key row_key = vault_row_policy(tenant, number);
+    struct vault_row_key force_key = vault_row_policy(tenant, 0);
+    unsigned char force[FORCE_BYTES];
+    enum kl_status status = KL_OK;
+
+    kl_put_u64be(force, number);
+    status = row_seal(vault, tenant, "policy-in-force", number, kl_slice_of(force, 8), force + 8,
+                      err);
+    if (status == KL_OK) {
+        vault_batch_put(batch, vault_row_slice(&row_key), row);
+        vault_batch_put(batch, vault_row_slice(&force_key), kl_slice_of(force, sizeof force));
+    }
+    return status;
+}
+
+enum kl_status vault_policy_put_back(struct vault *vault, uint64_t tenant, uint64_t number,
+                                     struct kl_slice row, struct vault_batch *batch,
+                                     bool *ret_newer, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_slice content = row;
+    struct kl_err cause = {0};
+    uint64_t now = 0;
+
+    status = number_in_force(vault, tenant, &now, &cause);
+    if (status != KL_OK && status != KL_ERR_NOT_FOUND && status != KL_ERR_CORRUPT) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    *ret_newer = now < number;
+    if (now >= number) {
+        return KL_OK;
+    }
+    status = row_check(vault, tenant, "policy", number, &content, err);
+    return status == KL_OK ? rows_put(vault, tenant, number, row, batch, err) : status;
+}
+
 static enum kl_status store_policy(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_policy *policy, uint64_t number,
                                    bool accept_unenforced, struct kl_slice yaml, struct kl_err *err)
@@ -289,13 +330,12 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     enum kl_status status = KL_OK;
     char location[3];
     struct vault_audit_who who = vault_caller_who(caller, location);
-    struct vault_row_key row_key = vault_row_policy(caller->tenant, number);
-    struct vault_row_key force_key = vault_row_policy(caller->tenant, 0);
-    unsigned char force[FORCE_BYTES];
     unsigned char seal[KMS_MAC_BYTES];
     struct kl_buf row = {0};
     struct vault_act act;
     struct vault_act *acts[1] = {&act};
+    struct vault_closing closing = {
+        .kind = VAULT_CLOSING_POLICY, .tenant = caller->tenant, .policy = number};
     struct vault_batch *batch = vault_batch_new();
 
     kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
@@ -313,11 +353,6 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
         kl_buf_add(&row, seal, sizeof seal);
         status = kl_buf_status(&row, err);
     }
-    kl_put_u64be(force, number);
-    if (status == KL_OK) {
-        status = row_seal(vault, caller->tenant, "policy-in-force", number, kl_slice_of(force, 8),
-                          force + 8, err);
-    }
     if (status != KL_OK) {
         goto out;
     }
@@ -325,11 +360,18 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
         status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "policy: no batch");
         goto out;
     }
-    vault_batch_put(batch, vault_row_slice(&row_key), kl_buf_slice(&row));
-    vault_batch_put(batch, vault_row_slice(&force_key), kl_slice_of(force, sizeof force));
-    status = vault_act_commit(vault, acts, 1, batch, err);
+    status = rows_put(vault, caller->tenant, number, kl_buf_slice(&row), batch, err);
+    closing.at_us = caller->now_us;
+    closing.body = kl_buf_slice(&row);
+    if (status == KL_OK) {
+        status = vault_journal_write(vault, &closing, err);
+    }
+    if (status == KL_OK) {
+        status = vault_act_commit_closing(vault, acts, 1, batch, &closing, err);
+    }
 
 out:
+    vault_journal_end(vault, &closing);
     vault_batch_free(batch);
     vault_act_done(&act);
     kl_buf_done(&row);

@@ -78,6 +78,21 @@ struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32
     return key;
 }
 
+struct vault_row_key vault_row_journal(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("journal");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from)
+{
+    struct vault_row_key key = vault_row_meta("lost");
+    row_add_u64(&key, tenant);
+    row_add_u64(&key, from);
+    return key;
+}
+
 struct vault_row_key vault_row_tenant(const char *name)
 {
     struct vault_row_key key = row_begin('T');

@@ -7,6 +7,8 @@
  *                                         "unicode" (the version the index was made with)
  *   'M' "index" tenant8                   the tenant's index: epoch, address slot
  *   'M' "index-old" tenant8 epoch4 part4  slots of an index that was given up, for a sweep to shred
+ *   'M' "journal" tenant8                 up to which number data/ has the closings of the journal (journal.h)
+ *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
  *   'C' mac32                             credential by keyed hash of its token or certificate: keyed hash, JSON
@@ -48,6 +50,8 @@ struct kl_slice vault_row_slice(const struct vault_row_key *key);
 struct vault_row_key vault_row_meta(const char *name);
 struct vault_row_key vault_row_index(uint64_t tenant);
 struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32_t part);
+struct vault_row_key vault_row_journal(uint64_t tenant);
+struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
 struct vault_row_key vault_row_tenant(const char *name);
 struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version);
 struct vault_row_key vault_row_credential(const unsigned char mac[32]);
@@ -75,7 +79,8 @@ enum vault_own_slot {
     VAULT_SLOT_SIGNING = 0,   /* Ed25519 seed: receipts and tree heads */
     VAULT_SLOT_ADDRESS = 1,   /* bucket addresses of epoch 0 */
     VAULT_SLOT_MAC = 2,       /* idempotency keys, cursors, fingerprints */
-    VAULT_SLOT_CREDENTIAL = 3 /* in the vault's own tenant: hashes of tokens */
+    VAULT_SLOT_CREDENTIAL = 3, /* in the vault's own tenant: hashes of tokens */
+    VAULT_SLOT_JOURNAL = 4     /* closings that are about no subject */
 };
 
 #endif

@@ -1,4 +1,5 @@
 /* A change of one subject: rows, index entries and audit entry gather, and are committed as one. */
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -386,6 +387,7 @@ enum kl_status vault_change_consents_add(struct vault_change *change,
         memcpy(ledger.entries, old.entries, old.count * sizeof *ledger.entries);
     }
     ledger.count = old.count;
+    ledger.closed_us = old.closed_us;
     for (i = 0; status == KL_OK && i < count; i++) {
         for (k = 0; k < ledger.count; k++) {
             if (ledger.entries[k].withdrawn_us == 0 &&
@@ -427,6 +429,11 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
     commit.index_count = change->index_count;
     commit.audit = entries;
     commit.audit_count = 1;
+    commit.unsynced = change->unsynced;
+    if (change->closing != NULL) {
+        commit.inside = vault_journal_inside;
+        commit.inside_context = change->closing;
+    }
     subject->head.version++;
     status = vault_head_encode(&subject->head, &row, err);
     if (status == KL_OK) {

@@ -212,6 +212,7 @@ KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller
 
 /* ---- a change (subject_change.c) ---- */
 
+struct vault_closing;
 /*
  * One attempt at changing a subject (or making one): rows and index changes gather here, then vault_change_commit() submits them as one.
  * subject is changed in memory first; whatever of it is to be written again is sealed by vault_change_*_seal().
@@ -228,6 +229,9 @@ struct vault_change {
     struct kl_buf plain;
     struct kl_buf sealed;
     struct vault_act act;
+    struct vault_closing *
+        closing; /* what this change closes (journal.h), written already; NULL: nothing. Then no index changes. */
+    bool unsynced; /* somebody else syncs */
 };
 KL_MUST_USE enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
                                               const struct vault_caller *caller,

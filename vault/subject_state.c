@@ -1,4 +1,5 @@
 /* A subject in memory: found, opened, and its values opened one by one. */
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -445,15 +446,17 @@ enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subj
     enum kl_status status = KL_OK;
     struct kms_place place = {subject->tenant, subject->slot, VAULT_VALUE_LEDGER};
     struct vault_row_key key = vault_row_value(subject->tenant, subject->slot, VAULT_VALUE_LEDGER);
-    struct vault_ledger none = {0};
+    struct vault_ledger ledger = {0};
     struct kl_buf row;
     struct kl_buf plain;
     struct kl_slice text;
+    bool changed = false;
 
     kl_buf_init(&row, KMS_SEAL_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES);
     kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
     if (!subject->head.has_ledger) {
-        *ret = none;
+        ledger.closed_us = vault_journal_since(vault, subject->tenant);
+        *ret = ledger;
         goto out;
     }
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
@@ -468,7 +471,14 @@ enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subj
         status = vault_unpad(kl_buf_slice(&plain), &text, err);
     }
     if (status == KL_OK) {
-        status = vault_ledger_decode(text, arena, ret, err);
+        status = vault_ledger_decode(text, arena, &ledger, err);
+    }
+    if (status == KL_OK) {
+        status =
+            vault_journal_ledger(vault, subject->tenant, subject->slot, &ledger, &changed, err);
+    }
+    if (status == KL_OK) {
+        *ret = ledger;
     }
 
 out:

@@ -69,6 +69,16 @@ KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenan
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
                                              bool *ret_accept_unenforced, struct kl_err *err);
 
+/*
+ * Put a policy in force whose row was kept elsewhere, if it is newer than the one in force (ret_newer): into batch. KL_ERR_CORRUPT
+ * "policy_damaged" the row's seal does not hold.
+ */
+struct vault_batch;
+KL_MUST_USE enum kl_status vault_policy_put_back(struct vault *vault, uint64_t tenant,
+                                                 uint64_t number, struct kl_slice row,
+                                                 struct vault_batch *batch, bool *ret_newer,
+                                                 struct kl_err *err);
+
 /* ---- the end of a tenant (tenant_end.c) ---- */
 
 /* Rows of a tenant that is shredded, receipts of others aside, are to be removed. KL_ERR_NO_MEMORY, KL_ERR_IO. */

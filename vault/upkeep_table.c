@@ -1,6 +1,7 @@
 /* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
 #include "vault/backup.h"
 #include "vault/job.h"
+#include "vault/journal.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
 
@@ -16,6 +17,8 @@ const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
+    &vault_trail_task,
+    &vault_journal_task,
     &tenants_task,
     NULL,
 };

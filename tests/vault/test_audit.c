@@ -34,7 +34,7 @@ static void append(struct vault_trails *trails, struct vault_store *store, uint6
     assert_int_equal(vault_trails_append(trails, entries, 1, batch, NULL), KL_OK);
     vault_trails_frontiers(trails, batch);
     assert_int_equal(vault_store_apply(store, batch, false, NULL), KL_OK);
-    vault_trails_applied(trails, true);
+    vault_trails_applied(trails, true, true);
     vault_audit_done(&entry);
     vault_batch_free(batch);
 }
@@ -214,7 +214,7 @@ static void test_one_group_may_append_to_several_trails(void **state)
     assert_int_equal(vault_store_apply(fixture->store, batch, false, NULL), KL_OK);
     assert_int_equal(vault_trails_size(trails, fixture->tenant, &size, NULL), KL_OK);
     assert_int_equal(size, 0); /* not yet: nobody said that it was applied */
-    vault_trails_applied(trails, true);
+    vault_trails_applied(trails, true, true);
     assert_int_equal(vault_trails_size(trails, fixture->tenant, &size, NULL), KL_OK);
     assert_int_equal(size, 4);
     assert_head(trails, fixture->store, fixture->tenant);
@@ -236,7 +236,7 @@ static void test_a_group_given_up_never_was(void **state)
     append(trails, fixture->store, fixture->tenant, 1);
     make_entry(&entry, fixture->tenant, 2);
     assert_int_equal(vault_trails_append(trails, entries, 1, batch, NULL), KL_OK);
-    vault_trails_applied(trails, false);
+    vault_trails_applied(trails, false, false);
     assert_head(trails, fixture->store, fixture->tenant);
     append(trails, fixture->store, fixture->tenant, 3);
     assert_head(trails, fixture->store, fixture->tenant);

@@ -135,12 +135,41 @@ static void test_a_frontier_cut_short_or_of_another_format_is_refused(void **sta
     assert_int_equal(back.size, 99);
 }
 
+static void test_filling_is_the_same_as_appending_one_by_one(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 40; size++) {
+        for (size_t count = 0; count < 140; count++) {
+            struct vault_audit_tree filled = {.size = 0};
+            struct vault_audit_tree one_by_one = {.size = 0};
+            unsigned char leaf[VAULT_AUDIT_HASH_BYTES];
+            unsigned char expected[VAULT_AUDIT_TREE_MAX_BYTES] = {0};
+            unsigned char row[VAULT_AUDIT_TREE_MAX_BYTES] = {0};
+            for (size_t i = 0; i < size; i++) {
+                leaf_of(i, leaf);
+                vault_audit_tree_append(&filled, leaf);
+                vault_audit_tree_append(&one_by_one, leaf);
+            }
+            leaf_of(1000, leaf);
+            vault_audit_tree_fill(&filled, count, leaf);
+            for (size_t i = 0; i < count; i++) {
+                vault_audit_tree_append(&one_by_one, leaf);
+            }
+            assert_int_equal(filled.size, one_by_one.size);
+            size_t bytes = vault_audit_tree_encode(&one_by_one, expected);
+            assert_int_equal(vault_audit_tree_encode(&filled, row), bytes);
+            assert_memory_equal(row, expected, bytes);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_root_of_every_size_is_that_of_the_rfc),
         cmocka_unit_test(test_the_roots_of_known_inputs_are_the_known_ones),
         cmocka_unit_test(test_a_written_frontier_reads_back_and_goes_on),
+        cmocka_unit_test(test_filling_is_the_same_as_appending_one_by_one),
         cmocka_unit_test(test_a_frontier_cut_short_or_of_another_format_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

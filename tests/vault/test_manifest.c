@@ -72,7 +72,7 @@ static struct vault_ledger_entry entries[] = {
 
 static struct kl_buf ledger_text(void)
 {
-    struct vault_ledger ledger = {entries, 2};
+    struct vault_ledger ledger = {.entries = entries, .count = 2};
     struct kl_buf text;
 
     kl_buf_init(&text, 1024 * 1024);
