@@ -11,6 +11,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "kms/mirrors.h"
 #include "kms/sweep.h"
 #include "kms/walk.h"
 
@@ -199,6 +200,10 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
                          failure.log_text);
     }
     flight_land(&kms->flight);
+    if (status == KL_OK) {
+        kms_mirrors_store(kms->mirrors, kms->root.generation + 1, kl_secret_peek(kms->root.staged),
+                          kms->root.generation);
+    }
     return status;
 }
 
@@ -217,9 +222,14 @@ static enum kl_status publish_and_finish(struct kms *kms, struct kms_plan *plan,
                                          struct kl_err *err)
 {
     uint64_t generation = kms->generation;
+    struct kms_mirrors_tally tally = kms_mirrors_tally(kms->mirrors);
+    enum kms_finality finality = kms_mirrors_finality(kms->mirrors, kms->first->report.finality);
 
     for (size_t i = 0; i < count; i++) {
         requests[i]->ret_generation = generation;
+        requests[i]->ret_mirrors_confirmed = tally.in_step;
+        requests[i]->ret_mirrors_pending = tally.pending;
+        requests[i]->ret_finality = finality;
     }
     if (kms->hooks.publish != NULL) {
         kms->hooks.publish(kms->hooks.context, generation);
@@ -239,6 +249,7 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
 {
     struct kms_plan plan = {.kms = kms};
     struct batch batch = {0};
+    bool begun = false;
     enum kl_status status = kms_broken_check(kms, err);
 
     if (status == KL_OK) {
@@ -246,6 +257,10 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
     }
     if (status == KL_OK) {
         status = kms_root_place_ready(kms->first, err);
+    }
+    if (status == KL_OK) {
+        status = kms_mirrors_commit_begin(kms->mirrors, err);
+        begun = status == KL_OK;
     }
     *ret_planned = status != KL_OK;
     if (status == KL_OK) {
@@ -265,11 +280,16 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
     if (status == KL_OK) {
         status = attempt(kms, &plan, &batch, requests, count, err);
     }
+    kms_mirrors_commit_end(kms->mirrors);
+    begun = false;
     if (status == KL_OK) {
         status = publish_and_finish(kms, &plan, requests, count, err);
     }
 
 out:
+    if (begun) {
+        kms_mirrors_commit_end(kms->mirrors);
+    }
     batch_done(&batch);
     kms_plan_done(&plan);
     return status;

@@ -47,7 +47,7 @@ static bool below(const char *path, const char *folder)
 }
 
 /* A root file inside the data directory would be copied with it. Both the name and what it leads to count. */
-static bool in_forbidden_dir(const char *path, const char *forbidden)
+bool kms_path_inside(const char *path, const char *forbidden)
 {
     char folder[PATH_MAX];
     char resolved[PATH_MAX];
@@ -96,7 +96,7 @@ enum kl_status kms_custodian_parse(const struct kms_custodian_options *options,
                        "the path of the root file is empty or too long", NULL);
     }
     if (options->forbidden_dir != NULL &&
-        in_forbidden_dir(custodian.path, options->forbidden_dir)) {
+        kms_path_inside(custodian.path, options->forbidden_dir)) {
         return kl_fail(
             err, KL_ERR_INVALID, "root_file_in_data",
             "the root file may not lie inside the data directory: a copy of the data would carry it",

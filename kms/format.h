@@ -51,7 +51,7 @@
  *   'C'                      version, custodian (size u32, text), leftover (the same): where the root key lies; leftover: a place of it
  *                            that is still to be destroyed, size 0 when there is none. Written by a change of custodian; none before the first
  *   'Y'                      in mirrors alone, the one row that is not copied: version, mirror id 16, state (1 being copied, its rows are of no
- *                            single moment; 2 whole)
+ *                            single moment; 2 whole; 3 its root file was destroyed)
  *
  *   'W' generation u64       version, nonce 12, AES-256-GCM of the root key (tag 16 at the end) under the token's key of that generation;
  *                            associated data: "kluis/token/1", store id 16, generation u64. Only where a token keeps the root key

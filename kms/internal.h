@@ -16,7 +16,7 @@
 #define KMS_COPIES_MAX ((size_t)1 << 21)
 
 /*
- * Lock order: slots.lock, then nothing; flight.lock, then nothing; lock, then that of a shard of keys. No other two are held together.
+ * Lock order: the gate of the rows, then the lock of the mirrors, then nothing; slots.lock, then nothing; flight.lock, then nothing; lock, then that of a shard of keys. No other two are held together.
  *
  * lock    guards the cache, generation, since and commits. Its read side is held while a key is used, at most one sealed value long;
  *         its write side while pages come in or a commit swaps them. Never across storage, the root file or a hook.
@@ -44,7 +44,9 @@ struct kms {
     struct kl_group *group;
     struct kms_root root;
     struct kms_root_place *first; /* where the custodian keeps the root key */
-    struct kms_cells copies; /* of pages that a commit changes; the leader's */
+    struct kms_mirrors *mirrors;  /* has a lock of its own */
+    char *forbidden_dir;          /* where no root key may lie; NULL: anywhere */
+    struct kms_cells copies;      /* of pages that a commit changes; the leader's */
     size_t pages_max;
     struct kms_sweep_place sweep; /* the leader's */
 

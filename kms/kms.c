@@ -3,6 +3,7 @@
 
 #include "kluis/base/time.h"
 #include "kms/internal.h"
+#include "kms/mirrors_internal.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -206,7 +207,16 @@ static enum kl_status kms_new(const struct kms_options *options, struct kms **re
         status = kms_keys_init(
             &kms->keys, options->keys_max == 0 ? KMS_KEYS_MAX_DEFAULT : options->keys_max, err);
     }
+    if (status == KL_OK && options->custodian.forbidden_dir != NULL) {
+        kms->forbidden_dir = strdup(options->custodian.forbidden_dir);
+        status = kms->forbidden_dir != NULL ? KL_OK : kl_fail_memory(err);
+    }
     if (status == KL_OK) {
+        status =
+            kms_mirrors_new(kms, options->mirrors, options->mirror_patience_ms, &kms->mirrors, err);
+    }
+    if (status == KL_OK) {
+        kms->rows.mirrors = kms->mirrors;
         kms->group = kl_group_new(kms_commit_work, kms, KMS_GROUP_MAX);
         if (kms->group == NULL) {
             status = kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
@@ -270,6 +280,64 @@ static enum kl_status recover(struct kms *kms, struct kl_err *err)
     return status;
 }
 
+/* These rows were a mirror's until now: they are the key store from now on, and that mirror is none any more. */
+static enum kl_status promote(struct kms *kms, const unsigned char own[KMS_MIRROR_ID_BYTES],
+                              struct kl_err *err)
+{
+    unsigned char key[KMS_MIRROR_KEY_BYTES];
+    const struct kms_storage_write writes[] = {{{key, sizeof key}, {NULL, 0}},
+                                               {kms_mirror_self_key, {NULL, 0}}};
+
+    kms_mirror_key(own, key);
+    return kms_rows_apply(&kms->rows, writes, 2, true, err);
+}
+
+/* Which mirror these rows are, if they are one. */
+static enum kl_status own_mirror(struct kms *kms, bool *ret_is_mirror,
+                                 unsigned char ret_id[KMS_MIRROR_ID_BYTES], struct kl_err *err)
+{
+    enum kms_mirror_self self = KMS_MIRROR_WHOLE;
+    struct kl_err reading = {0};
+    enum kl_status status = kms_mirror_self_read(kms->rows.storage, ret_id, &self, &reading);
+
+    *ret_is_mirror = status == KL_OK;
+    if (status == KL_ERR_NOT_FOUND) {
+        return KL_OK;
+    }
+    if (status == KL_OK && self != KMS_MIRROR_WHOLE) {
+        return kl_fail(
+            err, KL_ERR_REFUSED, "mirror_incomplete",
+            "this mirror was being brought up to date, or was dropped: it is no whole copy "
+            "of the keys",
+            NULL);
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, reading.code, reading.client_text, "%s", reading.log_text);
+}
+
+/* Look before anything is written; then recover, then bring the mirrors up to date. */
+static enum kl_status open_mirrors_and_recover(struct kms *kms, struct kl_err *err)
+{
+    unsigned char own[KMS_MIRROR_ID_BYTES];
+    bool is_mirror = false;
+    enum kl_status status = own_mirror(kms, &is_mirror, own, err);
+
+    if (status == KL_OK) {
+        status = kms_mirrors_load(kms->mirrors, is_mirror ? own : NULL, err);
+    }
+    if (status == KL_OK) {
+        status = recover(kms, err);
+    }
+    if (status == KL_OK && is_mirror) {
+        status = promote(kms, own, err);
+    }
+    if (status == KL_OK) {
+        kms_mirrors_attach(kms->mirrors);
+    }
+    return status;
+}
+
 static enum kl_status open_with(struct kms *kms, const struct kms_custodian_options *custodian,
                                 struct kl_err *err)
 {
@@ -295,7 +363,7 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
                                &kms->slots.tenant_next, err);
     }
     if (status == KL_OK) {
-        status = recover(kms, err);
+        status = open_mirrors_and_recover(kms, err);
     }
     kms->sweep.pending = true; /* a crash may have left some */
     return status;
@@ -337,6 +405,8 @@ void kms_close(struct kms *kms)
         return;
     }
     kl_group_free(kms->group);
+    kms_mirrors_free(kms->mirrors);
+    free(kms->forbidden_dir);
     kms_root_place_close(kms->first);
     kms_root_done(&kms->root);
     kms_cells_done(&kms->copies);
@@ -355,6 +425,8 @@ void kms_hooks_set(struct kms *kms, const struct kms_hooks *hooks)
 
 void kms_state(struct kms *kms, struct kms_state *ret_state)
 {
+    struct kms_mirrors_tally tally = kms_mirrors_tally(kms->mirrors);
+
     memset(ret_state, 0, sizeof *ret_state);
     (void)pthread_rwlock_rdlock(&kms->lock);
     memcpy(ret_state->store_id, kms->store_id, sizeof ret_state->store_id);
@@ -368,5 +440,8 @@ void kms_state(struct kms *kms, struct kms_state *ret_state)
     ret_state->page_cache_max = kms->cache.pages_max;
     (void)pthread_rwlock_unlock(&kms->lock);
     kms_keys_figures(&kms->keys, &ret_state->keys_cached, &ret_state->key_cache_max);
-    ret_state->old_root_destroyed = !atomic_load(&kms->broken);
+    ret_state->old_root_destroyed = !atomic_load(&kms->broken) && tally.pending == 0;
+    ret_state->mirrors = tally.count;
+    ret_state->mirrors_out_of_step = tally.count - tally.in_step;
+    ret_state->finality = kms_mirrors_finality(kms->mirrors, ret_state->finality);
 }

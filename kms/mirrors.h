@@ -45,6 +45,9 @@ void kms_mirrors_free(struct kms_mirrors *mirrors);
 KL_MUST_USE enum kl_status kms_mirrors_load(struct kms_mirrors *mirrors, const unsigned char *own,
                                             struct kl_err *err);
 
+/* Bring all up to date; waits for them, at most the patience: what takes longer goes on behind. After the root key was staged. */
+void kms_mirrors_attach(struct kms_mirrors *mirrors);
+
 /* ---- every batch; the gate of the rows is held ---- */
 
 /* Copy a batch to all that are in step or being copied. */

@@ -47,6 +47,9 @@ KL_MUST_USE enum kl_status kms_custodian_parse(const struct kms_custodian_option
                                                struct kms_custodian *ret_custodian,
                                                struct kl_err *err);
 
+/* Whether a path, which need not exist, or what it leads to, lies in a folder or is it. False when there is no such folder. */
+bool kms_path_inside(const char *path, const char *folder);
+
 /*
  * What the slots of a root file share: kind, salt and cost of the passphrase, and the key that wraps. A file holds slots of two forms while
  * its passphrase changes.

@@ -65,10 +65,10 @@ static enum kl_status pass_or_visit(void *visitor, struct kl_slice key, struct k
     return passing->visit(passing->visitor, key, value, err);
 }
 
-enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, struct kl_slice after,
-                              kms_storage_visit visit, void *visitor, struct kl_err *err)
+enum kl_status kms_storage_range(const struct kms_storage *storage, struct kl_slice prefix,
+                                 struct kl_slice after, kms_storage_visit visit, void *visitor,
+                                 struct kl_err *err)
 {
-    const struct kms_storage *storage = rows->storage;
     struct passing passing = {after, visit, visitor};
 
     if (after.size == 0) {
@@ -78,6 +78,12 @@ enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, str
         return storage->range_after(storage->context, prefix, after, visit, visitor, err);
     }
     return storage->range(storage->context, prefix, pass_or_visit, &passing, err);
+}
+
+enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, struct kl_slice after,
+                              kms_storage_visit visit, void *visitor, struct kl_err *err)
+{
+    return kms_storage_range(rows->storage, prefix, after, visit, visitor, err);
 }
 
 void kms_rows_gate_take(struct kms_rows *rows)

@@ -33,6 +33,11 @@ KL_MUST_USE enum kl_status kms_rows_get(struct kms_rows *rows, struct kl_slice k
 KL_MUST_USE enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix,
                                           struct kl_slice after, kms_storage_visit visit,
                                           void *visitor, struct kl_err *err);
+/* The same of any storage. */
+KL_MUST_USE enum kl_status kms_storage_range(const struct kms_storage *storage,
+                                             struct kl_slice prefix, struct kl_slice after,
+                                             kms_storage_visit visit, void *visitor,
+                                             struct kl_err *err);
 /*
  * Write a batch, here and in the mirrors; its id is added to it. A mirror that fails is out of step and no failure of this call. count of
  * kms_rows_apply: at most KMS_ROWS_FEW. writes of kms_rows_apply_room has room for one more row, so that memory cannot fail it.

@@ -2,6 +2,8 @@
 #include "kms/page.h"
 #include "tests/support/kms_fixture.h"
 
+#include "kms/format.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,10 +138,14 @@ static void test_one_tenant_is_passed_alone(void **state)
     test_free(after);
 }
 
+/* The rows that an open looks through, of mirrors, are none. */
 static enum kl_status range_fails(void *context, struct kl_slice prefix, kms_storage_visit visit,
                                   void *visitor, struct kl_err *err)
 {
-    (void)context, (void)prefix, (void)visit, (void)visitor;
+    (void)context, (void)visit, (void)visitor;
+    if (prefix.bytes[0] == KMS_ROW_MIRROR) {
+        return KL_OK;
+    }
     return kl_fail(err, KL_ERR_IO, "injected", "injected", "a range that was told to fail");
 }
 

@@ -139,6 +139,7 @@ struct kms_options {
     size_t pages_max;
     size_t keys_max;                         /* of slots, kept ready to be used; see below */
     const struct kms_mirror_source *mirrors; /* NULL: none can be opened; must outlive the kms */
+    uint32_t mirror_patience_ms;             /* 0 takes KMS_MIRROR_PATIENCE_MS */
 };
 
 /*
