@@ -48,7 +48,6 @@ static const struct {
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
-    {202, "Accepted"},
     {204, "No Content"},
     {400, "Bad Request"},
     {401, "Unauthorized"},

@@ -1,8 +1,11 @@
 #include "vault/open.h"
 
+#include "kluis/base/log.h"
+#include "kluis/base/time.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
+#include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -47,6 +50,17 @@ fail:
     return NULL;
 }
 
+/* The heads of the trails go beside the keys, so that a copy of data/ from before now is known for one. */
+static void trails_say(struct vault *vault)
+{
+    struct kl_err err = {0};
+
+    if (vault->trails != NULL && vault->keys != NULL &&
+        vault_trails_known_put(vault->trails, kl_time_now_us(), &err) != KL_OK) {
+        kl_log_err(KL_LOG_WARNING, "trail_head_not_kept", &err);
+    }
+}
+
 void vault_close(struct vault *vault)
 {
     if (vault == NULL) {
@@ -55,10 +69,12 @@ void vault_close(struct vault *vault)
     vault_upkeep_free(vault);
     vault_backup_run_free(vault);
     vault_verify_run_free(vault);
+    trails_say(vault);
     vault_committer_free(vault->committer);
     vault_trails_free(vault->trails);
     vault_index_free(vault->index);
     vault_credentials_free(vault->credentials);
+    vault_journal_free(vault->journal);
     vault_idempotency_guard_free(vault->idempotency);
     vault_tenants_done(&vault->tenants);
     kms_close(vault->keys);
@@ -152,6 +168,10 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     vault->trails = vault_trails_new(vault->keys, vault->data_store);
     if (vault->index == NULL || vault->trails == NULL) {
         return kl_fail_memory(err);
+    }
+    status = vault_journal_new(vault, err);
+    if (status != KL_OK) {
+        return status;
     }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
@@ -251,6 +271,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     if (status == KL_OK) {
         vault_erasure_hooks_set(vault);
         status = vault_erasure_recover(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_journal_open(vault, err);
     }
     if (status == KL_OK) {
         status = vault_unicode_mark_check(vault, err);
