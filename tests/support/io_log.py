@@ -5,7 +5,6 @@ import os
 import pathlib
 import random
 import struct
-import subprocess
 
 HEADER = struct.Struct("<4scxHIIQQ")
 BEGIN = b"KLUIS IO BEGINS\n"
@@ -119,7 +118,7 @@ class Disk:
     """What is on the disk for sure, and what may be, after each record.
 
     A sync makes durable what was written to that file before it began. strict: names are durable only when their folder was synced;
-    otherwise as on ext4, where a sync of anything takes along all names that were changed before.
+    otherwise as on ext4, where a sync of anything takes along all names that were changed before. Names change in order, as with any journal.
     """
 
     def __init__(self, root, strict=False):
@@ -181,10 +180,8 @@ class Disk:
     def cut(self, chance):
         """The files after a power cut here: what is durable, and of the rest whatever chance gives."""
         names, files = dict(self.durable), {}
-        pending = self.names if self.strict else self.names[:chance.randint(0, len(self.names))]
-        for one in pending:
-            if not self.strict or chance.random() < 0.5:
-                name_change(names, one)
+        for one in self.names[:chance.randint(0, len(self.names))]:
+            name_change(names, one)
         for path, inode in names.items():
             content = bytearray(inode.durable)
             for one in some_of(inode.pending, chance):
@@ -233,10 +230,6 @@ def write_files(files, root, to):
         place = to / pathlib.Path(path).relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
-
-
-def run_watched(watch, command, **more):
-    return subprocess.run(command, env={**os.environ, **watch.environment()}, check=False, **more)
 
 
 def seed_of_run():

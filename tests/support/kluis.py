@@ -327,7 +327,7 @@ class Vault:
         if passphrase_file is not None:
             self.common += ["--passphrase-file", str(passphrase_file)]
         self.tls, self.credentials = self.folder / "tls", self.folder
-        self.environment = {}  # more of it, for the server
+        self.program, self.environment = KLUISD, {}  # the server, and what more is in its environment
         self.launcher = []  # words before the server's command, as ["prlimit", "--memlock=8388608", "--"]
         self.process = None
         self.port = None

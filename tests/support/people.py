@@ -3,9 +3,15 @@
 Every value is a canary: a text that occurs nowhere else, so that finding it anywhere in the open is a leak.
 """
 import copy
+import http.client
 import json
+import ssl
 import string
+import threading
 
+from kluis import Client
+
+GONE = (OSError, http.client.HTTPException, ssl.SSLError)  # what a request meets when the server ends
 INDEXED = ("email", "login", "phone", "code")
 
 
@@ -224,3 +230,67 @@ def withdraw(before):
         want(204, client.delete(f"/v1/subjects/{before.id}/consents/news", validate=False))
 
     return after, send
+
+
+# ---- many of them ------------------------------------------------------------------------------------------------------------------------
+
+class World:
+    """What is known: people by name, what was acknowledged, and what is under way: alternatives of which each is as good."""
+
+    def __init__(self, chance):
+        self.canaries = Canaries(chance)
+        self.people = {}
+        self.under_way = {}  # name: the person, if the request under way was done
+        self.trail_size = 0
+        self.generation = 0
+
+
+def do(client, world, step, unanswered=GONE):
+    """One step; parts of it at once. False: not all of it was acknowledged."""
+    parts, failures = step(world), []
+    for name, after, _ in parts:
+        if name is not None:
+            world.under_way[name] = after
+
+    def part(name, after, send, own):
+        try:
+            send(own)
+            if name is not None:
+                world.people[name] = after
+                del world.under_way[name]
+        except BaseException as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=part, args=(*one, Client(client.vault, client.token))) for one in parts[1:]]
+    for thread in threads:
+        thread.start()
+    part(*parts[0], client)
+    for thread in threads:
+        thread.join()
+    for error in failures:
+        if not isinstance(error, unanswered):
+            raise error
+    return not failures
+
+
+def settle(client, world):
+    """Everybody is as the world knows them; what was under way was wholly done, or not at all, and is known afterwards."""
+    for name in sorted(set(world.people) | set(world.under_way)):
+        person = world.people.get(name)
+        if person is None:
+            person = Person()
+        other = world.under_way.get(name)
+        if other is not None:  # what it would have told us of itself was not told
+            person = person.copy()
+            person.ever |= other.ever
+        seen = observe(client, person)
+        good = [person.state()] + ([other.state()] if other is not None else [])
+        assert seen in good, f"{name} is {seen}, and not {' or '.join(map(str, good))}"
+        for receipt in person.receipts:
+            want(200, client.vault.steward().get(f"/v1/erasures/{receipt}", validate=False))
+        if other is not None and seen != person.state():
+            other.id = person.id or find(client, other).pop()
+            world.people[name] = other
+        elif name not in world.people:
+            world.people[name] = person
+    world.under_way = {}
