@@ -49,7 +49,7 @@ struct vault_committer {
     uint64_t stamp;
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended; /* a group ended */
+    pthread_cond_t ended; /* a group, or a mark */
     struct dying *dying[DYING_LISTS];
     atomic_size_t tenants_dying; /* marks of whole tenants; changes under the lock */
     uint64_t groups_begun;
@@ -164,8 +164,18 @@ void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, 
             atomic_fetch_sub(&committer->tenants_dying, 1);
         }
     }
+    pthread_cond_broadcast(&committer->ended);
     pthread_mutex_unlock(&committer->lock);
     free(mark);
+}
+
+void vault_commit_dying_wait(struct vault_committer *committer, uint64_t tenant, uint64_t slot)
+{
+    pthread_mutex_lock(&committer->lock);
+    while (*dying_link(committer, tenant, slot) != NULL) {
+        pthread_cond_wait(&committer->ended, &committer->lock);
+    }
+    pthread_mutex_unlock(&committer->lock);
 }
 
 static bool is_dying(struct vault_committer *committer, uint64_t tenant, uint64_t slot)
@@ -185,10 +195,10 @@ static enum kl_status check_tenant(struct vault_committer *committer,
                  : KL_OK;
 }
 
-static enum kl_status check_dying(struct vault_committer *committer,
-                                  const struct vault_commit *commit, struct kl_err *err)
+static enum kl_status check_dying(struct vault_committer *committer, uint64_t tenant, uint64_t slot,
+                                  struct kl_err *err)
 {
-    bool dying = is_dying(committer, commit->tenant, commit->slot);
+    bool dying = is_dying(committer, tenant, slot);
     return dying ? kl_fail(err, KL_ERR_GONE, "subject_dying", "this is being erased", NULL) : KL_OK;
 }
 
@@ -212,17 +222,16 @@ static uint64_t version_of(struct kl_slice head_row)
     return head_row.size >= 8 ? kl_get_u64be(head_row.bytes) : 0;
 }
 
-static enum kl_status head_version(struct vault_committer *committer,
-                                   const struct vault_commit *commit, uint64_t *ret_version,
-                                   struct kl_err *err)
+static enum kl_status head_version(struct vault_committer *committer, uint64_t tenant,
+                                   uint64_t slot, uint64_t *ret_version, struct kl_err *err)
 {
-    const struct head *head = head_cell(committer, commit->tenant, commit->slot);
+    const struct head *head = head_cell(committer, tenant, slot);
     if (head->stamp == committer->stamp) {
         *ret_version = head->version;
         return KL_OK;
     }
     struct kl_err missing = {.status = KL_OK};
-    struct vault_row_key key = vault_row_head(commit->tenant, commit->slot);
+    struct vault_row_key key = vault_row_head(tenant, slot);
     struct kl_buf row;
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
     enum kl_status status =
@@ -239,14 +248,32 @@ static enum kl_status head_version(struct vault_committer *committer,
     return status;
 }
 
-static enum kl_status check_head(struct vault_committer *committer,
-                                 const struct vault_commit *commit, struct kl_err *err)
+static enum kl_status check_head(struct vault_committer *committer, uint64_t tenant, uint64_t slot,
+                                 uint64_t wanted, struct kl_err *err)
 {
     uint64_t version = 0;
-    enum kl_status status = head_version(committer, commit, &version, err);
-    if (status == KL_OK && version != commit->head_version) {
+    enum kl_status status = check_dying(committer, tenant, slot, err);
+    if (status == KL_OK) {
+        status = head_version(committer, tenant, slot, &version, err);
+    }
+    if (status == KL_OK && version != wanted) {
         status = kl_fail(err, KL_ERR_PRECONDITION, "head_changed",
                          "this was changed in the meantime; read it again", NULL);
+    }
+    return status;
+}
+
+static enum kl_status check_heads(struct vault_committer *committer,
+                                  const struct vault_commit *commit, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    assert(commit->head_count <= VAULT_COMMIT_HEADS_MAX);
+    if (commit->check_head) {
+        status = check_head(committer, commit->tenant, commit->slot, commit->head_version, err);
+    }
+    for (size_t i = 0; status == KL_OK && i < commit->head_count; i++) {
+        status = check_head(committer, commit->tenant, commit->heads[i].slot,
+                            commit->heads[i].version, err);
     }
     return status;
 }
@@ -291,11 +318,8 @@ static enum kl_status admit(struct vault_committer *committer, const struct vaul
     if (status == KL_OK && commit->batch != NULL) {
         status = vault_batch_status(commit->batch, err);
     }
-    if (status == KL_OK && commit->check_head) {
-        status = check_dying(committer, commit, err);
-        if (status == KL_OK) {
-            status = check_head(committer, commit, err);
-        }
+    if (status == KL_OK) {
+        status = check_heads(committer, commit, err);
     }
     if (status == KL_OK && commit->index_count > 0) {
         status = vault_index_change(committer->index, commit->tenant, commit->index,

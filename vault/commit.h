@@ -26,17 +26,25 @@ struct vault_committer;
  * check_head     the subject's head row must be of head_version (0: must not exist) when the group is applied; else KL_ERR_PRECONDITION
  *                "head_changed" and nothing of this request is written: read again and try again. New head rows start with
  *                their version as the first 8 bytes (big-endian), which is what is compared.
+ * heads          more subjects whose heads must be of these versions; nothing of this request may change them.
  * audit_on_fail  entries that are written even when the request is refused by the check or the index (a refused attempt is an event too).
  * inside         run by the leader for this request after the above, with a batch whose rows join the group's when it returns KL_OK; on
  *                failure the whole request writes nothing. For erasures' bookkeeping (vault_index_stage, _tidy, _reset). It must
  *                not submit, nor wait for anybody who does. A request with inside has no index changes of its own. May be NULL.
  */
+#define VAULT_COMMIT_HEADS_MAX 256
+struct vault_commit_head {
+    uint64_t slot;
+    uint64_t version;
+};
 struct vault_commit {
     uint64_t tenant;
     const struct vault_batch *batch; /* may be NULL */
     bool check_head;
     uint64_t slot;
     uint64_t head_version;
+    const struct vault_commit_head *heads;
+    size_t head_count;
     const struct vault_index_change *index;
     size_t index_count;
     struct vault_audit_entry *const *audit;
@@ -75,5 +83,8 @@ KL_MUST_USE enum kl_status vault_commit_dying_begin(struct vault_committer *comm
                                                     uint64_t tenant, uint64_t slot,
                                                     struct kl_err *err);
 void vault_commit_dying_end(struct vault_committer *committer, uint64_t tenant, uint64_t slot);
+
+/* Wait until nobody has that slot marked dying. Never by somebody whom an erasure waits for. */
+void vault_commit_dying_wait(struct vault_committer *committer, uint64_t tenant, uint64_t slot);
 
 #endif

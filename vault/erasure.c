@@ -37,6 +37,19 @@ void vault_note_who(struct vault_note *note, const struct vault_caller *caller)
 
 /* ---- index entries ---- */
 
+/* In the index in use, and in the one being built. */
+static enum kl_status entries_of(struct plan *plan, const char *kind, struct kl_slice value,
+                                 uint64_t discriminator, struct kl_err *err)
+{
+    size_t count = 0;
+    enum kl_status status = vault_index_entries(plan->vault->index, plan->subject.tenant, kind,
+                                                value, plan->subject.slot, discriminator,
+                                                plan->entries + plan->entry_count, &count, err);
+
+    plan->entry_count += count;
+    return status;
+}
+
 /*
  * The entry of one value. A value that does not open must not keep anybody from being erased; its entry then stays behind, leading to
  * nobody, until the index is built anew.
@@ -46,7 +59,6 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
 {
     enum kl_status status = KL_OK;
     struct vault_value_wanted wanted = {.record = record, .field = field};
-    struct vault_index_entry *entry = &plan->entries[plan->entry_count];
     struct kl_err unopened = {0};
     char name[VAULT_FIELD_NAME_BYTES];
     struct kl_buf form;
@@ -69,13 +81,8 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
     vault_field_name(record->type, field->name, name);
     status = vault_value_index_form(field->type, wanted.value, &form, err);
     if (status == KL_OK) {
-        status = vault_index_tag(plan->vault->index, plan->subject.tenant, name,
-                                 kl_buf_slice(&form), entry->tag, err);
-    }
-    if (status == KL_OK) {
-        entry->slot = plan->subject.slot;
-        entry->discriminator = vault_index_discriminator(&record->id, field->name);
-        plan->entry_count++;
+        status = entries_of(plan, name, kl_buf_slice(&form),
+                            vault_index_discriminator(&record->id, field->name), err);
     }
     kl_buf_done(&form);
     return status;
@@ -83,17 +90,8 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
 
 static enum kl_status id_entry_add(struct plan *plan, struct kl_err *err)
 {
-    struct vault_index_entry *entry = &plan->entries[plan->entry_count];
-    enum kl_status status = vault_index_tag(
-        plan->vault->index, plan->subject.tenant, "id",
-        kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), entry->tag, err);
-
-    if (status == KL_OK) {
-        entry->slot = plan->subject.slot;
-        entry->discriminator = 0;
-        plan->entry_count++;
-    }
-    return status;
+    return entries_of(plan, "id", kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), 0,
+                      err);
 }
 
 static bool is_meant(const struct plan *plan, size_t at)
@@ -115,7 +113,7 @@ static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
                     ? plan->subject.records[i].field_count + plan->subject.records[i].past_count
                     : 0;
     }
-    plan->entries = kl_arena_array(plan->arena, room, sizeof *plan->entries);
+    plan->entries = kl_arena_array(plan->arena, VAULT_INDEX_TWIN * room, sizeof *plan->entries);
     if (plan->entries == NULL) {
         return kl_fail_memory(err);
     }

@@ -1,4 +1,4 @@
-/* Tags and lookups, and what is known of each tenant's index. */
+/* Tags and lookups. */
 #include "vault/index.h"
 
 #include "vault/index_internal.h"
@@ -11,8 +11,6 @@
 #define TAG_LABEL "index-tag"
 /* A lookup whose view is overtaken by a published rekey looks again; each time another one must get in between. */
 #define VIEWS_MAX 64
-#define TENANT_ROW_BYTES 13
-#define TENANT_ROW_FORMAT 1
 
 enum kl_status vault_index_no_memory(struct kl_err *err)
 {
@@ -47,13 +45,7 @@ void vault_index_free(struct vault_index_store *index)
     }
     vault_index_applied(index, false);
     vault_index_staging_done(index);
-    for (size_t i = 0; i < VAULT_INDEX_TENANT_LISTS; i++) {
-        while (index->tenants[i] != NULL) {
-            struct vault_index_tenant *next = index->tenants[i]->next;
-            free(index->tenants[i]);
-            index->tenants[i] = next;
-        }
-    }
+    vault_index_tenants_free(index);
     for (size_t i = 0; i < VAULT_INDEX_HELD_LISTS; i++) {
         while (index->held[i] != NULL) {
             struct vault_index_held *next = index->held[i]->next;
@@ -72,106 +64,15 @@ void vault_index_free(struct vault_index_store *index)
     free(index);
 }
 
-/* ---- tenants ---- */
-
-static struct vault_index_tenant *tenant_known(struct vault_index_store *index, uint64_t tenant)
-{
-    struct vault_index_tenant *known = index->tenants[tenant % VAULT_INDEX_TENANT_LISTS];
-    while (known != NULL && known->tenant != tenant) {
-        known = known->next;
-    }
-    return known;
-}
-
-/* Read a tenant's row; a tenant without one is at epoch 0. */
-static enum kl_status tenant_read(struct vault_index_store *index, uint64_t tenant,
-                                  struct vault_index_tenant *ret, struct kl_err *err)
-{
-    struct kl_err missing = {.status = KL_OK};
-    struct vault_row_key key = vault_row_index(tenant);
-    struct kl_buf row;
-    kl_buf_init(&row, TENANT_ROW_BYTES);
-    enum kl_status status = vault_store_get(index->store, vault_row_slice(&key), &row, &missing);
-    if (status == KL_ERR_NOT_FOUND) {
-        ret->address_slot = VAULT_SLOT_ADDRESS;
-        status = KL_OK;
-    } else if (status != KL_OK && status != KL_ERR_TOO_LARGE) {
-        kl_fail(err, status, missing.code, missing.client_text, "%s", missing.log_text);
-    } else {
-        struct kl_reader reader = kl_reader_of(kl_buf_slice(&row));
-        uint8_t format = kl_read_byte(&reader);
-        ret->epoch = kl_read_u32be(&reader);
-        ret->address_slot = kl_read_u64be(&reader);
-        if (status != KL_OK || format != TENANT_ROW_FORMAT || !kl_reader_done(&reader)) {
-            status = kl_fail(err, KL_ERR_CORRUPT, "index_bucket_corrupt", "the index is damaged",
-                             "index: the tenant's row is not of a known format");
-        }
-    }
-    kl_buf_done(&row);
-    return status;
-}
-
-enum kl_status vault_index_tenant(struct vault_index_store *index, uint64_t tenant,
-                                  struct vault_index_tenant **ret_tenant, uint32_t *ret_epoch,
-                                  uint64_t *ret_address_slot, struct kl_err *err)
-{
-    pthread_mutex_lock(&index->lock);
-    struct vault_index_tenant *known = tenant_known(index, tenant);
-    if (known == NULL) {
-        pthread_mutex_unlock(&index->lock);
-        struct vault_index_tenant *fresh = calloc(1, sizeof(*fresh));
-        if (fresh == NULL) {
-            return vault_index_no_memory(err);
-        }
-        fresh->tenant = tenant;
-        enum kl_status status = tenant_read(index, tenant, fresh, err);
-        if (status != KL_OK) {
-            free(fresh);
-            return status;
-        }
-        pthread_mutex_lock(&index->lock);
-        known = tenant_known(index, tenant);
-        if (known == NULL) {
-            known = fresh;
-            known->next = index->tenants[tenant % VAULT_INDEX_TENANT_LISTS];
-            index->tenants[tenant % VAULT_INDEX_TENANT_LISTS] = known;
-        } else {
-            free(fresh); /* another thread was first */
-        }
-    }
-    *ret_tenant = known;
-    *ret_epoch = known->epoch;
-    *ret_address_slot = known->address_slot;
-    pthread_mutex_unlock(&index->lock);
-    return KL_OK;
-}
-
-enum kl_status vault_index_leader_epoch(struct vault_index_store *index, uint64_t tenant,
-                                        struct vault_index_tenant **ret_tenant, uint32_t *ret_epoch,
-                                        struct kl_err *err)
-{
-    uint64_t address_slot = 0;
-    enum kl_status status =
-        vault_index_tenant(index, tenant, ret_tenant, ret_epoch, &address_slot, err);
-    for (struct vault_index_fresh *fresh = index->fresh; status == KL_OK && fresh != NULL;
-         fresh = fresh->next) {
-        if (fresh->tenant == tenant) {
-            *ret_epoch = fresh->epoch;
-        }
-    }
-    return status;
-}
-
 /* ---- tags and lookups ---- */
 
-enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant, const char *kind,
-                               struct kl_slice value, unsigned char ret_tag[VAULT_TAG_BYTES],
-                               struct kl_err *err)
+/* The tag under one address slot. */
+static enum kl_status tag_under(struct vault_index_store *index, uint64_t tenant,
+                                uint64_t address_slot, const char *kind, struct kl_slice value,
+                                unsigned char ret_tag[VAULT_TAG_BYTES], struct kl_err *err)
 {
     unsigned char mac[KMS_MAC_BYTES] = {0};
-    struct kms_place place = {.tenant = tenant, .value = KMS_VALUE_NONE};
-    struct vault_index_tenant *known = NULL;
-    uint32_t epoch = 0;
+    struct kms_place place = {.tenant = tenant, .slot = address_slot, .value = KMS_VALUE_NONE};
     size_t kind_bytes = strlen(kind);
     if (kind_bytes > VAULT_TAG_KIND_MAX_BYTES || value.size > VAULT_TAG_VALUE_MAX_BYTES) {
         return kl_fail(err, KL_ERR_INVALID, "index_value_too_long",
@@ -183,9 +84,6 @@ enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant,
     kl_buf_add_sized(&data, value.bytes, value.size);
     enum kl_status status = kl_buf_status(&data, err);
     if (status == KL_OK) {
-        status = vault_index_tenant(index, tenant, &known, &epoch, &place.slot, err);
-    }
-    if (status == KL_OK) {
         status = kms_mac(index->keys, &place, TAG_LABEL, kl_buf_slice(&data), mac, err);
     }
     if (status == KL_OK) {
@@ -193,6 +91,82 @@ enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant,
     }
     sodium_memzero(mac, sizeof(mac));
     kl_buf_done(&data);
+    return status;
+}
+
+/* Whether the index that a tag was made for was replaced meanwhile; then nothing that failed or was found with it counts. */
+static bool is_over(struct vault_index_store *index, uint64_t tenant, uint32_t epoch)
+{
+    struct vault_index_epochs epochs = {.epoch = 0};
+    return vault_index_epochs(index, tenant, &epochs, NULL) == KL_OK && epochs.epoch != epoch;
+}
+
+enum kl_status vault_index_tag(struct vault_index_store *index, uint64_t tenant, const char *kind,
+                               struct kl_slice value, unsigned char ret_tag[VAULT_TAG_BYTES],
+                               struct kl_err *err)
+{
+    struct vault_index_epochs epochs = {.epoch = 0};
+    enum kl_status status = vault_index_epochs(index, tenant, &epochs, err);
+    return status == KL_OK
+               ? tag_under(index, tenant, epochs.address_slot, kind, value, ret_tag, err)
+               : status;
+}
+
+enum kl_status vault_index_entries(struct vault_index_store *index, uint64_t tenant,
+                                   const char *kind, struct kl_slice value, uint64_t slot,
+                                   uint64_t discriminator,
+                                   struct vault_index_entry ret[VAULT_INDEX_TWIN],
+                                   size_t *ret_count, struct kl_err *err)
+{
+    struct vault_index_entry first = {.slot = slot, .discriminator = discriminator};
+    struct vault_index_epochs epochs = {.epoch = 0};
+    struct kl_err failed = {.status = KL_OK};
+    enum kl_status status = KL_OK;
+    do {
+        status = vault_index_epochs(index, tenant, &epochs, err);
+        if (status != KL_OK) {
+            return status;
+        }
+        kl_err_clear(&failed);
+        status = tag_under(index, tenant, epochs.address_slot, kind, value, first.tag, &failed);
+    } while (status == KL_ERR_GONE && is_over(index, tenant, epochs.epoch));
+    struct vault_index_entry second = first;
+    if (status == KL_OK && epochs.next_epoch != 0) {
+        status = tag_under(index, tenant, epochs.next_slot, kind, value, second.tag, &failed);
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, failed.code, failed.client_text, "%s", failed.log_text);
+    }
+    first.made_for = epochs.epoch + 1;
+    ret[0] = first;
+    if (epochs.next_epoch != 0) {
+        second.made_for = epochs.next_epoch + 1;
+        second.second = true;
+        ret[1] = second;
+    }
+    *ret_count = epochs.next_epoch != 0 ? 2 : 1;
+    return KL_OK;
+}
+
+enum kl_status vault_index_build_entry(struct vault_index_store *index, uint64_t tenant,
+                                       const char *kind, struct kl_slice value, uint64_t slot,
+                                       uint64_t discriminator, struct vault_index_entry *ret,
+                                       struct kl_err *err)
+{
+    struct vault_index_entry entry = {.slot = slot, .discriminator = discriminator};
+    struct vault_index_epochs epochs = {.epoch = 0};
+    enum kl_status status = vault_index_epochs(index, tenant, &epochs, err);
+    if (status == KL_OK && epochs.next_epoch == 0) {
+        status =
+            kl_fail(err, KL_ERR_CONFLICT, "index_not_building", "no index is being built", NULL);
+    }
+    if (status == KL_OK) {
+        status = tag_under(index, tenant, epochs.next_slot, kind, value, entry.tag, err);
+    }
+    if (status == KL_OK) {
+        entry.made_for = epochs.next_epoch + 1;
+        *ret = entry;
+    }
     return status;
 }
 
@@ -217,13 +191,13 @@ static enum kl_status lookup_probe(void *context, const struct vault_bucket_addr
 }
 
 static enum kl_status find_in_view(struct vault_index_store *index, struct lookup *lookup,
-                                   uint64_t tenant, uint64_t tag_bits, struct kl_err *err)
+                                   uint64_t tenant, uint32_t epoch, uint64_t tag_bits,
+                                   struct kl_err *err)
 {
     struct vault_index_tenant *known = NULL;
+    struct vault_index_epochs now = {.epoch = 0};
     struct vault_bucket_address at;
-    uint32_t epoch = 0;
-    uint64_t address_slot = 0;
-    enum kl_status status = vault_index_tenant(index, tenant, &known, &epoch, &address_slot, err);
+    enum kl_status status = vault_index_tenant(index, tenant, &known, &now, err);
     if (status != KL_OK) {
         return status;
     }
@@ -241,17 +215,18 @@ static enum kl_status find_in_view(struct vault_index_store *index, struct looku
     return status;
 }
 
-enum kl_status vault_index_find(struct vault_index_store *index, uint64_t tenant,
-                                const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
-                                struct vault_index_entry *ret_entries, size_t *ret_count,
-                                struct kl_err *err)
+/* The entries with that tag in one epoch. */
+static enum kl_status find_in(struct vault_index_store *index, uint64_t tenant, uint32_t epoch,
+                              const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
+                              struct vault_index_entry *ret_entries, size_t *ret_count,
+                              struct kl_err *err)
 {
     struct lookup lookup = {.keys = index->keys};
     struct kl_err view_err = {.status = KL_OK};
     enum kl_status status = KL_ERR_CORRUPT;
     for (int view = 0; view < VIEWS_MAX && status == KL_ERR_CORRUPT; view++) {
         kl_err_clear(&view_err);
-        status = find_in_view(index, &lookup, tenant, vault_tag_bits(tag), &view_err);
+        status = find_in_view(index, &lookup, tenant, epoch, vault_tag_bits(tag), &view_err);
     }
     if (status != KL_OK) {
         kl_fail(err, status, view_err.code, view_err.client_text, "%s", view_err.log_text);
@@ -272,23 +247,50 @@ out:
     return status;
 }
 
+enum kl_status vault_index_find(struct vault_index_store *index, uint64_t tenant,
+                                const unsigned char tag[VAULT_TAG_BYTES], size_t skip, size_t max,
+                                struct vault_index_entry *ret_entries, size_t *ret_count,
+                                struct kl_err *err)
+{
+    struct vault_index_epochs epochs = {.epoch = 0};
+    enum kl_status status = vault_index_epochs(index, tenant, &epochs, err);
+    return status == KL_OK
+               ? find_in(index, tenant, epochs.epoch, tag, skip, max, ret_entries, ret_count, err)
+               : status;
+}
+
+enum kl_status vault_index_look(struct vault_index_store *index, uint64_t tenant, const char *kind,
+                                struct kl_slice value, size_t skip, size_t max,
+                                struct vault_index_entry *ret_entries, size_t *ret_count,
+                                struct kl_err *err)
+{
+    struct vault_index_epochs epochs = {.epoch = 0};
+    struct kl_err failed = {.status = KL_OK};
+    unsigned char tag[VAULT_TAG_BYTES];
+    enum kl_status status = KL_OK;
+    size_t count = 0;
+    do {
+        kl_err_clear(&failed);
+        status = vault_index_epochs(index, tenant, &epochs, err);
+        if (status != KL_OK) {
+            return status;
+        }
+        status = tag_under(index, tenant, epochs.address_slot, kind, value, tag, &failed);
+        if (status == KL_OK) {
+            status =
+                find_in(index, tenant, epochs.epoch, tag, skip, max, ret_entries, &count, &failed);
+        }
+    } while (is_over(index, tenant, epochs.epoch));
+    if (status != KL_OK) {
+        return kl_fail(err, status, failed.code, failed.client_text, "%s", failed.log_text);
+    }
+    *ret_count = count;
+    return KL_OK;
+}
+
 void vault_index_applied(struct vault_index_store *index, bool ok)
 {
     vault_bucket_set_clear(&index->group);
-    while (index->fresh != NULL) {
-        struct vault_index_fresh *fresh = index->fresh;
-        index->fresh = fresh->next;
-        if (ok) {
-            pthread_mutex_lock(&index->lock);
-            struct vault_index_tenant *known = tenant_known(index, fresh->tenant);
-            if (known != NULL) {
-                known->epoch = fresh->epoch;
-                known->address_slot = fresh->address_slot;
-                atomic_store(&known->likely_depth, 0);
-            }
-            pthread_mutex_unlock(&index->lock);
-        }
-        free(fresh);
-    }
+    vault_index_epochs_applied(index, ok);
     vault_index_splits_end(index);
 }

@@ -6,6 +6,11 @@
  * one subject. A bucket holds the entries whose tags share its prefix; content is sealed under the bucket's own slot of the tenant's
  * tree, as a base page and at most VAULT_BUCKET_DELTAS_MAX deltas. Erasing somebody re-keys the buckets that name them.
  *
+ * An erased person's entries are gone, but who has all old bytes and the address key can still see which bucket a guessed value would have
+ * been in. So from time to time a second index is built beside the one in use, under an address key of its own (an epoch): every change goes to
+ * both, lookups go to the first, until one commit puts the second in its place. What is left of the old epoch is listed for a sweep.
+ * Tags are made before the commit that uses them, so whoever makes them says which epoch they are for, and is sent back when that is over.
+ *
  * Threads: lookups from any number at once. All changes are made by the commit's leader (commit.h), so one thread at a time.
  */
 #ifndef VAULT_INDEX_H
@@ -36,8 +41,16 @@ struct vault_index_entry {
     unsigned char tag[VAULT_TAG_BYTES];
     uint64_t slot;
     uint64_t discriminator; /* 0 for a subject's id; from the record's id and field for a value */
+    uint32_t made_for;      /* epoch + 1 of the index that the tag is for; 0: the one in use */
+    bool second; /* the same once more, for the index being built; neither is kept in a bucket */
 };
-enum vault_index_change_kind { VAULT_INDEX_ADD, VAULT_INDEX_ADD_UNIQUE, VAULT_INDEX_REMOVE };
+/* BUILD adds, to the index being built alone, what the one in use has. */
+enum vault_index_change_kind {
+    VAULT_INDEX_ADD,
+    VAULT_INDEX_ADD_UNIQUE,
+    VAULT_INDEX_REMOVE,
+    VAULT_INDEX_BUILD
+};
 struct vault_index_change {
     enum vault_index_change_kind kind;
     struct vault_index_entry entry;
@@ -56,6 +69,37 @@ KL_MUST_USE enum kl_status vault_index_tag(struct vault_index_store *index, uint
                                            unsigned char ret_tag[VAULT_TAG_BYTES],
                                            struct kl_err *err);
 /*
+ * The entries to add, remove or erase for an id or value of a slot: one, and a second while an index is being built. All changes of one
+ * vault_index_change() are made with this. Errors as vault_index_tag().
+ */
+#define VAULT_INDEX_TWIN 2
+KL_MUST_USE enum kl_status vault_index_entries(struct vault_index_store *index, uint64_t tenant,
+                                               const char *kind, struct kl_slice value,
+                                               uint64_t slot, uint64_t discriminator,
+                                               struct vault_index_entry ret[VAULT_INDEX_TWIN],
+                                               size_t *ret_count, struct kl_err *err);
+/* The entry that VAULT_INDEX_BUILD adds. KL_ERR_CONFLICT "index_not_building". */
+KL_MUST_USE enum kl_status vault_index_build_entry(struct vault_index_store *index, uint64_t tenant,
+                                                   const char *kind, struct kl_slice value,
+                                                   uint64_t slot, uint64_t discriminator,
+                                                   struct vault_index_entry *ret,
+                                                   struct kl_err *err);
+/* vault_index_tag() and vault_index_find() in one, in whichever index is in use. */
+KL_MUST_USE enum kl_status vault_index_look(struct vault_index_store *index, uint64_t tenant,
+                                            const char *kind, struct kl_slice value, size_t skip,
+                                            size_t max, struct vault_index_entry *ret_entries,
+                                            size_t *ret_count, struct kl_err *err);
+/* Which index is in use, and which is being built (0: none). Any thread. */
+struct vault_index_epochs {
+    uint32_t epoch;
+    uint64_t address_slot;
+    uint32_t next_epoch;
+    uint64_t next_slot;
+    uint32_t last_epoch; /* the highest number ever used */
+};
+KL_MUST_USE enum kl_status vault_index_epochs(struct vault_index_store *index, uint64_t tenant,
+                                              struct vault_index_epochs *ret, struct kl_err *err);
+/*
  * The entries with that tag, at most max of them, after the first `skip`. ret_count 0 when there are none: KL_OK.
  * Entries of shredded subjects may still come until their erasure is done: the caller opens the subject and sees.
  * Ordered by slot, then discriminator. KL_ERR_CORRUPT "index_bucket_corrupt": no version of the bucket opens.
@@ -71,7 +115,8 @@ KL_MUST_USE enum kl_status vault_index_find(struct vault_index_store *index, uin
  * Add the writes of changes to batch, in order. Reads through what earlier calls since the last vault_index_applied() put into batches, so
  * that several requests of one group may touch one bucket. Keys being replaced by a running erasure get every change under both keys.
  * Adding what is there, or removing what is not, is no error. ADD_UNIQUE needs that no other entry has the tag.
- * On failure nothing of this call is added: KL_ERR_CONFLICT "not_unique", KL_ERR_TOO_LARGE "index_value_too_common", KL_ERR_BUSY
+ * On failure nothing of this call is added: KL_ERR_PRECONDITION "head_changed": entries are made for another epoch than those there are now,
+ * make them again; KL_ERR_CONFLICT "not_unique", KL_ERR_TOO_LARGE "index_value_too_common", KL_ERR_BUSY
  * "index_busy" (a bucket that a running erasure holds is full), KL_ERR_CORRUPT "index_bucket_corrupt", KL_ERR_IO, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_index_change(struct vault_index_store *index, uint64_t tenant,
@@ -117,11 +162,26 @@ KL_MUST_USE enum kl_status vault_index_tidy(struct vault_index_store *index,
                                             struct vault_batch *batch, struct kl_err *err);
 
 /*
- * Start a tenant's index anew, empty, under a new epoch with a fresh address slot, on the commit's leader; rows of the epoch before are
- * removed, and the slots they were under are listed (vault_row_index_old) for a sweep to shred. Tags made before no longer find
+ * Start a tenant's index anew, empty, under a new epoch with a fresh address slot, on the commit's leader. What there was, and what was being
+ * built, is marked as old (vault_row_index_old: the address slot; the rows stay), for a sweep to shred. Tags made before no longer find
  * anything. KL_ERR_BUSY "index_busy" while places are held or a staged erasure is not published, or when this group changed that index.
  */
 KL_MUST_USE enum kl_status vault_index_reset(struct vault_index_store *index, uint64_t tenant,
                                              struct vault_batch *batch, struct kl_err *err);
+
+/* ---- a new index beside the one in use; on the commit's leader ---- */
+
+/*
+ * Begin an empty one; from here on changes go to both. Where one is being built already, that one stays. It can be gone on with after a
+ * restart: all that was acknowledged since is in it. KL_ERR_TOO_LARGE "index_epochs_out"; KL_ERR_NO_MEMORY, what kms_slot_take returns.
+ */
+KL_MUST_USE enum kl_status vault_index_build_begin(struct vault_index_store *index, uint64_t tenant,
+                                                   struct vault_batch *batch, struct kl_err *err);
+/*
+ * Everything is in it: it takes the place of the one in use, which is marked as old as by vault_index_reset().
+ * KL_ERR_CONFLICT "index_not_building". KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_index_build_end(struct vault_index_store *index, uint64_t tenant,
+                                                 struct vault_batch *batch, struct kl_err *err);
 
 #endif

@@ -160,8 +160,10 @@ static enum kl_status work_note(struct vault_bucket_work *work,
     return KL_OK;
 }
 
+/* in_use: not the index being built, which may lack what makes a value a second one. */
 static enum kl_status change_one(struct vault_bucket_work *work,
-                                 const struct vault_index_change *change, struct kl_err *err)
+                                 const struct vault_index_change *change, bool in_use,
+                                 struct kl_err *err)
 {
     struct vault_bucket *content = &work->rows.content;
     bool there = vault_bucket_has(content, &change->entry);
@@ -174,7 +176,7 @@ static enum kl_status change_one(struct vault_bucket_work *work,
     }
     size_t first = 0;
     size_t same = vault_bucket_tag(content, change->entry.tag, &first);
-    if (change->kind == VAULT_INDEX_ADD_UNIQUE && same > (there ? 1 : 0)) {
+    if (in_use && change->kind == VAULT_INDEX_ADD_UNIQUE && same > (there ? 1 : 0)) {
         return kl_fail(err, KL_ERR_CONFLICT, "not_unique",
                        "another subject has this value in a field that is unique", NULL);
     }
@@ -466,29 +468,94 @@ static enum kl_status write_changed(struct vault_index_call *call, struct kl_err
     return status;
 }
 
+/* ---- which epochs ---- */
+
+/* The epoch that a change goes to; false: to none of those there are now. */
+static bool target_of(const struct vault_index_change *change,
+                      const struct vault_index_epochs *epochs, uint32_t *ret_epoch)
+{
+    uint32_t epoch = change->entry.made_for == 0 ? epochs->epoch : change->entry.made_for - 1;
+    bool is_next = epochs->next_epoch != 0 && epoch == epochs->next_epoch;
+    *ret_epoch = epoch;
+    return change->kind == VAULT_INDEX_BUILD ? is_next : is_next || epoch == epochs->epoch;
+}
+
+/* Whether every change is there for each index that it has to go to. */
+static enum kl_status check_epochs(const struct vault_index_change *changes, size_t count,
+                                   const struct vault_index_epochs *epochs, struct kl_err *err)
+{
+    size_t wanted = 0;
+    size_t in_use = 0;
+    size_t building = 0;
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t epoch = 0;
+        bool there = target_of(&changes[i], epochs, &epoch);
+        if (changes[i].kind == VAULT_INDEX_BUILD) {
+            ok = ok && there;
+            continue;
+        }
+        wanted += changes[i].entry.second ? 0 : 1;
+        in_use += there && epoch == epochs->epoch ? 1 : 0;
+        building += there && epoch != epochs->epoch ? 1 : 0;
+    }
+    ok = ok && in_use == wanted && (epochs->next_epoch == 0 || building == wanted);
+    return ok ? KL_OK
+              : kl_fail(err, KL_ERR_PRECONDITION, "head_changed",
+                        "this was changed in the meantime; read it again",
+                        "index: tags of another epoch");
+}
+
+/* Do the changes that are for one epoch. */
+static enum kl_status change_epoch(struct vault_index_call *call,
+                                   const struct vault_index_change *changes, size_t count,
+                                   const struct vault_index_epochs *epochs, uint32_t epoch,
+                                   _Atomic uint8_t *depth, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    for (size_t i = 0; status == KL_OK && i < count; i++) {
+        struct vault_bucket_address at;
+        struct vault_bucket_work *work = NULL;
+        uint32_t target = 0;
+        if (!target_of(&changes[i], epochs, &target) || target != epoch) {
+            continue;
+        }
+        status = vault_bucket_locate(call->tenant, epoch, vault_tag_bits(changes[i].entry.tag),
+                                     atomic_load(depth), change_probe, call, &at, err);
+        if (status == KL_OK) {
+            status = vault_index_call_work(call, &at, &work, err);
+        }
+        if (status == KL_OK) {
+            status = change_one(work, &changes[i], epoch == epochs->epoch, err);
+        }
+        if (status == KL_OK && epoch != epochs->epoch) {
+            atomic_store(depth, at.depth); /* nobody looks there yet */
+        }
+    }
+    return status;
+}
+
 enum kl_status vault_index_change(struct vault_index_store *index, uint64_t tenant,
                                   const struct vault_index_change *changes, size_t count,
                                   struct vault_batch *batch, struct kl_err *err)
 {
     struct vault_index_call call;
     struct vault_index_tenant *known = NULL;
-    uint32_t epoch = 0;
+    struct vault_index_epochs epochs = {.epoch = 0};
     enum kl_status status = vault_index_call_begin(&call, index, tenant, err);
     if (status == KL_OK) {
-        status = vault_index_leader_epoch(index, tenant, &known, &epoch, err);
+        status = vault_index_leader_epochs(index, tenant, &known, &epochs, err);
     }
-    for (size_t i = 0; status == KL_OK && i < count; i++) {
-        struct vault_bucket_address at;
-        struct vault_bucket_work *work = NULL;
+    if (status == KL_OK) {
+        status = check_epochs(changes, count, &epochs, err);
+    }
+    if (status == KL_OK) {
         status =
-            vault_bucket_locate(tenant, epoch, vault_tag_bits(changes[i].entry.tag),
-                                atomic_load(&known->likely_depth), change_probe, &call, &at, err);
-        if (status == KL_OK) {
-            status = vault_index_call_work(&call, &at, &work, err);
-        }
-        if (status == KL_OK) {
-            status = change_one(work, &changes[i], err);
-        }
+            change_epoch(&call, changes, count, &epochs, epochs.epoch, &known->likely_depth, err);
+    }
+    if (status == KL_OK && epochs.next_epoch != 0) {
+        status = change_epoch(&call, changes, count, &epochs, epochs.next_epoch, &known->next_depth,
+                              err);
     }
     if (status == KL_OK) {
         status = write_changed(&call, err);

@@ -27,18 +27,17 @@
 
 struct vault_index_tenant {
     uint64_t tenant;
-    uint32_t epoch;
-    uint64_t address_slot;
-    _Atomic uint8_t likely_depth; /* where a bucket was found last */
+    struct vault_index_epochs epochs; /* under the lock */
+    _Atomic uint8_t likely_depth;     /* where a bucket was found last */
+    _Atomic uint8_t next_depth;       /* the same of the index being built */
     struct vault_index_tenant *next;
 };
 #define VAULT_INDEX_TENANT_LISTS 256
 
-/* An index made anew within the group under way. */
+/* A tenant whose epochs change with the group under way. The first in the list of a tenant counts. */
 struct vault_index_fresh {
     uint64_t tenant;
-    uint32_t epoch;
-    uint64_t address_slot;
+    struct vault_index_epochs epochs;
     struct vault_index_fresh *next;
 };
 
@@ -152,16 +151,24 @@ struct vault_index_store {
 
 enum kl_status vault_index_no_memory(struct kl_err *err);
 
-/* The tenant as committed. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY. The pointer lives as long as index; epoch and slot change under the lock. */
+/* The tenant as committed. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY. The pointer lives as long as index. */
 KL_MUST_USE enum kl_status vault_index_tenant(struct vault_index_store *index, uint64_t tenant,
                                               struct vault_index_tenant **ret_tenant,
-                                              uint32_t *ret_epoch, uint64_t *ret_address_slot,
+                                              struct vault_index_epochs *ret_epochs,
                                               struct kl_err *err);
-/* The epoch that the group under way writes to. */
-KL_MUST_USE enum kl_status vault_index_leader_epoch(struct vault_index_store *index,
-                                                    uint64_t tenant,
-                                                    struct vault_index_tenant **ret_tenant,
-                                                    uint32_t *ret_epoch, struct kl_err *err);
+/* The epochs that the group under way writes to. */
+KL_MUST_USE enum kl_status vault_index_leader_epochs(struct vault_index_store *index,
+                                                     uint64_t tenant,
+                                                     struct vault_index_tenant **ret_tenant,
+                                                     struct vault_index_epochs *ret_epochs,
+                                                     struct kl_err *err);
+/* They are these from now on; the tenant's row goes to batch. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_index_epochs_put(struct vault_index_store *index, uint64_t tenant,
+                                                  const struct vault_index_epochs *epochs,
+                                                  struct vault_batch *batch, struct kl_err *err);
+/* The group was applied, or given up. */
+void vault_index_epochs_applied(struct vault_index_store *index, bool ok);
+void vault_index_tenants_free(struct vault_index_store *index);
 
 /*
  * A call of the leader: works that it changes are copies in overlay until it succeeds, rows go to writes.

@@ -194,15 +194,23 @@ static enum kl_status slots_to_places(struct slots *slots, uint64_t tenant,
     return KL_OK;
 }
 
+/*
+ * The epoch that an entry's tag is for. One that was being built and was given up has nothing in it, one that was in use before is still
+ * there until the sweep has been: no harm in either.
+ */
+static uint32_t epoch_of(const struct vault_index_entry *entry,
+                         const struct vault_index_epochs *epochs)
+{
+    return entry->made_for == 0 ? epochs->epoch : entry->made_for - 1;
+}
+
 /* Hold one tag for owner and find its places. Once *ret_held is set, it is in the list of what is held. */
 static enum kl_status hold_and_walk(struct vault_index_store *index, uint64_t tenant,
                                     const struct vault_index_entry *owner,
-                                    const unsigned char tag[VAULT_TAG_BYTES], bool *ret_held,
+                                    const struct vault_index_entry *entry, bool *ret_held,
                                     struct slots *slots, struct kl_err *err)
 {
-    struct vault_index_tenant *known = NULL;
-    uint32_t epoch = 0;
-    uint64_t address_slot = 0;
+    struct vault_index_epochs epochs = {.epoch = 0};
     struct vault_index_held found = {.tenant = tenant};
     struct vault_index_held *held = calloc(1, sizeof(*held));
     if (held == NULL) {
@@ -210,14 +218,15 @@ static enum kl_status hold_and_walk(struct vault_index_store *index, uint64_t te
     }
     held->owner = owner;
     held->tenant = tenant;
-    memcpy(held->tag, tag, VAULT_TAG_BYTES);
+    memcpy(held->tag, entry->tag, VAULT_TAG_BYTES);
     hold(index, held);
     *ret_held = true;
-    memcpy(found.tag, tag, VAULT_TAG_BYTES);
-    enum kl_status status = vault_index_tenant(index, tenant, &known, &epoch, &address_slot, err);
+    memcpy(found.tag, entry->tag, VAULT_TAG_BYTES);
+    enum kl_status status = vault_index_epochs(index, tenant, &epochs, err);
     if (status != KL_OK) {
         return status;
     }
+    uint32_t epoch = epoch_of(entry, &epochs);
     struct vault_iter *iter = vault_bucket_iter(index->store, tenant, epoch);
     if (iter == NULL) {
         return vault_index_no_memory(err);
@@ -244,7 +253,7 @@ enum kl_status vault_index_places(struct vault_index_store *index, uint64_t tena
     size_t held = 0;
     for (size_t i = 0; status == KL_OK && i < count; i++) {
         bool holds = false;
-        status = hold_and_walk(index, tenant, entries, entries[i].tag, &holds, &slots, err);
+        status = hold_and_walk(index, tenant, entries, &entries[i], &holds, &slots, err);
         held += holds ? 1 : 0;
     }
     if (status == KL_OK) {

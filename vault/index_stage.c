@@ -354,19 +354,20 @@ static enum kl_status tidy_one(struct vault_index_store *index, const struct vau
                                struct vault_batch *batch, struct kl_err *err)
 {
     struct vault_index_tenant *known = NULL;
-    uint32_t epoch = 0;
+    struct vault_index_epochs epochs = {.epoch = 0};
     uint32_t version = 0;
     uint8_t seq = 0;
     struct kl_slice value;
-    enum kl_status status = vault_index_leader_epoch(index, tidy->at.tenant, &known, &epoch, err);
-    if (status != KL_OK || epoch != tidy->at.epoch) {
-        return status;
+    enum kl_status status = vault_index_leader_epochs(index, tidy->at.tenant, &known, &epochs, err);
+    if (status != KL_OK || (tidy->at.epoch != epochs.epoch &&
+                            (epochs.next_epoch == 0 || tidy->at.epoch != epochs.next_epoch))) {
+        return status; /* of an old epoch: the sweep takes all of it */
     }
     if (tidy->below == 0 && tidy->exact == 0) {
         vault_bucket_put_split(&tidy->at, 0, batch);
         return KL_OK;
     }
-    struct vault_iter *iter = vault_bucket_iter(index->store, tidy->at.tenant, epoch);
+    struct vault_iter *iter = vault_bucket_iter(index->store, tidy->at.tenant, tidy->at.epoch);
     if (iter == NULL) {
         return vault_index_no_memory(err);
     }

@@ -15,7 +15,7 @@ struct looking {
     struct kl_arena *scratch; /* one subject at a time */
     int field;
     struct kl_buf form; /* of the value looked for */
-    unsigned char tag[VAULT_TAG_BYTES];
+    const char *name;   /* of the field, with its type */
     size_t limit;
     size_t skip; /* entries of the index that are behind us */
     struct kl_id *subjects;
@@ -56,8 +56,8 @@ static enum kl_status field_resolve(const struct vault_caller *caller, const cha
     return KL_OK;
 }
 
-static enum kl_status tag_make(struct looking *looking, const struct vault_value_input *value,
-                               const char *name, struct kl_err *err)
+static enum kl_status form_make(struct looking *looking, const struct vault_value_input *value,
+                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     enum vault_type type = vault_policy_field(looking->caller->policy, looking->field)->type;
@@ -68,10 +68,7 @@ static enum kl_status tag_make(struct looking *looking, const struct vault_value
     if (status == KL_OK) {
         status = vault_value_index_form(type, kl_buf_slice(&normalised), &looking->form, err);
     }
-    if (status == KL_OK) {
-        status = vault_index_tag(looking->vault->index, looking->caller->tenant, name,
-                                 kl_buf_slice(&looking->form), looking->tag, err);
-    } else {
+    if (status != KL_OK) {
         kl_err_where(err, "/value");
     }
     kl_buf_done(&normalised);
@@ -221,8 +218,9 @@ static enum kl_status look(struct looking *looking, struct kl_err *err)
     size_t i;
 
     while (status == KL_OK && !looking->ended) {
-        status = vault_index_find(looking->vault->index, looking->caller->tenant, looking->tag,
-                                  looking->skip, ENTRIES_STEP, entries, &count, err);
+        status = vault_index_look(looking->vault->index, looking->caller->tenant, looking->name,
+                                  kl_buf_slice(&looking->form), looking->skip, ENTRIES_STEP,
+                                  entries, &count, err);
         looking->ended = count < ENTRIES_STEP;
         for (i = 0; status == KL_OK && i < count; i++) {
             if (looking->count == looking->limit) {
@@ -280,8 +278,11 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
                             struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct looking looking = {
-        .vault = vault, .caller = caller, .arena = arena, .limit = input->limit};
+    struct looking looking = {.vault = vault,
+                              .caller = caller,
+                              .arena = arena,
+                              .limit = input->limit,
+                              .name = input->field};
     struct kl_err own = {0};
     int purpose = VAULT_NONE;
 
@@ -300,7 +301,7 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
         return status;
     }
     kl_buf_init(&looking.form, VAULT_TAG_VALUE_MAX_BYTES);
-    status = tag_make(&looking, &input->value, input->field, err);
+    status = form_make(&looking, &input->value, err);
     if (status != KL_OK) {
         goto out;
     }

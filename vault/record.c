@@ -143,7 +143,8 @@ static enum kl_status patch_retire(struct vault_change *change,
 
     if (status == KL_OK) {
         record->past[record->past_count++] = record->fields[at];
-        vault_change_value_retire(change, record->fields[at].value, change->caller->now_us);
+        status = vault_change_value_retire(change, record->fields[at].value, change->caller->now_us,
+                                           record->fields[at].index != VAULT_INDEX_NONE, err);
     }
     return status;
 }

@@ -93,6 +93,20 @@ struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from)
     return key;
 }
 
+struct vault_row_key vault_row_unswept(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("unswept");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_horizon(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("horizon");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
 struct vault_row_key vault_row_tenant(const char *name)
 {
     struct vault_row_key key = row_begin('T');
@@ -192,7 +206,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
 }
 
 static const char tenant_kinds[] = "PDHVOBAFEIR";
-static const char *const tenant_metas[] = {"index",    "index-old", "horizon",
+static const char *const tenant_metas[] = {"index",    "index-old", "horizon", "unswept",
                                            "verified", "journal",   "lost"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)

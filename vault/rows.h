@@ -6,16 +6,20 @@
  *   'M' name                              meta: "stamp", "noted" (key generation whose notes are done), "prepared",
  *                                         "unicode" (the version the index was made with)
  *   'M' "index" tenant8                   the tenant's index: epoch, address slot
- *   'M' "index-old" tenant8 epoch4 part4  slots of an index that was given up, for a sweep to shred
+ *   'M' "index-old" tenant8 epoch4 part4  an index that is over, for a sweep to shred: its address slot (and others); its buckets' are in 'B'
  *   'M' "journal" tenant8                 up to which number data/ has the closings of the journal (journal.h)
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
+ *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
+ *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
+ *   'M' "sweep-night"                     when the last nightly sweep was started
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
  *   'C' mac32                             credential by keyed hash of its token or certificate: keyed hash, JSON
  *   'D' tenant8 cred16                    credential's row in 'C'
  *   'H' tenant8 slot8                     head of a subject: counters in clear, manifest sealed
  *   'V' tenant8 slot8 value8              a sealed value
- *   'O' tenant8 time8 slot8 value8        a value slot no longer in use, waiting for the sweep
+ *   'O' tenant8 time8 slot8 value8        a value slot no longer in use, waiting for the sweep: epoch4 + 1 of the newest index that its
+ *                                         value was in, 0 for none
  *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index; version 0: it was split (index_rows.h)
  *   'A' tenant8 seq8                      audit entry (JSON)
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
@@ -52,6 +56,8 @@ struct vault_row_key vault_row_index(uint64_t tenant);
 struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32_t part);
 struct vault_row_key vault_row_journal(uint64_t tenant);
 struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
+struct vault_row_key vault_row_unswept(uint64_t tenant);
+struct vault_row_key vault_row_horizon(uint64_t tenant);
 struct vault_row_key vault_row_tenant(const char *name);
 struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version);
 struct vault_row_key vault_row_credential(const unsigned char mac[32]);

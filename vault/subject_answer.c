@@ -79,8 +79,8 @@ enum kl_status vault_answer_remember(struct vault_change *change,
                                        value, kl_buf_slice(&answer), change->batch, err);
     }
     if (status == KL_OK && count != 1) {
-        vault_change_value_retire(change, value,
-                                  change->caller->now_us + VAULT_IDEMPOTENCY_LIFE_US);
+        status = vault_change_value_retire(
+            change, value, change->caller->now_us + VAULT_IDEMPOTENCY_LIFE_US, false, err);
     }
     kl_buf_done(&answer);
     return status;

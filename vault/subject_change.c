@@ -105,45 +105,82 @@ enum kl_status vault_change_value_put(struct vault_change *change, uint64_t valu
     return status;
 }
 
-void vault_change_value_retire(struct vault_change *change, uint64_t value, int64_t at_us)
+enum kl_status vault_change_value_retire(struct vault_change *change, uint64_t value, int64_t at_us,
+                                         bool indexed, struct kl_err *err)
 {
-    struct vault_row_key key =
-        vault_row_old(change->subject.tenant, at_us, change->subject.slot, value);
+    uint64_t tenant = change->subject.tenant;
+    struct vault_row_key key = vault_row_old(tenant, at_us, change->subject.slot, value);
+    struct vault_row_key unswept = vault_row_unswept(tenant);
+    struct vault_index_epochs epochs = {0};
+    unsigned char in[4] = {0};
+    enum kl_status status =
+        indexed ? vault_index_epochs(change->vault->index, tenant, &epochs, err) : KL_OK;
 
-    vault_batch_put(change->batch, vault_row_slice(&key), kl_slice_of("", 0));
+    if (status != KL_OK) {
+        return status;
+    }
+    if (indexed) {
+        change->retired_in = (epochs.next_epoch != 0 ? epochs.next_epoch : epochs.epoch) + 1;
+        kl_put_u32be(in, change->retired_in);
+        vault_batch_put(change->batch, vault_row_slice(&unswept), kl_slice_of("", 0));
+    }
+    vault_batch_put(change->batch, vault_row_slice(&key), kl_slice_of(in, sizeof in));
+    return KL_OK;
 }
 
 /* ---- index ---- */
+
+/* Room for as many changes as one entry may need. */
+static enum kl_status index_room(struct vault_change *change, struct kl_err *err)
+{
+    struct vault_index_change *grown = NULL;
+
+    if (change->index_count + VAULT_INDEX_TWIN <= change->index_max) {
+        return KL_OK;
+    }
+    change->index_max = change->index_max == 0 ? 16 : 2 * change->index_max;
+    grown = kl_arena_array(change->arena, change->index_max, sizeof *grown);
+    if (grown == NULL) {
+        return kl_fail_memory(err);
+    }
+    if (change->index_count > 0) {
+        memcpy(grown, change->index, change->index_count * sizeof *grown);
+    }
+    change->index = grown;
+    return KL_OK;
+}
 
 static enum kl_status index_add(struct vault_change *change, enum vault_index_change_kind kind,
                                 const char *of, struct kl_slice form, uint64_t discriminator,
                                 struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct vault_index_change *grown = NULL;
-    struct vault_index_change *one = NULL;
+    enum kl_status status = index_room(change, err);
+    struct vault_index_entry entries[VAULT_INDEX_TWIN];
+    size_t count = 0;
+    size_t i;
 
-    if (change->index_count == change->index_max) {
-        change->index_max = change->index_max == 0 ? 16 : 2 * change->index_max;
-        grown = kl_arena_array(change->arena, change->index_max, sizeof *grown);
-        if (grown == NULL) {
-            return kl_fail_memory(err);
-        }
-        if (change->index_count > 0) {
-            memcpy(grown, change->index, change->index_count * sizeof *grown);
-        }
-        change->index = grown;
-    }
-    one = &change->index[change->index_count];
-    one->kind = kind;
-    one->entry.slot = change->subject.slot;
-    one->entry.discriminator = discriminator;
-    status = vault_index_tag(change->vault->index, change->subject.tenant, of, form, one->entry.tag,
-                             err);
     if (status == KL_OK) {
-        change->index_count++;
+        status = vault_index_entries(change->vault->index, change->subject.tenant, of, form,
+                                     change->subject.slot, discriminator, entries, &count, err);
+    }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        change->index[change->index_count].kind = kind;
+        change->index[change->index_count++].entry = entries[i];
     }
     return status;
+}
+
+/* Whether a new index was begun after a value was retired, and before the tags of the change were made. */
+static bool is_of_two_epochs(const struct vault_change *change)
+{
+    size_t i;
+
+    for (i = 0; change->retired_in != 0 && i < change->index_count; i++) {
+        if (change->index[i].entry.made_for > change->retired_in) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum kl_status vault_change_index(struct vault_change *change, enum vault_index_change_kind kind,
@@ -418,6 +455,11 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
         return kl_failf(err, KL_ERR_TOO_LARGE, "too_many_indexed_values",
                         "a subject holds at most %d values that can be looked up",
                         VAULT_INDEXED_MAX);
+    }
+    if (is_of_two_epochs(change)) {
+        return kl_fail(err, KL_ERR_PRECONDITION, "head_changed",
+                       "this was changed in the meantime; read it again",
+                       "a new index was begun during a change");
     }
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
     commit.tenant = subject->tenant;

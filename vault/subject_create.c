@@ -203,6 +203,8 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     enum kl_status status = KL_OK;
     struct plan plan = {.ticket = ticket};
     struct vault_change change;
+    unsigned tries = 0;
+    int64_t waited_ms = 0;
 
     status = plan_residency(vault, caller, input->residency, &plan, err);
     if (status == KL_OK) {
@@ -214,6 +216,14 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     status = vault_change_begin(&change, vault, caller, err);
     if (status == KL_OK) {
         status = make(&change, &plan, err);
+    }
+    /* Nobody else has the subject; but a new index was begun, or took over, between its tags and its commit. */
+    while (status == KL_ERR_PRECONDITION && vault_change_again(status, &tries, &waited_ms, err)) {
+        vault_change_end(&change);
+        status = vault_change_begin(&change, vault, caller, err);
+        if (status == KL_OK) {
+            status = make(&change, &plan, err);
+        }
     }
     if (status == KL_OK) {
         status = vault_answer_result(&change.subject, 0, plan.record_count, arena, ret, err);

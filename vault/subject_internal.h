@@ -226,6 +226,7 @@ struct vault_change {
     struct vault_index_change *index;
     size_t index_count;
     size_t index_max;
+    uint32_t retired_in; /* the newest epoch + 1 of the index that a retired value was in; 0: none */
     struct kl_buf plain;
     struct kl_buf sealed;
     struct vault_act act;
@@ -245,8 +246,13 @@ KL_MUST_USE enum kl_status vault_change_value_take(struct vault_change *change, 
 KL_MUST_USE enum kl_status vault_change_value_put(struct vault_change *change, uint64_t value,
                                                   struct kl_slice context,
                                                   struct kl_slice plaintext, struct kl_err *err);
-/* A value slot that is no longer in use from at_us on: a row for the sweep. */
-void vault_change_value_retire(struct vault_change *change, uint64_t value, int64_t at_us);
+/*
+ * A value slot that is no longer in use from at_us on: a row for the sweep. indexed: an entry of the index led to its value, which old rows of
+ * that index tell as long as its keys live; until then the value itself is needed to find them.
+ */
+KL_MUST_USE enum kl_status vault_change_value_retire(struct vault_change *change, uint64_t value,
+                                                     int64_t at_us, bool indexed,
+                                                     struct kl_err *err);
 /* form: as vault_value_index_form() made it. */
 KL_MUST_USE enum kl_status vault_change_index(struct vault_change *change,
                                               enum vault_index_change_kind kind,
@@ -300,5 +306,17 @@ KL_MUST_USE enum kl_status vault_subject_change(struct vault *vault,
 /* After a status of vault_change_commit(): whether to start again (then err is cleared). Waits where an erasure is under way. */
 bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms,
                         struct kl_err *err);
+
+/*
+ * What leads to a subject in the index: its id, and every indexed value that opens. What was shredded, is damaged, or has characters that
+ * the Unicode tables in use do not know, is passed over. scratch holds one value at a time.
+ */
+typedef enum kl_status (*vault_entry_visit)(void *visitor, const char *kind, struct kl_slice form,
+                                            uint64_t discriminator, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_subject_entries_each(struct vault *vault,
+                                                      const struct vault_subject *subject,
+                                                      struct kl_arena *scratch,
+                                                      vault_entry_visit visit, void *visitor,
+                                                      struct kl_err *err);
 
 #endif

@@ -52,11 +52,79 @@ out:
     return status;
 }
 
-/* ---- the index ---- */
+/* ---- what leads to a subject ---- */
+
+struct leading {
+    struct vault *vault;
+    const struct vault_subject *subject;
+    struct kl_arena *scratch;
+    vault_entry_visit visit;
+    void *visitor;
+};
+
+static enum kl_status lead_field(const struct leading *leading,
+                                 const struct vault_manifest_record *record,
+                                 const struct vault_manifest_field *field, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_value_wanted wanted = {.record = record, .field = field};
+    struct kl_err opened = {0};
+    char name[VAULT_FIELD_NAME_BYTES];
+    struct kl_buf form;
+
+    if (field->index == VAULT_INDEX_NONE) {
+        return KL_OK;
+    }
+    kl_arena_reset(leading->scratch);
+    status = vault_subject_values(leading->vault, leading->subject->tenant, leading->subject->slot,
+                                  &wanted, 1, leading->scratch, &opened);
+    if (status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
+        return KL_OK;
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, opened.code, opened.client_text, "%s", opened.log_text);
+    }
+    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
+    vault_field_name(record->type, field->name, name);
+    status = vault_value_index_form(field->type, wanted.value, &form, err);
+    if (status == KL_OK) {
+        status = leading->visit(leading->visitor, name, kl_buf_slice(&form),
+                                vault_index_discriminator(&record->id, field->name), err);
+    } else if (status == KL_ERR_INVALID) {
+        kl_log_err(KL_LOG_WARNING, "value_left_out_of_index", err);
+        kl_err_clear(err);
+        status = KL_OK;
+    }
+    kl_buf_done(&form);
+    return status;
+}
+
+enum kl_status vault_subject_entries_each(struct vault *vault, const struct vault_subject *subject,
+                                          struct kl_arena *scratch, vault_entry_visit visit,
+                                          void *visitor, struct kl_err *err)
+{
+    const struct leading leading = {vault, subject, scratch, visit, visitor};
+    enum kl_status status =
+        visit(visitor, "id", kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0, err);
+    size_t i;
+    size_t k;
+
+    for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+
+        for (k = 0; status == KL_OK && !record->gone && k < record->field_count; k++) {
+            status = lead_field(&leading, record, &record->fields[k], err);
+        }
+    }
+    return status;
+}
+
+/* ---- the index, at open ---- */
 
 struct rebuilding {
     struct vault *vault;
     uint64_t tenant;
+    uint64_t slot; /* of the subject at hand */
     struct vault_batch *batch;
     struct kl_arena
         *values; /* one value at a time: all of somebody's may be more than there is room for */
@@ -81,10 +149,11 @@ static enum kl_status rebuild_commit(struct rebuilding *rebuilding, bool synced,
     return status;
 }
 
-static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, const char *of,
-                                  struct kl_slice form, uint64_t discriminator, struct kl_err *err)
+static enum kl_status rebuild_add(void *visitor, const char *kind, struct kl_slice form,
+                                  uint64_t discriminator, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct rebuilding *rebuilding = visitor;
     struct vault_index_change *change = NULL;
 
     if (rebuilding->count == CHANGES_PER_COMMIT ||
@@ -95,56 +164,14 @@ static enum kl_status rebuild_add(struct rebuilding *rebuilding, uint64_t slot, 
         return status;
     }
     change = &rebuilding->changes[rebuilding->count];
-    change->kind = VAULT_INDEX_ADD;
-    change->entry.slot = slot;
+    *change = (struct vault_index_change){.kind = VAULT_INDEX_ADD};
+    change->entry.slot = rebuilding->slot;
     change->entry.discriminator = discriminator;
-    status = vault_index_tag(rebuilding->vault->index, rebuilding->tenant, of, form,
+    status = vault_index_tag(rebuilding->vault->index, rebuilding->tenant, kind, form,
                              change->entry.tag, err);
     if (status == KL_OK) {
         rebuilding->count++;
     }
-    return status;
-}
-
-/*
- * A value that was shredded since, or is damaged, is not looked up any more; nor, until newer tables are in use again, one whose
- * characters the Unicode tables in use do not know.
- */
-static enum kl_status rebuild_field(struct rebuilding *rebuilding,
-                                    const struct vault_subject *subject,
-                                    const struct vault_manifest_record *record,
-                                    const struct vault_manifest_field *field, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_value_wanted wanted = {.record = record, .field = field};
-    struct kl_err opened = {0};
-    char name[VAULT_FIELD_NAME_BYTES];
-    struct kl_buf form;
-
-    if (field->index == VAULT_INDEX_NONE) {
-        return KL_OK;
-    }
-    kl_arena_reset(rebuilding->values);
-    status = vault_subject_values(rebuilding->vault, subject->tenant, subject->slot, &wanted, 1,
-                                  rebuilding->values, &opened);
-    if (status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
-        return KL_OK;
-    }
-    if (status != KL_OK) {
-        return kl_fail(err, status, opened.code, opened.client_text, "%s", opened.log_text);
-    }
-    kl_buf_init(&form, VAULT_TAG_VALUE_MAX_BYTES);
-    vault_field_name(record->type, field->name, name);
-    status = vault_value_index_form(field->type, wanted.value, &form, err);
-    if (status == KL_OK) {
-        status = rebuild_add(rebuilding, subject->slot, name, kl_buf_slice(&form),
-                             vault_index_discriminator(&record->id, field->name), err);
-    } else if (status == KL_ERR_INVALID) {
-        kl_log_err(KL_LOG_WARNING, "value_left_out_of_index", err);
-        kl_err_clear(err);
-        status = KL_OK;
-    }
-    kl_buf_done(&form);
     return status;
 }
 
@@ -198,8 +225,6 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
                                   struct kl_err *err)
 {
     struct rebuilding *rebuilding = context;
-    size_t i;
-    size_t k;
 
     (void)scratch;
     if (status == KL_ERR_NOT_FOUND) {
@@ -214,18 +239,12 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
         return kl_fail(err, status, "index_rebuild_failed", "the index cannot be built anew", NULL);
     }
     rebuilding->opened++;
+    rebuilding->slot = subject->slot;
     status = rebuild_head(rebuilding, subject, err);
-    if (status == KL_OK) {
-        status = rebuild_add(rebuilding, subject->slot, "id",
-                             kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0, err);
-    }
-    for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
-        for (k = 0; status == KL_OK && k < subject->records[i].field_count; k++) {
-            status = rebuild_field(rebuilding, subject, &subject->records[i],
-                                   &subject->records[i].fields[k], err);
-        }
-    }
-    return status;
+    return status == KL_OK
+               ? vault_subject_entries_each(rebuilding->vault, subject, rebuilding->values,
+                                            rebuild_add, rebuilding, err)
+               : status;
 }
 
 struct resetting {

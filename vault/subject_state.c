@@ -180,15 +180,11 @@ static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const stru
                                 uint64_t *ret_slot, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    unsigned char tag[VAULT_TAG_BYTES];
     struct vault_index_entry entry;
     size_t count = 0;
 
-    status = vault_index_tag(vault->index, tenant, "id", kl_slice_of(subject->bytes, KL_ID_BYTES),
-                             tag, err);
-    if (status == KL_OK) {
-        status = vault_index_find(vault->index, tenant, tag, 0, 1, &entry, &count, err);
-    }
+    status = vault_index_look(vault->index, tenant, "id", kl_slice_of(subject->bytes, KL_ID_BYTES),
+                              0, 1, &entry, &count, err);
     if ((status == KL_OK && count == 0) || status == KL_ERR_GONE) { /* GONE: the whole tenant is */
         kl_err_clear(err);
         return vault_not_found(err);
