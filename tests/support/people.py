@@ -23,7 +23,10 @@ def iban(number):
 
 
 class Refused(Exception):
-    """An answer that was not the one wanted; args[0] is it."""
+    """An answer that was not the one wanted."""
+
+    def __str__(self):
+        return f"{self.args[0].request}: {self.args[0].status} {self.args[0].body[:500]}"
 
 
 def want(status, answer):
@@ -86,6 +89,8 @@ class Person:
         self.there = False
         self.receipts = []
         self.ever = set()  # every indexed value: ("person.email", value)
+        self.sure = set()  # those of them that were acknowledged
+        self.erased = []  # ids of records
 
     def copy(self):
         return copy.deepcopy(self)
@@ -202,6 +207,7 @@ def erase(before):
 def erase_record(before, name):
     after = before.copy()
     record = after.records.pop(name)
+    after.erased.append(record["id"])
 
     def send(client):
         answer = want(200, client.delete(f"/v1/subjects/{before.id}/records/{record['id']}", validate=False))
@@ -256,6 +262,7 @@ def do(client, world, step, unanswered=GONE):
         try:
             send(own)
             if name is not None:
+                after.sure |= after.ever
                 world.people[name] = after
                 del world.under_way[name]
         except BaseException as error:  # pylint: disable=broad-except

@@ -20,7 +20,8 @@ class Place(Vault):
 
     def make(self):
         (self.folder / "root").mkdir(parents=True)
-        run(self.program, "init", *self.common, "--country", "IE", "--credentials-dir", self.credentials)
+        run(self.program, "init", *self.common, "--country", "IE", "--credentials-dir", self.credentials,
+            env=self.environment)
 
     def launch(self, environment):
         """Start with that environment; False: it has ended before it could listen."""
