@@ -1,0 +1,36 @@
+/*
+ * The disks of mirrors for tests: a kms_mirror_source whose rows lie in
+ * memory storages that outlive their closing, and can be cut off or hang.
+ * Root files lie in real folders.
+ */
+#ifndef KLUIS_TESTS_MIRROR_DISKS_H
+#define KLUIS_TESTS_MIRROR_DISKS_H
+
+#include "kluis/kms/kms.h"
+#include "tests/support/memory_storage.h"
+
+struct mirror_disks;
+
+struct mirror_disks *mirror_disks_new(void);
+void mirror_disks_free(struct mirror_disks *disks);
+/* Valid until mirror_disks_free(). */
+const struct kms_mirror_source *mirror_disks_face(struct mirror_disks *disks);
+
+/* The rows at a path that was opened with create before; NULL: none. */
+struct memory_storage *mirror_disks_at(struct mirror_disks *disks, const char *path);
+/* Put other rows there; the caller's until now. */
+void mirror_disks_replace(struct mirror_disks *disks, const char *path,
+                          struct memory_storage *storage);
+/* Whether opens work; what is open stays so. */
+void mirror_disks_reachable(struct mirror_disks *disks, bool reachable);
+/* From now on every write to that storage waits, until it is let go; returns once one waits when wanted. */
+void mirror_disks_hang(struct mirror_disks *disks, struct memory_storage *storage);
+void mirror_disks_wait_for_hanging(struct mirror_disks *disks);
+void mirror_disks_let_go(struct mirror_disks *disks, struct memory_storage *storage);
+/* How many are open. */
+size_t mirror_disks_open(struct mirror_disks *disks);
+
+/* Whether both hold the same rows, the one that says which mirror it is aside. */
+bool mirror_disks_same(struct memory_storage *a, struct memory_storage *b);
+
+#endif
