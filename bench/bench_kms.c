@@ -1,13 +1,16 @@
 /*
- * What keys cost. Usage: bench_kms [FOLDER] [SECONDS]
+ * What keys cost, and how it grows. Usage: bench_kms [FOLDER] [SECONDS]
  *
- * FOLDER (default: the working folder) holds the root file and the key store while this runs; it should lie on the disk that
- * matters. The key store is the vault's RocksDB engine, synced; the root file is bare. Each shred takes one subject of a tenant with
- * 10 million, picked at random, in a commit of its own or shared with other threads.
+ * FOLDER (default: the working folder) holds the root file and the key store while this runs; it should lie on the disk that matters. The
+ * key store is the vault's RocksDB engine, synced; the root file is bare. For a tenant with 10^4, 10^6 and 10^8 subjects: all slots are
+ * given out, a scattered set of subjects is shredded first, so that pages are written out as in a vault that has lived. Then
+ * erasures alone, each beside the two syncs that it cannot do without, erasures by 64 threads for SECONDS (default 5), and keys found
+ * just after opening and again.
  */
 #include "kluis/base/secret.h"
 #include "kluis/base/time.h"
 #include "kluis/kms/kms.h"
+#include "kms/format.h"
 #include "vault/key_storage.h"
 
 #include <dirent.h>
@@ -19,27 +22,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define TENANT 1
-#define SUBJECTS 10000000u
 #define PATH_BYTES 1024
-#define THREADS_MAX 64
-#define LATENCIES_MAX 200000
+#define THREADS 64
+#define LATENCIES_MAX 100000
+#define SCATTERED 20000
+#define SCATTERED_EACH 500
+#define CREATES 100000
+#define ALONE 400
+#define KEYS 2000
+#define SEALS 100000
 #define VALUE_BYTES 64
-#define ROUNDS 200000
-#define COLD_ROUNDS 2000
-#define SYNCS 200
+#define LOG_BYTES 12288 /* of the batch of one erasure, in the write-ahead log */
+
+/* The engine, with what goes through it counted. */
+struct counted {
+    struct kms_storage inner;
+    atomic_ullong pages;
+    atomic_ullong other_rows;
+    atomic_ullong bytes;
+};
 
 struct bench {
     char folder[PATH_BYTES];
-    char root_path[PATH_BYTES + 16];
     char custodian[PATH_BYTES + 32];
     char keys_path[PATH_BYTES + 16];
+    int log_fd; /* what the machine's own syncs are measured with */
+    int slot_fd;
     struct vault_store *store;
+    struct counted counted;
     struct kms_storage storage;
     struct kms_options options;
     struct kms *kms;
+    uint64_t tenant;
+    uint64_t subjects;
     int64_t seconds_us;
 };
 
@@ -51,6 +69,79 @@ static void must(enum kl_status status, const struct kl_err *err, const char *wh
     }
 }
 
+static void must_do(bool done, const char *what)
+{
+    if (!done) {
+        perror(what);
+        exit(1);
+    }
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+    /* SplitMix64 (Steele, Lea, Flood 2014). */
+    uint64_t word = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+
+    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return word ^ (word >> 31);
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* Sorts; the p-th of a thousand. */
+static double rank_of(int64_t *values, size_t count, size_t p)
+{
+    qsort(values, count, sizeof *values, compare);
+    return (double)values[count * p / 1000];
+}
+
+/* ---- the engine, counted ---- */
+
+static enum kl_status counted_get(void *context, struct kl_slice key, struct kl_buf *ret,
+                                  struct kl_err *err)
+{
+    const struct counted *counted = context;
+
+    return counted->inner.get(counted->inner.context, key, ret, err);
+}
+
+static enum kl_status counted_apply(void *context, const struct kms_storage_write *writes,
+                                    size_t count, bool sync, struct kl_err *err)
+{
+    struct counted *counted = context;
+
+    for (size_t i = 0; i < count; i++) {
+        bool page = writes[i].key.bytes[0] == KMS_ROW_PAGE && writes[i].value.bytes != NULL;
+
+        atomic_fetch_add(page ? &counted->pages : &counted->other_rows, 1);
+        atomic_fetch_add(&counted->bytes, writes[i].key.size + writes[i].value.size);
+    }
+    return counted->inner.apply(counted->inner.context, writes, count, sync, err);
+}
+
+static enum kl_status counted_range(void *context, struct kl_slice prefix, kms_storage_visit visit,
+                                    void *visitor, struct kl_err *err)
+{
+    const struct counted *counted = context;
+
+    return counted->inner.range(counted->inner.context, prefix, visit, visitor, err);
+}
+
 /* ---- life ---- */
 
 static void bench_open(struct bench *bench, bool create)
@@ -59,7 +150,11 @@ static void bench_open(struct bench *bench, bool create)
     struct kl_err err = {0};
 
     must(vault_store_open(&store, &bench->store, &err), &err, "key store");
-    bench->storage = vault_key_storage(bench->store);
+    bench->counted.inner = vault_key_storage(bench->store);
+    bench->storage = (struct kms_storage){.context = &bench->counted,
+                                          .get = counted_get,
+                                          .apply = counted_apply,
+                                          .range = counted_range};
     bench->options.storage = &bench->storage;
     if (create) {
         must(kms_create(&bench->options, &err), &err, "create");
@@ -73,19 +168,32 @@ static void bench_close(struct bench *bench)
     vault_store_close(bench->store);
 }
 
-static void bench_make(struct bench *bench, const char *folder)
+static int file_open(const struct bench *bench, const char *name)
 {
+    char path[PATH_BYTES + 16];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", bench->folder, name);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    must_do(fd >= 0, path);
+    return fd;
+}
+
+static void bench_make(struct bench *bench, const char *folder, uint64_t subjects)
+{
+    struct kl_err err = {0};
+
+    bench->subjects = subjects;
     (void)snprintf(bench->folder, sizeof bench->folder, "%s/bench-kms-%d", folder, (int)getpid());
-    (void)snprintf(bench->root_path, sizeof bench->root_path, "%s/root", bench->folder);
-    (void)snprintf(bench->custodian, sizeof bench->custodian, "file:%s", bench->root_path);
+    (void)snprintf(bench->custodian, sizeof bench->custodian, "file:%s/root", bench->folder);
     (void)snprintf(bench->keys_path, sizeof bench->keys_path, "%s/keys", bench->folder);
-    if (mkdir(bench->folder, 0700) != 0) {
-        perror(bench->folder);
-        exit(1);
-    }
+    must_do(mkdir(bench->folder, 0700) == 0, bench->folder);
     bench->options.custodian.custodian = bench->custodian;
     bench->options.custodian.accept_f0 = true;
+    bench->log_fd = file_open(bench, "log");
+    bench->slot_fd = file_open(bench, "slot");
     bench_open(bench, true);
+    must(kms_tenant_take(bench->kms, &bench->tenant, &err), &err, "tenant");
 }
 
 static void folder_remove(const char *path)
@@ -105,229 +213,308 @@ static void folder_remove(const char *path)
     (void)rmdir(path);
 }
 
-static void bench_remove(const struct bench *bench)
+static void bench_remove(struct bench *bench)
 {
+    (void)close(bench->log_fd);
+    (void)close(bench->slot_fd);
     folder_remove(bench->keys_path);
     folder_remove(bench->folder);
 }
 
-/* ---- shredding ---- */
+static struct kms_place subject_at(const struct bench *bench, uint64_t *seed)
+{
+    return (struct kms_place){
+        bench->tenant, KMS_TENANT_OWN_SLOTS + next_random(seed) % bench->subjects, KMS_VALUE_NONE};
+}
 
-struct shredder {
+/* ---- filling ---- */
+
+/* Creates take a number each; what they write is counted. The rest of the slots is given out at once. */
+static void fill(struct bench *bench)
+{
+    uint64_t creates = bench->subjects < CREATES ? bench->subjects : CREATES;
+    unsigned long long pages = atomic_load(&bench->counted.pages);
+    unsigned long long rows = atomic_load(&bench->counted.other_rows);
+    struct kl_err err = {0};
+    uint64_t slot = 0;
+    int64_t start_ns = now_ns();
+
+    for (uint64_t i = 0; i < creates; i++) {
+        must(kms_slot_take(bench->kms, bench->tenant, 1, &slot, &err), &err, "take");
+    }
+    (void)printf("  create: %llu key rows, %.5f marks, %.2f us each\n",
+                 atomic_load(&bench->counted.pages) - pages,
+                 (double)(atomic_load(&bench->counted.other_rows) - rows) / (double)creates,
+                 (double)(now_ns() - start_ns) / 1e3 / (double)creates);
+    must(kms_slot_mark_raise(bench->kms, bench->tenant, KMS_TENANT_OWN_SLOTS + bench->subjects,
+                             &err),
+         &err, "raise");
+}
+
+/* A scattered set of subjects goes, many to a commit. */
+static void scatter(struct bench *bench)
+{
+    uint64_t seed = 11;
+    uint64_t left = bench->subjects / 5 < SCATTERED ? bench->subjects / 5 : SCATTERED;
+
+    while (left > 0) {
+        static struct kms_change changes[SCATTERED_EACH];
+        struct kms_request request = {.changes = changes};
+        struct kl_err err = {0};
+
+        request.changes_count = left < SCATTERED_EACH ? (size_t)left : SCATTERED_EACH;
+        for (size_t i = 0; i < request.changes_count; i++) {
+            changes[i] = (struct kms_change){KMS_CHANGE_SHRED, subject_at(bench, &seed)};
+        }
+        must(kms_commit(bench->kms, &request, &err), &err, "scatter");
+        left -= request.changes_count;
+    }
+}
+
+/* ---- erasing ---- */
+
+static void erase(struct bench *bench, uint64_t *seed)
+{
+    struct kms_change change = {KMS_CHANGE_SHRED, subject_at(bench, seed)};
+    struct kms_request request = {.changes = &change,
+                                  .changes_count = 1,
+                                  .note = "a note of the usual size",
+                                  .note_bytes = 24};
+    struct kl_err err = {0};
+
+    must(kms_commit(bench->kms, &request, &err), &err, "commit");
+}
+
+/* What every erasure waits for whatever the software: a log that grows, and 4 KiB overwritten in place. */
+static void two_syncs(const struct bench *bench, off_t *log_at)
+{
+    static unsigned char bytes[LOG_BYTES];
+
+    must_do(pwrite(bench->log_fd, bytes, sizeof bytes, *log_at) == (ssize_t)sizeof bytes &&
+                fdatasync(bench->log_fd) == 0,
+            "log");
+    *log_at += (off_t)sizeof bytes;
+    must_do(pwrite(bench->slot_fd, bytes, 4096, 0) == 4096 && fdatasync(bench->slot_fd) == 0,
+            "slot");
+}
+
+static void bench_alone(struct bench *bench)
+{
+    static int64_t erasures_ns[ALONE];
+    static int64_t syncs_ns[ALONE];
+    unsigned long long pages = atomic_load(&bench->counted.pages);
+    unsigned long long bytes = atomic_load(&bench->counted.bytes);
+    uint64_t seed = 1000;
+    off_t log_at = 0;
+    double p50;
+    double sync_p50;
+
+    for (size_t i = 0; i < ALONE; i++) {
+        int64_t start_ns = now_ns();
+
+        two_syncs(bench, &log_at);
+        syncs_ns[i] = now_ns() - start_ns;
+        start_ns = now_ns();
+        erase(bench, &seed);
+        erasures_ns[i] = now_ns() - start_ns;
+    }
+    p50 = rank_of(erasures_ns, ALONE, 500);
+    sync_p50 = rank_of(syncs_ns, ALONE, 500);
+    (void)printf("  erasure alone: p50 %.2f ms  p99 %.2f ms; two syncs of the machine: p50 %.2f ms "
+                 " p99 %.2f ms; above them: p50 %.2f ms\n",
+                 p50 / 1e6, rank_of(erasures_ns, ALONE, 990) / 1e6, sync_p50 / 1e6,
+                 rank_of(syncs_ns, ALONE, 990) / 1e6, (p50 - sync_p50) / 1e6);
+    (void)printf("  an erasure writes %.2f pages, %.0f bytes\n",
+                 (double)(atomic_load(&bench->counted.pages) - pages) / ALONE,
+                 (double)(atomic_load(&bench->counted.bytes) - bytes) / ALONE);
+}
+
+struct eraser {
     struct bench *bench;
     uint64_t seed;
-    int64_t end_us;
-    int64_t *latencies_us;
+    int64_t end_ns;
+    atomic_llong *left; /* of all threads: most subjects live on */
+    int64_t *latencies_ns;
     size_t count;
 };
 
-static uint64_t next_random(uint64_t *seed)
+static void *erase_on(void *argument)
 {
-    /* SplitMix64 (Steele, Lea, Flood 2014). */
-    uint64_t word = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+    struct eraser *eraser = argument;
+    int64_t start_ns;
 
-    word = (word ^ (word >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ (word >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return word ^ (word >> 31);
-}
-
-static void *shred(void *argument)
-{
-    struct shredder *shredder = argument;
-
-    while (shredder->count < LATENCIES_MAX) {
-        int64_t start_us = kl_time_monotonic_us();
-        struct kms_change change = {KMS_CHANGE_SHRED,
-                                    {TENANT,
-                                     KMS_TENANT_OWN_SLOTS + next_random(&shredder->seed) % SUBJECTS,
-                                     KMS_VALUE_NONE}};
-        struct kms_request request = {.changes = &change,
-                                      .changes_count = 1,
-                                      .note = "a note of the usual size",
-                                      .note_bytes = 24};
-        struct kl_err err = {0};
-
-        if (start_us >= shredder->end_us) {
-            break;
-        }
-        must(kms_commit(shredder->bench->kms, &request, &err), &err, "commit");
-        shredder->latencies_us[shredder->count++] = kl_time_monotonic_us() - start_us;
+    while (eraser->count < LATENCIES_MAX && (start_ns = now_ns()) < eraser->end_ns &&
+           atomic_fetch_sub(eraser->left, 1) > 0) {
+        erase(eraser->bench, &eraser->seed);
+        eraser->latencies_ns[eraser->count++] = now_ns() - start_ns;
     }
     return NULL;
 }
 
-static int compare(const void *a, const void *b)
+static void bench_many(struct bench *bench)
 {
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static void bench_shreds(struct bench *bench, size_t threads_count)
-{
-    static struct shredder shredders[THREADS_MAX];
-    pthread_t threads[THREADS_MAX];
-    int64_t *all = calloc(threads_count * LATENCIES_MAX, sizeof *all);
-    int64_t start_us = kl_time_monotonic_us();
+    static struct eraser erasers[THREADS];
+    pthread_t threads[THREADS];
+    int64_t *all = calloc((size_t)THREADS * LATENCIES_MAX, sizeof *all);
+    int64_t start_ns = now_ns();
+    atomic_llong left = (long long)(bench->subjects / 4);
     struct kms_state before;
     struct kms_state after;
     size_t count = 0;
     double seconds;
 
-    if (all == NULL) {
-        exit(1);
-    }
+    must_do(all != NULL, "memory");
     kms_state(bench->kms, &before);
-    for (size_t i = 0; i < threads_count; i++) {
-        shredders[i] = (struct shredder){bench, 1000 * threads_count + i,
-                                         start_us + bench->seconds_us, all + i * LATENCIES_MAX, 0};
-        if (pthread_create(&threads[i], NULL, shred, &shredders[i]) != 0) {
-            exit(1);
-        }
+    for (size_t i = 0; i < THREADS; i++) {
+        erasers[i] = (struct eraser){
+            bench, 77000 + i, start_ns + bench->seconds_us * 1000, &left, all + i * LATENCIES_MAX,
+            0};
+        must_do(pthread_create(&threads[i], NULL, erase_on, &erasers[i]) == 0, "thread");
     }
-    for (size_t i = 0; i < threads_count; i++) {
+    for (size_t i = 0; i < THREADS; i++) {
         (void)pthread_join(threads[i], NULL);
-        memmove(all + count, shredders[i].latencies_us, shredders[i].count * sizeof *all);
-        count += shredders[i].count;
+        memmove(all + count, erasers[i].latencies_ns, erasers[i].count * sizeof *all);
+        count += erasers[i].count;
     }
-    seconds = (double)(kl_time_monotonic_us() - start_us) / 1e6;
+    seconds = (double)(now_ns() - start_ns) / 1e9;
     kms_state(bench->kms, &after);
-    qsort(all, count, sizeof *all, compare);
-    (void)printf("shred, %2zu threads: %8.0f/s  p50 %7.2f ms  p99 %7.2f ms  %5.1f a commit\n",
-                 threads_count, (double)count / seconds, (double)all[count / 2] / 1e3,
-                 (double)all[count * 99 / 100] / 1e3,
+    (void)printf("  erasures, %d threads: %.0f/s  p50 %.2f ms  p99 %.2f ms  %.1f a commit\n",
+                 THREADS, (double)count / seconds, rank_of(all, count, 500) / 1e6,
+                 rank_of(all, count, 990) / 1e6,
                  (double)count / (double)(after.commits - before.commits));
     free(all);
 }
 
-/* ---- using keys ---- */
+/* ---- keys ---- */
 
-static const char *names[] = {"seal", "unseal"};
+/* Each of the same subjects once. */
+static void find_keys(struct bench *bench, int64_t *ret_ns)
+{
+    uint64_t seed = 5;
 
-static double use_once(struct bench *bench, uint64_t subjects, unsigned rounds, bool unseal)
+    for (size_t i = 0; i < KEYS; i++) {
+        struct kms_place place = subject_at(bench, &seed);
+        struct kl_err err = {0};
+        int64_t start_ns;
+        enum kl_status status;
+
+        place.value = i % 8;
+        start_ns = now_ns();
+        status = kms_place_check(bench->kms, &place, &err);
+        ret_ns[i] = now_ns() - start_ns;
+        if (status != KL_ERR_GONE) {
+            must(status, &err, "key");
+        }
+    }
+}
+
+static void bench_keys(struct bench *bench)
+{
+    static int64_t cold_ns[KEYS];
+    static int64_t warm_ns[KEYS];
+
+    bench_close(bench);
+    bench_open(bench, false);
+    find_keys(bench, cold_ns);
+    find_keys(bench, warm_ns);
+    (void)printf(
+        "  key of a subject: cold p50 %.1f us  p99 %.1f us; warm p50 %.2f us  p99 %.2f us\n",
+        rank_of(cold_ns, KEYS, 500) / 1e3, rank_of(cold_ns, KEYS, 990) / 1e3,
+        rank_of(warm_ns, KEYS, 500) / 1e3, rank_of(warm_ns, KEYS, 990) / 1e3);
+}
+
+/* Subjects that were not seen before, and again: seal 64 bytes and open them. */
+static void bench_use(struct bench *bench)
 {
     struct kl_slice context = kl_slice_text("record, field, version");
     unsigned char text[VALUE_BYTES] = {0};
+    int64_t spent_ns[2] = {0};
     struct kl_buf sealed;
     struct kl_buf plain;
     uint64_t seed = 7;
-    int64_t spent_us = 0;
 
     kl_buf_init(&sealed, 4096);
     kl_buf_init(&plain, 4096);
-    for (unsigned i = 0; i < rounds; i++) {
-        struct kms_place place = {TENANT, KMS_TENANT_OWN_SLOTS + next_random(&seed) % subjects,
-                                  i % 8};
+    for (size_t i = 0; i < SEALS; i++) {
+        struct kms_place place = subject_at(bench, &seed);
         struct kl_err err = {0};
-        int64_t start_us = kl_time_monotonic_us();
+        int64_t start_ns = now_ns();
         enum kl_status status;
 
+        place.value = i % 8;
         kl_buf_clear(&sealed);
         kl_buf_clear(&plain);
         status =
             kms_seal(bench->kms, &place, context, kl_slice_of(text, sizeof text), &sealed, &err);
-        if (unseal && status == KL_OK) {
-            start_us = kl_time_monotonic_us();
-            status = kms_unseal(bench->kms, &place, context, kl_buf_slice(&sealed), &plain, &err);
+        spent_ns[0] += now_ns() - start_ns;
+        if (status == KL_ERR_GONE) {
+            continue;
         }
-        if (status != KL_ERR_GONE) {
-            must(status, &err, "use");
-        }
-        spent_us += kl_time_monotonic_us() - start_us;
+        must(status, &err, "seal");
+        start_ns = now_ns();
+        must(kms_unseal(bench->kms, &place, context, kl_buf_slice(&sealed), &plain, &err), &err,
+             "unseal");
+        spent_ns[1] += now_ns() - start_ns;
     }
+    (void)printf("  seal %d B of a subject not seen lately: %.2f us; unseal it then: %.2f us\n",
+                 VALUE_BYTES, (double)spent_ns[0] / 1e3 / SEALS, (double)spent_ns[1] / 1e3 / SEALS);
     kl_buf_done(&sealed);
     kl_buf_done(&plain);
-    return (double)spent_us * 1e3 / rounds;
 }
 
-/* The clock counts whole microseconds: what is spent in many calls is measured, and the clock's own part is taken off. */
-static double clock_cost_ns(void)
+/* ---- all ---- */
+
+static void print_memory(const struct bench *bench)
 {
-    int64_t start_us = kl_time_monotonic_us();
+    FILE *status = fopen("/proc/self/status", "re");
+    struct kms_state state;
+    char line[256];
 
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        (void)kl_time_monotonic_us();
-    }
-    return (double)(kl_time_monotonic_us() - start_us) * 1e3 / ROUNDS;
-}
+    kms_state(bench->kms, &state);
+    (void)printf("  memory:");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        long kib;
 
-/* The first pass brings pages in where there are any; the second finds them. */
-static void bench_use(struct bench *bench, const char *when, unsigned rounds)
-{
-    for (unsigned unseal = 0; unseal < 2; unseal++) {
-        (void)printf("%-6s %d B, %s%s: %7.0f ns\n", names[unseal], VALUE_BYTES, when,
-                     unseal != 0 ? ", again" : "",
-                     use_once(bench, SUBJECTS, rounds, unseal != 0) - clock_cost_ns());
-    }
-}
-
-static void bench_mac(struct bench *bench)
-{
-    struct kms_place place = {TENANT, 1, KMS_VALUE_NONE};
-    unsigned char mac[KMS_MAC_BYTES];
-    int64_t start_us = kl_time_monotonic_us();
-    struct kl_err err = {0};
-
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        must(kms_mac(bench->kms, &place, "index", kl_slice_text("someone@example.com"), mac, &err),
-             &err, "mac");
-    }
-    (void)printf("mac, key of a tenant: %7.0f ns\n",
-                 (double)(kl_time_monotonic_us() - start_us) * 1e3 / ROUNDS);
-}
-
-/* What all of this waits for: 4 KiB overwritten in place and synced. */
-static void bench_sync(const struct bench *bench)
-{
-    static unsigned char block[4096];
-    char path[PATH_BYTES + 16];
-    int64_t latencies_us[SYNCS];
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/sync", bench->folder);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    for (size_t i = 0; i < SYNCS; i++) {
-        int64_t start_us = kl_time_monotonic_us();
-
-        if (fd < 0 || pwrite(fd, block, sizeof block, 0) != (ssize_t)sizeof block ||
-            fdatasync(fd) != 0) {
-            perror(path);
-            exit(1);
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1) {
+            (void)printf(" %.0f MB resident,", (double)kib * 1024 / 1e6);
+        } else if (sscanf(line, "VmLck: %ld", &kib) == 1) {
+            (void)printf(" %.0f MB locked,", (double)kib * 1024 / 1e6);
         }
-        latencies_us[i] = kl_time_monotonic_us() - start_us;
     }
-    (void)close(fd);
-    qsort(latencies_us, SYNCS, sizeof latencies_us[0], compare);
-    (void)printf("sync of 4 KiB in place: p50 %.2f ms  p99 %.2f ms\n",
-                 (double)latencies_us[SYNCS / 2] / 1e3,
-                 (double)latencies_us[SYNCS * 99 / 100] / 1e3);
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    (void)printf(" %llu pages of %llu, %llu keys of %llu\n", (unsigned long long)state.pages_cached,
+                 (unsigned long long)state.page_cache_max, (unsigned long long)state.keys_cached,
+                 (unsigned long long)state.key_cache_max);
 }
 
 int main(int argc, char **argv)
 {
-    static struct bench bench;
-    struct kms_state state;
+    static const uint64_t sizes[] = {10000, 1000000, 100000000};
     struct kl_err err = {0};
 
-    bench.seconds_us = (argc > 2 ? atoi(argv[2]) : 5) * INT64_C(1000000);
     must(kl_secret_process_init(true, &err), &err, "start");
-    bench_make(&bench, argc > 1 ? argv[1] : ".");
-    kms_state(bench.kms, &state);
-    (void)printf("root file: %s; %u subjects\n", kms_finality_name(state.finality), SUBJECTS);
-    bench_use(&bench, "all keys derived", ROUNDS);
-    bench_mac(&bench);
-    bench_sync(&bench);
-    bench_shreds(&bench, 1);
-    bench_shreds(&bench, 64);
-    bench_use(&bench, "among pages", ROUNDS);
-    kms_state(bench.kms, &state);
-    (void)printf("pages in memory: %llu of %llu\n", (unsigned long long)state.pages_cached,
-                 (unsigned long long)state.page_cache_max);
-    bench_close(&bench);
-    bench_open(&bench, false);
-    bench_use(&bench, "just opened", COLD_ROUNDS);
-    bench_close(&bench);
-    bench_remove(&bench);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        static struct bench bench;
+        struct kms_state state;
+
+        memset(&bench, 0, sizeof bench);
+        bench.seconds_us = (argc > 2 ? atoi(argv[2]) : 5) * INT64_C(1000000);
+        bench_make(&bench, argc > 1 ? argv[1] : ".", sizes[i]);
+        kms_state(bench.kms, &state);
+        (void)printf("%llu subjects, root file %s\n", (unsigned long long)sizes[i],
+                     kms_finality_name(state.finality));
+        fill(&bench);
+        scatter(&bench);
+        bench_alone(&bench);
+        bench_many(&bench);
+        bench_keys(&bench);
+        bench_use(&bench);
+        print_memory(&bench);
+        (void)fflush(stdout);
+        bench_close(&bench);
+        bench_remove(&bench);
+    }
     return 0;
 }
