@@ -43,6 +43,8 @@ const struct kl_config_key api_config_keys[] = {
      "when the nightly sweep starts (UTC), or never"},
     {"sweep-at-latest", KL_CONFIG_TEXT, "P7D", 0, 0, "DURATION",
      "when an overwritten value goes at the latest, with or without a backup"},
+    {"backup-keep", KL_CONFIG_TEXT, "P35D", 0, 0, "DURATION",
+     "how old a backup may be that is restored: what was closed since is kept known for so long"},
     {"log-level", KL_CONFIG_TEXT, "info", 0, 0, "LEVEL", "debug, info, warning or error"},
     {"config", KL_CONFIG_TEXT, NULL, 0, 0, "FILE", "a YAML file with these keys"},
     {"format", KL_CONFIG_TEXT, "table", 0, 0, "FORMAT", "doctor's answer: table or json"},

@@ -78,23 +78,35 @@ static enum kl_status take_sweep_at(const char *text, int32_t *ret_second, struc
     return KL_OK;
 }
 
+/* A duration above zero; example is one. */
+static enum kl_status take_duration(const struct kl_config *config, const char *key,
+                                    const char *example, int64_t *ret_us, struct kl_err *err)
+{
+    const char *text = kl_config_text(config, key);
+    struct kl_duration duration;
+    int64_t us = 0;
+    if (kl_duration_parse(text, strlen(text), &duration, NULL) == KL_OK)
+        us = kl_time_add(0, &duration);
+    if (us <= 0)
+        return kl_failf(err, KL_ERR_INVALID, "usage",
+                        "--%s is an ISO 8601 duration above zero, as %s", key, example);
+    *ret_us = us;
+    return KL_OK;
+}
+
 static enum kl_status upkeep_options(const struct kl_config *config,
                                      struct vault_upkeep_options *ret_options, struct kl_err *err)
 {
     struct vault_upkeep_options options = {0};
-    struct kl_duration latest;
-    const char *text = kl_config_text(config, "sweep-at-latest");
     enum kl_status status =
         take_sweep_at(kl_config_text(config, "sweep-at"), &options.sweep_at_s, err);
-    if (status != KL_OK)
-        return status;
-    if (kl_duration_parse(text, strlen(text), &latest, NULL) == KL_OK)
-        options.sweep_at_latest_us = kl_time_add(0, &latest);
-    if (options.sweep_at_latest_us <= 0)
-        return kl_fail(err, KL_ERR_INVALID, "usage",
-                       "--sweep-at-latest is an ISO 8601 duration above zero, as P7D", NULL);
-    *ret_options = options;
-    return KL_OK;
+    if (status == KL_OK)
+        status = take_duration(config, "sweep-at-latest", "P7D", &options.sweep_at_latest_us, err);
+    if (status == KL_OK)
+        status = take_duration(config, "backup-keep", "P35D", &options.backup_keep_us, err);
+    if (status == KL_OK)
+        *ret_options = options;
+    return status;
 }
 
 /* The signals of a service, blocked before the first thread so that only wait_for_end() takes them. */

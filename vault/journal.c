@@ -29,7 +29,6 @@ enum kl_status vault_journal_new(struct vault *vault, struct kl_err *err)
         return kl_fail_memory(err);
     }
     journal->vault = vault;
-    journal->keep_us = VAULT_BACKUP_KEEP_DEFAULT_US;
     journal->group = kl_group_new(journal_group, journal, VAULT_JOURNAL_GROUP_MAX);
     if (journal->group == NULL) {
         vault_journal_free(journal);
@@ -65,13 +64,6 @@ void vault_journal_free(struct vault_journal *journal)
     kl_group_free(journal->group);
     (void)pthread_mutex_destroy(&journal->lock);
     free(journal);
-}
-
-void vault_journal_keep_set(struct vault *vault, int64_t keep_us)
-{
-    (void)pthread_mutex_lock(&vault->journal->lock);
-    vault->journal->keep_us = keep_us == 0 ? VAULT_BACKUP_KEEP_DEFAULT_US : keep_us;
-    (void)pthread_mutex_unlock(&vault->journal->lock);
 }
 
 /* ---- tenants ---- */

@@ -46,8 +46,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How long closings are kept at least when nothing else is said (configuration: backup-keep): P35D. */
-#define VAULT_BACKUP_KEEP_DEFAULT_US (INT64_C(35) * 86400 * 1000000)
 #define VAULT_JOURNAL_GROUP_MAX 256
 
 enum vault_closing_kind {
@@ -121,11 +119,9 @@ KL_MUST_USE enum kl_status vault_journal_open(struct vault *vault, struct kl_err
 /* Remove closings that are older than keep_us and that data/ has. One at a time. KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_journal_prune(struct vault *vault, int64_t now_us, int64_t keep_us,
                                                struct kl_err *err);
-/* How long vault_journal_task keeps closings. */
-void vault_journal_keep_set(struct vault *vault, int64_t keep_us);
-
 struct vault_upkeep_task;
-extern const struct vault_upkeep_task vault_journal_task; /* prunes */
+extern const struct vault_upkeep_task
+    vault_journal_task; /* prunes, as upkeep was started with backup_keep_us */
 extern const struct vault_upkeep_task
     vault_trail_task; /* writes the trails' heads beside the keys */
 

@@ -41,7 +41,6 @@ struct vault_journal {
     struct vault_journal_tenant *tenants[VAULT_JOURNAL_TENANT_LISTS];
     struct vault_journal_held *held[VAULT_JOURNAL_HELD_LISTS];
     struct vault_closing *under_way; /* written, and not yet in data/ */
-    int64_t keep_us;
 };
 
 /* The key of a closing; of the tenant's head row with size cut to VAULT_JOURNAL_KEY_BYTES - 8. */

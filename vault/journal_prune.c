@@ -196,12 +196,7 @@ enum kl_status vault_journal_prune(struct vault *vault, int64_t now_us, int64_t 
 
 static enum kl_status prune_run(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
-    int64_t keep_us = 0;
-
-    (void)pthread_mutex_lock(&vault->journal->lock);
-    keep_us = vault->journal->keep_us;
-    (void)pthread_mutex_unlock(&vault->journal->lock);
-    return vault_journal_prune(vault, now_us, keep_us, err);
+    return vault_journal_prune(vault, now_us, vault_upkeep_options(vault).backup_keep_us, err);
 }
 
 const struct vault_upkeep_task vault_journal_task = {

@@ -315,11 +315,15 @@ enum kl_status vault_upkeep_start(struct vault *vault, const struct vault_upkeep
 
     assert(!upkeep->running);
     if (options->sweep_at_s < -1 || options->sweep_at_s >= 86400 ||
-        options->sweep_at_latest_us < 0) {
-        return kl_fail(err, KL_ERR_INVALID, "invalid_options",
-                       "the time of the nightly sweep is outside the day", NULL);
+        options->sweep_at_latest_us < 0 || options->backup_keep_us < 0) {
+        return kl_fail(
+            err, KL_ERR_INVALID, "invalid_options",
+            "the time of the nightly sweep is outside the day, or a duration is below zero", NULL);
     }
     upkeep->options = *options;
+    if (upkeep->options.backup_keep_us == 0) {
+        upkeep->options.backup_keep_us = VAULT_BACKUP_KEEP_DEFAULT_US;
+    }
     if (upkeep->options.sweep_at_latest_us == 0) {
         upkeep->options.sweep_at_latest_us = VAULT_SWEEP_AT_LATEST_DEFAULT_US;
     }
@@ -408,6 +412,7 @@ static struct vault_upkeep *upkeep_new(void)
     upkeep->tasks = vault_upkeep_tasks;
     upkeep->options.sweep_at_s = -1;
     upkeep->options.sweep_at_latest_us = VAULT_SWEEP_AT_LATEST_DEFAULT_US;
+    upkeep->options.backup_keep_us = VAULT_BACKUP_KEEP_DEFAULT_US;
     return upkeep;
 
 fail:

@@ -190,11 +190,14 @@ KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,
  *
  * sweep_at_s        second of the day, UTC, of the nightly sweep (0..86399); -1: none.
  * sweep_at_latest_us  after how long an overwritten value goes although no verified backup holds the new one; 0 takes P7D.
+ * backup_keep_us      how old a backup may be that is restored: what was closed since is kept known for so long; 0 takes P35D.
  */
+#define VAULT_BACKUP_KEEP_DEFAULT_US (INT64_C(35) * 86400 * 1000000)
 #define VAULT_SWEEP_AT_LATEST_DEFAULT_US (INT64_C(7) * 86400 * 1000000)
 struct vault_upkeep_options {
     int32_t sweep_at_s;
     int64_t sweep_at_latest_us;
+    int64_t backup_keep_us;
 };
 KL_MUST_USE enum kl_status vault_upkeep_start(struct vault *vault,
                                               const struct vault_upkeep_options *options,
