@@ -349,7 +349,7 @@ class Vault:
     def start(self, *flags, expect_failure=False, may_fail=False):
         """Start and wait until it listens; with expect_failure, wait until it has ended and return its output; may_fail: either."""
         tls = self.tls
-        command = [*self.launcher, KLUISD, "serve", *self.common, "--listen", "127.0.0.1:0", "--tls-cert", str(tls / "server.pem"),
+        command = [*self.launcher, self.program, "serve", *self.common, "--listen", "127.0.0.1:0", "--tls-cert", str(tls / "server.pem"),
                    "--tls-key", str(tls / "server.key"), *self.flags, *flags]
         before = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
