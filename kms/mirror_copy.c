@@ -230,10 +230,9 @@ static enum kl_status ahead_check(struct kms_mirror *mirror, const struct kms_me
     kms_mirror_unlock(mirror->all);
     return kl_failf(
         err, KL_ERR_REFUSED, "keys_older_than_mirror",
-        "the key store is of generation %llu, the mirror %s of generation %llu: the key "
-        "store was put back from before an erasure or a rotation; open the vault from the "
-        "mirror",
-        (unsigned long long)here, mirror->dir, (unsigned long long)meta->generation);
+        "the key store (generation %llu) was put back from before an erasure or a rotation; "
+        "open the vault from the mirror (generation %llu): %s",
+        (unsigned long long)here, (unsigned long long)meta->generation, mirror->dir);
 }
 
 static enum kl_status meta_of(struct kms_mirror *mirror, bool *ret_found, struct kms_meta *ret_meta,

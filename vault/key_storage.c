@@ -89,3 +89,38 @@ struct kms_storage vault_key_storage(struct vault_store *store)
                                 .range = storage_range,
                                 .range_after = storage_range_after};
 }
+
+/* ---- mirrors ---- */
+
+/* Read only while a mirror is brought up to date. */
+#define MIRROR_CACHE_BYTES (1024u * 1024)
+
+static enum kl_status mirror_open(void *context, const char *dir, bool create,
+                                  struct kms_storage *ret_storage, struct kl_err *err)
+{
+    const struct vault_store_options options = {
+        .path = dir, .create = create, .cache_bytes = MIRROR_CACHE_BYTES};
+    struct vault_store *store = NULL;
+    enum kl_status status = vault_store_open(&options, &store, err);
+
+    (void)context;
+    if (status == KL_OK) {
+        *ret_storage = vault_key_storage(store);
+    }
+    return status;
+}
+
+static void mirror_close(void *context, struct kms_storage *storage)
+{
+    (void)context;
+    vault_store_close(storage->context);
+    storage->context = NULL;
+}
+
+const struct kms_mirror_source *vault_mirror_source(void)
+{
+    static const struct kms_mirror_source source = {
+        .context = NULL, .open = mirror_open, .close = mirror_close};
+
+    return &source;
+}

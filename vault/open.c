@@ -134,7 +134,8 @@ enum kl_status vault_keys_open(struct vault *vault, const struct vault_options *
                                bool create, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_options keys = {.custodian = vault_custodian_options(options)};
+    struct kms_options keys = {.custodian = vault_custodian_options(options),
+                               .mirrors = vault_mirror_source()};
 
     status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, create, &vault->keys_store, err);
     if (status != KL_OK) {
