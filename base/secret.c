@@ -4,11 +4,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -52,6 +54,23 @@ static bool memory_can_be_locked(void)
     return locked;
 }
 
+/*
+ * Should a core dump be made in spite of all (core(5)): no kind of memory goes into it, so no plaintext on the heap and the stacks either.
+ * Where there is no /proc, the two limits below must do.
+ */
+static void dumps_made_empty(void)
+{
+    static const char none[] = "0";
+    int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        ssize_t ignored = write(fd, none, sizeof none - 1);
+
+        (void)ignored;
+        (void)close(fd);
+    }
+}
+
 enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err)
 {
     const struct rlimit no_core = {0, 0};
@@ -60,6 +79,7 @@ enum kl_status kl_secret_process_init(bool allow_unlocked, struct kl_err *err)
         return kl_fail(err, KL_ERR_INTERNAL, "crypto_unavailable", "libsodium does not start",
                        NULL);
     }
+    dumps_made_empty(); /* while the file is still ours */
     if (setrlimit(RLIMIT_CORE, &no_core) != 0 ||
         (!HAS_LEAK_CHECKER && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)) {
         return kl_fail(err, KL_ERR_INTERNAL, "core_dumps", "core dumps cannot be turned off", "%m");
@@ -97,6 +117,18 @@ size_t kl_secret_lockable_bytes(void)
     return (size_t)limit.rlim_cur;
 }
 
+/*
+ * The child of a fork does not inherit locks: its copy could be swapped out, so it gets zeros instead. Best effort: the programs
+ * do not fork, but a library that they load might.
+ */
+static void keep_from_children(unsigned char *region, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t offset = (uintptr_t)region % page;
+
+    (void)madvise(region - offset, (bytes + offset + page - 1) / page * page, MADV_WIPEONFORK);
+}
+
 /* sodium_malloc() says nothing when it could not lock; asking again costs one call and tells. */
 unsigned char *kl_guarded_new(size_t bytes)
 {
@@ -109,6 +141,7 @@ unsigned char *kl_guarded_new(size_t bytes)
         sodium_free(region);
         return NULL;
     }
+    keep_from_children(region, bytes);
     memset(region, 0, bytes);
     return region;
 }

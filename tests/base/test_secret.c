@@ -2,7 +2,10 @@
 #include "tests/support/no_memory.h"
 #include "tests/support/test.h"
 
+#include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -70,6 +73,19 @@ static int in_child(int (*call)(void))
     return WEXITSTATUS(status);
 }
 
+/* Which kinds of memory would go into a core dump of this process (core(5)); -1 when it cannot be seen. */
+static long coredump_filter(void)
+{
+    char text[32] = "";
+    FILE *file = fopen("/proc/self/coredump_filter", "re");
+
+    if (file == NULL || fgets(text, sizeof text, file) == NULL) {
+        return -1;
+    }
+    (void)fclose(file);
+    return strtol(text, NULL, 16);
+}
+
 static int init_turns_core_dumps_off(void)
 {
     struct rlimit core;
@@ -79,6 +95,9 @@ static int init_turns_core_dumps_off(void)
     }
     if (core.rlim_max != 0) {
         return 2;
+    }
+    if (coredump_filter() != 0) {
+        return 4;
     }
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
     if (prctl(PR_GET_DUMPABLE) != 0) {
@@ -163,6 +182,79 @@ static void test_a_secret_that_cannot_be_locked_is_not_given(void **state)
     assert_int_equal(result, 0);
 }
 
+/* Whether the mapping that holds the byte has that flag (VmFlags in /proc/self/smaps, proc(5)). */
+static bool mapping_has(const void *byte, const char *flag)
+{
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    char line[1024];
+    bool inside = false;
+    bool has = false;
+
+    assert_non_null(maps);
+    while (!has && fgets(line, sizeof line, maps) != NULL) {
+        uintptr_t start = 0;
+        uintptr_t end = 0;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2) {
+            inside = (uintptr_t)byte >= start && (uintptr_t)byte < end;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            has = strstr(line, flag) != NULL;
+        }
+    }
+    (void)fclose(maps);
+    return has;
+}
+
+static void is_guarded(const unsigned char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i += 4096) {
+        assert_true(mapping_has(bytes + i, " lo")); /* locked */
+        assert_true(mapping_has(bytes + i, " dd")); /* not in a core dump */
+        assert_true(mapping_has(bytes + i, " wf")); /* zeros in the child of a fork */
+    }
+}
+
+static void test_secrets_are_locked_and_left_out_of_dumps_and_children(void **state)
+{
+    struct kl_secret *small = kl_secret_new(32);
+    struct kl_secret *large = kl_secret_new(65536);
+    struct kl_secret_arena *arena = kl_secret_arena_new(4000, 64);
+    const int on_stack = 0;
+
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+    skip(); /* sanitizers do not lock */
+#endif
+    is_guarded(kl_secret_peek(small), 32);
+    is_guarded(kl_secret_peek(large), 65536);
+    for (int i = 0; i < 64; i++) {
+        is_guarded(kl_secret_arena_take(arena), 4000);
+    }
+    assert_false(mapping_has(&on_stack, " dd"));
+    kl_secret_arena_free(arena);
+    kl_secret_free(large);
+    kl_secret_free(small);
+}
+
+static void test_the_child_of_a_fork_finds_zeros(void **state)
+{
+    struct kl_secret *secret = kl_secret_new(64);
+    int result = 0;
+    pid_t child;
+
+    (void)state;
+    memset(kl_secret_bytes(secret), 0x5A, 64);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(sodium_is_zero(kl_secret_peek(secret), 64) == 1 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    assert_int_equal(kl_secret_peek(secret)[63], 0x5A);
+    kl_secret_free(secret);
+}
+
 static void new_of_nothing(void)
 {
     (void)!kl_secret_new(0);
@@ -189,6 +281,8 @@ int main(void)
         cmocka_unit_test(test_process_init_turns_core_dumps_off),
         cmocka_unit_test(test_process_init_refuses_memory_that_cannot_be_locked),
         cmocka_unit_test(test_a_secret_that_cannot_be_locked_is_not_given),
+        cmocka_unit_test(test_secrets_are_locked_and_left_out_of_dumps_and_children),
+        cmocka_unit_test(test_the_child_of_a_fork_finds_zeros),
         cmocka_unit_test(test_sizes_out_of_range_abort),
     };
     if (kl_secret_process_init(true, NULL) != KL_OK) {

@@ -1,6 +1,7 @@
 /*
  * Guarded memory for keys: locked, left out of core dumps, between guard
- * pages, wiped when freed (sodium_malloc).
+ * pages, wiped when freed (sodium_malloc). The child of a fork finds zeros
+ * in it, and must not free it.
  */
 #ifndef KLUIS_BASE_SECRET_H
 #define KLUIS_BASE_SECRET_H
@@ -14,8 +15,9 @@ struct kl_secret;
 
 /*
  * To be called once by main before the first thread and before any secret:
- * sodium_init, no core dumps (RLIMIT_CORE 0, PR_SET_DUMPABLE 0), and one try
- * at locking memory.
+ * sodium_init, no core dumps (RLIMIT_CORE 0, PR_SET_DUMPABLE 0, and an empty
+ * coredump_filter, so that not even a dump forced by root holds memory), and
+ * one try at locking memory.
  *
  * allow_unlocked  go on when memory cannot be locked (a flag of main; tests).
  *
