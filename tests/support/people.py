@@ -280,6 +280,14 @@ def do(client, world, step, unanswered=GONE):
     return not failures
 
 
+def learn_records(client, person):
+    """The ids of records that nobody was told of."""
+    for record in person.records.values():
+        if record["id"] is None:
+            seen = want(200, client.get(f"/v1/subjects/{person.id}?purpose=service", validate=False))["records"]
+            record["id"] = next(one["id"] for one in seen if (one["type"], one["fields"]) == (record["type"], record["fields"]))
+
+
 def settle(client, world):
     """Everybody is as the world knows them; what was under way was wholly done, or not at all, and is known afterwards."""
     for name in sorted(set(world.people) | set(world.under_way)):
@@ -297,6 +305,7 @@ def settle(client, world):
             want(200, client.vault.steward().get(f"/v1/erasures/{receipt}", validate=False))
         if other is not None and seen != person.state():
             other.id = person.id or find(client, other).pop()
+            learn_records(client, other)
             world.people[name] = other
         elif name not in world.people:
             world.people[name] = person
