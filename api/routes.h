@@ -57,6 +57,11 @@ API_HANDLER(api_keys_rotation);
 API_HANDLER(api_audit_list);
 API_HANDLER(api_audit_head);
 
+/* api/routes_holds.c */
+API_HANDLER(api_hold_put);
+API_HANDLER(api_hold_delete);
+API_HANDLER(api_retained_read);
+API_HANDLER(api_retained_end);
 /* api/routes_tenants.c */
 API_HANDLER(api_tenant_end);
 API_HANDLER(api_tenant_restore);

@@ -113,6 +113,10 @@ static const struct cli_option tenant_create_options[] = {
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
+static const struct cli_option hold_options[] = {
+    {"basis", "NAME", "why it must be kept: a name, such as bookkeeping"},
+    {"until", "TIME", "until when (RFC 3339)"},
+    END};
 static const struct cli_option help_options[] = {{"man", NULL, "the man page, in scdoc's language"},
                                                  {"completion", NULL, "the bash completion"},
                                                  END};
@@ -137,6 +141,14 @@ const struct cli_command cli_commands[] = {
      "rectify: JSON {\"fields\":{...}}, null removes", record_patch_options, cli_record_patch},
     {"record", "erase", "SUBJECT RECORD", 2, 2, "shred one record; the subject goes on",
      erase_options, cli_record_erase},
+    {"record", "hold", "SUBJECT RECORD", 2, 2,
+     "keep a record until a date, whatever else of the subject is erased", hold_options,
+     cli_record_hold},
+    {"record", "release", "SUBJECT RECORD", 2, 2, "end a record's hold", NULL, cli_record_release},
+    {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept", NULL,
+     cli_retained_read},
+    {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",
+     tenant_end_options, cli_retained_end},
     {"consent", "list", "SUBJECT", 1, 1, "the ledger of consents", NULL, cli_consent_list},
     {"consent", "give", "SUBJECT PURPOSE", 2, 2, "note a consent", consent_give_options,
      cli_consent_give},

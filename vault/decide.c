@@ -18,7 +18,7 @@
     (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_VERIFY) | \
      BIT(VAULT_ACTION_EXPORT) | BIT(VAULT_ACTION_DISCLOSE))
 /* Actions after which data, or what it says, is where the credential or the recipient is. */
-#define LEAVES (USES | BIT(VAULT_ACTION_REPORT))
+#define LEAVES (USES | BIT(VAULT_ACTION_REPORT) | BIT(VAULT_ACTION_HOLD))
 
 static const struct vault_facts nothing_known;
 

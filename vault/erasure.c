@@ -2,7 +2,9 @@
 #include "vault/erasure.h"
 
 #include "kluis/base/log.h"
+#include "kluis/base/time.h"
 #include "vault/receipt.h"
+#include "vault/retained.h"
 #include "vault/subject_erase.h"
 
 #include <string.h>
@@ -18,6 +20,7 @@ struct plan {
     enum vault_note_kind kind;
     int record; /* VAULT_NONE: the whole subject */
     struct vault_erasing erasing;
+    struct kl_id retained[VAULT_HOLDS_MAX]; /* the records of erasing.note.retained */
     struct vault_index_entry *entries;
     size_t entry_count;
     struct kms_change *changes;
@@ -174,6 +177,25 @@ static void shred_record(struct plan *plan)
     }
 }
 
+/* ---- what is kept ---- */
+
+static bool is_kept(const struct plan *plan, size_t at)
+{
+    return plan->kind == VAULT_NOTE_SUBJECT && !plan->subject.records[at].gone &&
+           vault_record_is_held(&plan->subject.records[at], plan->caller->now_us);
+}
+
+static size_t kept_values(const struct plan *plan)
+{
+    size_t values = 0;
+    size_t i;
+
+    for (i = 0; i < plan->subject.head.record_count; i++) {
+        values += is_kept(plan, i) ? 1 + plan->subject.records[i].field_count : 0;
+    }
+    return values;
+}
+
 static void shred_subject(struct plan *plan)
 {
     struct kms_place *dying = &plan->erasing.dying[plan->erasing.dying_count++];
@@ -216,8 +238,9 @@ static void note_recipients(struct plan *plan)
     int type;
 
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        type = is_meant(plan, i) ? vault_policy_record_find(policy, plan->subject.records[i].type)
-                                 : VAULT_NONE;
+        type = is_meant(plan, i) && !is_kept(plan, i)
+                   ? vault_policy_record_find(policy, plan->subject.records[i].type)
+                   : VAULT_NONE;
         purposes |= type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
     }
     for (i = 0; i < count; i++) {
@@ -241,7 +264,7 @@ static void note_fill(struct plan *plan, enum vault_erase_reason reason)
     note->notify_all = true;
     vault_note_who(note, plan->caller);
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        if (is_meant(plan, i)) {
+        if (is_meant(plan, i) && !is_kept(plan, i)) {
             note->records++;
             note->fields += (uint32_t)plan->subject.records[i].field_count;
         }
@@ -292,7 +315,8 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
         values += plan->subject.records[plan->record].field_count +
                   plan->subject.records[plan->record].past_count;
     }
-    plan->changes = kl_arena_array(plan->arena, values + places_max, sizeof *plan->changes);
+    plan->changes =
+        kl_arena_array(plan->arena, values + places_max + kept_values(plan), sizeof *plan->changes);
     plan->erasing.rows = kl_arena_array(plan->arena, values, sizeof *plan->erasing.rows);
     plan->erasing.dying =
         kl_arena_array(plan->arena, 1 + plan->entry_count, sizeof *plan->erasing.dying);
@@ -309,7 +333,14 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
         vault_receipt_commit(secret, &plan->subject.base.subject, record_id,
                              plan->erasing.note.commitment);
     }
-    status = rekey_buckets(plan, places_max, err);
+    if (plan->kind == VAULT_NOTE_SUBJECT) {
+        status = vault_retained_keep(plan->vault, &plan->subject, plan->caller->now_us, secret,
+                                     &plan->erasing.note, plan->retained, plan->changes,
+                                     &plan->change_count, err);
+    }
+    if (status == KL_OK) {
+        status = rekey_buckets(plan, places_max, err);
+    }
     if (status != KL_OK) {
         return status;
     }
@@ -366,6 +397,19 @@ static enum kl_status allowed_unopened(const struct plan *plan, struct kl_err *e
     return KL_OK;
 }
 
+static enum kl_status check_hold(const struct plan *plan, struct kl_err *err)
+{
+    const struct vault_manifest_record *record = &plan->subject.records[plan->record];
+    char until[KL_TIME_TEXT_BYTES];
+
+    if (!vault_record_is_held(record, plan->caller->now_us)) {
+        return KL_OK;
+    }
+    kl_time_format(record->hold_until_us, until);
+    return kl_failf(err, KL_ERR_CONFLICT, "record_held", "this record must be kept until %s",
+                    until);
+}
+
 /* After the subject was looked for: which record, and may it be erased? */
 static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
                                  const struct kl_id *record, enum kl_status status,
@@ -381,9 +425,10 @@ static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
     if (status != KL_OK || plan->kind == VAULT_NOTE_PAST) {
         return status;
     }
-    return plan->unopened ? allowed_unopened(plan, err)
-                          : vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE, &plan->subject,
-                                                  plan->record, err);
+    status = plan->unopened ? allowed_unopened(plan, err)
+                            : vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE,
+                                                    &plan->subject, plan->record, err);
+    return status == KL_OK && plan->kind == VAULT_NOTE_RECORD ? check_hold(plan, err) : status;
 }
 
 /*
@@ -461,7 +506,7 @@ enum kl_status vault_erase(struct vault *vault, const struct vault_caller *calle
         if (status == KL_OK && ret_receipt != NULL) {
             status = vault_receipt_answer(kl_buf_slice(&plan.erasing.receipt), asked->subject,
                                           asked->kind == VAULT_NOTE_RECORD ? asked->record : NULL,
-                                          secret, ret_receipt, err);
+                                          plan.retained, secret, ret_receipt, err);
         }
         plan_end(&plan);
     } while (status == KL_ERR_GONE && vault_change_again(status, &tries, &waited_ms, err));

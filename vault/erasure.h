@@ -36,6 +36,13 @@ KL_MUST_USE enum kl_status vault_erasure_finish(struct vault *vault, uint64_t ge
                                                 struct vault_erasing *const *works, size_t count,
                                                 struct kl_err *err);
 
+/* Begin the entry that a note becomes, in the trail of its home, and add its members. The trail of a tenant that ends is read for it. */
+KL_MUST_USE enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
+                                               const struct vault_note *note, uint64_t home,
+                                               uint64_t generation, struct kl_err *err);
+/* Whether it is about something that was shredded, with a receipt for it. */
+bool vault_note_has_receipt(const struct vault_note *note);
+
 /*
  * Finish what the key store still has notes of, of generations below before, in order. ret_complete (may be NULL): the notes left no
  * generation out, from the last that data/ knows to before - 1. Not while another commit is in its hooks.

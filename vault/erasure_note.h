@@ -34,9 +34,6 @@ enum vault_note_kind {
         7 /* the root key went to another custodian, or under another passphrase */
 };
 
-/* Records of one subject that an erasure may keep. */
-#define VAULT_HOLDS_MAX 16
-#define VAULT_HOLD_BASIS_MAX_BYTES 32
 /*
  * A record that an erasure kept. value: the value slot that leads to it from now on (retained.h). commitment: to subject and record, as
  * the note's. basis: a name.

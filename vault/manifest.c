@@ -5,6 +5,7 @@
 
 #define FORMAT 1
 #define FORMAT_LEDGER_CLOSED 2 /* a ledger with closed_us behind the format */
+#define FORMAT_HELD 2 /* a record, and its hold behind it */
 #define FLAG_LEDGER 1u
 
 static enum kl_status damaged(struct kl_err *err, const char *what)
@@ -91,7 +92,7 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     size_t i;
 
     assert(!record->gone);
-    kl_buf_add_byte(ret, FORMAT);
+    kl_buf_add_byte(ret, record->hold_basis == NULL ? FORMAT : FORMAT_HELD);
     kl_buf_add(ret, record->id.bytes, KL_ID_BYTES);
     add_name(ret, record->type);
     add_name(ret, record->source);
@@ -104,6 +105,10 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     add_count(ret, record->past_count, VAULT_PAST_MAX);
     for (i = 0; i < record->past_count; i++) {
         add_field(ret, &record->past[i]);
+    }
+    if (record->hold_basis != NULL) {
+        add_name(ret, record->hold_basis);
+        kl_buf_add_u64be(ret, (uint64_t)record->hold_until_us);
     }
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "record_full", err);
 }
@@ -263,10 +268,11 @@ static bool read_field(struct kl_reader *in, struct kl_arena *arena,
 static bool read_record(struct kl_reader *in, struct kl_arena *arena,
                         struct vault_manifest_record *ret, bool *no_room)
 {
+    unsigned char format = kl_read_byte(in);
     struct kl_slice id;
     size_t i;
 
-    if (kl_read_byte(in) != FORMAT) {
+    if (format != FORMAT && format != FORMAT_HELD) {
         return false;
     }
     id = kl_read_bytes(in, KL_ID_BYTES);
@@ -292,6 +298,12 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena,
         if (!read_field(in, arena, &ret->past[i], no_room)) {
             return false;
         }
+    }
+    if (format == FORMAT_HELD && !*no_room) {
+        if (!read_name(in, arena, &ret->hold_basis, no_room) || ret->hold_basis == NULL) {
+            return false;
+        }
+        ret->hold_until_us = (int64_t)kl_read_u64be(in);
     }
     return !*no_room && kl_reader_done(in) && ret->version > 0;
 }

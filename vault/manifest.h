@@ -70,7 +70,7 @@ struct vault_manifest_field {
 };
 /*
  * past: values that were replaced or removed and not yet shredded: they go with the record, and so do their traces in the index.
- * gone: its key is shredded, the rest is not set.
+ * hold: an erasure of the subject keeps the record until then (retained.h). gone: its key is shredded, the rest is not set.
  */
 struct vault_manifest_record {
     struct kl_id id;
@@ -82,6 +82,8 @@ struct vault_manifest_record {
     size_t field_count;
     struct vault_manifest_field *past;
     size_t past_count;
+    const char *hold_basis; /* NULL: it is not held */
+    int64_t hold_until_us;
     bool gone; /* not written */
 };
 /* token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. */

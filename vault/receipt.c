@@ -317,15 +317,40 @@ static void copy_member(struct kl_json_out *out, const struct kl_json_value *fro
     kl_buf_done(&text);
 }
 
+/* What was retained, with the records' ids where they are known. */
+static void answer_retained(const struct kl_json_value *stored, const struct kl_id *retained,
+                            struct kl_json_out *out)
+{
+    static const char *const members[] = {"basis", "until", "commitment"};
+    const struct kl_json_value *item = NULL;
+    struct kl_json_iter iter = kl_json_iter(kl_json_member(stored, "retained"));
+    size_t count = 0;
+    size_t i;
+
+    kl_json_key(out, "retained");
+    kl_json_array_begin(out);
+    for (; kl_json_next(&iter, NULL, &item); count++) {
+        kl_json_object_begin(out);
+        if (retained != NULL) {
+            add_id(out, "record", "rec", &retained[count]);
+        }
+        for (i = 0; i < sizeof members / sizeof members[0]; i++) {
+            copy_member(out, item, members[i]);
+        }
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+}
+
 static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text,
                          const struct kl_id *subject, const struct kl_id *record,
+                         const struct kl_id *retained,
                          const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
                          struct kl_json_out *out)
 {
     static const char *const proof[] = {"algorithm", "public_key", "signature", "commitment",
                                         "generation"};
-    static const char *const members[] = {"erased_at", "records_erased", "retained", "notify",
-                                          "finality"};
+    static const char *const members[] = {"erased_at", "records_erased", "notify", "finality"};
     size_t i;
 
     kl_json_object_begin(out);
@@ -337,6 +362,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     for (i = 0; i < sizeof members / sizeof members[0]; i++) {
         copy_member(out, stored, members[i]);
     }
+    answer_retained(stored, retained, out);
     if (secret != NULL) {
         add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
     }
@@ -352,7 +378,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
 }
 
 enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject,
-                                    const struct kl_id *record,
+                                    const struct kl_id *record, const struct kl_id *retained,
                                     const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
                                     struct kl_buf *ret, struct kl_err *err)
 {
@@ -369,7 +395,7 @@ enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id 
     }
     if (status == KL_OK) {
         out = kl_json_out(ret);
-        write_answer(kl_json_root(json), &text, subject, record, secret, &out);
+        write_answer(kl_json_root(json), &text, subject, record, retained, secret, &out);
         status = kl_buf_status(ret, err);
     }
     kl_json_free(json);
@@ -389,7 +415,7 @@ enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
     kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
     if (status == KL_OK) {
-        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, ret, err);
+        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, NULL, ret, err);
     } else if (status == KL_ERR_NOT_FOUND) {
         status = kl_fail(err, KL_ERR_CORRUPT, "receipt_missing",
                          "the receipt of this erasure is not there any more", NULL);

@@ -50,11 +50,12 @@ KL_MUST_USE enum kl_status vault_receipt_verify(
 /*
  * Append the answer to who erased: {"receipt","subject","record"?,"erased_at","records_erased","retained","notify","finality",
  * "subject_secret","proof":{"algorithm","public_key","signature","commitment","generation","signed":the signed text}}.
- * secret NULL: without subject_secret.
+ * secret NULL: without subject_secret. retained (may be NULL): the ids of the records in "retained", which get "record" in front.
  */
 KL_MUST_USE enum kl_status vault_receipt_answer(
     struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
-    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret, struct kl_err *err);
+    const struct kl_id *retained, const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
+    struct kl_buf *ret, struct kl_err *err);
 /*
  * Append the answer to who erased that subject and asks again, from the stored receipt: without the secret, which was told once and is
  * kept nowhere. KL_ERR_CORRUPT "receipt_missing".

@@ -39,15 +39,14 @@ void vault_change_end(struct vault_change *change)
 
 /* ---- value slots ---- */
 
-enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value,
-                                       struct kl_err *err)
+enum kl_status vault_head_value_take(struct vault *vault, struct vault_head *head,
+                                     uint64_t *ret_value, struct kl_err *err)
 {
-    struct vault_head *head = &change->subject.head;
-    uint64_t first = (uint64_t)change->vault->restores << VAULT_VALUE_EPOCH_BITS;
+    uint64_t first = (uint64_t)vault->restores << VAULT_VALUE_EPOCH_BITS;
     uint64_t past_last;
 
-    if (head->epoch < change->vault->restores) {
-        head->epoch = change->vault->restores;
+    if (head->epoch < vault->restores) {
+        head->epoch = vault->restores;
         head->next_value = head->next_value > first ? head->next_value : first;
     }
     past_last = ((uint64_t)head->epoch + 1) << VAULT_VALUE_EPOCH_BITS;
@@ -57,6 +56,12 @@ enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *re
     }
     *ret_value = head->next_value++;
     return KL_OK;
+}
+
+enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value,
+                                       struct kl_err *err)
+{
+    return vault_head_value_take(change->vault, &change->subject.head, ret_value, err);
 }
 
 /* Pad and seal plaintext into change->sealed. */

@@ -239,7 +239,10 @@ KL_MUST_USE enum kl_status vault_change_begin(struct vault_change *change, struc
                                               struct kl_err *err);
 void vault_change_end(struct vault_change *change);
 
-/* The next value slot. KL_ERR_TOO_LARGE "subject_full". */
+/* The next value slot of a subject whose head row is written with it. KL_ERR_TOO_LARGE "subject_full". */
+KL_MUST_USE enum kl_status vault_head_value_take(struct vault *vault, struct vault_head *head,
+                                                 uint64_t *ret_value, struct kl_err *err);
+/* The same in a change. */
 KL_MUST_USE enum kl_status vault_change_value_take(struct vault_change *change, uint64_t *ret_value,
                                                    struct kl_err *err);
 /* Seal plaintext, padded, and put it as a 'V' row. context: see vault_value_context(). */

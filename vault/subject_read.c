@@ -354,9 +354,13 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
     uint64_t types = 0;
     size_t i;
 
-    vault_subject_act_begin(act, caller, "read", reading->subject->slot);
-    kl_json_add_text(&act->out, "purpose",
-                     vault_policy_purpose(reading->policy, query->purpose)->name);
+    vault_subject_act_begin(act, caller,
+                            reading->plan->action == NULL ? "read" : reading->plan->action,
+                            reading->subject->slot);
+    if (query->purpose != VAULT_NONE) {
+        kl_json_add_text(&act->out, "purpose",
+                         vault_policy_purpose(reading->policy, query->purpose)->name);
+    }
     if (query->recipient != VAULT_NONE) {
         kl_json_add_text(&act->out, "recipient",
                          vault_policy_recipient(reading->policy, query->recipient)->name);

@@ -1,5 +1,6 @@
 /* What is known of all subjects of a tenant: the index from their manifests, and whether a record type is in use. */
 #include "kluis/base/log.h"
+#include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -175,18 +176,12 @@ static enum kl_status rebuild_add(void *visitor, const char *kind, struct kl_sli
     return status;
 }
 
-static void rebuild_remove(struct rebuilding *rebuilding, uint64_t slot)
+static enum kl_status rebuild_remove(struct rebuilding *rebuilding, uint64_t slot,
+                                     struct kl_err *err)
 {
-    struct vault_row_key head = vault_row_head(rebuilding->tenant, slot);
-    struct vault_row_key first = vault_row_value(rebuilding->tenant, slot, 0);
-    struct vault_row_key prefix = first;
-    struct vault_row_key past;
-
-    prefix.size -= 8;
-    past = vault_row_past(&prefix);
-    vault_batch_remove(rebuilding->batch, vault_row_slice(&head));
-    vault_batch_remove_range(rebuilding->batch, vault_row_slice(&first), vault_row_slice(&past));
     rebuilding->removed++;
+    return vault_subject_rows_remove(rebuilding->vault, rebuilding->tenant, slot, rebuilding->batch,
+                                     err);
 }
 
 /* Leave records that were erased since out of the head row. */
@@ -228,8 +223,7 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
 
     (void)scratch;
     if (status == KL_ERR_NOT_FOUND) {
-        rebuild_remove(rebuilding, subject->slot);
-        return KL_OK;
+        return rebuild_remove(rebuilding, subject->slot, err);
     }
     if (status == KL_ERR_CORRUPT) {
         rebuilding->damaged++;

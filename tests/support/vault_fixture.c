@@ -64,6 +64,8 @@ const char vault_policy_text[] =
     "    - { do: [erase], fields: [client.*] }\n"
     "  self:\n"
     "    - { do: [read, erase, consent], fields: [\"*\"], for: [mailing, service, support], when: { own_subject: true } }\n"
+    "  keeper:\n"
+    "    - { do: [hold], fields: [client.*] }\n"
     "  erasing_clerk:\n"
     "    - { do: [read], fields: [client.*], for: [service] }\n"
     "    - { do: [erase], fields: [newsletter.*] }\n";

@@ -461,7 +461,8 @@ static enum vault_gate ref_decide(const struct ref_policy *policy, const struct 
         return VAULT_GATE_PURPOSE;
     if (!has_consent(policy, query))
         return VAULT_GATE_CONSENT;
-    if (query->eea && (uses(query->action) || query->action == VAULT_ACTION_REPORT)) {
+    if (query->eea && (uses(query->action) || query->action == VAULT_ACTION_REPORT ||
+                       query->action == VAULT_ACTION_HOLD)) {
         if (!may_go(policy, query, query->location, false, &view))
             return VAULT_GATE_TRANSFER;
         if (query->recipient >= 0 &&

@@ -359,7 +359,7 @@ static void test_what_is_not_enforced_yet_is_said(void **state)
         {"basis: contract", "basis: contract, direct_marketing: false", "", 0},
         {"do: [read]", "do: [read, object]", "", VAULT_UNENFORCED_OBJECTION},
         {"do: [read]", "do: [read, restrict]", "", VAULT_UNENFORCED_RESTRICTION},
-        {"do: [read]", "do: [read, hold]", "", VAULT_UNENFORCED_RETENTION},
+        {"do: [read]", "do: [read, hold]", "", 0},
         {"basis: contract", "basis: contract, retain: P1Y after end", "",
          VAULT_UNENFORCED_RETENTION},
         {"for: [service]", "for: [service], when: { hours: 08:00-18:00 }", "",

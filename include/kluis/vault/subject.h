@@ -263,7 +263,8 @@ enum vault_erase_reason {
 };
 const char *vault_erase_reason_name(enum vault_erase_reason reason);
 /*
- * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed.
+ * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Records that are held
+ * are kept (vault_retained_read()), and listed in the receipt with their end.
  * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
  * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
  * was destroyed: the erasure is done, its receipt follows at the next open.
@@ -283,7 +284,7 @@ KL_MUST_USE enum kl_status vault_subject_erase_once(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
     enum vault_erase_reason reason, const struct vault_idempotency *idempotency,
     struct kl_buf *ret_receipt, bool *ret_replayed, struct kl_err *err);
-/* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(). */
+/* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(); KL_ERR_CONFLICT "record_held". */
 KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *subject,
@@ -295,5 +296,48 @@ KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *receipt, struct kl_buf *ret,
                                               struct kl_err *err);
+
+/* ---- what must be kept ---- */
+
+#define VAULT_HOLD_BASIS_MAX_BYTES 32
+/* basis: a name, why it must be kept: [a-z][a-z0-9_-]*. */
+struct vault_hold {
+    char basis[VAULT_HOLD_BASIS_MAX_BYTES + 1];
+    int64_t until_us;
+};
+/*
+ * Hold a record, or change its hold: until then an erasure of the subject keeps it, for this basis alone, and it cannot be erased by itself.
+ * Needs `hold` on every field that the record has. KL_ERR_INVALID "invalid_basis", "invalid_until" (not in the next 100 years).
+ * KL_ERR_TOO_LARGE "too_many_holds" (VAULT_HOLDS_MAX of one subject). KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld".
+ */
+#define VAULT_HOLDS_MAX 16
+KL_MUST_USE enum kl_status vault_record_hold(struct vault *vault, const struct vault_caller *caller,
+                                             const struct kl_id *subject,
+                                             const struct kl_id *record, const char *basis,
+                                             int64_t until_us, struct kl_err *err);
+/* End it. KL_ERR_NOT_FOUND "no_hold"; others as vault_record_hold(). */
+KL_MUST_USE enum kl_status vault_record_release(struct vault *vault,
+                                                const struct vault_caller *caller,
+                                                const struct kl_id *subject,
+                                                const struct kl_id *record, struct kl_err *err);
+/*
+ * A record that an erasure kept, by the receipt's and the record's ids, until its end: the fields that the role has `hold` for, as the
+ * place of the credential allows. Everybody else, and every other way, finds nothing: KL_ERR_NOT_FOUND "not_found".
+ */
+KL_MUST_USE enum kl_status vault_retained_read(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *receipt,
+                                               const struct kl_id *record, struct kl_arena *arena,
+                                               struct vault_record_result *ret,
+                                               struct vault_hold *ret_hold, struct kl_err *err);
+/*
+ * Shred it before its end. Needs `hold` on all its fields. ret_receipt: the stored receipt, of kind "retained". KL_ERR_BUSY "subject_busy";
+ * of the shred as kms_commit().
+ */
+KL_MUST_USE enum kl_status vault_retained_end(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *receipt,
+                                              const struct kl_id *record,
+                                              struct kl_buf *ret_receipt, struct kl_err *err);
 
 #endif
