@@ -95,8 +95,7 @@ enum kl_status kms_custodian_parse(const struct kms_custodian_options *options,
         return kl_fail(err, KL_ERR_INVALID, "custodian_invalid",
                        "the path of the root file is empty or too long", NULL);
     }
-    if (options->forbidden_dir != NULL &&
-        kms_path_inside(custodian.path, options->forbidden_dir)) {
+    if (options->forbidden_dir != NULL && kms_path_inside(custodian.path, options->forbidden_dir)) {
         return kl_fail(
             err, KL_ERR_INVALID, "root_file_in_data",
             "the root file may not lie inside the data directory: a copy of the data would carry it",

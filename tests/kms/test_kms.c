@@ -272,11 +272,14 @@ static void test_without_a_fatal_hook_a_failed_write_aborts(void **state)
 {
     struct kms_fixture *fixture = *state;
     int status = 0;
-    pid_t child = fork();
+    pid_t child;
 
+    kms_fixture_close(fixture); /* the child of a fork has none of its parent's keys */
+    child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         (void)close(STDERR_FILENO);
+        kms_fixture_reopen(fixture);
         memory_storage_fail_apply(fixture->storage, 1, false);
         (void)kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, place);
         _exit(0);

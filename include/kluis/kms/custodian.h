@@ -48,9 +48,10 @@ struct kms_custodian_options {
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
 struct kms_custodian_report {
     enum kms_finality finality;
-    char kind[16];        /* "file", "passphrase", "pkcs11" */
-    char file_system[32]; /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..."; of a token its label */
-    bool in_place;        /* the extents did not move and are not shared */
+    char kind[16]; /* "file", "passphrase", "pkcs11" */
+    char file_system
+        [32];      /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..."; of a token its label */
+    bool in_place; /* the extents did not move and are not shared */
     char reason[256];
     char advice[256];
 };
