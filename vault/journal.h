@@ -23,7 +23,7 @@
  * closes none that came later, whatever times they carry (ledgers only grow; a copy of data/ that is older has fewer).
  *
  * LOST. When data/ knows closings that the journal has not (its rows were lost, or are damaged), or the journal was pruned past what
- * data/ has, nobody can say what else was closed. Then a time is written beside the keys ("VL" tenant8): credentials made before it are
+ * data/ has, nobody can say what else was closed. Then a time is written beside the keys ("VS" tenant8): credentials made before it are
  * void, but for the operators', and consents that were in a ledger before it count as withdrawn; both are said in the trail.
  *
  * ONE BY ONE. Who can write to data/ may put back single older rows. A ledger is read with the closings of its subject, a credential with

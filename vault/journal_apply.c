@@ -140,7 +140,7 @@ static bool is_lost(const struct taking *taking)
 static void since_key(uint64_t tenant, unsigned char ret_key[SINCE_KEY_BYTES])
 {
     ret_key[0] = KMS_SIDE_ROW;
-    ret_key[1] = 'L';
+    ret_key[1] = 'S';
     kl_put_u64be(ret_key + 2, tenant);
 }
 
