@@ -11,6 +11,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "kms/custodian_move.h"
 #include "kms/mirrors.h"
 #include "kms/sweep.h"
 #include "kms/walk.h"
@@ -73,8 +74,8 @@ uint64_t kms_flight_wait(struct kms_flight *flight)
 
 /* ---- one batch ---- */
 
-/* Rows that each batch has: meta, batch id, custodian, what the places of the root key add. */
-#define BATCH_OTHERS_MAX (3 + 2 * KMS_ROOT_PLACE_ROWS_MAX)
+/* Rows that each batch has: meta, batch id, what the places of the root key add. */
+#define BATCH_OTHERS_MAX (2 + KMS_MOVE_ROWS_MAX)
 
 struct batch {
     struct kms_storage_write *writes;
@@ -130,9 +131,10 @@ static void batch_put_dead(struct batch *batch, const struct kms_plan *plan)
     }
 }
 
-static void batch_fill(struct batch *batch, const struct kms_plan *plan,
+static void batch_fill(struct batch *batch, const struct kms_plan *plan, struct kms_move *move,
                        struct kms_request **requests, size_t count, const struct kms_meta *meta)
 {
+    struct kms *kms = plan->kms;
     unsigned char *note = batch->notes;
 
     for (size_t i = 0; i < plan->copies_count; i++) {
@@ -159,14 +161,17 @@ static void batch_fill(struct batch *batch, const struct kms_plan *plan,
     kms_meta_write(meta, batch->meta);
     batch_put(batch, kms_meta_key, (struct kl_slice){batch->meta, sizeof batch->meta});
     batch->count +=
-        kms_root_place_rows(plan->kms->first, meta->generation, batch->writes + batch->count);
+        move != NULL
+            ? kms_move_rows(kms, move, meta->generation, batch->writes + batch->count)
+            : kms_root_place_rows(kms->first, meta->generation, batch->writes + batch->count);
 }
 
 /* ---- one commit ---- */
 
 /* The commit point, the point of no return, the swap. A failure in here ends the process, or leaves kms broken. */
 static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct batch *batch,
-                              struct kms_request **requests, size_t count, struct kl_err *err)
+                              struct kms_move *move, struct kms_request **requests, size_t count,
+                              struct kl_err *err)
 {
     struct kms_meta meta = {.generation = kms->generation + 1,
                             .created_us = kms->created_us,
@@ -176,14 +181,18 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
 
     memcpy(meta.store_id, kms->store_id, KMS_STORE_ID_BYTES);
     kms_plan_seal(plan, kl_secret_peek(kms->root.staged), meta.generation);
-    batch_fill(batch, plan, requests, count, &meta);
+    batch_fill(batch, plan, move, requests, count, &meta);
     flight_start(&kms->flight);
     status = kms_rows_apply_room(&kms->rows, batch->writes, batch->count, true, &failure);
     if (status == KL_OK) {
-        status = kms_root_overwrite(&kms->root, kms->first, &failure);
+        status = move != NULL ? kms_move_overwrite(kms, move, &failure)
+                              : kms_root_overwrite(&kms->root, kms->first, &failure);
     }
     if (status == KL_OK) {
         kms_root_turn(&kms->root);
+        if (move != NULL) {
+            kms_move_end(kms, move);
+        }
         for (size_t i = 0; i < plan->dead_count; i++) {
             kms_sweep_add(kms, plan->dead[i].row_key);
         }
@@ -241,6 +250,14 @@ static enum kl_status publish_and_finish(struct kms *kms, struct kms_plan *plan,
     return kms->hooks.finish(kms->hooks.context, generation, requests, count, err);
 }
 
+/* The change of custodian that a request stands for, if it does. */
+static struct kms_move *move_of(struct kms *kms, const struct kms_request *request)
+{
+    struct kms_move *move = atomic_load(&kms->move);
+
+    return move != NULL && move->request == request ? move : NULL;
+}
+
 /*
  * ret_planned is set once the plan stands: a failure before it may be the fault of one request, one after it is everybody's.
  */
@@ -249,10 +266,11 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
 {
     struct kms_plan plan = {.kms = kms};
     struct batch batch = {0};
+    struct kms_move *move = move_of(kms, requests[0]);
     bool begun = false;
     enum kl_status status = kms_broken_check(kms, err);
 
-    if (status == KL_OK) {
+    if (status == KL_OK && move == NULL) {
         status = kms_root_place_accept(kms->first, err);
     }
     if (status == KL_OK) {
@@ -276,9 +294,14 @@ static enum kl_status commit_once(struct kms *kms, struct kms_request **requests
         goto out;
     }
     *ret_planned = true;
-    status = prepare(kms, &plan, requests, count, err);
+    status = move != NULL ? kms_move_begin(kms, move, err) : KL_OK;
     if (status == KL_OK) {
-        status = attempt(kms, &plan, &batch, requests, count, err);
+        status = prepare(kms, &plan, requests, count, err);
+        if (status == KL_OK) {
+            status = attempt(kms, &plan, &batch, move, requests, count, err);
+        } else if (move != NULL) {
+            kms_move_undo(kms, move);
+        }
     }
     kms_mirrors_commit_end(kms->mirrors);
     begun = false;
@@ -374,6 +397,15 @@ static size_t sift(struct kms *kms, struct kl_group_item **items, size_t count)
     return kept;
 }
 
+/* A change of custodian is a commit of its own. */
+static bool fits(struct kms *kms, struct kl_group_item **items, size_t first, size_t next,
+                 size_t changes)
+{
+    return changes + request_of(items[next])->changes_count <= KMS_CHANGES_MAX &&
+           move_of(kms, request_of(items[first])) == NULL &&
+           move_of(kms, request_of(items[next])) == NULL;
+}
+
 void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
 {
     struct kms *kms = context;
@@ -383,8 +415,7 @@ void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
         size_t changes = 0;
         size_t end = first;
 
-        while (end < count && (end == first || changes + request_of(items[end])->changes_count <=
-                                                   KMS_CHANGES_MAX)) {
+        while (end < count && (end == first || fits(kms, items, first, end, changes))) {
             changes += request_of(items[end])->changes_count;
             end++;
         }

@@ -11,6 +11,7 @@
 #include "kms/slots.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Copies of pages that one commit may hold. */
 #define KMS_COPIES_MAX ((size_t)1 << 21)
@@ -37,6 +38,8 @@ struct kms_sweep_place {
     size_t after_bytes;                      /* 0: none was */
 };
 
+struct kms_move;
+
 struct kms {
     struct kms_rows rows;
     unsigned char store_id[KMS_STORE_ID_BYTES];
@@ -46,7 +49,11 @@ struct kms {
     struct kms_root_place *first; /* where the custodian keeps the root key */
     struct kms_mirrors *mirrors;  /* has a lock of its own */
     char *forbidden_dir;          /* where no root key may lie; NULL: anywhere */
-    struct kms_cells copies;      /* of pages that a commit changes; the leader's */
+    char
+        custodian[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]; /* its text, the path resolved; the leader's */
+    _Atomic(struct kms_move *)
+        move;                /* a change of custodian that waits for its commit, or is in it */
+    struct kms_cells copies; /* of pages that a commit changes; the leader's */
     size_t pages_max;
     struct kms_sweep_place sweep; /* the leader's */
 

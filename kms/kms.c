@@ -2,6 +2,7 @@
 #include "kluis/kms/kms.h"
 
 #include "kluis/base/time.h"
+#include "kms/custodian_move.h"
 #include "kms/internal.h"
 #include "kms/mirrors_internal.h"
 
@@ -317,7 +318,9 @@ static enum kl_status own_mirror(struct kms *kms, bool *ret_is_mirror,
 }
 
 /* Look before anything is written; then recover, then bring the mirrors up to date. */
-static enum kl_status open_mirrors_and_recover(struct kms *kms, struct kl_err *err)
+static enum kl_status open_mirrors_and_recover(struct kms *kms,
+                                               const struct kms_custodian_row *where,
+                                               struct kl_err *err)
 {
     unsigned char own[KMS_MIRROR_ID_BYTES];
     bool is_mirror = false;
@@ -333,13 +336,50 @@ static enum kl_status open_mirrors_and_recover(struct kms *kms, struct kl_err *e
         status = promote(kms, own, err);
     }
     if (status == KL_OK) {
+        status = kms_custodian_leftover_destroy(kms, where, kms->custodian, err);
+    }
+    if (status == KL_OK) {
         kms_mirrors_attach(kms->mirrors);
     }
     return status;
 }
 
+/* The root key of this generation, and the root page that it opens. */
+static enum kl_status root_key_find(struct kms *kms, const struct kms_custodian_options *custodian,
+                                    struct kms_custodian_row *where, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = kms_custodian_row_read(kms, where, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (custodian->custodian != NULL &&
+        kms_custodian_text(custodian->custodian, kms->custodian, &cause) == KL_OK) {
+        status = kms_custodian_moved_check(where, kms->custodian, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    cause = (struct kl_err){0};
+    status = kms_root_place_open(custodian, kms->store_id, kms->rows.storage, &kms->first, &cause);
+    if (status == KL_OK) {
+        status = kms_root_load(&kms->root, kms->first, kms->generation, &cause);
+    }
+    if (status == KL_OK) {
+        status = root_page_load(kms, &cause);
+    }
+    if (status != KL_OK) {
+        status = kms_custodian_moved_explain(where, kms->custodian, status, &cause);
+        if (err != NULL) {
+            *err = cause;
+        }
+    }
+    return status;
+}
+
 static enum kl_status open_with(struct kms *kms, const struct kms_custodian_options *custodian,
-                                struct kl_err *err)
+                                struct kms_custodian_row *where, struct kl_err *err)
 {
     struct kms_meta meta;
     enum kl_status status = kms_meta_read(&kms->rows, &meta, err);
@@ -351,19 +391,13 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
     kms->generation = meta.generation;
     kms->created_us = meta.created_us;
     kms->root_key_since_us = meta.root_key_since_us;
-    status = kms_root_place_open(custodian, kms->store_id, kms->rows.storage, &kms->first, err);
-    if (status == KL_OK) {
-        status = kms_root_load(&kms->root, kms->first, kms->generation, err);
-    }
-    if (status == KL_OK) {
-        status = root_page_load(kms, err);
-    }
+    status = root_key_find(kms, custodian, where, err);
     if (status == KL_OK) {
         status = kms_mark_read(&kms->rows, kms_tenants_key, KMS_TENANT_VAULT + 1,
                                &kms->slots.tenant_next, err);
     }
     if (status == KL_OK) {
-        status = open_mirrors_and_recover(kms, err);
+        status = open_mirrors_and_recover(kms, where, err);
     }
     kms->sweep.pending = true; /* a crash may have left some */
     return status;
@@ -372,6 +406,7 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
 enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms, struct kl_err *err)
 {
     struct kms *kms = NULL;
+    struct kms_custodian_row *where = NULL;
     enum kl_status status = sodium_ready(err);
 
     if (status != KL_OK) {
@@ -390,7 +425,9 @@ enum kl_status kms_open(const struct kms_options *options, struct kms **ret_kms,
     if (status != KL_OK) {
         return status;
     }
-    status = open_with(kms, &options->custodian, err);
+    where = malloc(sizeof *where);
+    status = where == NULL ? kl_fail_memory(err) : open_with(kms, &options->custodian, where, err);
+    free(where);
     if (status != KL_OK) {
         kms_close(kms);
         return status;

@@ -736,10 +736,19 @@ static enum kl_status place_store(struct kms_mirror *mirror, uint64_t generation
 
 enum kl_status kms_mirror_store(struct kms_mirror *mirror, struct kl_err *err)
 {
-    enum kl_status status = form_update(mirror, err);
+    bool with_file;
+    enum kl_status status;
 
-    if (status == KL_OK && mirror->place != NULL) {
-        status = place_store(mirror, mirror->store_generation, mirror->store_key, err);
+    kms_mirror_lock(mirror->all);
+    with_file = mirror->all->with_file;
+    kms_mirror_unlock(mirror->all);
+    if (!with_file) {
+        status = mirror->place == NULL ? KL_OK : root_destroy(mirror, err);
+    } else {
+        status = form_update(mirror, err);
+        if (status == KL_OK) {
+            status = place_store(mirror, mirror->store_generation, mirror->store_key, err);
+        }
     }
     sodium_memzero(kl_secret_bytes(mirror->store_key), KMS_KEY_BYTES);
     return status;

@@ -393,37 +393,36 @@ void kms_mirrors_store(struct kms_mirrors *all, uint64_t generation,
     kms_mirror_unlock(all);
 }
 
-void kms_mirrors_unroot(struct kms_mirrors *all)
-{
-    kms_mirror_lock(all);
-    wait_locked(all);
-    for (size_t i = 0; i < all->count; i++) {
-        if (all->list[i]->state == KMS_MIRROR_IN_STEP) {
-            (void)kms_mirror_order(all->list[i], KMS_ORDER_WIPE);
-        }
-    }
-    wait_locked(all);
-    kms_mirror_unlock(all);
-}
-
 enum kl_status kms_mirrors_form_set(struct kms_mirrors *all, const struct kms_root_form *form,
                                     struct kl_err *err)
 {
     struct kms_root_form copy = {.kind = KMS_ROOT_BARE};
-    struct kms_root_form before;
+    bool with_file;
     enum kl_status status = form == NULL ? KL_OK : kms_root_form_copy(form, &copy, err);
 
     if (status != KL_OK) {
         return status;
     }
+    with_file = form != NULL;
+    kms_mirrors_form_swap(all, &copy, &with_file);
+    kms_root_form_done(&copy);
+    return KL_OK;
+}
+
+void kms_mirrors_form_swap(struct kms_mirrors *all, struct kms_root_form *form, bool *with_file)
+{
+    struct kms_root_form before;
+    bool before_with_file;
+
     kms_mirror_lock(all);
     before = all->form;
-    all->form = copy;
-    all->with_file = form != NULL;
+    before_with_file = all->with_file;
+    all->form = *form;
+    all->with_file = *with_file;
     all->form_number++;
     kms_mirror_unlock(all);
-    kms_root_form_done(&before);
-    return KL_OK;
+    *form = before;
+    *with_file = before_with_file;
 }
 
 /* ---- numbers ---- */

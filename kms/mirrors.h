@@ -72,8 +72,9 @@ void kms_mirrors_store(struct kms_mirrors *mirrors, uint64_t generation,
 KL_MUST_USE enum kl_status kms_mirrors_form_set(struct kms_mirrors *mirrors,
                                                 const struct kms_root_form *form,
                                                 struct kl_err *err);
-/* Overwrite and remove the root files of all that are in step. */
-void kms_mirrors_unroot(struct kms_mirrors *mirrors);
+/* The same with a form that was copied before; *form becomes the one before. A root file of none (not with_file) is destroyed at the store. */
+void kms_mirrors_form_swap(struct kms_mirrors *mirrors, struct kms_root_form *form,
+                           bool *with_file);
 
 /* ---- numbers ---- */
 

@@ -365,7 +365,7 @@ static void test_a_mirror_that_hangs_is_waited_for_no_longer_than_the_patience(v
     assert_out_of_step(fixture, "did not answer in time");
     assert_unreachable(fixture, 71);
     assert_int_equal(kms_mirrors_retry(kms_of(fixture)), 1);
-    mirror_disks_let_go(fixture->disks, rows);
+    mirror_disks_let_go(fixture->disks);
     while (kms_mirrors_retry(kms_of(fixture)) > 0) {
     }
     assert_in_step(fixture, "m0");
@@ -382,7 +382,7 @@ static void test_closing_does_not_wait_for_a_mirror_that_hangs(void **state)
     mirror_disks_hang(fixture->disks, rows);
     assert_int_equal(shred(fixture, 70), KL_OK);
     kms_fixture_close(fixture->kms);
-    mirror_disks_let_go(fixture->disks, rows);
+    mirror_disks_let_go(fixture->disks);
     /* Its rows stay open in this process: the next open cannot reach them. */
     assert_int_equal(kms_open(&fixture->kms->options, &fixture->kms->kms, NULL), KL_OK);
     assert_out_of_step(fixture, "could not be opened");
@@ -853,7 +853,7 @@ static void test_a_mirror_that_does_not_answer_is_dropped_only_when_declared(voi
     assert_int_equal(kms_mirror_drop(kms_of(fixture), id, true, &destroyed, NULL), KL_OK);
     assert_false(destroyed);
     assert_int_equal(shred(fixture, 71), KL_OK);
-    mirror_disks_let_go(fixture->disks, rows);
+    mirror_disks_let_go(fixture->disks);
 }
 
 /* The process dies after the root file was destroyed and before the mirror is forgotten. */

@@ -21,7 +21,7 @@ struct mirror_disks {
     pthread_cond_t changed;
     bool reachable;
     bool hanging;
-    size_t waiting;
+    size_t waiting; /* writes to a storage that hangs, or hung */
     struct disk disks[DISKS_MAX];
     size_t count;
 };
@@ -102,6 +102,11 @@ struct mirror_disks *mirror_disks_new(void)
 
 void mirror_disks_free(struct mirror_disks *disks)
 {
+    (void)pthread_mutex_lock(&disks->lock);
+    while (disks->waiting > 0) {
+        (void)pthread_cond_wait(&disks->changed, &disks->lock);
+    }
+    (void)pthread_mutex_unlock(&disks->lock);
     for (size_t i = 0; i < disks->count; i++) {
         memory_storage_free(disks->disks[i].storage);
     }
@@ -150,16 +155,16 @@ static void wait_here(void *watcher, bool after)
 {
     struct mirror_disks *disks = watcher;
 
-    if (after) {
-        return;
-    }
     (void)pthread_mutex_lock(&disks->lock);
-    disks->waiting++;
-    (void)pthread_cond_broadcast(&disks->changed);
-    while (disks->hanging) {
-        (void)pthread_cond_wait(&disks->changed, &disks->lock);
+    if (after) {
+        disks->waiting--;
+    } else {
+        disks->waiting++;
+        while (disks->hanging) {
+            (void)pthread_cond_wait(&disks->changed, &disks->lock);
+        }
     }
-    disks->waiting--;
+    (void)pthread_cond_broadcast(&disks->changed);
     (void)pthread_mutex_unlock(&disks->lock);
 }
 
@@ -171,18 +176,8 @@ void mirror_disks_hang(struct mirror_disks *disks, struct memory_storage *storag
     memory_storage_watch_applies(storage, wait_here, disks);
 }
 
-void mirror_disks_wait_for_hanging(struct mirror_disks *disks)
+void mirror_disks_let_go(struct mirror_disks *disks)
 {
-    (void)pthread_mutex_lock(&disks->lock);
-    while (disks->waiting == 0) {
-        (void)pthread_cond_wait(&disks->changed, &disks->lock);
-    }
-    (void)pthread_mutex_unlock(&disks->lock);
-}
-
-void mirror_disks_let_go(struct mirror_disks *disks, struct memory_storage *storage)
-{
-    (void)storage;
     (void)pthread_mutex_lock(&disks->lock);
     disks->hanging = false;
     (void)pthread_cond_broadcast(&disks->changed);

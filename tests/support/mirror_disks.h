@@ -12,6 +12,7 @@
 struct mirror_disks;
 
 struct mirror_disks *mirror_disks_new(void);
+/* Waits for writes that hung. */
 void mirror_disks_free(struct mirror_disks *disks);
 /* Valid until mirror_disks_free(). */
 const struct kms_mirror_source *mirror_disks_face(struct mirror_disks *disks);
@@ -23,10 +24,9 @@ void mirror_disks_replace(struct mirror_disks *disks, const char *path,
                           struct memory_storage *storage);
 /* Whether opens work; what is open stays so. */
 void mirror_disks_reachable(struct mirror_disks *disks, bool reachable);
-/* From now on every write to that storage waits, until it is let go; returns once one waits when wanted. */
+/* From now on every write to that storage waits, until all are let go. */
 void mirror_disks_hang(struct mirror_disks *disks, struct memory_storage *storage);
-void mirror_disks_wait_for_hanging(struct mirror_disks *disks);
-void mirror_disks_let_go(struct mirror_disks *disks, struct memory_storage *storage);
+void mirror_disks_let_go(struct mirror_disks *disks);
 /* How many are open. */
 size_t mirror_disks_open(struct mirror_disks *disks);
 

@@ -156,6 +156,9 @@ KL_MUST_USE enum kl_status kms_create(const struct kms_options *options, struct 
  *                root file (a copy from before an erasure or a rotation); the text says both generations. Nothing was changed.
  * KL_ERR_REFUSED "root_file_other_store"  the root file belongs to another store.
  * KL_ERR_REFUSED "finality_f0"          see kms_custodian_options.
+ * KL_ERR_REFUSED "custodian_moved"      the root key lies elsewhere, since a change of custodian; the text says where.
+ * KL_ERR_REFUSED "custodian_leftover"   a change of custodian was cut short, and what is left of it cannot be reached to be destroyed.
+ * KL_ERR_REFUSED "mirror_incomplete"    these rows are a mirror's that was being brought up to date, or was dropped.
  * KL_ERR_REFUSED "keys_older_than_mirror"  a mirror is ahead and has destroyed this generation's root key: this key store was put back from
  *                before an erasure. Open from the mirror.
  * KL_ERR_UNAUTHORISED "wrong_passphrase".  KL_ERR_NOT_FOUND "root_file_missing", "key_store_missing".  KL_ERR_BUSY "root_file_locked" another
@@ -407,6 +410,7 @@ size_t kms_mirrors_retry(struct kms *kms);
  * passphrase at the same path: overwritten in place). Mirrors go along. note as in kms_request. A crash leaves the old or the new one in use;
  * kms_open says which when it is given the other (KL_ERR_REFUSED "custodian_moved").
  * KL_ERR_EXISTS "root_file_exists", KL_ERR_REFUSED "finality_f0", KL_ERR_UNAVAILABLE "mirror_unreachable", as kms_create and kms_commit.
+ * KL_ERR_BUSY "custodian_changing" another change is under way. note may be NULL.
  */
 KL_MUST_USE enum kl_status kms_custodian_change(struct kms *kms,
                                                 const struct kms_custodian_options *to,
