@@ -65,7 +65,7 @@ enum kl_status kms_root_place_make(const struct kms_custodian_options *options,
     enum kl_status status;
 
     if (kms_token_is_named(options->custodian)) {
-        return kms_token_place_new(options, store_id, storage, ret_place, err);
+        return kms_token_place_make(options, store_id, storage, ret_place, err);
     }
     status = kms_custodian_parse(options, &custodian, err);
     if (status != KL_OK) {
@@ -83,7 +83,7 @@ enum kl_status kms_root_place_open(const struct kms_custodian_options *options,
     enum kl_status status;
 
     if (kms_token_is_named(options->custodian)) {
-        return kms_token_place_new(options, store_id, storage, ret_place, err);
+        return kms_token_place_open(options, store_id, storage, ret_place, err);
     }
     status = kms_custodian_parse(options, &custodian, err);
     if (status != KL_OK) {

@@ -87,7 +87,7 @@ KL_MUST_USE enum kl_status kms_root_place_accept(const struct kms_root_place *pl
 
 /*
  * The place that a custodian's text names (root_place.c knows the kinds). storage: the rows of the key store, for a place that keeps wrapped
- * keys there; get is used only, and only within load.
+ * keys there; get is used only, and only within load and wipe.
  *
  * make   a place that was not there, empty: nothing can be loaded before it was stored. The caller stores and then asks
  *        kms_root_place_accept(); what is refused then is wiped. KL_ERR_EXISTS "root_file_exists"; others as kms_create().

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Generations looked at where only two should be. */
+#define HELD_MAX 16
+
 /* A root key of this place that may still be put into a batch. */
 struct wrapped {
     uint64_t generation; /* 0: none */
@@ -166,10 +169,51 @@ static size_t rows_leave(struct kms_root_place *place, uint64_t generation,
     return 1;
 }
 
+/*
+ * Whether a key of this token opens a wrapped root key of the key store: then this is the very token that is in use, maybe under
+ * another address.
+ */
+static enum kl_status in_use(struct token_place *own, bool *ret_in_use, struct kl_err *err)
+{
+    uint64_t held[HELD_MAX];
+    unsigned char wrapped[KMS_TOKEN_WRAPPED_BYTES];
+    unsigned char key[KMS_KEY_BYTES];
+    size_t count = 0;
+    bool opens = false;
+    enum kl_status status =
+        kms_token_keys_list(own->token, own->store_id, held, HELD_MAX, &count, err);
+
+    for (size_t i = 0; status == KL_OK && !opens && i < count && i < HELD_MAX; i++) {
+        struct kl_err opening = {0};
+
+        status = row_read(own, held[i], wrapped, &opening);
+        if (status == KL_OK) {
+            status = kms_token_unwrap(own->token, own->store_id, held[i], wrapped, key, &opening);
+            opens = status == KL_OK;
+        }
+        if (status == KL_ERR_REFUSED || status == KL_ERR_CORRUPT || status == KL_ERR_NOT_FOUND) {
+            status = KL_OK; /* no such row, or of another token */
+        } else if (status != KL_OK && err != NULL) {
+            *err = opening;
+        }
+    }
+    sodium_memzero(key, sizeof key);
+    if (status == KL_OK) {
+        *ret_in_use = opens;
+    }
+    return status;
+}
+
+/* Never what is in use: a move from a token to itself, by another address, must not end the vault. */
 static enum kl_status wipe(struct kms_root_place *place, struct kl_err *err)
 {
     struct token_place *own = of(place);
+    bool needed = true;
+    enum kl_status status = in_use(own, &needed, err);
 
+    if (status != KL_OK || needed) {
+        return status;
+    }
     return kms_token_keys_keep(own->token, own->store_id, KMS_TOKEN_KEEP_NONE, err);
 }
 
@@ -189,10 +233,10 @@ static const struct kms_root_place_kind token_kind = {
     .close = place_close,
 };
 
-enum kl_status kms_token_place_new(const struct kms_custodian_options *options,
-                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                   const struct kms_storage *storage,
-                                   struct kms_root_place **ret_place, struct kl_err *err)
+enum kl_status kms_token_place_open(const struct kms_custodian_options *options,
+                                    const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                    const struct kms_storage *storage,
+                                    struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct token_place *own = calloc(1, sizeof *own);
     enum kl_status status;
@@ -212,5 +256,30 @@ enum kl_status kms_token_place_new(const struct kms_custodian_options *options,
     own->storage = storage;
     memcpy(own->store_id, store_id, KMS_STORE_ID_BYTES);
     *ret_place = &own->head;
+    return KL_OK;
+}
+
+enum kl_status kms_token_place_make(const struct kms_custodian_options *options,
+                                    const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                    const struct kms_storage *storage,
+                                    struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct kms_root_place *place = NULL;
+    uint64_t held = 0;
+    size_t count = 0;
+    enum kl_status status = kms_token_place_open(options, store_id, storage, &place, err);
+
+    if (status == KL_OK) {
+        status = kms_token_keys_list(of(place)->token, store_id, &held, 1, &count, err);
+    }
+    if (status == KL_OK && count > 0) {
+        status = kl_fail(err, KL_ERR_EXISTS, "token_key_exists",
+                         "the token holds keys of this vault already", NULL);
+    }
+    if (status != KL_OK) {
+        kms_root_place_close(place);
+        return status;
+    }
+    *ret_place = place;
     return KL_OK;
 }

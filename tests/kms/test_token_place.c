@@ -429,6 +429,66 @@ static void test_without_its_key_on_the_token_a_key_store_is_closed_for_ever(voi
     open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
 }
 
+static struct kms_root_place *place_of(struct kms_fixture *fixture)
+{
+    unsigned char id[KMS_STORE_ID_BYTES];
+    struct kms_root_place *place = NULL;
+
+    store_of(fixture->storage, id);
+    assert_int_equal(kms_root_place_open(&fixture->options.custodian, id, fixture->options.storage,
+                                         &place, NULL),
+                     KL_OK);
+    return place;
+}
+
+static void test_the_token_in_use_is_not_wiped_under_another_address(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    char uri[SOFTHSM_URI_BYTES];
+    struct kms_root_place *place;
+
+    (void)snprintf(uri, sizeof uri, "pkcs11:model=SoftHSM%%20v2;token=kluis-test?module-path=%s",
+                   hsm.module);
+    fixture->options.custodian.custodian = uri;
+    place = place_of(fixture);
+    assert_int_equal(kms_root_place_wipe(place, NULL), KL_OK);
+    kms_root_place_close(place);
+    token_holds(fixture->storage, 1);
+    kms_fixture_reopen(fixture);
+}
+
+static void test_a_token_that_the_key_store_left_is_wiped(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char key[KMS_WRAPPED_KEY_BYTES] = {KMS_ROW_WRAPPED};
+    struct kms_root_place *place;
+
+    kms_fixture_close(fixture);
+    kl_put_u64be(key + 1, 1);
+    memory_storage_put(fixture->storage, (struct kl_slice){key, sizeof key},
+                       (struct kl_slice){NULL, 0});
+    place = place_of(fixture);
+    assert_int_equal(kms_root_place_wipe(place, NULL), KL_OK);
+    kms_root_place_close(place);
+    token_holds_nothing();
+}
+
+static void test_a_token_with_keys_of_the_store_is_no_new_place(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char id[KMS_STORE_ID_BYTES];
+    struct kms_root_place *place = NULL;
+    struct kl_err err = {0};
+
+    store_of(fixture->storage, id);
+    assert_int_equal(kms_root_place_make(&fixture->options.custodian, id, fixture->options.storage,
+                                         &place, &err),
+                     KL_ERR_EXISTS);
+    assert_string_equal(err.code, "token_key_exists");
+    assert_null(place);
+    token_holds(fixture->storage, 1);
+}
+
 static void test_a_software_token_is_refused_unless_told(void **state)
 {
     struct kms_fixture *fixture = *state;
@@ -476,6 +536,9 @@ int main(void)
         WITH_STORE(test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart),
         WITH_STORE(test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing),
         WITH_STORE(test_without_its_key_on_the_token_a_key_store_is_closed_for_ever),
+        WITH_STORE(test_the_token_in_use_is_not_wiped_under_another_address),
+        WITH_STORE(test_a_token_that_the_key_store_left_is_wiped),
+        WITH_STORE(test_a_token_with_keys_of_the_store_is_no_new_place),
         WITH_NOTHING(test_a_software_token_is_refused_unless_told),
         WITH_STORE(test_a_key_store_that_was_made_with_acceptance_opens_with_it_only),
     };
