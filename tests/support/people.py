@@ -91,6 +91,7 @@ class Person:
         self.ever = set()  # every indexed value: ("person.email", value)
         self.sure = set()  # those of them that were acknowledged
         self.erased = []  # ids of records
+        self.retained = []  # records that an erasure kept
 
     def copy(self):
         return copy.deepcopy(self)
@@ -196,6 +197,7 @@ def patch(canaries, before, name):
 
 def erase(before):
     after = before.copy()
+    after.retained = [record for record in after.records.values() if record.get("held")]
     after.there, after.records, after.consents = False, {}, []
 
     def send(client):
@@ -212,6 +214,19 @@ def erase_record(before, name):
     def send(client):
         answer = want(200, client.delete(f"/v1/subjects/{before.id}/records/{record['id']}", validate=False))
         after.receipts.append(answer["receipt"])
+
+    return after, send
+
+
+def hold(before, name):
+    """The record outlives an erasure of the person."""
+    after = before.copy()
+    record = after.records[name]
+    record["held"] = True
+
+    def send(client):
+        want(204, client.put(f"/v1/subjects/{before.id}/records/{record['id']}/hold",
+                             {"basis": "bookkeeping", "until": "2036-01-01T00:00:00Z"}, validate=False))
 
     return after, send
 
@@ -288,6 +303,14 @@ def learn_records(client, person):
             record["id"] = next(one["id"] for one in seen if (one["type"], one["fields"]) == (record["type"], record["fields"]))
 
 
+def hold_again(client, person, other):
+    """Nothing shows whether somebody's record is held: where that was under way it is done once more."""
+    for name, record in other.records.items():
+        if record.get("held") and name in person.records and not person.records[name].get("held"):
+            hold(person, name)[1](client)
+            person.records[name]["held"] = True
+
+
 def settle(client, world):
     """Everybody is as the world knows them; what was under way was wholly done, or not at all, and is known afterwards."""
     for name in sorted(set(world.people) | set(world.under_way)):
@@ -309,4 +332,6 @@ def settle(client, world):
             world.people[name] = other
         elif name not in world.people:
             world.people[name] = person
+        if other is not None and world.people[name] is not other:
+            hold_again(client, world.people[name], other)
     world.under_way = {}

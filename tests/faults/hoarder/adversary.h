@@ -123,7 +123,7 @@ struct context {
     unsigned char *at;
     size_t size;
 };
-/* One sealed value. kind: 'H' base or record's manifest, 'V', 'B', 'I'. */
+/* One sealed value. kind: 'H' base or record's manifest, 'V', 'B', 'I', 'J' a closing, 'K' of a record that was kept. */
 struct blob {
     char kind;
     struct place place;

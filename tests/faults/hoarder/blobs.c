@@ -15,6 +15,11 @@
 
 #define VALUE_BASE 0
 #define VALUE_LEDGER 1
+#define VALUE_CLOSINGS ((UINT64_C(1) << 40) - 1)
+#define SLOT_JOURNAL 4
+#define CLOSING_KEY_BYTES 18
+#define RETAINED_KEY_BYTES 26
+#define FORMAT_HELD 2
 #define BUCKET_KEY_BYTES 22 /* of all rows of one bucket */
 #define BUCKET_ROW_KEY_BYTES 27
 
@@ -185,13 +190,76 @@ static void answer_read(struct blobs *blobs, const struct row *row)
     blob_context_add(blob_add(blobs, 'I', place, sealed, row), "idempotency", 11);
 }
 
+/* A closing of the journal (vault/journal.h), beside the keys. */
+static void closing_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {get_be(row->key.at + 2, 8), 0, VALUE_CLOSINGS};
+    struct reader reader = {row->value, true};
+    unsigned char context[7 + 8 + 8] = {'c', 'l', 'o', 's', 'i', 'n', 'g'};
+    struct bytes sealed;
+
+    (void)take(&reader, 1);
+    memcpy(context + 7, row->key.at + 10, 8);
+    sealed = take(&reader, 8);
+    if (reader.ok) {
+        memcpy(context + 15, sealed.at, 8);
+    }
+    place.slot = take_number(&reader, 8);
+    sealed = take_sized(&reader);
+    if (!reader.ok) {
+        stop("a closing that the format does not know");
+    }
+    if (place.slot == SLOT_JOURNAL) {
+        place.value = NONE;
+    }
+    blob_context_add(blob_add(blobs, 'J', place, sealed, row), context, sizeof context);
+}
+
+/* What leads to a record that an erasure kept (vault/retained.h), beside the keys. */
+static void retained_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {get_be(row->key.at + 2, 8), get_be(row->key.at + 10, 8),
+                          get_be(row->key.at + 18, 8)};
+    struct reader reader = {row->value, true};
+    struct bytes sealed;
+
+    (void)take(&reader, 1 + 16 + 8 + 32);
+    (void)take_sized(&reader);
+    sealed = take_sized(&reader);
+    if (!reader.ok) {
+        stop("a row of a record that was kept that the format does not know");
+    }
+    blob_context_add(blob_add(blobs, 'K', place, sealed, row), "retained", 8);
+}
+
+static void side_read(struct blobs *blobs, const struct row *row)
+{
+    char kind = row->key.size < 2 ? 0 : (char)row->key.at[1];
+
+    if (row->key.size == CLOSING_KEY_BYTES && kind == 'J') {
+        closing_read(blobs, row);
+    } else if (row->key.size == RETAINED_KEY_BYTES && kind == 'K') {
+        retained_read(blobs, row);
+    } else if (kind == 0 || strchr("JALNRSr", kind) == NULL) {
+        stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
+    }
+}
+
 void blobs_collect(struct blobs *blobs, const struct rows *rows)
 {
     *blobs = (struct blobs){0};
     for (size_t i = 0; i < rows->count; i++) {
         const struct row *row = &rows->rows[i];
+        char kind = row->key.size == 0 ? 0 : (char)row->key.at[0];
 
-        if (row->keys || row->key.size == 0) {
+        if (row->keys && kind == 'V') {
+            side_read(blobs, row);
+        }
+        /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXW" : "MTPCDHVOBAFEIR", kind) == NULL) {
+            stop("a row of a kind not known here: %c", kind);
+        }
+        if (row->keys) {
             continue;
         }
         switch (row->key.at[0]) {
@@ -288,6 +356,7 @@ static void learn_fields(struct blobs *blobs, struct place place, const unsigned
 void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes manifest)
 {
     struct reader reader = {manifest, true};
+    uint64_t format;
     struct bytes id;
 
     if (learner.covers != blobs->count) {
@@ -300,7 +369,7 @@ void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes ma
         stop("a manifest that is not padded");
     }
     reader.in.size--;
-    (void)take(&reader, 1);
+    format = take_number(&reader, 1);
     id = take(&reader, 16);
     (void)take_name(&reader);
     (void)take_name(&reader);
@@ -308,6 +377,10 @@ void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes ma
     if (reader.ok) {
         learn_fields(blobs, *place, id.at, &reader);
         learn_fields(blobs, *place, id.at, &reader);
+    }
+    if (format == FORMAT_HELD) {
+        (void)take_name(&reader);
+        (void)take(&reader, 8);
     }
     if (!reader.ok || reader.in.size > 0) {
         stop("a record's manifest that the format does not know");
