@@ -20,6 +20,7 @@
 /*
  * One request's work. dying: what the rekeyed buckets are to leave out: a whole subject, or single entries by discriminator.
  * rows: value slots whose rows are deleted; a crash may leave them, unreadable. receipt: the stored receipt, set by finish.
+ * swept: of a sweep, the rows that go; NULL else. After a crash they are still there, and go with the next sweep.
  */
 struct vault_erasing {
     struct vault_note note;
@@ -27,6 +28,7 @@ struct vault_erasing {
     size_t dying_count;
     uint64_t *rows;
     size_t row_count;
+    const struct vault_batch *swept;
     struct kl_buf receipt;
 };
 

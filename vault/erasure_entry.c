@@ -27,6 +27,16 @@ static void entry_of_subject(struct vault_act *act, const struct vault_note *not
     }
 }
 
+static void entry_of_sweep(struct vault_act *act, const struct vault_note *note)
+{
+    char id[KL_ID_TEXT_BYTES];
+
+    kl_id_format(VAULT_SWEEP_PREFIX, &note->id, id);
+    kl_json_add_text(&act->out, "job", id);
+    kl_json_add_int(&act->out, "values", note->records);
+    kl_json_add_int(&act->out, "buckets", note->fields);
+}
+
 static bool is_of_keys(const struct vault_note *note)
 {
     return note->kind == VAULT_NOTE_ROTATION || note->kind == VAULT_NOTE_CUSTODIAN;
@@ -85,7 +95,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
                                           [VAULT_NOTE_ROTATION] = "key_rotate",
                                           [VAULT_NOTE_TENANT] = "tenant_end",
                                           [VAULT_NOTE_RETAINED] = "retention_end",
-                                          [VAULT_NOTE_CUSTODIAN] = "custodian_change"};
+                                          [VAULT_NOTE_CUSTODIAN] = "custodian_change",
+                                          [VAULT_NOTE_SWEEP] = "sweep"};
     static const struct kl_id nobody = {{0}};
     enum kl_status status = KL_OK;
     struct vault_audit_who who = {
@@ -99,6 +110,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
     kl_json_add_int(&act->out, "generation", (int64_t)generation);
     if (is_of_keys(note)) {
         entry_of_keys(act, note);
+    } else if (note->kind == VAULT_NOTE_SWEEP) {
+        entry_of_sweep(act, note);
     } else if (note->kind == VAULT_NOTE_TENANT) {
         status = entry_of_tenant(act, vault, note, err);
     } else {

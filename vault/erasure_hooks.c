@@ -214,12 +214,24 @@ static enum kl_status forget_retained(struct vault *vault, const struct vault_no
     return vault_retained_forget(vault, &retained, err);
 }
 
+/* Buckets were rekeyed: which ones tells who guesses until there is a new index. */
+static void mark_unswept(struct vault_batch *batch, const struct vault_note *note)
+{
+    struct vault_row_key key = vault_row_unswept(note->tenant);
+
+    if (note->kind == VAULT_NOTE_SUBJECT || note->kind == VAULT_NOTE_RECORD ||
+        note->kind == VAULT_NOTE_PAST || note->kind == VAULT_NOTE_RETAINED) {
+        vault_batch_put(batch, vault_row_slice(&key), kl_slice_of("", 0));
+    }
+}
+
 static enum kl_status finish_rows(struct vault *vault, const struct vault_note *note,
                                   const struct vault_erasing *work, struct vault_batch *batch,
                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
+    mark_unswept(batch, note);
     switch (note->kind) {
     case VAULT_NOTE_SUBJECT:
         if (note->retained_count > 0) {
@@ -232,6 +244,11 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
         return remove_record(vault, batch, note, err);
     case VAULT_NOTE_PAST:
         remove_values(batch, note, work);
+        break;
+    case VAULT_NOTE_SWEEP:
+        if (work != NULL) {
+            vault_batch_append(batch, work->swept);
+        }
         break;
     case VAULT_NOTE_TENANT:
         status = vault_tenant_rows_remove(vault, note->tenant, note->name, batch, err);

@@ -56,7 +56,7 @@ static enum kl_status buckets_read(struct vault_store *store, uint64_t tenant, u
     if (iter == NULL) {
         return kl_fail_memory(err);
     }
-    while (old->count < VAULT_INDEX_OLD_MAX && rows < VAULT_INDEX_OLD_ROWS_MAX &&
+    while (old->count < old->max && rows < VAULT_INDEX_OLD_ROWS_MAX &&
            vault_iter_next(iter, &key, &value)) {
         bool is_base = key.size == first.size && key.bytes[key.size - 1] == 0;
         if (is_base && value.size >= SLOT_BYTES) {
@@ -81,7 +81,7 @@ static void list_take(struct vault_index_old *old, const struct vault_row_key *k
 {
     size_t listed = list.size / SLOT_BYTES;
     size_t at = 0;
-    for (; at < listed && old->count < VAULT_INDEX_OLD_MAX; at++) {
+    for (; at < listed && old->count < old->max; at++) {
         slot_add(old, kl_get_u64be(list.bytes + at * SLOT_BYTES));
     }
     if (at < listed) {

@@ -16,9 +16,10 @@
 #define VAULT_INDEX_OLD_MAX 1024       /* slots of one piece */
 #define VAULT_INDEX_OLD_ROWS_MAX 16384 /* rows of one piece */
 
-/* remove is the caller's, and empty before. */
+/* max: 1..VAULT_INDEX_OLD_MAX slots a piece. remove is the caller's, and empty before. */
 struct vault_index_old {
     uint64_t slots[VAULT_INDEX_OLD_MAX];
+    size_t max;
     size_t count;
     struct vault_batch *remove;
 };

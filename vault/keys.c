@@ -5,6 +5,7 @@
 #include "vault/act.h"
 #include "vault/idempotency.h"
 #include "vault/rows.h"
+#include "vault/sweep.h"
 
 #include <string.h>
 
@@ -50,8 +51,9 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     kl_json_add_text(&out, "country", vault->country.code);
     kl_json_add_time(&out, "created_at", state.created_us);
     kl_json_add_text(&out, "public_key", key_text);
+    status = vault_sweep_state_add(vault, caller->tenant, &out, err);
     kl_json_object_end(&out);
-    return kl_buf_status(ret, err);
+    return status == KL_OK ? kl_buf_status(ret, err) : status;
 }
 
 /* ---- rotation ---- */

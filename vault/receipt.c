@@ -99,6 +99,7 @@ static const char *kind_name(enum vault_note_kind kind)
     case VAULT_NOTE_SUBJECT:
     case VAULT_NOTE_PAST:
     case VAULT_NOTE_ROTATION:
+    case VAULT_NOTE_SWEEP:
     case VAULT_NOTE_CUSTODIAN:
         break;
     }

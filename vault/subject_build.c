@@ -49,24 +49,18 @@ static enum kl_status piece_add(void *visitor, const char *kind, struct kl_slice
 }
 
 /* Of a subject whose records are damaged, the id: it must still be possible to erase it. */
-static enum kl_status piece_add_damaged(struct piece *piece, struct kl_err *err)
+static enum kl_status piece_add_damaged(struct piece *piece, const struct vault_subject *subject,
+                                        struct kl_err *err)
 {
-    struct kl_id id;
-    struct kl_err unread = {.status = KL_OK};
-    enum kl_status status =
-        vault_subject_id(piece->vault, piece->tenant, piece->slot, &id, &unread);
+    static const struct kl_id unknown = {{0}};
 
-    if (status == KL_OK) {
-        return piece_add(piece, "id", kl_slice_of(id.bytes, KL_ID_BYTES), 0, err);
+    if (!kl_id_equal(&subject->base.subject, &unknown)) {
+        return piece_add(piece, "id", kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0,
+                         err);
     }
-    if (status == KL_ERR_CORRUPT) {
-        kl_log(KL_LOG_WARNING, "subject_left_out_of_index", KL_LOG_INT("slot", piece->slot));
-        piece->damaged++;
-        return KL_OK;
-    }
-    return status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE
-               ? KL_OK
-               : kl_fail(err, status, unread.code, unread.client_text, "%s", unread.log_text);
+    kl_log(KL_LOG_WARNING, "subject_left_out_of_index", KL_LOG_INT("slot", piece->slot));
+    piece->damaged++;
+    return KL_OK;
 }
 
 /* Read a subject, and take it into the piece. Who is not there any more is passed over. */
@@ -83,7 +77,7 @@ static enum kl_status piece_take(struct piece *piece, uint64_t slot, struct kl_e
     if (status == KL_ERR_CORRUPT && subject.row.size >= 8) {
         piece->heads[piece->head_count++] =
             (struct vault_commit_head){slot, kl_get_u64be(subject.row.bytes)};
-        status = piece_add_damaged(piece, err);
+        status = piece_add_damaged(piece, &subject, err);
     } else if (status == KL_OK) {
         piece->heads[piece->head_count++] = (struct vault_commit_head){slot, subject.head.version};
         status = vault_subject_entries_each(piece->vault, &subject, piece->value_arena, piece_add,

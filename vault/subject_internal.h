@@ -43,7 +43,10 @@ void vault_subject_done(struct vault_subject *subject);
 /* The answer that tells nothing: always the same words. */
 enum kl_status vault_not_found(struct kl_err *err);
 
-/* KL_ERR_NOT_FOUND "not_found": no head row, or its key is gone. KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY. */
+/*
+ * KL_ERR_NOT_FOUND "not_found": no head row, or its key is gone. KL_ERR_CORRUPT: row and, where that opened, base are set (else its id is all
+ * zero). KL_ERR_IO, KL_ERR_NO_MEMORY.
+ */
 KL_MUST_USE enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot,
                                               struct kl_arena *arena, struct vault_subject *subject,
                                               struct kl_err *err);
@@ -226,7 +229,8 @@ struct vault_change {
     struct vault_index_change *index;
     size_t index_count;
     size_t index_max;
-    uint32_t retired_in; /* the newest epoch + 1 of the index that a retired value was in; 0: none */
+    uint32_t
+        retired_in; /* the newest epoch + 1 of the index that a retired value was in; 0: none */
     struct kl_buf plain;
     struct kl_buf sealed;
     struct vault_act act;

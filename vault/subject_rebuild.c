@@ -219,21 +219,25 @@ static enum kl_status rebuild_one(void *context, struct vault_subject *subject,
                                   enum kl_status status, struct kl_arena *scratch,
                                   struct kl_err *err)
 {
+    static const struct kl_id unknown = {{0}};
     struct rebuilding *rebuilding = context;
 
     (void)scratch;
     if (status == KL_ERR_NOT_FOUND) {
         return rebuild_remove(rebuilding, subject->slot, err);
     }
+    rebuilding->slot = subject->slot;
     if (status == KL_ERR_CORRUPT) {
         rebuilding->damaged++;
-        return KL_OK;
+        return kl_id_equal(&subject->base.subject, &unknown)
+                   ? KL_OK
+                   : rebuild_add(rebuilding, "id",
+                                 kl_slice_of(subject->base.subject.bytes, KL_ID_BYTES), 0, err);
     }
     if (status != KL_OK) {
         return kl_fail(err, status, "index_rebuild_failed", "the index cannot be built anew", NULL);
     }
     rebuilding->opened++;
-    rebuilding->slot = subject->slot;
     status = rebuild_head(rebuilding, subject, err);
     return status == KL_OK
                ? vault_subject_entries_each(rebuilding->vault, subject, rebuilding->values,

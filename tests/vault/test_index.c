@@ -370,7 +370,7 @@ static void test_a_reset_starts_empty_under_new_addresses(void **state)
 /* All slots of epochs that are over, as the sweep comes to know them; their rows go. */
 static size_t old_slots(struct index_fixture *fixture, uint64_t *ret, size_t max)
 {
-    struct vault_index_old old = {.remove = vault_batch_new()};
+    struct vault_index_old old = {.remove = vault_batch_new(), .max = 10};
     size_t count = 0;
     bool any = true;
     while (any) {

@@ -162,7 +162,7 @@ KL_MUST_USE enum kl_status vault_credential_revoke(struct vault *vault,
 
 #define VAULT_ROTATION_PREFIX "rot" /* ids of rotations */
 
-/* Appends {"generation","root_key_since","custodian","finality","old_root_destroyed","store_id","public_key":...} as JSON. Operators, auditors, stewards. */
+/* Appends {"generation","root_key_since","custodian","finality","old_root_destroyed","store_id","public_key":...,"horizon","sweep":{...}} as JSON. Operators, auditors, stewards. */
 KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *caller,
                                             struct kl_buf *ret, struct kl_err *err);
 /*
@@ -183,6 +183,31 @@ KL_MUST_USE enum kl_status vault_keys_rotation(struct vault *vault,
                                                struct kl_err *err);
 
 /* ---- upkeep ---- */
+
+/* ---- sweeps (operator, or a steward of its own tenant) ---- */
+
+#define VAULT_SWEEP_PREFIX "swp" /* ids of sweeps */
+#define VAULT_SWEEP_RATE_MAX 1000000
+/* changes_per_second: how many keys go in a second at most, 1..VAULT_SWEEP_RATE_MAX; 0: as fast as it goes. */
+struct vault_sweep_input {
+    int64_t changes_per_second;
+};
+/*
+ * Begin to sweep by hand: what was overwritten until now, in the caller's tenant, or (an operator who names none) in all. ret: the job as JSON
+ * {"id","state":"running|done|failed","started_at","ended_at","progress","failed_code"?,"tenant","nightly","values","buckets","answers",
+ * "indexes","subjects","damaged"}. KL_ERR_INVALID "invalid_rate", "invalid_idempotency_key", "idempotency_key_reused"; KL_ERR_BUSY "jobs_waiting".
+ */
+KL_MUST_USE enum kl_status vault_sweep_start(struct vault *vault, const struct vault_caller *caller,
+                                             const struct vault_sweep_input *input,
+                                             const struct vault_idempotency *idempotency,
+                                             struct kl_buf *ret, bool *ret_replayed,
+                                             struct kl_err *err);
+/* One, and the newest first as a JSON array: an operator's all, others' of their tenant; auditors too. KL_ERR_NOT_FOUND "not_found"; KL_ERR_INVALID "invalid_limit". */
+KL_MUST_USE enum kl_status vault_sweep_show(struct vault *vault, const struct vault_caller *caller,
+                                            const struct kl_id *sweep, struct kl_buf *ret,
+                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_sweep_list(struct vault *vault, const struct vault_caller *caller,
+                                            size_t limit, struct kl_buf *ret, struct kl_err *err);
 
 /*
  * What a server runs beside its requests: jobs (rotations, sweeps, backups), the nightly sweep, what falls due, mirrors that come back.

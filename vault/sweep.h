@@ -1,0 +1,41 @@
+/*
+ * The sweep: what was overwritten, or stands in an index that is over, loses
+ * its keys, so that old files and backups tell nothing of it.
+ *
+ * For each tenant, in this order: when something was erased, removed or rectified since, a new index is built beside the one in use and takes its
+ * place; the slots of indexes that are over are shredded; then value slots no longer in use, of which nothing in the index can tell any more; expired
+ * answers of requests are deleted. By night only values go that a verified backup has the successors of, or that have waited long enough; by hand
+ * everything that was overwritten until then.
+ *
+ * The horizon of a tenant: nothing that was overwritten before this time can be read by anybody.
+ */
+#ifndef VAULT_SWEEP_H
+#define VAULT_SWEEP_H
+
+#include "kluis/base/json.h"
+#include "kluis/base/status.h"
+#include "vault/job.h"
+#include "vault/upkeep.h"
+
+#include <stdint.h>
+
+#define VAULT_META_SWEEP_NIGHT "sweep-night"
+
+extern const struct vault_job_type vault_sweep_job;
+extern const struct vault_upkeep_task vault_sweep_nightly;
+
+/*
+ * When the first sweep starts that is planned behind after_us: after it, whoever has all bytes and all keys cannot tell from the index
+ * what was erased before after_us. 0: none is planned. Any thread.
+ */
+int64_t vault_sweep_next_us(struct vault *vault, int64_t after_us);
+
+/*
+ * Add "horizon" (null: there was no sweep yet) and "sweep": {"next_at", "last_at", "waiting"} to the object open in out; of a tenant, or
+ * (VAULT_JOB_OF_ANY) of the whole vault: the earliest horizon. waiting: value slots that wait, at most VAULT_SWEEP_WAITING_MAX are counted.
+ */
+#define VAULT_SWEEP_WAITING_MAX 10000
+KL_MUST_USE enum kl_status vault_sweep_state_add(struct vault *vault, uint64_t tenant,
+                                                 struct kl_json_out *out, struct kl_err *err);
+
+#endif
