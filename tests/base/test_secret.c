@@ -216,15 +216,18 @@ static void is_guarded(const unsigned char *bytes, size_t size)
 
 static void test_secrets_are_locked_and_left_out_of_dumps_and_children(void **state)
 {
-    struct kl_secret *small = kl_secret_new(32);
-    struct kl_secret *large = kl_secret_new(65536);
-    struct kl_secret_arena *arena = kl_secret_arena_new(4000, 64);
+    struct kl_secret *small;
+    struct kl_secret *large;
+    struct kl_secret_arena *arena;
     const int on_stack = 0;
 
     (void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
     skip(); /* sanitizers do not lock */
 #endif
+    small = kl_secret_new(32);
+    large = kl_secret_new(65536);
+    arena = kl_secret_arena_new(4000, 64);
     is_guarded(kl_secret_peek(small), 32);
     is_guarded(kl_secret_peek(large), 65536);
     for (int i = 0; i < 64; i++) {
