@@ -156,7 +156,7 @@ def create(canaries, before, record=None):
 
     def send(client):
         answer = want(201, client.post("/v1/subjects", {"records": [{"type": "person", "fields": record, "source": source}]},
-                                       validate=False))
+                                       headers={"Idempotency-Key": source}, validate=False))
         after.id, after.records["main"]["id"] = answer["id"], answer["records"][0]["id"]
 
     return after, send
@@ -195,13 +195,18 @@ def patch(canaries, before, name):
     return after, send
 
 
-def erase(before):
+def erase(before, key=None):
+    """key: asked with that Idempotency-Key."""
     after = before.copy()
     after.retained = [record for record in after.records.values() if record.get("held")]
     after.there, after.records, after.consents = False, {}, []
 
     def send(client):
-        after.receipts.append(want(200, client.delete(f"/v1/subjects/{before.id}", validate=False))["receipt"])
+        if key is None:
+            answer = client.delete(f"/v1/subjects/{before.id}", validate=False)
+        else:
+            answer = client.post(f"/v1/subjects/{before.id}/erase", {}, headers={"Idempotency-Key": key}, validate=False)
+        after.receipts.append(want(200, answer)["receipt"])
 
     return after, send
 
