@@ -38,6 +38,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/credentials", api_credential_list, 0, PAGE},
     {"DELETE", "/v1/credentials/{cred}", api_credential_revoke, 0, TENANT},
     {"GET", "/v1/keys", api_keys_read, 0, TENANT},
+    {"GET", "/v1/keys/rotations", api_keys_rotations, 0, TENANT},
     {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/keys/rotations/{rot}", api_keys_rotation, 0, TENANT},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},

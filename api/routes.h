@@ -54,6 +54,7 @@ API_HANDLER(api_tenant_put);
 API_HANDLER(api_keys_read);
 API_HANDLER(api_keys_rotate);
 API_HANDLER(api_keys_rotation);
+API_HANDLER(api_keys_rotations);
 API_HANDLER(api_audit_list);
 API_HANDLER(api_audit_head);
 

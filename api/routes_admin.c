@@ -178,25 +178,50 @@ API_HANDLER(api_keys_read)
     return vault_keys_state(request->app->vault, &request->caller, &response->body, err);
 }
 
+/* 200 for the level root, which is done then; 202 for the jobs. */
 API_HANDLER(api_keys_rotate)
 {
-    static const char *const KNOWN[] = {"level", NULL};
+    static const char *const KNOWN[] = {"level", "pages_per_second", NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_idempotency idempotency;
     const char *level = NULL;
+    int64_t rate = 0;
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
 
     if (status == KL_OK) {
         status = api_input_text(body, "level", "", true, &level, err);
     }
     if (status == KL_OK) {
+        status =
+            api_input_int(body, "pages_per_second", "", 1, VAULT_ROTATION_RATE_MAX, 0, &rate, err);
+    }
+    if (status == KL_OK) {
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        (void)api_response_json(response, 200);
-        status = vault_keys_rotate(request->app->vault, &request->caller, level, &idempotency,
-                                   &response->body, &response->replayed, err);
+        (void)api_response_json(response, strcmp(level, "root") == 0 ? 200 : 202);
+        status = vault_keys_rotate(request->app->vault, &request->caller, level, (uint32_t)rate,
+                                   &idempotency, &response->body, &response->replayed, err);
     }
+    return status;
+}
+
+API_HANDLER(api_keys_rotations)
+{
+    struct kl_buf rotations;
+    enum kl_status status;
+
+    kl_buf_init(&rotations, API_RESPONSE_MAX_BYTES);
+    status = vault_keys_rotations(request->app->vault, &request->caller, &rotations, err);
+    if (status == KL_OK) {
+        struct kl_json_out out = api_response_json(response, 200);
+
+        kl_json_object_begin(&out);
+        kl_json_key(&out, "rotations");
+        kl_json_put_raw(&out, rotations.bytes, rotations.size);
+        kl_json_object_end(&out);
+    }
+    kl_buf_done(&rotations);
     return status;
 }
 

@@ -97,8 +97,9 @@ static const struct cli_option credential_create_options[] = {
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
 static const struct cli_option revoke_options[] = {YES, END};
 static const struct cli_option rotate_options[] = {
-    {"level", "LEVEL", "root (the default)"},
-    {"wait", NULL, "show progress, end when the old key is out of use"},
+    {"level", "LEVEL", "root (the default), tenant, all or values"},
+    {"rate", "N", "at most N pages a second"},
+    {"no-wait", NULL, "do not wait until the old key is out of use"},
     END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},

@@ -3,6 +3,7 @@
 #include "vault/job.h"
 #include "vault/journal.h"
 #include "vault/retained.h"
+#include "vault/rotation.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -10,7 +11,7 @@
 #include <stddef.h>
 
 const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
-    [VAULT_JOB_ROTATION] = NULL,
+    [VAULT_JOB_ROTATION] = &vault_rotation_job,
     [VAULT_JOB_SWEEP] = &vault_sweep_job,
     [VAULT_JOB_BACKUP] = &vault_backup_job,
     [VAULT_JOB_VERIFY] = &vault_verify_job,
@@ -20,10 +21,6 @@ static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_te
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task,
-    &vault_journal_task,
-    &tenants_task,
-    &retained_task,
-    &vault_sweep_nightly,
-    NULL,
+    &vault_trail_task, &vault_journal_task,  &tenants_task,
+    &retained_task,    &vault_sweep_nightly, NULL,
 };

@@ -109,7 +109,17 @@ static void test_app_rotates_the_root_key_and_shows_how_it_is(void **state)
     test_api_ask(&fixture, "GET", "/v1/keys", fixture.vault.operator_token.text, NULL, 200,
                  "\"old_root_destroyed\":true");
     test_api_ask(&fixture, "POST", "/v1/keys/rotations", fixture.vault.operator_token.text,
-                 "{\"level\":\"values\"}", 422, "level_not_supported");
+                 "{\"level\":\"pages\"}", 422, "level_not_supported");
+    test_api_ask(&fixture, "POST", "/v1/keys/rotations", fixture.vault.operator_token.text,
+                 "{\"level\":\"all\",\"pages_per_second\":0}", 422, "invalid_value");
+    test_api_ask(&fixture, "POST", "/v1/keys/rotations", fixture.vault.operator_token.text,
+                 "{\"level\":\"tenant\"}", 422, "tenant_required");
+    test_api_ask(&fixture, "POST", "/v1/keys/rotations?tenant=default",
+                 fixture.vault.operator_token.text,
+                 "{\"level\":\"tenant\",\"pages_per_second\":1000}", 202, "\"tenant\":\"default\"");
+    test_api_ask(&fixture, "GET", "/v1/keys/rotations", fixture.vault.operator_token.text, NULL,
+                 200, id);
+    test_api_ask(&fixture, "GET", "/v1/keys/rotations", fixture.clerk.text, NULL, 403, NULL);
     test_api_ask(&fixture, "POST", "/v1/keys/rotations", fixture.clerk.text, "{\"level\":\"root\"}",
                  403, NULL);
 }

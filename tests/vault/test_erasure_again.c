@@ -9,8 +9,8 @@
 #include "vault/rows.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_BYTES 65536
@@ -113,9 +113,9 @@ static void test_the_receipt_is_found_after_the_keys_were_rotated(void **state)
     kl_buf_init(&again, TEXT_BYTES);
     kl_buf_init(&job, TEXT_BYTES);
     assert_int_equal(erase(fixture, &dpo, &made.id, &key, &first, &replayed), KL_OK);
-    assert_int_equal(
-        vault_keys_rotate(fixture_vault(fixture), &operator_caller, "root", NULL, &job, NULL, NULL),
-        KL_OK);
+    assert_int_equal(vault_keys_rotate(fixture_vault(fixture), &operator_caller, "root", 0, NULL,
+                                       &job, NULL, NULL),
+                     KL_OK);
     assert_int_equal(erase(fixture, &dpo, &made.id, &key, &again, &replayed), KL_OK);
     assert_true(replayed);
     assert_replay(&first, &again);
@@ -376,7 +376,7 @@ static enum kl_status rotate(struct vault_fixture *fixture, const struct vault_i
 
     kl_buf_clear(ret);
     kl_err_clear(&fixture->err);
-    status = vault_keys_rotate(fixture_vault(fixture), &caller, "root", key, ret, ret_replayed,
+    status = vault_keys_rotate(fixture_vault(fixture), &caller, "root", 0, key, ret, ret_replayed,
                                &fixture->err);
     vault_caller_done(&caller);
     return status;

@@ -130,7 +130,7 @@ static void test_a_rotation_takes_the_old_root_key_out_of_use(void **state)
     kl_buf_init(&text, TEXT_BYTES);
     kl_buf_init(&read, TEXT_BYTES);
     vault_figures(fixture->vault, &before);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", NULL, &text, NULL, NULL),
+    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL),
                      KL_OK);
     vault_figures(fixture->vault, &after);
     job = parsed(&text);
@@ -159,7 +159,7 @@ static void test_a_rotation_takes_the_old_root_key_out_of_use(void **state)
 
 static void test_other_levels_are_refused(void **state)
 {
-    static const char *const levels[] = {"tenant", "all", "values", "", "ROOT"};
+    static const char *const levels[] = {"", "ROOT", "pages"};
     struct admin_fixture *fixture = *state;
     struct vault_caller caller = admin_operator(fixture);
     struct vault_figures before;
@@ -173,7 +173,7 @@ static void test_other_levels_are_refused(void **state)
         struct kl_err err = {0};
 
         assert_int_equal(
-            vault_keys_rotate(fixture->vault, &caller, levels[i], NULL, &text, NULL, &err),
+            vault_keys_rotate(fixture->vault, &caller, levels[i], 0, NULL, &text, NULL, &err),
             KL_ERR_INVALID);
         assert_string_equal(err.code, "level_not_supported");
         assert_string_equal(err.where, "/level");
@@ -194,7 +194,7 @@ static void test_only_operators_rotate(void **state)
     struct kl_buf text;
 
     kl_buf_init(&text, TEXT_BYTES);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", NULL, &text, NULL, &err),
+    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, &err),
                      KL_ERR_FORBIDDEN);
     assert_string_equal(err.code, "role_forbidden");
     assert_int_equal(vault_keys_rotation(fixture->vault, &caller, &nobody, &text, NULL),
@@ -233,7 +233,7 @@ static void test_a_rotation_that_a_crash_cut_short_is_judged_by_the_generation(v
     char row[256];
 
     kl_buf_init(&text, TEXT_BYTES);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", NULL, &text, NULL, NULL),
+    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL),
                      KL_OK);
     vault_figures(fixture->vault, &figures);
     (void)snprintf(
@@ -308,7 +308,7 @@ static void test_callers_come_in_while_the_root_key_is_rotated(void **state)
     for (i = 0; i < 10; i++) {
         kl_buf_clear(&text);
         assert_int_equal(
-            vault_keys_rotate(fixture->vault, &caller, "root", NULL, &text, NULL, NULL), KL_OK);
+            vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL), KL_OK);
     }
     atomic_store(&ended, true);
     for (i = 0; i < 2; i++) {
