@@ -39,17 +39,21 @@ static enum kl_status prepare_inside(void *context, struct vault_batch *batch, s
                              preparing->dying_count, batch, err);
 }
 
-/* Not synced: were these rows lost while the key commit is kept, "prepared" would say so at the next open, and the index is built anew. */
+/*
+ * Not synced: were these rows lost while the key commit is kept, "prepared" would say so at the next open, and the index is built anew. Where no
+ * note leads to a synced commit right after (the steps of a rotation), it is synced here, so that a loss of power costs no index.
+ */
 static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t generation,
                               struct kms_request **requests, size_t count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct preparing preparing = {.vault = context, .staged = staged, .generation = generation};
-    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT, .unsynced = true};
+    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT};
     size_t room = 1;
     size_t i;
 
     for (i = 0; i < count; i++) {
+        commit.unsynced |= requests[i]->note_bytes > 0;
         room += requests[i]->work == NULL
                     ? 0
                     : ((const struct vault_erasing *)requests[i]->work)->dying_count;
@@ -439,21 +443,25 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
     struct vault *vault = context;
     struct vault_note *notes = calloc(count, sizeof *notes);
     struct vault_erasing **works = calloc(count, sizeof *works);
+    size_t noted = 0;
     size_t i;
 
     if (notes == NULL || works == NULL) {
         status = kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
-        works[i] = requests[i]->work;
+        if (requests[i]->note_bytes == 0) {
+            continue; /* a step of a rotation: its job tells of it */
+        }
+        works[noted] = requests[i]->work;
         status = vault_note_decode(kl_slice_of(requests[i]->note, requests[i]->note_bytes),
-                                   &notes[i], err);
+                                   &notes[noted++], err);
     }
     if (status == KL_OK && vault->notes_left) {
         status = vault_erasure_notes_finish(vault, generation, NULL, err);
     }
-    if (status == KL_OK) {
-        status = vault_erasure_finish(vault, generation, notes, works, count, err);
+    if (status == KL_OK && noted > 0) {
+        status = vault_erasure_finish(vault, generation, notes, works, noted, err);
     }
     vault->notes_left = status != KL_OK;
     free(notes);
