@@ -48,6 +48,7 @@ if(support_)
     add_library(kluis_test_support STATIC ${support_})
     target_link_libraries(kluis_test_support PRIVATE kluis_flags PUBLIC kluis::cmocka kluis::sodium kluis::yyjson)
     target_include_directories(kluis_test_support SYSTEM PRIVATE
+        $<TARGET_PROPERTY:kluis::p11kit,INTERFACE_INCLUDE_DIRECTORIES>
         $<TARGET_PROPERTY:kluis_rocksdb,INTERFACE_INCLUDE_DIRECTORIES>
         $<TARGET_PROPERTY:kluis_mbedtls,INTERFACE_INCLUDE_DIRECTORIES>)
     target_compile_definitions(kluis_test_support PRIVATE

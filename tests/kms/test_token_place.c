@@ -3,9 +3,8 @@
 
 #include "kms/token.h"
 #include "kms/token_internal.h"
-#include "tests/support/kms_fixture.h"
-#include "tests/support/softhsm.h"
 #include "tests/support/test.h"
+#include "tests/support/token_fixture.h"
 
 #include <dlfcn.h>
 #include <sodium.h>
@@ -13,123 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct softhsm hsm;
-
 static const struct kms_place value_place = {KMS_TENANT_VAULT, 1000, 3};
-
-static int token_setup_empty(void **state)
-{
-    struct kms_fixture *fixture;
-
-    if (kms_fixture_setup_empty(state) != 0 || !softhsm_start(&hsm)) {
-        return -1;
-    }
-    fixture = *state;
-    fixture->options.custodian.custodian = hsm.uri;
-    fixture->options.custodian.passphrase = SOFTHSM_PIN;
-    fixture->options.custodian.passphrase_bytes = strlen(SOFTHSM_PIN);
-    return 0;
-}
-
-static int token_setup(void **state)
-{
-    struct kms_fixture *fixture;
-
-    if (token_setup_empty(state) != 0) {
-        return -1;
-    }
-    fixture = *state;
-    return kms_create(&fixture->options, NULL) == KL_OK &&
-                   kms_open(&fixture->options, &fixture->kms, NULL) == KL_OK
-               ? 0
-               : -1;
-}
-
-static int token_teardown(void **state)
-{
-    int result = kms_fixture_teardown(state);
-
-    softhsm_end(&hsm);
-    return result;
-}
-
-/* ---- looking at token and rows ---- */
-
-static struct kms_token *looking(void)
-{
-    struct kms_token *token = NULL;
-
-    assert_int_equal(kms_token_open(hsm.uri, SOFTHSM_PIN, strlen(SOFTHSM_PIN), &token, NULL),
-                     KL_OK);
-    return token;
-}
-
-static void store_of(struct memory_storage *storage, unsigned char ret_id[KMS_STORE_ID_BYTES])
-{
-    struct kl_slice key;
-    size_t bytes;
-    const unsigned char *value;
-
-    for (size_t i = 0; (value = memory_storage_row(storage, i, &key, &bytes)) != NULL; i++) {
-        if (key.size == 1 && key.bytes[0] == KMS_ROW_META) {
-            memcpy(ret_id, value + 1, KMS_STORE_ID_BYTES);
-            return;
-        }
-    }
-    fail_msg("no meta row");
-}
-
-/* The store's keys on the token are of exactly generation and the one after it. */
-static void token_holds(struct memory_storage *storage, uint64_t generation)
-{
-    unsigned char id[KMS_STORE_ID_BYTES];
-    struct kms_token *token = looking();
-    uint64_t held[8];
-    size_t count = 0;
-
-    store_of(storage, id);
-    assert_int_equal(kms_token_keys_list(token, id, held, 8, &count, NULL), KL_OK);
-    kms_token_close(token);
-    assert_int_equal(count, 2);
-    assert_int_equal(held[0] + held[1], 2 * generation + 1);
-    assert_true(held[0] == generation || held[1] == generation);
-}
-
-static void token_holds_nothing(void)
-{
-    struct kms_token *token = looking();
-    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-    CK_ATTRIBUTE all = {CKA_CLASS, &class, sizeof class};
-    CK_OBJECT_HANDLE key;
-    CK_ULONG count = 0;
-
-    assert_int_equal(token->module->C_FindObjectsInit(token->session, &all, 1), CKR_OK);
-    assert_int_equal(token->module->C_FindObjects(token->session, &key, 1, &count), CKR_OK);
-    assert_int_equal(token->module->C_FindObjectsFinal(token->session), CKR_OK);
-    kms_token_close(token);
-    assert_int_equal(count, 0);
-}
-
-/* There is one wrapped root key in the rows, of that generation. Returns where it lies. */
-static unsigned char *wrapped_row(struct memory_storage *storage, uint64_t generation)
-{
-    unsigned char *found = NULL;
-    unsigned char *value;
-    struct kl_slice key;
-    size_t bytes;
-
-    for (size_t i = 0; (value = memory_storage_row(storage, i, &key, &bytes)) != NULL; i++) {
-        if (key.size > 0 && key.bytes[0] == KMS_ROW_WRAPPED) {
-            assert_null(found);
-            assert_int_equal(key.size, KMS_WRAPPED_KEY_BYTES);
-            assert_int_equal(kl_get_u64be(key.bytes + 1), generation);
-            assert_int_equal(bytes, KMS_TOKEN_WRAPPED_BYTES);
-            found = value;
-        }
-    }
-    assert_non_null(found);
-    return found;
-}
 
 static uint64_t generation_of(const struct kms *kms)
 {
@@ -163,8 +46,8 @@ static void test_a_new_key_store_has_two_keys_on_the_token(void **state)
     struct kms_fixture *fixture = *state;
     struct kms_state facts;
 
-    token_holds(fixture->storage, 1);
-    (void)wrapped_row(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
+    (void)token_fixture_row(fixture->storage, 1);
     kms_state(fixture->kms, &facts);
     assert_string_equal(facts.custodian_kind, "pkcs11");
     assert_int_equal(facts.finality, KMS_FINALITY_F0);
@@ -178,7 +61,7 @@ static void test_what_was_sealed_opens_after_the_next_start(void **state)
     kms_fixture_seal(fixture->kms, value_place, &sealed);
     kms_fixture_reopen(fixture);
     assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
     kl_buf_done(&sealed);
 }
 
@@ -194,8 +77,8 @@ static void test_a_shred_destroys_the_old_key_on_the_token(void **state)
     for (uint64_t generation = 2; generation <= 5; generation++) {
         assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, slot), KL_OK);
         assert_int_equal(generation_of(fixture->kms), generation);
-        token_holds(fixture->storage, generation);
-        (void)wrapped_row(fixture->storage, generation);
+        token_fixture_holds(fixture->storage, generation);
+        (void)token_fixture_row(fixture->storage, generation);
     }
     assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_ERR_GONE);
     kms_fixture_reopen(fixture);
@@ -205,7 +88,7 @@ static void test_a_shred_destroys_the_old_key_on_the_token(void **state)
     kms_fixture_close(fixture);
     fixture->options.storage = memory_storage_face(before);
     open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
-    token_holds(fixture->storage, 5);
+    token_fixture_holds(fixture->storage, 5);
     memory_storage_free(before);
     kl_buf_done(&sealed);
 }
@@ -218,7 +101,7 @@ static void test_a_rotation_of_the_root_key_changes_the_tokens_key(void **state)
     kms_fixture_seal(fixture->kms, value_place, &sealed);
     rotate(fixture);
     rotate(fixture);
-    token_holds(fixture->storage, 3);
+    token_fixture_holds(fixture->storage, 3);
     kms_fixture_reopen(fixture);
     assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
     kl_buf_done(&sealed);
@@ -237,12 +120,12 @@ static void test_two_key_stores_share_a_token_and_touch_only_their_own_keys(void
     assert_int_equal(kms_open(&options, &kms, NULL), KL_OK);
     rotate(fixture);
     rotate(fixture);
-    token_holds(fixture->storage, 3);
-    token_holds(other, 1);
+    token_fixture_holds(fixture->storage, 3);
+    token_fixture_holds(other, 1);
     assert_int_equal(kms_commit(kms, &request, NULL), KL_OK);
     kms_close(kms);
-    token_holds(fixture->storage, 3);
-    token_holds(other, 2);
+    token_fixture_holds(fixture->storage, 3);
+    token_fixture_holds(other, 2);
     kms_fixture_reopen(fixture);
     memory_storage_free(other);
 }
@@ -261,19 +144,19 @@ static void test_leftover_keys_of_other_generations_are_destroyed_when_it_opens(
     rotate(fixture);
     rotate(fixture);
     kms_fixture_close(fixture);
-    store_of(fixture->storage, id);
+    token_fixture_store(fixture->storage, id);
     wrapped_kept = memory_storage_copy(fixture->storage);
 
     /* As after a crash between the batch and the destruction, and as after an attempt that used the staged key. */
-    token = looking();
+    token = token_fixture_look();
     assert_int_equal(kms_token_key_make(token, id, 2, NULL), KL_OK);
     assert_int_equal(kms_token_key_make(token, id, 5, NULL), KL_OK);
     assert_int_equal(kms_token_wrap(token, id, 4, key, staged_wrapped, NULL), KL_OK);
     kms_token_close(token);
 
     kms_fixture_reopen(fixture);
-    token_holds(fixture->storage, 3);
-    token = looking();
+    token_fixture_holds(fixture->storage, 3);
+    token = token_fixture_look();
     assert_int_equal(kms_token_unwrap(token, id, 4, staged_wrapped, key, NULL), KL_ERR_CORRUPT);
     kms_token_close(token);
     memory_storage_free(wrapped_kept);
@@ -286,12 +169,12 @@ static void test_a_missing_staged_key_is_made_again(void **state)
     struct kms_token *token;
 
     kms_fixture_close(fixture);
-    store_of(fixture->storage, id);
-    token = looking();
+    token_fixture_store(fixture->storage, id);
+    token = token_fixture_look();
     assert_int_equal(kms_token_keys_keep(token, id, 1, NULL), KL_OK);
     kms_token_close(token);
     kms_fixture_reopen(fixture);
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
 }
 
 /* A commit whose batch fails: its rows reached the store, or did not. */
@@ -308,8 +191,8 @@ static void crash_in_batch(struct kms_fixture *fixture, bool kept, uint64_t gene
     memory_storage_fail_apply(fixture->storage, 0, false);
     kms_fixture_reopen(fixture);
     assert_int_equal(generation_of(fixture->kms), generation);
-    token_holds(fixture->storage, generation);
-    (void)wrapped_row(fixture->storage, generation);
+    token_fixture_holds(fixture->storage, generation);
+    (void)token_fixture_row(fixture->storage, generation);
     assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_OK);
     kl_buf_done(&sealed);
 }
@@ -327,8 +210,8 @@ static void test_a_crash_after_the_batch_goes_on_with_the_next_generation(void *
 /* End all sessions behind p11-kit's back, as when a token is pulled out. */
 static void pull_out(void)
 {
-    void *library = dlopen(hsm.module, RTLD_NOW | RTLD_NOLOAD);
-    struct kms_token *token = looking();
+    void *library = dlopen(token_fixture_hsm.module, RTLD_NOW | RTLD_NOLOAD);
+    struct kms_token *token = token_fixture_look();
     CK_SLOT_ID slot = token->slot;
     CK_C_GetFunctionList list_get;
     CK_FUNCTION_LIST *list = NULL;
@@ -361,7 +244,7 @@ static void test_a_token_that_is_pulled_out_stops_commits_and_nothing_else(void 
     kms_fixture_reopen(fixture);
     assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
     assert_int_equal(kms_fixture_unseal(fixture->kms, value_place, &sealed), KL_ERR_GONE);
-    token_holds(fixture->storage, 2);
+    token_fixture_holds(fixture->storage, 2);
     kl_buf_done(&sealed);
 }
 
@@ -378,14 +261,14 @@ static void test_a_wrong_pin_a_missing_token_and_a_missing_module_are_told_apart
     fixture->options.custodian.passphrase = NULL;
     fixture->options.custodian.passphrase_bytes = 0;
     open_refused(fixture, KL_ERR_INVALID, "pin_missing");
-    softhsm_uri(&hsm, "another", uri);
+    softhsm_uri(&token_fixture_hsm, "another", uri);
     fixture->options.custodian.custodian = uri;
     open_refused(fixture, KL_ERR_NOT_FOUND, "token_missing");
     fixture->options.custodian.custodian = "pkcs11:token=kluis-test?module-path=/nowhere.so";
     open_refused(fixture, KL_ERR_NOT_FOUND, "token_module_missing");
     fixture->options.custodian.custodian = "pkcs11:token=kluis-test";
     open_refused(fixture, KL_ERR_INVALID, "token_uri");
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
 }
 
 static void test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing(void **state)
@@ -394,10 +277,10 @@ static void test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing(void **
     unsigned char key[KMS_WRAPPED_KEY_BYTES] = {KMS_ROW_WRAPPED};
 
     kms_fixture_close(fixture);
-    wrapped_row(fixture->storage, 1)[20] ^= 1;
+    token_fixture_row(fixture->storage, 1)[20] ^= 1;
     open_refused(fixture, KL_ERR_CORRUPT, "token_wrapped_corrupt");
-    token_holds(fixture->storage, 1);
-    wrapped_row(fixture->storage, 1)[20] ^= 1;
+    token_fixture_holds(fixture->storage, 1);
+    token_fixture_row(fixture->storage, 1)[20] ^= 1;
     kms_fixture_reopen(fixture);
     kms_fixture_close(fixture);
 
@@ -408,7 +291,7 @@ static void test_a_damaged_wrapped_key_opens_nothing_and_changes_nothing(void **
     memory_storage_put(fixture->storage, (struct kl_slice){key, sizeof key},
                        (struct kl_slice){NULL, 0});
     open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
 }
 
 static void test_without_its_key_on_the_token_a_key_store_is_closed_for_ever(void **state)
@@ -418,12 +301,12 @@ static void test_without_its_key_on_the_token_a_key_store_is_closed_for_ever(voi
     struct kms_token *token;
 
     kms_fixture_close(fixture);
-    store_of(fixture->storage, id);
-    token = looking();
+    token_fixture_store(fixture->storage, id);
+    token = token_fixture_look();
     assert_int_equal(kms_token_keys_keep(token, id, 2, NULL), KL_OK);
     kms_token_close(token);
     open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
-    token = looking();
+    token = token_fixture_look();
     assert_int_equal(kms_token_keys_keep(token, id, KMS_TOKEN_KEEP_NONE, NULL), KL_OK);
     kms_token_close(token);
     open_refused(fixture, KL_ERR_REFUSED, "root_key_generation");
@@ -434,7 +317,7 @@ static struct kms_root_place *place_of(struct kms_fixture *fixture)
     unsigned char id[KMS_STORE_ID_BYTES];
     struct kms_root_place *place = NULL;
 
-    store_of(fixture->storage, id);
+    token_fixture_store(fixture->storage, id);
     assert_int_equal(kms_root_place_open(&fixture->options.custodian, id, fixture->options.storage,
                                          &place, NULL),
                      KL_OK);
@@ -448,12 +331,12 @@ static void test_the_token_in_use_is_not_wiped_under_another_address(void **stat
     struct kms_root_place *place;
 
     (void)snprintf(uri, sizeof uri, "pkcs11:model=SoftHSM%%20v2;token=kluis-test?module-path=%s",
-                   hsm.module);
+                   token_fixture_hsm.module);
     fixture->options.custodian.custodian = uri;
     place = place_of(fixture);
     assert_int_equal(kms_root_place_wipe(place, NULL), KL_OK);
     kms_root_place_close(place);
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
     kms_fixture_reopen(fixture);
 }
 
@@ -470,7 +353,7 @@ static void test_a_token_that_the_key_store_left_is_wiped(void **state)
     place = place_of(fixture);
     assert_int_equal(kms_root_place_wipe(place, NULL), KL_OK);
     kms_root_place_close(place);
-    token_holds_nothing();
+    token_fixture_holds_nothing();
 }
 
 static void test_a_token_with_keys_of_the_store_is_no_new_place(void **state)
@@ -480,13 +363,13 @@ static void test_a_token_with_keys_of_the_store_is_no_new_place(void **state)
     struct kms_root_place *place = NULL;
     struct kl_err err = {0};
 
-    store_of(fixture->storage, id);
+    token_fixture_store(fixture->storage, id);
     assert_int_equal(kms_root_place_make(&fixture->options.custodian, id, fixture->options.storage,
                                          &place, &err),
                      KL_ERR_EXISTS);
     assert_string_equal(err.code, "token_key_exists");
     assert_null(place);
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
 }
 
 static void test_a_software_token_is_refused_unless_told(void **state)
@@ -499,7 +382,7 @@ static void test_a_software_token_is_refused_unless_told(void **state)
     assert_int_equal(kms_create(&fixture->options, &err), KL_ERR_REFUSED);
     assert_string_equal(err.code, "finality_f0");
     assert_non_null(strstr(err.client_text, "SoftHSM"));
-    token_holds_nothing();
+    token_fixture_holds_nothing();
 
     fixture->options.custodian.passphrase = NULL;
     assert_int_equal(kms_custodian_report(&fixture->options.custodian, &report, NULL), KL_OK);
@@ -514,11 +397,13 @@ static void test_a_key_store_that_was_made_with_acceptance_opens_with_it_only(vo
     kms_fixture_close(fixture);
     fixture->options.custodian.accept_f0 = false;
     open_refused(fixture, KL_ERR_REFUSED, "finality_f0");
-    token_holds(fixture->storage, 1);
+    token_fixture_holds(fixture->storage, 1);
 }
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, token_setup, token_teardown)
-#define WITH_NOTHING(test) cmocka_unit_test_setup_teardown(test, token_setup_empty, token_teardown)
+#define WITH_STORE(test) \
+    cmocka_unit_test_setup_teardown(test, token_fixture_setup, token_fixture_teardown)
+#define WITH_NOTHING(test) \
+    cmocka_unit_test_setup_teardown(test, token_fixture_setup_empty, token_fixture_teardown)
 
 int main(void)
 {
@@ -543,9 +428,9 @@ int main(void)
         WITH_STORE(test_a_key_store_that_was_made_with_acceptance_opens_with_it_only),
     };
 
-    if (!softhsm_start(&hsm)) {
+    if (!softhsm_start(&token_fixture_hsm)) {
         return 77;
     }
-    softhsm_end(&hsm);
+    softhsm_end(&token_fixture_hsm);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
