@@ -6,6 +6,7 @@ static const char *const READ[] = {"tenant", "purpose", "recipient", "fields", N
 static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient",
                                         "fields", "limit", "cursor",  NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
+static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
@@ -41,6 +42,9 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/keys/rotations", api_keys_rotations, 0, TENANT},
     {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/keys/rotations/{rot}", api_keys_rotation, 0, TENANT},
+    {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"GET", "/v1/keys/sweeps", api_sweep_list, 0, LIMITED},
+    {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, TENANT},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
     {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},

@@ -58,6 +58,10 @@ API_HANDLER(api_keys_rotations);
 API_HANDLER(api_audit_list);
 API_HANDLER(api_audit_head);
 
+/* api/routes_sweeps.c */
+API_HANDLER(api_sweep_start);
+API_HANDLER(api_sweep_read);
+API_HANDLER(api_sweep_list);
 /* api/routes_holds.c */
 API_HANDLER(api_hold_put);
 API_HANDLER(api_hold_delete);

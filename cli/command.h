@@ -123,6 +123,7 @@ enum cli_exit cli_credential_list(struct cli_call *call);
 enum cli_exit cli_credential_revoke(struct cli_call *call);
 enum cli_exit cli_key_status(struct cli_call *call);
 enum cli_exit cli_key_rotate(struct cli_call *call);
+enum cli_exit cli_key_sweep(struct cli_call *call);
 enum cli_exit cli_audit_list(struct cli_call *call);
 enum cli_exit cli_audit_head(struct cli_call *call);
 enum cli_exit cli_receipt_show(struct cli_call *call);

@@ -101,6 +101,10 @@ static const struct cli_option rotate_options[] = {
     {"rate", "N", "at most N pages a second"},
     {"no-wait", NULL, "do not wait until the old key is out of use"},
     END};
+static const struct cli_option sweep_options[] = {
+    {"rate", "N", "take at most this many keys a second"},
+    {"dry-run", NULL, "show what waits, take nothing"},
+    END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
     {"credential-id", "CREDENTIAL", "by this credential"},
@@ -169,6 +173,9 @@ const struct cli_command cli_commands[] = {
      cli_credential_revoke},
     {"key", "status", NULL, 0, 0, "the root key: generation, age, place, finality", NULL,
      cli_key_status},
+    {"key", "sweep", NULL, 0, 0,
+     "take the keys of what was overwritten, and of the traces that erasures left", sweep_options,
+     cli_key_sweep},
     {"key", "rotate", NULL, 0, 0, "rotate keys while the vault works", rotate_options,
      cli_key_rotate},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},

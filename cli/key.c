@@ -19,7 +19,8 @@ enum cli_exit cli_key_status(struct cli_call *call)
                                                 {"IN USE SINCE", "root_key_since"},
                                                 {"CUSTODIAN", "custodian"},
                                                 {"FINALITY", "finality"},
-                                                {"OLD ROOT DESTROYED", "old_root_destroyed"}};
+                                                {"OLD ROOT DESTROYED", "old_root_destroyed"},
+                                                {"HORIZON", "horizon"}};
     struct cli_path path;
     cli_path_start(&path, "/v1/keys");
     return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);

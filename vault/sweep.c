@@ -103,9 +103,10 @@ enum kl_status vault_sweep_list(struct vault *vault, const struct vault_caller *
 {
     enum kl_status status = may_look(vault, caller, err);
 
-    if (status == KL_OK && (limit < 1 || limit > VAULT_JOB_LIST_MAX)) {
-        status = kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a list holds 1 to 100 jobs", NULL);
+    if (status == KL_OK && limit < 1) {
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a list holds at least 1", NULL);
     }
+    limit = limit > VAULT_JOB_LIST_MAX ? VAULT_JOB_LIST_MAX : limit;
     return status == KL_OK
                ? vault_job_list(vault, VAULT_JOB_SWEEP, seen_by(caller), limit, ret, err)
                : status;

@@ -213,7 +213,7 @@ KL_MUST_USE enum kl_status vault_sweep_start(struct vault *vault, const struct v
                                              const struct vault_idempotency *idempotency,
                                              struct kl_buf *ret, bool *ret_replayed,
                                              struct kl_err *err);
-/* One, and the newest first as a JSON array: an operator's all, others' of their tenant; auditors too. KL_ERR_NOT_FOUND "not_found"; KL_ERR_INVALID "invalid_limit". */
+/* One, and the newest first, at most limit and 100, as a JSON array: an operator's all, others' of their tenant; auditors too. KL_ERR_NOT_FOUND "not_found"; KL_ERR_INVALID "invalid_limit". */
 KL_MUST_USE enum kl_status vault_sweep_show(struct vault *vault, const struct vault_caller *caller,
                                             const struct kl_id *sweep, struct kl_buf *ret,
                                             struct kl_err *err);
