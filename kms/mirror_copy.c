@@ -547,6 +547,19 @@ static size_t queue_count(struct kms_mirror *mirror)
     return count;
 }
 
+/* Who posts does not wait for this mirror meanwhile. */
+static void gate_take(struct kms_mirror *mirror)
+{
+    kms_mirror_lock(mirror->all);
+    mirror->at_gate = true;
+    (void)pthread_cond_broadcast(&mirror->all->changed);
+    kms_mirror_unlock(mirror->all);
+    kms_rows_gate_take(&mirror->all->kms->rows);
+    kms_mirror_lock(mirror->all);
+    mirror->at_gate = false;
+    kms_mirror_unlock(mirror->all);
+}
+
 /* A chunk of ours at one moment, and how many batches were posted before it. */
 static enum kl_status here_read(struct kms_mirror *mirror, struct copying *copying,
                                 size_t *ret_before, struct kl_err *err)
@@ -557,7 +570,7 @@ static enum kl_status here_read(struct kms_mirror *mirror, struct copying *copyi
     if (!kms_mirror_inside(mirror)) {
         return fail_stopping(err);
     }
-    kms_rows_gate_take(&kms->rows);
+    gate_take(mirror);
     *ret_before = queue_count(mirror);
     status = side_read(&copying->here, kms->rows.storage, copying, err);
     kms_rows_gate_give(&kms->rows);
@@ -811,10 +824,12 @@ static enum kl_status turn_take(struct kms_mirror *mirror, struct kl_err *err)
     bool stop;
 
     kms_mirror_lock(all);
+    mirror->at_gate = true;
     while (all->turn && !mirror->stop) {
         mirror->progress++; /* it does not hang: a commit is under way */
         (void)pthread_cond_wait(&all->changed, &all->lock);
     }
+    mirror->at_gate = false;
     stop = mirror->stop;
     if (!stop) {
         all->turn = true;
@@ -837,8 +852,8 @@ static void turn_give(struct kms_mirror *mirror)
     kms_mirror_unlock(all);
 }
 
-/* In step, if nothing was posted since; false: there is more to write. */
-static enum kl_status step_in(struct kms_mirror *mirror, bool *ret_done, struct kl_err *err)
+/* In step from the next batch on; those that still wait in the queue are written before it, and who posts waits for all of them. */
+static enum kl_status step_in(struct kms_mirror *mirror, struct kl_err *err)
 {
     struct kms *kms = mirror->all->kms;
     enum kl_status status = behind_check(mirror, err);
@@ -849,23 +864,23 @@ static enum kl_status step_in(struct kms_mirror *mirror, bool *ret_done, struct 
     if (!kms_mirror_inside(mirror)) {
         return fail_stopping(err);
     }
-    kms_rows_gate_take(&kms->rows);
+    gate_take(mirror);
     kms_mirror_lock(mirror->all);
-    *ret_done = mirror->first == NULL && mirror->taking;
-    if (*ret_done) {
+    if (mirror->taking && !mirror->dropping) {
         kms_mirror_in_step(mirror);
+    } else {
+        status = kl_fail(err, KL_ERR_BUSY, "mirror_behind", "it fell too far behind", NULL);
     }
     kms_mirror_unlock(mirror->all);
     kms_rows_gate_give(&kms->rows);
     kms_mirror_outside(mirror);
-    return KL_OK;
+    return status;
 }
 
 /* The turn is held. Rows first, then the root keys, then the mark that it is whole. */
 static enum kl_status finish(struct kms_mirror *mirror, struct kl_err *err)
 {
-    bool done = false;
-    enum kl_status status = drain(mirror, SIZE_MAX, err);
+    enum kl_status status = drain(mirror, queue_count(mirror), err);
 
     if (status == KL_OK) {
         status = behind_check(mirror, err);
@@ -876,13 +891,7 @@ static enum kl_status finish(struct kms_mirror *mirror, struct kl_err *err)
     if (status == KL_OK) {
         status = self_set(mirror, KMS_MIRROR_WHOLE, err);
     }
-    while (status == KL_OK && !done) {
-        status = drain(mirror, SIZE_MAX, err);
-        if (status == KL_OK) {
-            status = step_in(mirror, &done, err);
-        }
-    }
-    return status;
+    return status == KL_OK ? step_in(mirror, err) : status;
 }
 
 enum kl_status kms_mirror_sync(struct kms_mirror *mirror, struct kl_err *err)

@@ -147,16 +147,8 @@ static struct kms_mirror_batch *batch_copy(const struct kms_storage_write *write
 
 static void queue_add(struct kms_mirror *mirror, struct kms_mirror_batch *batch)
 {
-    struct kms_mirror_queued *queued;
+    struct kms_mirror_queued *queued = malloc(sizeof *queued);
 
-    if (mirror->state != KMS_MIRROR_IN_STEP &&
-        mirror->queued_bytes + batch->bytes > KMS_MIRROR_QUEUE_MAX_BYTES) {
-        mirror->behind = true;
-        mirror->taking = false;
-        kms_mirror_queue_clear(mirror);
-        return;
-    }
-    queued = malloc(sizeof *queued);
     if (queued == NULL) {
         kms_mirror_fall_out(mirror, "no memory for a batch");
         mirror->behind = true;
@@ -172,6 +164,37 @@ static void queue_add(struct kms_mirror *mirror, struct kms_mirror_batch *batch)
     mirror->last = queued;
     mirror->queued_bytes += batch->bytes;
     (void)pthread_cond_signal(&mirror->wake);
+}
+
+/* A mirror being copied that does not keep up. One that waits for the gate gets it next, and then goes on. */
+static struct kms_mirror *first_full(const struct kms_mirrors *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct kms_mirror *mirror = all->list[i];
+
+        if (mirror->taking && mirror->state != KMS_MIRROR_IN_STEP && !mirror->at_gate &&
+            mirror->queued_bytes > KMS_MIRROR_QUEUE_MAX_BYTES) {
+            return mirror;
+        }
+    }
+    return NULL;
+}
+
+static void wait_for_room(struct kms_mirrors *all)
+{
+    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+    struct kms_mirror *full;
+    bool time_left = true;
+
+    while ((full = first_full(all)) != NULL) {
+        if (!time_left) {
+            full->behind = true;
+            full->taking = false;
+            kms_mirror_queue_clear(full);
+        } else {
+            time_left = kms_mirror_wait_until(all, until_us);
+        }
+    }
 }
 
 static bool any_taking(const struct kms_mirrors *all)
@@ -191,6 +214,7 @@ void kms_mirrors_post(struct kms_mirrors *all, const struct kms_storage_write *w
     bool needed;
 
     kms_mirror_lock(all);
+    wait_for_room(all);
     needed = any_taking(all);
     kms_mirror_unlock(all);
     if (!needed) {

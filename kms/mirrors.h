@@ -20,8 +20,8 @@
 struct kms;
 struct kms_mirrors;
 
-/* Batches that wait for a mirror while it is being copied; one that falls further behind begins anew. */
-#define KMS_MIRROR_QUEUE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+/* Batches that wait for a mirror while it is being copied. When there are more, who posts waits too, at most the patience. */
+#define KMS_MIRROR_QUEUE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 /* How long a commit waits for a mirror that is out of step to come back. */
 #define KMS_MIRROR_QUICK_MS 500
 /* Of both stores, so much is looked at together while a mirror is copied. */

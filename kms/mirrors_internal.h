@@ -51,6 +51,7 @@ struct kms_mirror {
     bool busy;    /* its thread is at work, outside of the lock */
     bool taking;  /* batches are queued for it */
     bool behind;  /* more than the queue holds came while it was copied */
+    bool at_gate; /* its thread waits for its turn, not for its disk */
     bool suspect; /* it failed: to be opened anew */
     bool ahead;   /* it has destroyed the root key that is in use here */
     struct kms_mirror_queued *first;

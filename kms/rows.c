@@ -18,11 +18,12 @@ enum kl_status kms_rows_init(struct kms_rows *rows, const struct kms_storage *st
 {
     rows->storage = storage;
     rows->mirrors = NULL;
-    rows->busy = false;
+    rows->ticket = 0;
+    rows->served = 0;
     if (pthread_mutex_init(&rows->lock, NULL) != 0) {
         goto no_memory;
     }
-    if (pthread_cond_init(&rows->idle, NULL) != 0) {
+    if (pthread_cond_init(&rows->moved, NULL) != 0) {
         (void)pthread_mutex_destroy(&rows->lock);
         goto no_memory;
     }
@@ -35,7 +36,7 @@ no_memory:
 
 void kms_rows_done(struct kms_rows *rows)
 {
-    (void)pthread_cond_destroy(&rows->idle);
+    (void)pthread_cond_destroy(&rows->moved);
     (void)pthread_mutex_destroy(&rows->lock);
 }
 
@@ -88,19 +89,23 @@ enum kl_status kms_rows_range(struct kms_rows *rows, struct kl_slice prefix, str
 
 void kms_rows_gate_take(struct kms_rows *rows)
 {
+    uint64_t mine;
+
     (void)pthread_mutex_lock(&rows->lock);
-    while (rows->busy) {
-        (void)pthread_cond_wait(&rows->idle, &rows->lock);
+    mine = rows->ticket++;
+    while (rows->served != mine) {
+        (void)pthread_cond_wait(&rows->moved, &rows->lock);
     }
-    rows->busy = true;
     (void)pthread_mutex_unlock(&rows->lock);
 }
 
 void kms_rows_gate_give(struct kms_rows *rows)
 {
     (void)pthread_mutex_lock(&rows->lock);
-    rows->busy = false;
-    (void)pthread_cond_signal(&rows->idle);
+    rows->served++;
+    if (rows->served != rows->ticket) {
+        (void)pthread_cond_broadcast(&rows->moved);
+    }
     (void)pthread_mutex_unlock(&rows->lock);
 }
 

@@ -19,9 +19,10 @@ struct kms_mirrors;
 struct kms_rows {
     const struct kms_storage *storage;
     struct kms_mirrors *mirrors; /* that get every batch too; NULL: none */
-    pthread_mutex_t lock;        /* guards busy */
-    pthread_cond_t idle;
-    bool busy; /* somebody holds the gate */
+    pthread_mutex_t lock;        /* guards the two below */
+    pthread_cond_t moved;
+    uint64_t ticket; /* for the next to come to the gate; first come, first in */
+    uint64_t served; /* whose turn it is */
 };
 KL_MUST_USE enum kl_status kms_rows_init(struct kms_rows *rows, const struct kms_storage *storage,
                                          struct kl_err *err);
