@@ -230,24 +230,42 @@ static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_r
     return status == KL_OK ? KL_OK : fail_leftover(row, err);
 }
 
+/* Its PIN was given to the change that was cut short, and is not kept: where the URI names no source it must be given again. */
 static enum kl_status token_destroy(struct kms *kms, const struct kms_custodian_row *row,
-                                    struct kl_err *err)
+                                    const char *pin_file, struct kl_err *err)
 {
-    const struct kms_custodian_options options = {.custodian = row->leftover, .accept_f0 = true};
+    struct kms_custodian_options options = {.custodian = row->leftover, .accept_f0 = true};
     struct kms_root_place *place = NULL;
     struct kl_err cause = {0};
-    enum kl_status status =
-        kms_root_place_open(&options, kms->store_id, kms->rows.storage, &place, &cause);
+    struct kl_buf pin = {0};
+    enum kl_status status = KL_OK;
 
+    if (pin_file != NULL) {
+        status = kms_token_pin_read(pin_file, &pin, &cause);
+        options.passphrase = (const char *)pin.bytes;
+        options.passphrase_bytes = pin.size;
+    }
+    if (status == KL_OK) {
+        status = kms_root_place_open(&options, kms->store_id, kms->rows.storage, &place, &cause);
+    }
+    kl_buf_done(&pin);
     if (status == KL_OK) {
         status = kms_root_place_wipe(place, &cause);
     }
     kms_root_place_close(place);
+    if (strcmp(cause.code, "pin_missing") == 0) {
+        return kl_failf(
+            err, KL_ERR_REFUSED, "custodian_leftover",
+            "a change of custodian was cut short; to destroy what is left of it, give the PIN of %s "
+            "with --leftover-pin-file",
+            row->leftover);
+    }
     return status == KL_OK ? KL_OK : fail_leftover(row, err);
 }
 
 enum kl_status kms_custodian_leftover_destroy(struct kms *kms, const struct kms_custodian_row *row,
-                                              const char *given, struct kl_err *err)
+                                              const char *given, const char *pin_file,
+                                              struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -255,7 +273,7 @@ enum kl_status kms_custodian_leftover_destroy(struct kms *kms, const struct kms_
         return KL_OK;
     }
     if (row->leftover[0] != '\0') {
-        status = path_of(row->leftover) == NULL ? token_destroy(kms, row, err)
+        status = path_of(row->leftover) == NULL ? token_destroy(kms, row, pin_file, err)
                                                 : file_destroy(kms, row, err);
     }
     return status == KL_OK ? row_write(kms, given, "", err) : status;
@@ -502,6 +520,9 @@ enum kl_status kms_custodian_change(struct kms *kms, const struct kms_custodian_
     } else if (status == KL_OK) {
         status = kms_commit(kms, note != NULL ? note : &nothing, err);
         atomic_store(&kms->move, NULL);
+    }
+    if (!move->same) {
+        kms_root_place_close(move->place); /* of an attempt that failed */
     }
     kms_root_form_done(&move->form);
     kms_root_form_done(&move->mirror_form);
