@@ -320,7 +320,7 @@ static enum kl_status own_mirror(struct kms *kms, bool *ret_is_mirror,
 /* Look before anything is written; then recover, then bring the mirrors up to date. */
 static enum kl_status open_mirrors_and_recover(struct kms *kms,
                                                const struct kms_custodian_row *where,
-                                               struct kl_err *err)
+                                               const char *leftover_pin_file, struct kl_err *err)
 {
     unsigned char own[KMS_MIRROR_ID_BYTES];
     bool is_mirror = false;
@@ -336,7 +336,7 @@ static enum kl_status open_mirrors_and_recover(struct kms *kms,
         status = promote(kms, own, err);
     }
     if (status == KL_OK) {
-        status = kms_custodian_leftover_destroy(kms, where, kms->custodian, err);
+        status = kms_custodian_leftover_destroy(kms, where, kms->custodian, leftover_pin_file, err);
     }
     if (status == KL_OK) {
         kms_mirrors_attach(kms->mirrors);
@@ -397,7 +397,7 @@ static enum kl_status open_with(struct kms *kms, const struct kms_custodian_opti
                                &kms->slots.tenant_next, err);
     }
     if (status == KL_OK) {
-        status = open_mirrors_and_recover(kms, where, err);
+        status = open_mirrors_and_recover(kms, where, custodian->leftover_pin_file, err);
     }
     kms->sweep.pending = true; /* a crash may have left some */
     return status;

@@ -249,33 +249,40 @@ static enum kl_status login(struct kms_token *token, const unsigned char *pin, s
     }
 }
 
-/* The PIN from the file that pin-source names. */
-static enum kl_status login_by_file(struct kms_token *token, const char *source, struct kl_err *err)
+enum kl_status kms_token_pin_read(const char *path, struct kl_buf *ret, struct kl_err *err)
 {
     struct kl_err reading = {0};
     struct kl_buf file = {0};
-    enum kl_status status =
-        kl_file_read(source + strlen("file:"), KMS_TOKEN_PIN_MAX_BYTES + 2, &file, &reading);
+    enum kl_status status = kl_file_read(path, KMS_TOKEN_PIN_MAX_BYTES + 2, &file, &reading);
 
     if (status != KL_OK) {
-        status = kl_fail(err, status == KL_ERR_NOT_FOUND ? status : KL_ERR_INVALID,
-                         status == KL_ERR_NOT_FOUND ? "pin_file_missing" : "pin_length",
-                         "the file that pin-source names cannot be read", "%s", reading.log_text);
-        goto out;
+        return kl_fail(err, status == KL_ERR_NOT_FOUND ? status : KL_ERR_INVALID,
+                       status == KL_ERR_NOT_FOUND ? "pin_file_missing" : "pin_length",
+                       "the file of the token's PIN cannot be read", "%s", reading.log_text);
     }
     while (file.size > 0 &&
            (file.bytes[file.size - 1] == '\n' || file.bytes[file.size - 1] == '\r')) {
         file.size--;
     }
     if (file.size == 0 || file.size > KMS_TOKEN_PIN_MAX_BYTES) {
-        status = kl_failf(err, KL_ERR_INVALID, "pin_length", "a PIN has 1 to %d bytes",
-                          KMS_TOKEN_PIN_MAX_BYTES);
-        goto out;
+        kl_buf_done(&file);
+        return kl_failf(err, KL_ERR_INVALID, "pin_length", "a PIN has 1 to %d bytes",
+                        KMS_TOKEN_PIN_MAX_BYTES);
     }
-    status = login(token, file.bytes, file.size, err);
+    *ret = file;
+    return KL_OK;
+}
 
-out:
-    kl_buf_done(&file);
+/* source is a URI of a file. */
+static enum kl_status login_by_file(struct kms_token *token, const char *source, struct kl_err *err)
+{
+    struct kl_buf pin = {0};
+    enum kl_status status = kms_token_pin_read(source + strlen("file:"), &pin, err);
+
+    if (status == KL_OK) {
+        status = login(token, pin.bytes, pin.size, err);
+    }
+    kl_buf_done(&pin);
     return status;
 }
 

@@ -63,6 +63,13 @@ KL_MUST_USE enum kl_status kms_token_pin_may_be_tried(unsigned long flags, struc
 KL_MUST_USE enum kl_status kms_token_uri_check(const char *uri, struct kl_err *err);
 
 /*
+ * A PIN from a file: its content without the end of the line. ret is made here, ended by the caller with kl_buf_done().
+ * KL_ERR_NOT_FOUND "pin_file_missing"; KL_ERR_INVALID "pin_length", also of a file that cannot be read.
+ */
+KL_MUST_USE enum kl_status kms_token_pin_read(const char *path, struct kl_buf *ret,
+                                              struct kl_err *err);
+
+/*
  * Load the module, find the token, log in. The PIN is tried once, and not when it would be the last try.
  *
  * pin         NULL: the file that pin-source names, or the token's own keypad; read, not kept.

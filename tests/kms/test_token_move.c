@@ -1,4 +1,5 @@
 /* The root key moves to a token, from one, and from one to another. Without SoftHSM the program counts as skipped. */
+#include "kms/format.h"
 #include "tests/support/test.h"
 #include "tests/support/token_fixture.h"
 
@@ -162,6 +163,72 @@ static void test_a_wrong_pin_or_a_missing_token_leaves_the_root_key_where_it_is(
     assert_int_equal(generation_of(fixture->kms), 1);
 }
 
+/* Row 'C' as custodian_move.h describes it: where the root key lies, and what a change that was cut short left. */
+static void note_leftover(struct kms_fixture *fixture, const char *current, const char *leftover)
+{
+    static const unsigned char key[1] = {KMS_ROW_CUSTODIAN};
+    struct kl_buf row;
+
+    kl_buf_init(&row, KMS_ROW_MAX_BYTES);
+    kl_buf_add_byte(&row, KMS_FORMAT_VERSION);
+    kl_buf_add_sized(&row, current, strlen(current));
+    kl_buf_add_sized(&row, leftover, strlen(leftover));
+    memory_storage_put(fixture->storage, (struct kl_slice){key, sizeof key}, kl_buf_slice(&row));
+    kl_buf_done(&row);
+}
+
+static void pin_file(char ret_path[KMS_FIXTURE_PATH_BYTES])
+{
+    FILE *file;
+
+    (void)snprintf(ret_path, KMS_FIXTURE_PATH_BYTES, "%.200s/pin", token_fixture_hsm.folder);
+    file = fopen(ret_path, "we");
+    assert_non_null(file);
+    (void)fprintf(file, "%s\n", SOFTHSM_PIN);
+    (void)fclose(file);
+}
+
+static void test_a_move_to_a_token_that_was_cut_short_is_cleaned_up_with_its_pin(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char id[KMS_STORE_ID_BYTES];
+    char path[KMS_FIXTURE_PATH_BYTES];
+    struct kms_token *token;
+
+    use(fixture, fixture->custodian, NULL);
+    assert_int_equal(kms_create(&fixture->options, NULL), KL_OK);
+    note_leftover(fixture, fixture->custodian, token_fixture_hsm.uri);
+    token_fixture_store(fixture->storage, id);
+    token = token_fixture_look();
+    assert_int_equal(kms_token_key_make(token, id, 2, NULL), KL_OK);
+    kms_token_close(token);
+
+    open_refused(fixture, "custodian_leftover");
+    pin_file(path);
+    fixture->options.custodian.leftover_pin_file = path;
+    kms_fixture_reopen(fixture);
+    token_fixture_holds_nothing();
+    fixture->options.custodian.leftover_pin_file = NULL;
+    kms_fixture_reopen(fixture);
+}
+
+static void test_a_note_of_the_token_in_use_under_another_address_harms_nothing(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    char same[SOFTHSM_URI_BYTES];
+    char path[KMS_FIXTURE_PATH_BYTES];
+
+    (void)snprintf(same, sizeof same, "pkcs11:model=SoftHSM%%20v2;token=kluis-test?module-path=%s",
+                   token_fixture_hsm.module);
+    kms_fixture_close(fixture);
+    note_leftover(fixture, token_fixture_hsm.uri, same);
+    pin_file(path);
+    fixture->options.custodian.leftover_pin_file = path;
+    kms_fixture_reopen(fixture);
+    token_fixture_holds(fixture->storage, 1);
+    kms_fixture_reopen(fixture);
+}
+
 #define WITH_STORE(test) \
     cmocka_unit_test_setup_teardown(test, token_fixture_setup, token_fixture_teardown)
 #define WITH_NOTHING(test) \
@@ -174,6 +241,8 @@ int main(void)
         WITH_STORE(test_from_a_token_to_a_file),
         WITH_STORE(test_from_a_token_to_another),
         WITH_STORE(test_to_the_same_token_by_another_address_is_refused_and_harms_nothing),
+        WITH_NOTHING(test_a_move_to_a_token_that_was_cut_short_is_cleaned_up_with_its_pin),
+        WITH_STORE(test_a_note_of_the_token_in_use_under_another_address_harms_nothing),
         WITH_NOTHING(test_a_wrong_pin_or_a_missing_token_leaves_the_root_key_where_it_is),
     };
 

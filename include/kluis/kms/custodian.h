@@ -34,6 +34,8 @@ const char *kms_finality_name(enum kms_finality finality); /* "F0".."F3" */
  *                      pin-source; read, not kept. NULL for file:.
  * accept_f0            go on where the finality class is F0 (else refused with KL_ERR_REFUSED "finality_f0").
  * forbidden_dir        the data directory: a root file inside it is refused (KL_ERR_INVALID "root_file_in_data").
+ * leftover_pin_file    kms_open: a file with the PIN of the token that a change of custodian left behind when it was cut short
+ *                      ("custodian_leftover"), where its URI has no pin-source; NULL else.
  * argon2_light         use libsodium's OPSLIMIT_MIN/MEMLIMIT_MIN when making a new file: for tests.
  */
 struct kms_custodian_options {
@@ -43,6 +45,7 @@ struct kms_custodian_options {
     bool accept_f0;
     bool argon2_light;
     const char *forbidden_dir;
+    const char *leftover_pin_file;
 };
 
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
