@@ -14,6 +14,8 @@ const struct kl_config_key api_config_keys[] = {
      "the file of the passphrase, or PIN; else a systemd credential or the terminal"},
     {"passphrase-fd", KL_CONFIG_INT, NULL, 0, 65535, "N",
      "an open file descriptor to read the passphrase, or PIN, from: its first line"},
+    {"leftover-pin-file", KL_CONFIG_TEXT, NULL, 0, 0, "FILE",
+     "the PIN of a token that a cut short change of custodian left behind"},
     {"credentials-dir", KL_CONFIG_TEXT, NULL, 0, 0, "DIR",
      "where init writes operator.credential and steward.credential"},
     {"accept-f0", KL_CONFIG_BOOL, "false", 0, 0, NULL,
@@ -88,12 +90,13 @@ enum kl_status api_config_read(int *argc, char **argv, struct kl_config **ret_co
 enum kl_status api_config_vault(const struct kl_config *config, struct vault_options *ret_options,
                                 struct kl_err *err)
 {
-    struct vault_options options = {.data_dir = kl_config_text(config, "data"),
-                                    .country = kl_config_text(config, "country"),
-                                    .custodian = kl_config_text(config, "custodian"),
-                                    .accept_f0 = kl_config_bool(config, "accept-f0"),
-                                    .cache_bytes = (size_t)kl_config_int(config, "cache-mib")
-                                                   << 20};
+    struct vault_options options = {
+        .data_dir = kl_config_text(config, "data"),
+        .country = kl_config_text(config, "country"),
+        .custodian = kl_config_text(config, "custodian"),
+        .accept_f0 = kl_config_bool(config, "accept-f0"),
+        .leftover_pin_file = kl_config_text(config, "leftover-pin-file"),
+        .cache_bytes = (size_t)kl_config_int(config, "cache-mib") << 20};
     if (options.data_dir == NULL)
         return kl_fail(err, KL_ERR_INVALID, "usage", "--data DIR is needed", NULL);
     if (options.custodian == NULL)

@@ -97,6 +97,7 @@ struct kms_custodian_options vault_custodian_options(const struct vault_options 
         .accept_f0 = options->accept_f0,
         .argon2_light = options->argon2_light,
         .forbidden_dir = options->data_dir,
+        .leftover_pin_file = options->leftover_pin_file,
     };
 
     return custodian;

@@ -27,8 +27,9 @@ struct vault;
  * data_dir        the data directory.
  * country         vault_init: the store's country, stamped for ever ("IE" or "aws:eu-west-1"). vault_open: what the configuration says; it must
  *                 agree with the stamp; NULL: take the stamp.
- * custodian       "file:PATH", "passphrase:PATH" (see kluis/kms/custodian.h); not inside data_dir.
- * passphrase      for a passphrase custodian; NULL else. Read, not kept.
+ * custodian       "file:PATH", "passphrase:PATH" (not inside data_dir), "pkcs11:URI" (see kluis/kms/custodian.h).
+ * passphrase      for a passphrase custodian; the PIN of a token whose URI has no pin-source; NULL else. Read, not kept.
+ * leftover_pin_file  vault_open: see kms/custodian.h; NULL else.
  * accept_f0       work although the old root slot may survive its overwriting (doctor says why).
  * cache_bytes     block cache of the store; 0: 64 MiB.
  */
@@ -40,6 +41,7 @@ struct vault_options {
     size_t passphrase_bytes;
     bool accept_f0;
     bool argon2_light;
+    const char *leftover_pin_file;
     size_t cache_bytes;
 };
 
