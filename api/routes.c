@@ -9,6 +9,7 @@ static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
+static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
                                     "to",     "limit",   "cursor",     NULL};
@@ -45,6 +46,9 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"GET", "/v1/keys/sweeps", api_sweep_list, 0, LIMITED},
     {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, TENANT},
+    {"GET", "/v1/keys/mirrors", api_mirror_list, 0, TENANT},
+    {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/keys/mirrors/{mir}", api_mirror_drop, 0, DESTROYED},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
     {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},

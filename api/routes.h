@@ -67,6 +67,10 @@ API_HANDLER(api_hold_put);
 API_HANDLER(api_hold_delete);
 API_HANDLER(api_retained_read);
 API_HANDLER(api_retained_end);
+/* api/routes_mirrors.c */
+API_HANDLER(api_mirror_list);
+API_HANDLER(api_mirror_add);
+API_HANDLER(api_mirror_drop);
 /* api/routes_tenants.c */
 API_HANDLER(api_tenant_end);
 API_HANDLER(api_tenant_restore);

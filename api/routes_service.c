@@ -29,6 +29,9 @@ API_HANDLER(api_readyz)
         kl_json_add_text(&out, "reason", readiness.reason);
         response->retry_after_s = 5;
     }
+    if (readiness.warning[0] != '\0') {
+        kl_json_add_text(&out, "warning", readiness.warning);
+    }
     kl_json_key(&out, "unenforced");
     kl_json_array_begin(&out);
     for (size_t i = 0; unenforced[i] != NULL; i++) {

@@ -45,6 +45,22 @@ static void say_unknown(const char *what, const char *text, const char *const *k
         (void)fprintf(stderr, "; see kluis help\n");
 }
 
+/* How many of words a verb takes, "mirror add" as two; 0: they are not it. */
+static int verb_words(const char *verb, int count, char **words)
+{
+    int used = 0;
+    while (used < count) {
+        size_t size = strcspn(verb, " ");
+        if (strlen(words[used]) != size || memcmp(words[used], verb, size) != 0)
+            return 0;
+        used++;
+        if (verb[size] == '\0')
+            return used;
+        verb += size + 1;
+    }
+    return 0;
+}
+
 /* The command that words name; says what is wrong when there is none. ret_words: how many words it took. */
 static const struct cli_command *find_command(int count, char **words, int *ret_words)
 {
@@ -62,8 +78,9 @@ static const struct cli_command *find_command(int count, char **words, int *ret_
             *ret_words = 1;
             return command;
         }
-        if (count > 1 && strcmp(command->verb, words[1]) == 0) {
-            *ret_words = 2;
+        int used = verb_words(command->verb, count - 1, words + 1);
+        if (used > 0) {
+            *ret_words = 1 + used;
             return command;
         }
         if (verb_count + 1 < sizeof verbs / sizeof verbs[0])

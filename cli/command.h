@@ -37,7 +37,7 @@ struct cli_call;
  */
 struct cli_command {
     const char *noun;
-    const char *verb; /* NULL: the noun is the whole command ("status") */
+    const char *verb; /* may be two words ("mirror add"); NULL: the noun is the whole command ("status") */
     const char *arguments;
     int arguments_min;
     int arguments_max;
@@ -124,6 +124,9 @@ enum cli_exit cli_credential_revoke(struct cli_call *call);
 enum cli_exit cli_key_status(struct cli_call *call);
 enum cli_exit cli_key_rotate(struct cli_call *call);
 enum cli_exit cli_key_sweep(struct cli_call *call);
+enum cli_exit cli_mirror_list(struct cli_call *call);
+enum cli_exit cli_mirror_add(struct cli_call *call);
+enum cli_exit cli_mirror_drop(struct cli_call *call);
 enum cli_exit cli_audit_list(struct cli_call *call);
 enum cli_exit cli_audit_head(struct cli_call *call);
 enum cli_exit cli_receipt_show(struct cli_call *call);

@@ -122,6 +122,10 @@ static const struct cli_option hold_options[] = {
     {"basis", "NAME", "why it must be kept: a name, such as bookkeeping"},
     {"until", "TIME", "until when (RFC 3339)"},
     END};
+static const struct cli_option mirror_add_options[] = {
+    {"country", "COUNTRY", "where the folder lies: country or region"}, END};
+static const struct cli_option mirror_drop_options[] = {
+    {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"}, YES, END};
 static const struct cli_option help_options[] = {{"man", NULL, "the man page, in scdoc's language"},
                                                  {"completion", NULL, "the bash completion"},
                                                  END};
@@ -178,6 +182,13 @@ const struct cli_command cli_commands[] = {
      cli_key_sweep},
     {"key", "rotate", NULL, 0, 0, "rotate keys while the vault works", rotate_options,
      cli_key_rotate},
+    {"key", "mirror list", NULL, 0, 0, "second places of the keys, and whether they are in step",
+     NULL, cli_mirror_list},
+    {"key", "mirror add", "DIRECTORY", 1, 1,
+     "make a mirror in an empty folder of the server's; it is in step when this ends",
+     mirror_add_options, cli_mirror_add},
+    {"key", "mirror drop", "MIRROR", 1, 1, "take a mirror out; its root key is overwritten",
+     mirror_drop_options, cli_mirror_drop},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
     {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},

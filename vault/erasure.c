@@ -341,11 +341,14 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     if (status == KL_OK) {
         status = rekey_buckets(plan, places_max, err);
     }
-    if (status != KL_OK) {
-        return status;
+    if (status == KL_OK) {
+        status = erase_commit(plan, err);
+        vault_index_release(plan->vault->index, plan->subject.tenant, plan->entries,
+                            plan->entry_count);
     }
-    status = erase_commit(plan, err);
-    vault_index_release(plan->vault->index, plan->subject.tenant, plan->entries, plan->entry_count);
+    if (status != KL_OK) {
+        vault_retained_undo(plan->vault, &plan->erasing.note);
+    }
     return status;
 }
 

@@ -2,6 +2,7 @@
 #include "vault/erasure.h"
 
 #include "kluis/base/log.h"
+#include "vault/mirrors.h"
 #include "vault/receipt.h"
 #include "vault/retained.h"
 #include "vault/rows.h"
@@ -185,18 +186,34 @@ static enum kl_status homes_find(struct vault *vault, const struct vault_note *n
 
 /* ---- finish: one note ---- */
 
+/* A receipt that has to wait for a mirror is written down, to be signed anew when that has followed. */
+static void note_unconfirmed(struct vault_batch *batch, uint64_t home, const struct kl_id *receipt,
+                             uint64_t generation)
+{
+    struct vault_row_key key = vault_row_unconfirmed(home, receipt);
+    unsigned char bytes[8];
+
+    kl_put_u64be(bytes, generation);
+    vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, sizeof bytes));
+}
+
 static enum kl_status finish_receipt(struct vault *vault, const struct vault_note *note,
                                      uint64_t home, struct vault_erasing *work, uint64_t generation,
                                      struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_receipt(home, &note->id);
+    struct vault_mirrors_of of;
     struct kl_buf receipt;
 
     kl_buf_init(&receipt, VAULT_RECEIPT_MAX_BYTES);
-    status = vault_receipt_write(vault, note, home, generation, &receipt, err);
+    vault_mirrors_of(vault, generation, &of);
+    status = vault_receipt_write(vault, note, home, generation, &of, &receipt, err);
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&receipt));
+        if (of.pending_count > 0) {
+            note_unconfirmed(batch, home, &note->id, generation);
+        }
         if (work != NULL) {
             kl_buf_clear(&work->receipt);
             kl_buf_add(&work->receipt, receipt.bytes, receipt.size);

@@ -68,6 +68,11 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
     (void)snprintf(ret_readiness->finality, sizeof ret_readiness->finality, "%s",
                    kms_finality_name(state.finality));
     ret_readiness->unenforced = look_at_policies(vault, &broken);
+    if (state.mirrors_out_of_step > 0) {
+        (void)snprintf(ret_readiness->warning, sizeof ret_readiness->warning,
+                       "%u of %u key mirrors out of step: erasures and rotations are refused",
+                       (unsigned)state.mirrors_out_of_step, (unsigned)state.mirrors);
+    }
     if (store_answers(vault, &err) != KL_OK) {
         (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
                        "the store does not answer: %s", err.code);
@@ -105,4 +110,6 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->refused_unauthorised = count_of(&vault->counters.refused_unauthorised);
     ret_figures->key_generation = state.generation;
     ret_figures->key_pages_cached = state.pages_cached;
+    ret_figures->key_mirrors = state.mirrors;
+    ret_figures->key_mirrors_out_of_step = state.mirrors_out_of_step;
 }

@@ -1,6 +1,7 @@
 /* The keys as operators see them. */
 #include "kluis/base/encode.h"
 #include "vault/act.h"
+#include "vault/mirrors.h"
 #include "vault/rows.h"
 #include "vault/sweep.h"
 
@@ -46,6 +47,7 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     kl_json_add_text(&out, "country", vault->country.code);
     kl_json_add_time(&out, "created_at", state.created_us);
     kl_json_add_text(&out, "public_key", key_text);
+    vault_mirrors_show(vault, caller->builtin == VAULT_BUILTIN_OPERATOR, &out);
     status = vault_sweep_state_add(vault, caller->tenant, &out, err);
     kl_json_object_end(&out);
     return status == KL_OK ? kl_buf_status(ret, err) : status;

@@ -2,8 +2,10 @@
 
 #include "kluis/base/encode.h"
 #include "vault/act.h"
+#include "vault/mirrors.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
+#include "vault/sweep.h"
 #include "vault/tenants.h"
 
 #include <sodium.h>
@@ -65,6 +67,17 @@ static void add_bytes(struct kl_json_out *out, const char *key, const unsigned c
 
     kl_base64(bytes, size, text);
     kl_json_add_text(out, key, text);
+}
+
+static void copy_member(struct kl_json_out *out, const struct kl_json_value *from, const char *key)
+{
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    kl_json_write_value(&text, kl_json_member(from, key));
+    kl_json_key(out, key);
+    kl_json_put_raw(out, text.bytes, text.size);
+    kl_buf_done(&text);
 }
 
 static void add_notify(struct kl_json_out *out, const struct vault_note *note)
@@ -151,9 +164,27 @@ static void add_erased(const struct vault_note *note, struct kl_json_out *out)
     add_notify(out, note);
 }
 
-static void add_keys(const struct kms_state *state, uint64_t generation, struct kl_json_out *out)
+/* Until then somebody with all bytes and all keys could test a guess at an indexed value; null: no sweep is planned. */
+static void add_traces(struct vault *vault, const struct vault_note *note, int64_t erased_us,
+                       struct kl_json_out *out)
 {
-    kl_json_add_text(out, "finality", kms_finality_name(state->finality));
+    int64_t until_us = vault_sweep_next_us(vault, erased_us);
+
+    if (note->kind == VAULT_NOTE_RETAINED) {
+        return; /* the index knows nothing of it */
+    }
+    if (until_us == 0) {
+        kl_json_add_text(out, "lookup_traces_until", NULL);
+    } else {
+        kl_json_add_time(out, "lookup_traces_until", until_us);
+    }
+}
+
+static void add_keys(const struct vault_mirrors_of *of, uint64_t generation,
+                     struct kl_json_out *out)
+{
+    kl_json_add_text(out, "finality", kms_finality_name(of->finality));
+    vault_mirrors_add(out, of);
     kl_json_key(out, "generation");
     kl_json_object_begin(out);
     kl_json_add_int(out, "from", (int64_t)generation - 1);
@@ -162,7 +193,8 @@ static void add_keys(const struct kms_state *state, uint64_t generation, struct 
 }
 
 static enum kl_status write_body(struct vault *vault, const struct vault_note *note,
-                                 uint64_t generation, struct kl_json_out *out, struct kl_err *err)
+                                 uint64_t generation, const struct vault_mirrors_of *of,
+                                 struct kl_json_out *out, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_tenant *tenant = vault_tenants_by_number(vault, note->tenant);
@@ -185,8 +217,9 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
         status = add_tenant(vault, note, out, err);
     } else {
         add_erased(note, out);
+        add_traces(vault, note, erased_at(&state, note, generation), out);
     }
-    add_keys(&state, generation, out);
+    add_keys(of, generation, out);
     if (!of_tenant) {
         add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
     }
@@ -194,15 +227,34 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
     return status;
 }
 
+/* text is a whole object; ret gets it with the signature as its last member. */
+static enum kl_status sign(struct vault *vault, const struct kms_place *place,
+                           const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
+{
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    char signature_text[SIGNATURE_CHARS + 1];
+    enum kl_status status =
+        kms_sign(vault->keys, place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(text), signature, err);
+
+    if (status == KL_OK) {
+        kl_base64(signature, sizeof signature, signature_text);
+        kl_buf_add(ret, text->bytes, text->size - 1);
+        kl_buf_add_text(ret, SIGNATURE_MEMBER);
+        kl_buf_add_text(ret, signature_text);
+        kl_buf_add_text(ret, "\"}");
+        status = kl_buf_status(ret, err);
+    }
+    return status;
+}
+
 enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
-                                   uint64_t home, uint64_t generation, struct kl_buf *ret,
+                                   uint64_t home, uint64_t generation,
+                                   const struct vault_mirrors_of *of, struct kl_buf *ret,
                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kms_place place = {home, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
     unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
-    unsigned char signature[KMS_SIGNATURE_BYTES];
-    char signature_text[SIGNATURE_CHARS + 1];
     struct kl_json_out out = {0};
     struct kl_buf text;
 
@@ -211,7 +263,7 @@ enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note 
     if (status == KL_OK) {
         out = kl_json_out(&text);
         kl_json_object_begin(&out);
-        status = write_body(vault, note, generation, &out, err);
+        status = write_body(vault, note, generation, of, &out, err);
         add_bytes(&out, "public_key", public_key, sizeof public_key);
         kl_json_object_end(&out);
     }
@@ -219,17 +271,56 @@ enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note 
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
-        status = kms_sign(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&text),
-                          signature, err);
+        status = sign(vault, &place, &text, ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* All members but the signature, those about mirrors as they now are. */
+static void write_anew(const struct kl_json_value *stored, const struct vault_mirrors_of *of,
+                       struct kl_json_out *out)
+{
+    struct kl_json_iter iter = kl_json_iter(stored);
+    const struct kl_json_value *value = NULL;
+    const char *name = NULL;
+
+    kl_json_object_begin(out);
+    while (kl_json_next(&iter, &name, &value)) {
+        if (strcmp(name, "finality") == 0) {
+            kl_json_add_text(out, name, kms_finality_name(of->finality));
+        } else if (strcmp(name, "mirrors") == 0) {
+            vault_mirrors_add(out, of);
+        } else if (strcmp(name, "signature") != 0) {
+            copy_member(out, stored, name);
+        }
+    }
+    kl_json_object_end(out);
+}
+
+enum kl_status vault_receipt_sign_anew(struct vault *vault, uint64_t home, struct kl_slice receipt,
+                                       const struct vault_mirrors_of *of, struct kl_buf *ret,
+                                       struct kl_err *err)
+{
+    enum kl_status status = vault_receipt_verify(receipt, NULL, err);
+    struct kms_place place = {home, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct kl_json *json = NULL;
+    struct kl_json_out out;
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    if (status == KL_OK) {
+        status = kl_json_parse(receipt.bytes, receipt.size, &json, err);
     }
     if (status == KL_OK) {
-        kl_base64(signature, sizeof signature, signature_text);
-        kl_buf_add(ret, text.bytes, text.size - 1);
-        kl_buf_add_text(ret, SIGNATURE_MEMBER);
-        kl_buf_add_text(ret, signature_text);
-        kl_buf_add_text(ret, "\"}");
-        status = kl_buf_status(ret, err);
+        out = kl_json_out(&text);
+        write_anew(kl_json_root(json), of, &out);
+        status = kl_buf_status(&text, err);
     }
+    if (status == KL_OK) {
+        status = sign(vault, &place, &text, ret, err);
+    }
+    kl_json_free(json);
     kl_buf_done(&text);
     return status;
 }
@@ -307,17 +398,6 @@ enum kl_status vault_receipt_verify(struct kl_slice receipt,
 
 /* ---- the answer ---- */
 
-static void copy_member(struct kl_json_out *out, const struct kl_json_value *from, const char *key)
-{
-    struct kl_buf text;
-
-    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
-    kl_json_write_value(&text, kl_json_member(from, key));
-    kl_json_key(out, key);
-    kl_json_put_raw(out, text.bytes, text.size);
-    kl_buf_done(&text);
-}
-
 /* What was retained, with the records' ids where they are known. */
 static void answer_retained(const struct kl_json_value *stored, const struct kl_id *retained,
                             struct kl_json_out *out)
@@ -352,6 +432,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     static const char *const proof[] = {"algorithm", "public_key", "signature", "commitment",
                                         "generation"};
     static const char *const members[] = {"erased_at", "records_erased", "notify", "finality"};
+    static const char *const later[] = {"mirrors", "lookup_traces_until"}; /* not in old ones */
     size_t i;
 
     kl_json_object_begin(out);
@@ -362,6 +443,11 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     }
     for (i = 0; i < sizeof members / sizeof members[0]; i++) {
         copy_member(out, stored, members[i]);
+    }
+    for (i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (kl_json_type(kl_json_member(stored, later[i])) != KL_JSON_ABSENT) {
+            copy_member(out, stored, later[i]);
+        }
     }
     answer_retained(stored, retained, out);
     if (secret != NULL) {

@@ -6,12 +6,15 @@
  * Stored and signed text, one JSON object without white space:
  *
  *   {"receipt":"er_...","kind":"subject"|"record"|"tenant"|"retained","store":hex,"tenant":name,"erased_at":time,"reason":...,"credential":"cred_...",
- *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[{"basis","until","commitment"}],"notify":[recipient,...],"notify_complete":bool,
- *    "finality":"F1","generation":{"from":n,"to":n},"commitment":base64url,"algorithm":"Ed25519","public_key":base64url,
+ *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[{"basis","until","commitment"}],"notify":[recipient,...],"notify_complete":bool,"lookup_traces_until":time|null,
+ *    "finality":"F1","mirrors":{"confirmed":n,"pending":["mir_...",...]},"generation":{"from":n,"to":n},"commitment":base64url,"algorithm":"Ed25519","public_key":base64url,
  *    "signature":base64url}
  *
  * That of a tenant has, in place of what is between request_id and finality, and of the commitment, "audit":{"size","root_hash"} and
  * "tenant_public_key"; that of a retained record that came to its end has "of", the receipt that told of it.
+ *
+ * mirrors: which places other than the first hold nothing of the old root key either. While one is pending, the receipt is signed anew when it has
+ * followed, or was declared destroyed by an operator.
  *
  * Signed are the bytes of this text without the member "signature": everything before `,"signature":`, then `}`. The key is the tenant's
  * signing key, the same that signs the heads of its audit trail; of a tenant that is gone, the vault's.
@@ -28,6 +31,8 @@
 
 #define VAULT_RECEIPT_MAX_BYTES 8192
 
+struct vault_mirrors_of; /* mirrors.h */
+
 /* record NULL: the whole subject. */
 void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
                           const struct kl_id *subject, const struct kl_id *record,
@@ -39,7 +44,16 @@ void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES]
  */
 KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
                                                uint64_t home, uint64_t generation,
+                                               const struct vault_mirrors_of *of,
                                                struct kl_buf *ret, struct kl_err *err);
+/* The same receipt with other mirrors and finality, signed anew. KL_ERR_INVALID "invalid_receipt"; errors of kms_sign(). */
+KL_MUST_USE enum kl_status vault_receipt_sign_anew(struct vault *vault, uint64_t home,
+                                                   struct kl_slice receipt,
+                                                   const struct vault_mirrors_of *of,
+                                                   struct kl_buf *ret, struct kl_err *err);
+/* Sign anew what waited for mirrors that have followed since; for the upkeep (receipt_confirm.c). */
+KL_MUST_USE enum kl_status vault_receipts_confirm(struct vault *vault, int64_t now_us,
+                                                  struct kl_err *err);
 /*
  * Is the signature right, and by that key (NULL: the key that the receipt itself names)?
  * KL_ERR_INVALID "invalid_receipt": it is not a receipt; KL_ERR_CORRUPT "bad_signature".

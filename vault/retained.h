@@ -42,6 +42,9 @@ KL_MUST_USE enum kl_status vault_retained_keep(struct vault *vault, struct vault
                                                struct kms_change *changes, size_t *change_count,
                                                struct kl_err *err);
 
+/* The erasure did not come to its commit: its rows are forgotten, where they can be. */
+void vault_retained_undo(struct vault *vault, const struct vault_note *note);
+
 /*
  * Write the rows of an erasure, synced. records[i] is kept as retained[i] says, whose value slot was taken for it. KL_ERR_IO and what
  * kms_seal() returns.

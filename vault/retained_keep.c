@@ -94,3 +94,22 @@ enum kl_status vault_retained_keep(struct vault *vault, struct vault_subject *su
     }
     return status;
 }
+
+void vault_retained_undo(struct vault *vault, const struct vault_note *note)
+{
+    struct vault_retained retained = {
+        .tenant = note->tenant, .slot = note->slot, .receipt = note->id};
+    bool stale = false;
+    size_t i;
+
+    if (note->retained_count == 0 ||
+        vault_retained_is_stale(vault, note->tenant, note->slot, &stale, NULL) != KL_OK || !stale) {
+        return;
+    }
+    for (i = 0; i < note->retained_count; i++) {
+        retained.note.value = note->retained[i].value;
+        if (vault_retained_forget(vault, &retained, NULL) != KL_OK) {
+            return; /* they go when the hold is over */
+        }
+    }
+}

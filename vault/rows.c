@@ -107,6 +107,14 @@ struct vault_row_key vault_row_horizon(uint64_t tenant)
     return key;
 }
 
+struct vault_row_key vault_row_unconfirmed(uint64_t home, const struct kl_id *receipt)
+{
+    struct vault_row_key key = vault_row_meta("unconfirmed");
+    row_add_u64(&key, home);
+    row_add(&key, receipt->bytes, KL_ID_BYTES);
+    return key;
+}
+
 struct vault_row_key vault_row_tenant(const char *name)
 {
     struct vault_row_key key = row_begin('T');
@@ -207,7 +215,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
 
 static const char tenant_kinds[] = "PDHVOBAFEIR";
 static const char *const tenant_metas[] = {"index",    "index-old", "horizon", "unswept",
-                                           "verified", "journal",   "lost"};
+                                           "verified", "journal",   "lost",    "unconfirmed"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

@@ -12,6 +12,7 @@
  *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
  *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
  *   'M' "sweep-night"                     when the last nightly sweep was started
+ *   'M' "unconfirmed" tenant8 er16        a receipt that waits for a mirror: for which generation
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
  *   'C' mac32                             credential by keyed hash of its token or certificate: keyed hash, JSON
@@ -58,6 +59,7 @@ struct vault_row_key vault_row_journal(uint64_t tenant);
 struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
 struct vault_row_key vault_row_unswept(uint64_t tenant);
 struct vault_row_key vault_row_horizon(uint64_t tenant);
+struct vault_row_key vault_row_unconfirmed(uint64_t home, const struct kl_id *receipt);
 struct vault_row_key vault_row_tenant(const char *name);
 struct vault_row_key vault_row_policy(uint64_t tenant, uint64_t version);
 struct vault_row_key vault_row_credential(const unsigned char mac[32]);

@@ -2,6 +2,7 @@
 #include "vault/backup.h"
 #include "vault/job.h"
 #include "vault/journal.h"
+#include "vault/mirrors.h"
 #include "vault/retained.h"
 #include "vault/rotation.h"
 #include "vault/sweep.h"
@@ -18,9 +19,10 @@ const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
 };
 
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
+static const struct vault_upkeep_task mirrors_task = {"mirrors", 5000, vault_mirrors_task};
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task, &vault_journal_task,  &tenants_task,
+    &vault_trail_task, &vault_journal_task,  &mirrors_task, &tenants_task,
     &retained_task,    &vault_sweep_nightly, NULL,
 };

@@ -193,6 +193,42 @@ KL_MUST_USE enum kl_status vault_keys_rotations(struct vault *vault,
                                                 const struct vault_caller *caller,
                                                 struct kl_buf *ret, struct kl_err *err);
 
+/* ---- mirrors of the keys (operator) ---- */
+
+#define VAULT_MIRROR_PREFIX "mir" /* ids of mirrors */
+#define VAULT_MIRRORS_MAX 8
+#define VAULT_MIRROR_DIRECTORY_MAX_BYTES 1024
+/* country: two letters. finality: of its root slots, "F0".."F3"; empty where a token keeps the root key, or nobody could look. */
+struct vault_mirror_result {
+    struct kl_id id;
+    char directory[VAULT_MIRROR_DIRECTORY_MAX_BYTES + 1];
+    char country[65];
+    bool in_step;
+    int64_t since_us;
+    uint64_t generation; /* the last that it confirmed */
+    char reason[160];    /* why it is out of step */
+    char finality[4];
+};
+/* ret has room for VAULT_MIRRORS_MAX. caller NULL, here and below: whoever works at the machine. */
+KL_MUST_USE enum kl_status vault_mirror_list(struct vault *vault, const struct vault_caller *caller,
+                                             struct vault_mirror_result ret[VAULT_MIRRORS_MAX],
+                                             size_t *ret_count, struct kl_err *err);
+/*
+ * Make a mirror in an empty or missing folder of that country; when this returns it is in step. The country is checked like that of the store:
+ * KL_ERR_FORBIDDEN "residency". KL_ERR_INVALID "mirror_dir", "invalid_country", "unknown_region"; KL_ERR_EXISTS "mirror_exists";
+ * KL_ERR_TOO_LARGE "mirrors_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_IO "mirror_io".
+ */
+KL_MUST_USE enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *caller,
+                                            const char *directory, const char *country,
+                                            struct vault_mirror_result *ret, struct kl_err *err);
+/*
+ * Take a mirror out. One that answers has its root slots overwritten (*ret_destroyed). One that does not is only forgotten when declared: an operator
+ * answers for its destruction, and the trail says so; else KL_ERR_CONFLICT "mirror_not_destroyed". KL_ERR_NOT_FOUND "not_found".
+ */
+KL_MUST_USE enum kl_status vault_mirror_drop(struct vault *vault, const struct vault_caller *caller,
+                                             const struct kl_id *mirror, bool declared,
+                                             bool *ret_destroyed, struct kl_err *err);
+
 /* ---- upkeep ---- */
 
 /* ---- sweeps (operator, or a steward of its own tenant) ---- */

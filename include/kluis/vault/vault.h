@@ -135,6 +135,7 @@ struct vault_readiness {
     uint64_t key_generation;
     char finality[4];
     char reason[160]; /* why not ready; empty when ready */
+    char warning[160]; /* ready, but not for everything; empty: for everything */
 };
 void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness);
 /* The names of unenforced bits, ended by NULL: "objection", "restriction", ... ret has room for 9 pointers. */
@@ -143,7 +144,8 @@ void vault_unenforced_names(uint32_t bits, const char *ret[9]);
 /* Figures for /metrics; counts since open. */
 struct vault_figures {
     uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified,
-        erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached;
+        erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached,
+        key_mirrors, key_mirrors_out_of_step;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 

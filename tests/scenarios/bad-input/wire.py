@@ -40,7 +40,7 @@ def queries(bench):
 
 
 def methods_and_routes(bench):
-    names = {"sub": SUBJECT, "rec": RECORD, "cred": "cred_" + "0" * 26, "er": "er_" + "0" * 26, "rot": "rot_" + "0" * 26,
+    names = {"sub": SUBJECT, "rec": RECORD, "cred": "cred_" + "0" * 26, "er": "er_" + "0" * 26, "rot": "rot_" + "0" * 26, "mir": "mir_" + "0" * 26,
              "purpose": "news", "tenant": "default"}
     allowed = {}
     for method, template in description().operations():
