@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GENERATIONS_MAX 512
+
 /* A page version that was kept. */
 struct kept {
     struct kms_address address;
@@ -24,7 +26,7 @@ struct kms_adversary {
     size_t kept_count;
     unsigned char (*keys)[KMS_KEY_BYTES];
     size_t keys_count;
-    uint64_t generations[64]; /* of the root keys given */
+    uint64_t generations[GENERATIONS_MAX]; /* of the root keys given */
     size_t generations_count;
 };
 
@@ -114,7 +116,7 @@ void kms_adversary_give_root_slot(struct kms_adversary *adversary, const unsigne
             return;
         }
     }
-    assert(adversary->generations_count < 64);
+    assert(adversary->generations_count < GENERATIONS_MAX);
     adversary->generations[adversary->generations_count++] = parsed.generation;
 }
 

@@ -18,7 +18,7 @@ struct kms_adversary;
 struct kms_adversary *kms_adversary_new(const unsigned char store_id[KMS_STORE_ID_BYTES]);
 void kms_adversary_free(struct kms_adversary *adversary);
 
-/* All that storage recorded, or (recorded false) only its rows as they are. Bytes are copied. */
+/* All that storage recorded, or (recorded false) only its rows as they are. Bytes are copied; of a mirror's storage just as well. */
 void kms_adversary_give_rows(struct kms_adversary *adversary, struct memory_storage *storage,
                              bool recorded);
 /* Both slots of a bare root file, or one of them (0, 1). */
