@@ -96,7 +96,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
                                           [VAULT_NOTE_TENANT] = "tenant_end",
                                           [VAULT_NOTE_RETAINED] = "retention_end",
                                           [VAULT_NOTE_CUSTODIAN] = "custodian_change",
-                                          [VAULT_NOTE_SWEEP] = "sweep"};
+                                          [VAULT_NOTE_SWEEP] = "sweep",
+                                          [VAULT_NOTE_UNKNOWN] = "unknown_slots_shredded"};
     static const struct kl_id nobody = {{0}};
     enum kl_status status = KL_OK;
     struct vault_audit_who who = {
@@ -112,6 +113,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
         entry_of_keys(act, note);
     } else if (note->kind == VAULT_NOTE_SWEEP) {
         entry_of_sweep(act, note);
+    } else if (note->kind == VAULT_NOTE_UNKNOWN) {
+        kl_json_add_int(&act->out, "slots", note->records);
     } else if (note->kind == VAULT_NOTE_TENANT) {
         status = entry_of_tenant(act, vault, note, err);
     } else {

@@ -279,6 +279,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
         return forget_retained(vault, note, err);
     case VAULT_NOTE_ROTATION:
     case VAULT_NOTE_CUSTODIAN:
+    case VAULT_NOTE_UNKNOWN:
         break;
     }
     return KL_OK;

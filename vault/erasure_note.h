@@ -32,7 +32,8 @@ enum vault_note_kind {
     VAULT_NOTE_RETAINED = 6, /* a record that was kept at an erasure has come to its end */
     VAULT_NOTE_CUSTODIAN =
         7,               /* the root key went to another custodian, or under another passphrase */
-    VAULT_NOTE_SWEEP = 8 /* past values and slots of old indexes; records and fields count them */
+    VAULT_NOTE_SWEEP = 8, /* past values and slots of old indexes; records and fields count them */
+    VAULT_NOTE_UNKNOWN = 9 /* slots that a restored backup did not know; records: how many */
 };
 
 /*

@@ -9,13 +9,14 @@
  * So the key store counts how often this happened, and a subject that is changed after a restore goes on in a fresh block of value slots
  * (VAULT_VALUE_EPOCH_BITS). The count lies beside the keys, so that no copy of data/ brings it back.
  *
- * A copy from after the last key commit is found by the audit trail: its head beside the keys is then ahead of data/. What was closed since
+ * What kluisd restore put back says so itself (row "restored"), whatever its marks say. A copy from after the last key commit is found by the audit trail: its head beside the keys is then ahead of data/. What was closed since
  * is closed again by the journal (journal.h), after this.
  */
 #include "vault/erasure.h"
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/restore.h"
 #include "vault/restored.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
@@ -221,6 +222,7 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     bool complete = false;
     bool there = false;
     bool older = false;
+    bool put_back = false;
 
     kms_state(vault->keys, &state);
     if (status == KL_OK) {
@@ -235,8 +237,11 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
         return status == KL_OK ? mark_put(vault, VAULT_META_PREPARED, state.generation, err)
                                : status;
     }
-    status = vault_restored_trails(vault, &older, err);
-    older = older || prepared < state.generation;
+    status = vault_restored_mark(vault->data_store, &put_back, NULL, err);
+    if (status == KL_OK) {
+        status = vault_restored_trails(vault, &older, err);
+    }
+    older = older || put_back || prepared < state.generation;
     if (status == KL_OK && older) {
         status = restored_begin(vault, prepared, state.generation, err);
     }
@@ -249,8 +254,11 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     if (status == KL_OK && !older && !complete) {
         status = restored_begin(vault, prepared, state.generation, err);
     }
-    if (status == KL_OK && (prepared < state.generation || !complete)) {
+    if (status == KL_OK && (put_back || prepared < state.generation || !complete)) {
         status = rebuild_all(vault, state.generation, err);
+    }
+    if (status == KL_OK && put_back) {
+        status = vault_restored_mark_remove(vault->data_store, err);
     }
     return status;
 }

@@ -6,6 +6,7 @@
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
+#include "vault/restore.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -261,6 +262,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     vault->country = stamp.country;
     memcpy(vault->store_id, stamp.store_id, sizeof vault->store_id);
     status = vault_keys_open(vault, options, false, err);
+    if (status == KL_OK) {
+        status = vault_restore_settle(options->data_dir, err);
+    }
     if (status == KL_OK) {
         status = vault_data_open(vault, options, false, err);
     }

@@ -114,6 +114,7 @@ static const char *kind_name(enum vault_note_kind kind)
     case VAULT_NOTE_ROTATION:
     case VAULT_NOTE_SWEEP:
     case VAULT_NOTE_CUSTODIAN:
+    case VAULT_NOTE_UNKNOWN:
         break;
     }
     return "subject";

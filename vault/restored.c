@@ -2,6 +2,8 @@
 
 #include "kluis/base/encode.h"
 #include "kluis/base/time.h"
+#include "vault/backup.h"
+#include "vault/restore.h"
 #include "vault/subject_internal.h"
 
 /* The number of the i-th trail: the vault's own, then the tenants'. */
@@ -33,7 +35,10 @@ enum kl_status vault_restored_trails(struct vault *vault, bool *ret_older, struc
 
 /* ---- one entry ---- */
 
+/* put_back: by kluisd restore, from a backup. */
 struct saying {
+    bool put_back;
+    struct vault_restored_from from;
     struct vault *vault;
     uint64_t tenant;
     struct vault_trail_known known;
@@ -53,7 +58,13 @@ static void describe(const struct saying *saying, uint64_t data_generation, uint
                      struct kl_json_out *out)
 {
     char root[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 1];
+    char id[KL_ID_TEXT_BYTES];
 
+    if (saying->put_back) {
+        kl_id_format(VAULT_BACKUP_PREFIX, &saying->from.backup, id);
+        kl_json_add_text(out, "backup", id);
+        kl_json_add_time(out, "backup_taken_at", saying->from.taken_us);
+    }
     kl_json_add_int(out, "data_generation", (int64_t)data_generation);
     kl_json_add_int(out, "generation", (int64_t)generation);
     kl_json_add_int(out, "restores", saying->vault->restores);
@@ -107,6 +118,7 @@ enum kl_status vault_restored_say(struct vault *vault, uint64_t data_generation,
     struct saying saying = {.vault = vault};
     size_t i;
 
+    status = vault_restored_mark(vault->data_store, &saying.put_back, &saying.from, err);
     for (i = 0; status == KL_OK && i <= vault->tenants.count; i++) {
         saying.tenant = trail_at(vault, i);
         status = vault_trails_known(vault->trails, saying.tenant, &saying.known, err);

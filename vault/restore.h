@@ -1,0 +1,67 @@
+/*
+ * What the files about restores share.
+ *
+ *   DIR/data.restoring/   what is being put back
+ *   DIR/restore.json      {"aside":"data.before-…"}: it is complete, and takes data/'s place
+ *   DIR/data.before-…/    the data/ that was there
+ *   DIR/keys.restoring/   keys that are being copied from a mirror
+ *
+ *   'M' "restored"        in data/, from the restore until the vault was opened: backup id 16, taken u64: it is older than the keys, whatever
+ *                         its marks say
+ *   "VR"                  beside the keys, while a restore is unfinished: format 1, backup id 16, when u64
+ *   "VR" tenant8          the same: format 1, slots below this number (u64) may be ones that the backup does not know
+ */
+#ifndef VAULT_RESTORE_H
+#define VAULT_RESTORE_H
+
+#include "kluis/base/status.h"
+#include "kluis/vault/restore.h"
+#include "vault/stamp.h"
+#include "vault/store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vault;
+
+#define VAULT_META_RESTORED "restored"
+#define VAULT_RESTORING_DIR "data.restoring"
+
+/* At open, once keys/ is locked: a replacement of data/ that a crash cut short is done to its end. KL_ERR_IO, KL_ERR_CORRUPT "restore_damaged". */
+KL_MUST_USE enum kl_status vault_restore_settle(const char *data_dir, struct kl_err *err);
+/* Put DIR/data.restoring, complete and closed, in the place of data/. ret_aside: the path of what was there; empty: nothing. KL_ERR_IO. */
+KL_MUST_USE enum kl_status vault_restore_swap(const char *data_dir,
+                                              char ret_aside[VAULT_RESTORE_PATH_MAX_BYTES],
+                                              struct kl_err *err);
+
+/* Whether data/ was put back and not opened since; ret (may be NULL) says from which backup. */
+struct vault_restored_from {
+    struct kl_id backup;
+    int64_t taken_us;
+};
+KL_MUST_USE enum kl_status vault_restored_mark(struct vault_store *data, bool *ret_restored,
+                                               struct vault_restored_from *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_restored_mark_put(struct vault_store *data,
+                                                   const struct vault_restored_from *from,
+                                                   struct kl_err *err);
+KL_MUST_USE enum kl_status vault_restored_mark_remove(struct vault_store *data, struct kl_err *err);
+
+/*
+ * Keys and root file from a mirror (restore_keys.c): DIR, DIR/keys and the root file are made. Keys that are there already, of an attempt that
+ * was cut short, stay.
+ */
+KL_MUST_USE enum kl_status vault_restore_keys_take(const struct vault_restore_options *options,
+                                                   struct kl_err *err);
+
+/*
+ * Before data/ is replaced by one with these rows: every number in it, and every mark, is below what is given out from now on; and slots up to now are
+ * remembered as ones that may be unknown. margin: added to the marks, where they may be behind what was given out.
+ */
+KL_MUST_USE enum kl_status vault_restore_marks(struct vault *vault, struct vault_store *rows,
+                                               const struct vault_restored_from *from,
+                                               uint64_t margin, struct kl_err *err);
+/* Count the slots set aside, of an open vault; shred them too. ret_pending: a restore is unfinished. */
+KL_MUST_USE enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_pending,
+                                                 uint64_t *ret_count, struct kl_err *err);
+
+#endif
