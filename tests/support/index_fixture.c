@@ -228,8 +228,8 @@ static bool hoarded_slot(const struct vault_batch *hoarded, struct kl_slice key,
     return false;
 }
 
-static bool hoarder_opens(struct index_fixture *fixture, const struct vault_batch_op *op,
-                          struct kl_buf *plain)
+bool index_fixture_hoarder_opens(struct index_fixture *fixture, const struct vault_batch_op *op,
+                                 struct kl_buf *plain)
 {
     struct kms_place place = {.tenant = fixture->tenant, .value = KMS_VALUE_NONE};
     size_t clear = op->key.bytes[op->key.size - 1] == 0 ? 8 : 0;
@@ -268,7 +268,7 @@ size_t index_fixture_hoarder_finds(struct index_fixture *fixture, uint64_t slot,
     kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
     while (vault_batch_next(fixture->hoarded, &at, &op)) {
         uint32_t version = kl_get_u32be(op.key.bytes + VAULT_BUCKET_KEY_PREFIX_BYTES);
-        if (version > 0 && hoarder_opens(fixture, &op, &plain)) {
+        if (version > 0 && index_fixture_hoarder_opens(fixture, &op, &plain)) {
             opened++;
             count += mentions(kl_buf_slice(&plain), slot);
         }

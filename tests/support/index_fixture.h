@@ -8,6 +8,7 @@
 
 #include "tests/support/store_fixture.h"
 #include "vault/index.h"
+#include "vault/store/batch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,6 +57,10 @@ enum kl_status index_fixture_erase(struct index_fixture *fixture, uint64_t slot,
 /* Take one entry of a subject that lives on. */
 enum kl_status index_fixture_erase_entry(struct index_fixture *fixture,
                                          struct vault_index_entry entry, struct kl_err *err);
+
+/* Whether a hoarded row of a bucket opens with the keys there are now; plain is its content then. */
+bool index_fixture_hoarder_opens(struct index_fixture *fixture, const struct vault_batch_op *op,
+                                 struct kl_buf *plain);
 
 /*
  * Try every hoarded row with every key there is now. How many of the entries in those that open are of that slot; ret_opened (may be
