@@ -1,7 +1,11 @@
 """A vault whose files lie in one folder, so that it can be copied, watched and put on a file system of its own."""
 import pathlib
+import time
 
 from kluis import Vault, run
+from people import want
+
+JOB_TIMEOUT_S = 120
 
 
 class Place(Vault):
@@ -31,6 +35,20 @@ class Place(Vault):
 
     def app(self):
         return self.client(self.token("app"))
+
+    def job(self, what, body, tenant=None, wait=True):
+        """Begin a long work of the keys ("rotations", "sweeps") and wait until it is done; None: one is under way already."""
+        operator = self.operator(tenant)
+        begun = operator.post(f"/v1/keys/{what}", body, validate=False)
+        if begun.status == 409:
+            return None
+        state = begun.json() if begun.status == 200 else want(202, begun).json()
+        deadline = time.monotonic() + JOB_TIMEOUT_S
+        while wait and state["state"] == "running" and time.monotonic() < deadline:
+            time.sleep(0.01)
+            state = want(200, operator.get(f"/v1/keys/{what}/{state['id']}", validate=False)).json()
+        assert not wait or state["state"] == "done", f"{what}: {state}"
+        return state
 
     @classmethod
     def kill_all(cls):

@@ -193,29 +193,45 @@ static void sum_put(const struct course *course, const char *phase, const char *
     (void)fprintf(course->out, "sum %s.%s %zu\n", phase, name, number);
 }
 
-/* The keys that the address slots of all indexes ever may have: "index" rows say which slots those are. */
+static void address_put(const struct course *course, const struct tree *tree, const char *phase,
+                        uint64_t tenant, uint64_t slot, uint64_t epoch)
+{
+    struct place place = {tenant, slot, NONE};
+    size_t count = tree_keys(tree, &place, keys_room, KEYS_MAX);
+
+    for (size_t k = 0; k < count; k++) {
+        (void)fprintf(course->out, "address %s %llu %llu %llu ", phase, (unsigned long long)tenant,
+                      (unsigned long long)slot, (unsigned long long)epoch);
+        hex_put(course->out, (struct bytes){keys_room[k], KEY_BYTES});
+        (void)fputc('\n', course->out);
+    }
+}
+
+/*
+ * The keys that the address slots of all indexes ever may have. Row 'M' "index" tenant8: format 1, epoch 4, slot 8; since format 2 also
+ * last epoch 4, next epoch 4, next slot 8. A tenant without one, told by its heads, is at epoch 0 and slot 1.
+ */
 static void addresses_put(const struct course *course, const struct tree *tree, const char *phase)
 {
     static const char name[] = "Mindex";
+    uint64_t tenant = 0;
 
     for (size_t i = 0; i < course->rows.count; i++) {
         const struct row *row = &course->rows.rows[i];
-        struct place place = {.value = NONE};
-        size_t count;
+        const unsigned char *value = row->value.at;
 
-        if (row->keys || row->key.size != sizeof name - 1 + 8 || row->value.size != 13 ||
+        if (!row->keys && row->key.at[0] == 'H' && get_be(row->key.at + 1, 8) != tenant) {
+            tenant = get_be(row->key.at + 1, 8);
+            address_put(course, tree, phase, tenant, 1, 0);
+        }
+        if (row->keys || row->key.size != sizeof name - 1 + 8 || row->value.size < 13 ||
             memcmp(row->key.at, name, sizeof name - 1) != 0) {
             continue;
         }
-        place.tenant = get_be(row->key.at + sizeof name - 1, 8);
-        place.slot = get_be(row->value.at + 5, 8);
-        count = tree_keys(tree, &place, keys_room, KEYS_MAX);
-        for (size_t k = 0; k < count; k++) {
-            (void)fprintf(course->out, "address %s %llu %llu %llu ", phase,
-                          (unsigned long long)place.tenant, (unsigned long long)place.slot,
-                          (unsigned long long)get_be(row->value.at + 1, 4));
-            hex_put(course->out, (struct bytes){keys_room[k], KEY_BYTES});
-            (void)fputc('\n', course->out);
+        tenant = get_be(row->key.at + sizeof name - 1, 8);
+        address_put(course, tree, phase, tenant, get_be(value + 5, 8), get_be(value + 1, 4));
+        if (row->value.size >= 29 && get_be(value + 21, 8) != 0) {
+            address_put(course, tree, phase, tenant, get_be(value + 21, 8), get_be(value + 17, 4));
         }
     }
 }
