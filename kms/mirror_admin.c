@@ -160,7 +160,7 @@ enum kl_status kms_mirrors_load(struct kms_mirrors *all, const unsigned char *ow
 static void sync_all(struct kms_mirrors *all)
 {
     for (size_t i = 0; i < all->count; i++) {
-        if (all->list[i]->state != KMS_MIRROR_IN_STEP) {
+        if (all->list[i]->state != KMS_MIRROR_IN_STEP && !all->list[i]->dropping) {
             (void)kms_mirror_order(all->list[i], KMS_ORDER_SYNC);
         }
     }
@@ -173,7 +173,7 @@ static size_t at_it(const struct kms_mirrors *all, uint64_t *ret_progress)
 
     *ret_progress = 0;
     for (size_t i = 0; i < all->count; i++) {
-        count += all->list[i]->order == KMS_ORDER_SYNC ? 1 : 0;
+        count += kms_mirror_at_it(all->list[i]) ? 1 : 0;
         *ret_progress += all->list[i]->progress;
     }
     return count;
@@ -503,6 +503,7 @@ static struct kms_mirror *find(const struct kms_mirrors *all,
  */
 static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
 {
+    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
     bool destroyed = false;
 
     mirror->dropping = true;
@@ -512,7 +513,10 @@ static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
     mirror->state = KMS_MIRROR_OUT_OF_STEP;
     mirror->taking = false;
     kms_mirror_queue_clear(mirror);
-    if (kms_mirror_order_wait(mirror) && kms_mirror_order(mirror, KMS_ORDER_WIPE)) {
+    while ((mirror->busy || mirror->order != KMS_ORDER_NONE) &&
+           kms_mirror_wait_until(all, until_us)) {
+    }
+    if (kms_mirror_order(mirror, KMS_ORDER_WIPE)) {
         destroyed = kms_mirror_order_wait(mirror) && mirror->order_status == KL_OK;
     }
     if (!destroyed && mirror->joining && !mirror->holds_keys) {

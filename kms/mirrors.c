@@ -70,6 +70,7 @@ void kms_mirror_in_step(struct kms_mirror *mirror)
     mirror->since_us = kl_time_now_us();
     mirror->reason[0] = '\0';
     mirror->suspect = false;
+    mirror->settles = mirror->posted;
     log_state(mirror, KL_LOG_INFO, "mirror_in_step");
     (void)pthread_cond_broadcast(&mirror->all->changed);
 }
@@ -97,6 +98,7 @@ struct kms_mirror_batch *kms_mirror_queue_take(struct kms_mirror *mirror)
         mirror->last = NULL;
     }
     mirror->queued_bytes -= batch->bytes;
+    mirror->written++;
     free(queued);
     return batch;
 }
@@ -163,6 +165,7 @@ static void queue_add(struct kms_mirror *mirror, struct kms_mirror_batch *batch)
     }
     mirror->last = queued;
     mirror->queued_bytes += batch->bytes;
+    mirror->posted++;
     (void)pthread_cond_signal(&mirror->wake);
 }
 
@@ -243,32 +246,42 @@ void kms_mirrors_post(struct kms_mirrors *all, const struct kms_storage_write *w
 
 /* ---- waiting ---- */
 
-static bool idle(const struct kms_mirror *mirror)
+bool kms_mirror_at_it(const struct kms_mirror *mirror)
 {
-    return !mirror->busy && mirror->first == NULL && mirror->order == KMS_ORDER_NONE;
+    return mirror->order == KMS_ORDER_SYNC ||
+           (mirror->state == KMS_MIRROR_IN_STEP &&
+            (mirror->written < mirror->settles ||
+             (mirror->written == mirror->settles && mirror->busy)));
 }
 
-static void wait_locked(struct kms_mirrors *all)
+static bool has_work(const struct kms_mirror *mirror, bool orders_only)
+{
+    return mirror->order != KMS_ORDER_NONE ||
+           (!orders_only && (mirror->busy || mirror->first != NULL));
+}
+
+/* Until those in step have nothing to do; orders only: others may post batches meanwhile, which are not waited for. */
+static void wait_locked(struct kms_mirrors *all, bool orders_only)
 {
     int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
     bool time_left = true;
 
     for (;;) {
-        bool all_idle = true;
+        bool done = true;
 
         for (size_t i = 0; i < all->count; i++) {
             struct kms_mirror *mirror = all->list[i];
 
-            if (mirror->state != KMS_MIRROR_IN_STEP || idle(mirror)) {
+            if (mirror->state != KMS_MIRROR_IN_STEP || !has_work(mirror, orders_only)) {
                 continue;
             }
             if (!time_left) {
                 kms_mirror_fall_out(mirror, "it did not answer in time");
             } else {
-                all_idle = false;
+                done = false;
             }
         }
-        if (all_idle) {
+        if (done) {
             return;
         }
         time_left = kms_mirror_wait_until(all, until_us);
@@ -278,7 +291,7 @@ static void wait_locked(struct kms_mirrors *all)
 void kms_mirrors_wait(struct kms_mirrors *all)
 {
     kms_mirror_lock(all);
-    wait_locked(all);
+    wait_locked(all, false);
     kms_mirror_unlock(all);
 }
 
@@ -286,7 +299,7 @@ void kms_mirrors_wait(struct kms_mirrors *all)
 
 bool kms_mirror_order(struct kms_mirror *mirror, enum kms_mirror_order order)
 {
-    if (mirror->order != KMS_ORDER_NONE || mirror->busy) {
+    if (mirror->order != KMS_ORDER_NONE || (mirror->busy && mirror->state != KMS_MIRROR_IN_STEP)) {
         return false;
     }
     mirror->order = order;
@@ -301,7 +314,7 @@ bool kms_mirror_order_wait(struct kms_mirror *mirror)
     int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
     bool time_left = true;
 
-    while (mirror->order != KMS_ORDER_NONE) {
+    while (mirror->order != KMS_ORDER_NONE || kms_mirror_at_it(mirror)) {
         if (mirror->progress != progress) {
             progress = mirror->progress;
             until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
@@ -348,7 +361,7 @@ static void retry_quickly(struct kms_mirrors *all)
     bool begun = false;
 
     for (size_t i = 0; i < all->count; i++) {
-        if (blocks(all->list[i])) {
+        if (blocks(all->list[i]) && !all->list[i]->dropping) {
             begun |= kms_mirror_order(all->list[i], KMS_ORDER_SYNC);
         }
     }
@@ -399,16 +412,21 @@ void kms_mirrors_store(struct kms_mirrors *all, uint64_t generation,
                        const unsigned char key[KMS_KEY_BYTES], uint64_t confirmed)
 {
     kms_mirror_lock(all);
-    wait_locked(all);
+    wait_locked(all, true);
     for (size_t i = 0; i < all->count; i++) {
         struct kms_mirror *mirror = all->list[i];
 
-        if (mirror->state == KMS_MIRROR_IN_STEP && kms_mirror_order(mirror, KMS_ORDER_STORE)) {
+        if (mirror->state != KMS_MIRROR_IN_STEP) {
+            continue;
+        }
+        if (kms_mirror_order(mirror, KMS_ORDER_STORE)) {
             mirror->store_generation = generation;
             memcpy(kl_secret_bytes(mirror->store_key), key, KMS_KEY_BYTES);
+        } else {
+            kms_mirror_fall_out(mirror, "it did not answer in time");
         }
     }
-    wait_locked(all);
+    wait_locked(all, true);
     for (size_t i = 0; i < all->count; i++) {
         if (all->list[i]->state == KMS_MIRROR_IN_STEP) {
             all->list[i]->generation = confirmed;

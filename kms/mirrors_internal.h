@@ -57,6 +57,9 @@ struct kms_mirror {
     struct kms_mirror_queued *first;
     struct kms_mirror_queued *last;
     size_t queued_bytes;
+    uint64_t posted;  /* batches that were queued, ever */
+    uint64_t written; /* and written, or given up */
+    uint64_t settles; /* it holds all rows once so many were written */
     uint64_t progress;
     bool has_turn;
     bool inside;    /* its thread uses struct kms */
@@ -111,7 +114,9 @@ void kms_mirror_in_step(struct kms_mirror *mirror);
 void kms_mirror_queue_clear(struct kms_mirror *mirror);
 struct kms_mirror_batch *kms_mirror_queue_take(struct kms_mirror *mirror);
 void kms_mirror_batch_release(struct kms_mirror_batch *batch);
-/* False when its thread is at something else. */
+/* Does not hold all rows yet, or is being brought up to date. */
+bool kms_mirror_at_it(const struct kms_mirror *mirror);
+/* False when it has an order, or hangs. */
 bool kms_mirror_order(struct kms_mirror *mirror, enum kms_mirror_order order);
 /* Until the order is done, or nothing moved for as long as the patience: false then. */
 bool kms_mirror_order_wait(struct kms_mirror *mirror);
