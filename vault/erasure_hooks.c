@@ -40,21 +40,17 @@ static enum kl_status prepare_inside(void *context, struct vault_batch *batch, s
                              preparing->dying_count, batch, err);
 }
 
-/*
- * Not synced: were these rows lost while the key commit is kept, "prepared" would say so at the next open, and the index is built anew. Where no
- * note leads to a synced commit right after (the steps of a rotation), it is synced here, so that a loss of power costs no index.
- */
+/* Not synced: were these rows lost while the key commit is kept, "prepared" would say so at the next open, and the index is built anew. */
 static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t generation,
                               struct kms_request **requests, size_t count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct preparing preparing = {.vault = context, .staged = staged, .generation = generation};
-    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT};
+    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT, .unsynced = true};
     size_t room = 1;
     size_t i;
 
     for (i = 0; i < count; i++) {
-        commit.unsynced |= requests[i]->note_bytes > 0;
         room += requests[i]->work == NULL
                     ? 0
                     : ((const struct vault_erasing *)requests[i]->work)->dying_count;
@@ -453,6 +449,22 @@ enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
     return status;
 }
 
+/* Only steps: nothing is told, but that no notes are left up to here. */
+static enum kl_status steps_finish(struct vault *vault, uint64_t generation, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_batch *batch = vault_batch_new();
+    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT, .batch = batch};
+
+    if (batch == NULL) {
+        return kl_fail_memory(err);
+    }
+    put_number(batch, VAULT_META_NOTED, generation);
+    status = vault_commit_submit(vault->committer, &commit, err);
+    vault_batch_free(batch);
+    return status == KL_OK ? kms_notes_forget(vault->keys, generation, err) : status;
+}
+
 /* Notes of a commit whose finish failed for want of something are written before those of a later one. */
 static enum kl_status finish(void *context, uint64_t generation, struct kms_request **requests,
                              size_t count, struct kl_err *err)
@@ -468,18 +480,19 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
         status = kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
-        if (requests[i]->note_bytes == 0) {
-            continue; /* a step of a rotation: its job tells of it */
+        struct kl_slice text = kl_slice_of(requests[i]->note, requests[i]->note_bytes);
+
+        if (!vault_note_is_step(text)) {
+            works[noted] = requests[i]->work;
+            status = vault_note_decode(text, &notes[noted++], err);
         }
-        works[noted] = requests[i]->work;
-        status = vault_note_decode(kl_slice_of(requests[i]->note, requests[i]->note_bytes),
-                                   &notes[noted++], err);
     }
     if (status == KL_OK && vault->notes_left) {
         status = vault_erasure_notes_finish(vault, generation, NULL, err);
     }
-    if (status == KL_OK && noted > 0) {
-        status = vault_erasure_finish(vault, generation, notes, works, noted, err);
+    if (status == KL_OK) {
+        status = noted > 0 ? vault_erasure_finish(vault, generation, notes, works, noted, err)
+                           : steps_finish(vault, generation, err);
     }
     vault->notes_left = status != KL_OK;
     free(notes);

@@ -68,6 +68,13 @@ static void notify_cut(struct vault_note *note)
     }
 }
 
+const unsigned char vault_note_step[VAULT_NOTE_STEP_BYTES] = {0};
+
+bool vault_note_is_step(struct kl_slice text)
+{
+    return text.size == VAULT_NOTE_STEP_BYTES && text.bytes[0] == vault_note_step[0];
+}
+
 enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, struct kl_err *err)
 {
     assert(note->retained_count <= VAULT_HOLDS_MAX);

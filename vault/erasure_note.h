@@ -23,6 +23,14 @@
 /* Names of recipients, one behind the other, each with a 0 byte. */
 #define VAULT_NOTIFY_MAX_BYTES 3072
 
+/*
+ * The note of a key commit of which nothing is told but by the job that it is a step of: a rotation of pages. So that no generation is without
+ * a note, from which an older data/ is known.
+ */
+#define VAULT_NOTE_STEP_BYTES 1
+extern const unsigned char vault_note_step[VAULT_NOTE_STEP_BYTES];
+bool vault_note_is_step(struct kl_slice text);
+
 enum vault_note_kind {
     VAULT_NOTE_SUBJECT = 1,  /* a subject was shredded */
     VAULT_NOTE_RECORD = 2,   /* one record of a subject */

@@ -120,7 +120,7 @@ static enum kl_status gather(void *visitor, uint64_t generation, struct kl_slice
             gathering->generation = generation;
         }
     }
-    if (status == KL_OK) {
+    if (status == KL_OK && !vault_note_is_step(note)) {
         status = vault_note_decode(note, &gathering->notes[gathering->count], err);
         gathering->count++;
     }

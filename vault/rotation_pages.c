@@ -14,6 +14,7 @@
 #include "vault/rotation.h"
 
 #include "kluis/base/time.h"
+#include "vault/erasure_note.h"
 
 #include <string.h>
 #include <time.h>
@@ -182,7 +183,7 @@ static enum kl_status count_step(struct vault *vault, uint64_t of, bool expands,
 }
 
 /*
- * One commit for them; where memory for so many pages is not to be had, for fewer. A note is not needed: the job tells the audit trail.
+ * One commit for them; where memory for so many pages is not to be had, for fewer.
  * ret_count: of how many it was.
  */
 static enum kl_status commit(struct vault *vault, enum kms_change_kind kind,
@@ -190,7 +191,10 @@ static enum kl_status commit(struct vault *vault, enum kms_change_kind kind,
                              struct kl_err *err)
 {
     struct kms_change changes[VAULT_ROTATION_PAGES];
-    struct kms_request request = {.changes = changes, .changes_count = count};
+    struct kms_request request = {.changes = changes,
+                                  .changes_count = count,
+                                  .note = vault_note_step,
+                                  .note_bytes = VAULT_NOTE_STEP_BYTES};
     struct kl_err cause = {0};
     enum kl_status status;
 
@@ -309,7 +313,7 @@ static enum kl_status expand_step(struct vault *vault, const struct vault_rotati
 static enum kl_status end_step(struct vault *vault, const struct cursor *cursor,
                                struct vault_job *job, struct kl_err *err)
 {
-    struct kms_request request = {0};
+    struct kms_request request = {.note = vault_note_step, .note_bytes = VAULT_NOTE_STEP_BYTES};
     struct kl_json_out out;
     struct kms_state state;
     enum kl_status status = KL_OK;
