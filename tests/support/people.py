@@ -268,7 +268,7 @@ class World:
         self.people = {}
         self.under_way = {}  # name: the person, if the request under way was done
         self.trail_size = 0
-        self.generation = 0
+        self.closed, self.closing = set(), set()  # what else was closed, acknowledged or not
 
 
 def do(client, world, step, unanswered=GONE):
