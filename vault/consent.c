@@ -1,5 +1,6 @@
 /* The ledger of consents: who agreed to what, when, how, and when not any more. */
 #include "vault/journal.h"
+#include "vault/rekeying.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -18,7 +19,7 @@ static bool may_consent(const struct vault_caller *caller, int purpose, const st
 
 /* ---- the list ---- */
 
-static enum kl_status evidence_read(struct vault *vault, const struct vault_subject *subject,
+static enum kl_status evidence_once(struct vault *vault, const struct vault_subject *subject,
                                     uint64_t value, struct kl_arena *arena, const char **ret,
                                     struct kl_err *err)
 {
@@ -49,6 +50,21 @@ static enum kl_status evidence_read(struct vault *vault, const struct vault_subj
     }
     kl_buf_done(&row);
     kl_buf_done(&plain);
+    return status;
+}
+
+static enum kl_status evidence_read(struct vault *vault, const struct vault_subject *subject,
+                                    uint64_t value, struct kl_arena *arena, const char **ret,
+                                    struct kl_err *err)
+{
+    uint64_t seen = vault_rekeying_now(vault);
+    enum kl_status status = evidence_once(vault, subject, value, arena, ret, err);
+
+    while (status == KL_ERR_CORRUPT &&
+           vault_rekeying_again(vault, subject->tenant, subject->slot, &seen)) {
+        kl_err_clear(err);
+        status = evidence_once(vault, subject, value, arena, ret, err);
+    }
     return status;
 }
 
@@ -284,16 +300,14 @@ static bool is_meant(const struct vault_ledger_entry *entry, const struct withdr
 }
 
 /*
- * Into the journal before data/. Tried again, the ledger may have grown: what is closed then is said anew, in the same place.
+ * Into the journal before data/. Tried again, the ledger may have grown, or its subject's keys be others: what is closed then is said
+ * anew, in the same place.
  */
 static enum kl_status withdraw_journal(struct vault_change *change, struct withdrawing *withdrawing,
                                        size_t entries, struct kl_err *err)
 {
     struct vault_closing *closing = &withdrawing->closing;
 
-    if (closing->seq != 0 && closing->entries == entries) {
-        return KL_OK;
-    }
     closing->kind = VAULT_CLOSING_CONSENT;
     closing->tenant = change->subject.tenant;
     closing->slot = change->subject.slot;

@@ -19,11 +19,13 @@
 
 /*
  * One request's work. dying: what the rekeyed buckets are to leave out: a whole subject, or single entries by discriminator.
- * rows: value slots whose rows are deleted; a crash may leave them, unreadable. receipt: the stored receipt, set by finish.
+ * values: what is sealed anew in this commit (values.h); NULL: nothing. rows: value slots whose rows are deleted; a crash may leave them, unreadable. receipt: the stored receipt, set by finish.
  * swept: of a sweep, the rows that go; NULL else. After a crash they are still there, and go with the next sweep.
  */
+struct vault_values;
 struct vault_erasing {
     struct vault_note note;
+    const struct vault_values *values;
     struct kms_place *dying;
     size_t dying_count;
     uint64_t *rows;

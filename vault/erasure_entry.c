@@ -13,7 +13,10 @@ static void entry_of_keys(struct vault_act *act, const struct vault_note *note)
     }
     kl_id_format(VAULT_ROTATION_PREFIX, &note->id, id);
     kl_json_add_text(&act->out, "rotation", id);
-    kl_json_add_text(&act->out, "level", "root");
+    kl_json_add_text(&act->out, "level", note->kind == VAULT_NOTE_VALUES ? "values" : "root");
+    if (note->kind == VAULT_NOTE_VALUES) {
+        kl_json_add_int(&act->out, "subjects", note->records);
+    }
 }
 
 static void entry_of_subject(struct vault_act *act, const struct vault_note *note)
@@ -39,7 +42,8 @@ static void entry_of_sweep(struct vault_act *act, const struct vault_note *note)
 
 static bool is_of_keys(const struct vault_note *note)
 {
-    return note->kind == VAULT_NOTE_ROTATION || note->kind == VAULT_NOTE_CUSTODIAN;
+    return note->kind == VAULT_NOTE_ROTATION || note->kind == VAULT_NOTE_CUSTODIAN ||
+           note->kind == VAULT_NOTE_VALUES;
 }
 
 bool vault_note_has_receipt(const struct vault_note *note)
@@ -97,7 +101,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
                                           [VAULT_NOTE_RETAINED] = "retention_end",
                                           [VAULT_NOTE_CUSTODIAN] = "custodian_change",
                                           [VAULT_NOTE_SWEEP] = "sweep",
-                                          [VAULT_NOTE_UNKNOWN] = "unknown_slots_shredded"};
+                                          [VAULT_NOTE_UNKNOWN] = "unknown_slots_shredded",
+                                          [VAULT_NOTE_VALUES] = "key_rotate"};
     static const struct kl_id nobody = {{0}};
     enum kl_status status = KL_OK;
     struct vault_audit_who who = {

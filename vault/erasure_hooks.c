@@ -7,6 +7,7 @@
 #include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
+#include "vault/values.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -68,12 +69,24 @@ static enum kl_status prepare(void *context, struct kms_staged *staged, uint64_t
             preparing.dying_count += erasing->dying_count;
         }
     }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        const struct vault_erasing *erasing = requests[i]->work;
+
+        if (erasing != NULL && erasing->values != NULL) {
+            status = vault_values_stage(erasing->values, staged, err);
+        }
+    }
+    if (status != KL_OK) {
+        goto out;
+    }
     commit.inside = prepare_inside;
     commit.inside_context = &preparing;
     status = vault_commit_submit(preparing.vault->committer, &commit, err);
     if (status != KL_OK) {
         vault_index_published(preparing.vault->index, false);
     }
+
+out:
     free(preparing.dying);
     return status;
 }
@@ -277,6 +290,8 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     case VAULT_NOTE_CUSTODIAN:
     case VAULT_NOTE_UNKNOWN:
         break;
+    case VAULT_NOTE_VALUES:
+        return vault_values_swap(vault, note, batch, err);
     }
     return KL_OK;
 }

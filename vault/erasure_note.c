@@ -207,7 +207,7 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     note.notify_all = notify_all == 1;
     read_rest(&in, format, &note);
     if (format < FORMAT || format > FORMAT_MORE || kind < VAULT_NOTE_SUBJECT ||
-        kind > VAULT_NOTE_UNKNOWN || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
+        kind > VAULT_NOTE_VALUES || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
         !kl_reader_done(&in) || notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
         return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",

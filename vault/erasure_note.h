@@ -39,9 +39,11 @@ enum vault_note_kind {
     VAULT_NOTE_TENANT = 5,   /* a tenant was shredded */
     VAULT_NOTE_RETAINED = 6, /* a record that was kept at an erasure has come to its end */
     VAULT_NOTE_CUSTODIAN =
-        7,               /* the root key went to another custodian, or under another passphrase */
+        7,                /* the root key went to another custodian, or under another passphrase */
     VAULT_NOTE_SWEEP = 8, /* past values and slots of old indexes; records and fields count them */
-    VAULT_NOTE_UNKNOWN = 9 /* slots that a restored backup did not know; records: how many */
+    VAULT_NOTE_UNKNOWN = 9, /* slots that a restored backup did not know; records: how many */
+    VAULT_NOTE_VALUES =
+        10 /* subjects were sealed anew under fresh keys: slot the first, record the last, records how many */
 };
 
 /*

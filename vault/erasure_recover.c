@@ -20,6 +20,7 @@
 #include "vault/restored.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
+#include "vault/values.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,9 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     }
     if (status == KL_OK) {
         status = vault_erasure_notes_finish(vault, state.generation + 1, &complete, err);
+    }
+    if (status == KL_OK) {
+        status = vault_values_tidy(vault, err);
     }
     if (status == KL_OK) {
         status = vault_tenants_end_again(vault, err);

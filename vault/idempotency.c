@@ -185,10 +185,12 @@ static enum kl_status answer_find(struct vault *vault, const struct vault_caller
     if (status == KL_ERR_NOT_FOUND) {
         kl_err_clear(err);
         status = KL_OK;
-    } else if (status == KL_ERR_GONE) {
+    } else if (status == KL_ERR_GONE || (status == KL_ERR_CORRUPT && err != NULL &&
+                                         strcmp(err->code, "unseal_failed") == 0)) {
+        /* Erased; or its subject was sealed anew (values.h), and the answer with it: it must not be done twice either. */
         kl_err_clear(err);
         status = kl_fail(err, KL_ERR_GONE, "idempotent_result_erased",
-                         "what this request made has been erased since", NULL);
+                         "what this request made has been erased since, or its answer was", NULL);
     } else if (status == KL_OK) {
         if (plain.size < sizeof ticket->mark.fingerprint ||
             sodium_memcmp(plain.bytes, ticket->mark.fingerprint, sizeof ticket->mark.fingerprint) !=

@@ -203,7 +203,10 @@ static bool since_withdraw(int64_t since_us, struct vault_ledger *ledger)
     return changed;
 }
 
-/* One closing that is held; void by now, pruned, or gone with its subject: nothing. */
+/*
+ * One closing that is held; void by now, pruned, or gone with its subject: nothing. Nor when it does not open: its subject was sealed
+ * anew since, with a ledger in which it is marked (values.h).
+ */
 static enum kl_status held_withdraw(struct vault *vault, uint64_t tenant, uint64_t seq,
                                     struct kl_buf *row, struct kl_arena *arena,
                                     struct vault_ledger *ledger, bool *changed, struct kl_err *err)
@@ -211,7 +214,7 @@ static enum kl_status held_withdraw(struct vault *vault, uint64_t tenant, uint64
     struct vault_closing closing = {0};
     enum kl_status status = vault_closing_read(vault, tenant, seq, row, arena, &closing, err);
 
-    if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) {
+    if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
         kl_err_clear(err);
         return KL_OK;
     }

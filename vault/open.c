@@ -6,6 +6,7 @@
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
+#include "vault/rekeying.h"
 #include "vault/restore.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
@@ -76,6 +77,7 @@ void vault_close(struct vault *vault)
     vault_index_free(vault->index);
     vault_credentials_free(vault->credentials);
     vault_journal_free(vault->journal);
+    vault_rekeying_free(vault->rekeying);
     vault_idempotency_guard_free(vault->idempotency);
     vault_tenants_done(&vault->tenants);
     kms_close(vault->keys);
@@ -178,7 +180,8 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
-    if (vault->committer == NULL || vault->credentials == NULL) {
+    vault->rekeying = vault_rekeying_new();
+    if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL) {
         return kl_fail_memory(err);
     }
     return KL_OK;

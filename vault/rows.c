@@ -234,6 +234,15 @@ bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *re
     return false;
 }
 
+struct vault_row_key vault_row_beside(uint64_t tenant, uint64_t slot, uint8_t kind, uint64_t value)
+{
+    struct vault_row_key key = row_of_tenant('w', tenant);
+    row_add_u64(&key, slot);
+    row_add_u8(&key, kind);
+    row_add_u64(&key, value);
+    return key;
+}
+
 struct vault_row_key vault_row_past(const struct vault_row_key *prefix)
 {
     struct vault_row_key key = *prefix;

@@ -26,6 +26,7 @@
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
+ *   'w' tenant8 slot8 kind1 value8        a row 'H' or 'V' of a subject that is being sealed anew (values.h)
  *   'R' tenant8 id16                      job (job.c), under the vault's own tenant; a rotation of the root is JSON
  */
 #ifndef VAULT_ROWS_H
@@ -79,14 +80,15 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
  * more. A row of a new kind that has the tenant behind its first byte, or a meta row that ends with it, gets a place in its lists (rows.c).
  */
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret);
+struct vault_row_key vault_row_beside(uint64_t tenant, uint64_t slot, uint8_t kind, uint64_t value);
 /* The first key behind all keys that start with prefix: for ranges. Empty (to the end) when every byte of it is 0xff. */
 struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 
 /* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */
 enum vault_own_slot {
-    VAULT_SLOT_SIGNING = 0,   /* Ed25519 seed: receipts and tree heads */
-    VAULT_SLOT_ADDRESS = 1,   /* bucket addresses of epoch 0 */
-    VAULT_SLOT_MAC = 2,       /* idempotency keys, cursors, fingerprints */
+    VAULT_SLOT_SIGNING = 0,    /* Ed25519 seed: receipts and tree heads */
+    VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
+    VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
     VAULT_SLOT_CREDENTIAL = 3, /* in the vault's own tenant: hashes of tokens */
     VAULT_SLOT_JOURNAL = 4     /* closings that are about no subject */
 };

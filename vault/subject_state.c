@@ -1,5 +1,6 @@
 /* A subject in memory: found, opened, and its values opened one by one. */
 #include "vault/journal.h"
+#include "vault/rekeying.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -144,23 +145,9 @@ static enum kl_status open_row(struct vault *vault, struct kl_arena *arena,
     return status;
 }
 
-enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                      struct kl_slice row, struct kl_arena *arena,
-                                      struct vault_subject *subject, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-
-    subject->tenant = tenant;
-    subject->slot = slot;
-    kl_buf_init(&subject->row, VAULT_STORE_VALUE_MAX_BYTES);
-    kl_buf_add(&subject->row, row.bytes, row.size);
-    status = kl_buf_status(&subject->row, err);
-    return status == KL_OK ? open_row(vault, arena, subject, err) : status;
-}
-
-enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                  struct kl_arena *arena, struct vault_subject *subject,
-                                  struct kl_err *err)
+static enum kl_status load_once(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                struct kl_arena *arena, struct vault_subject *subject,
+                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_head(tenant, slot);
@@ -174,6 +161,56 @@ enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t
         return vault_not_found(err);
     }
     return status == KL_OK ? open_row(vault, arena, subject, err) : status;
+}
+
+/* From the store, again as often as the subject was rekeyed meanwhile. */
+static enum kl_status load(struct vault *vault, uint64_t tenant, uint64_t slot, uint64_t seen,
+                           struct kl_arena *arena, struct vault_subject *subject,
+                           struct kl_err *err)
+{
+    enum kl_status status = load_once(vault, tenant, slot, arena, subject, err);
+
+    while (status == KL_ERR_CORRUPT && vault_rekeying_again(vault, tenant, slot, &seen)) {
+        kl_err_clear(err);
+        vault_subject_done(subject);
+        status = load_once(vault, tenant, slot, arena, subject, err);
+    }
+    return status;
+}
+
+enum kl_status vault_subject_load(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct kl_arena *arena, struct vault_subject *subject,
+                                  struct kl_err *err)
+{
+    return load(vault, tenant, slot, vault_rekeying_now(vault), arena, subject, err);
+}
+
+/*
+ * The row may have been read long ago, from a view of the store of then: when it does not open, what is there now is looked at, once in
+ * any case.
+ */
+enum kl_status vault_subject_load_row(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                      struct kl_slice row, struct kl_arena *arena,
+                                      struct vault_subject *subject, struct kl_err *err)
+{
+    uint64_t seen = vault_rekeying_now(vault);
+    enum kl_status status = KL_OK;
+
+    subject->tenant = tenant;
+    subject->slot = slot;
+    kl_buf_init(&subject->row, VAULT_STORE_VALUE_MAX_BYTES);
+    kl_buf_add(&subject->row, row.bytes, row.size);
+    status = kl_buf_status(&subject->row, err);
+    if (status == KL_OK) {
+        status = open_row(vault, arena, subject, err);
+    }
+    if (status == KL_ERR_CORRUPT &&
+        (seen > 0 || vault_rekeying_again(vault, tenant, slot, &seen))) {
+        kl_err_clear(err);
+        vault_subject_done(subject);
+        status = load(vault, tenant, slot, seen, arena, subject, err);
+    }
+    return status;
 }
 
 static enum kl_status slot_find(struct vault *vault, uint64_t tenant, const struct kl_id *subject,
@@ -404,9 +441,9 @@ static enum kl_status opening_cut(const struct opening *opening, struct vault_va
     return KL_OK;
 }
 
-enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                    struct vault_value_wanted *wanted, size_t count,
-                                    struct kl_arena *arena, struct kl_err *err)
+static enum kl_status values_once(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct vault_value_wanted *wanted, size_t count,
+                                  struct kl_arena *arena, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct opening opening = {0};
@@ -435,9 +472,23 @@ out:
     return status;
 }
 
-enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subject *subject,
-                                    struct kl_arena *arena, struct vault_ledger *ret,
-                                    struct kl_err *err)
+enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                    struct vault_value_wanted *wanted, size_t count,
+                                    struct kl_arena *arena, struct kl_err *err)
+{
+    uint64_t seen = vault_rekeying_now(vault);
+    enum kl_status status = values_once(vault, tenant, slot, wanted, count, arena, err);
+
+    while (status == KL_ERR_CORRUPT && vault_rekeying_again(vault, tenant, slot, &seen)) {
+        kl_err_clear(err);
+        status = values_once(vault, tenant, slot, wanted, count, arena, err);
+    }
+    return status;
+}
+
+static enum kl_status ledger_once(struct vault *vault, const struct vault_subject *subject,
+                                  struct kl_arena *arena, struct vault_ledger *ret,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kms_place place = {subject->tenant, subject->slot, VAULT_VALUE_LEDGER};
@@ -480,6 +531,21 @@ enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subj
 out:
     kl_buf_done(&row);
     kl_buf_done(&plain);
+    return status;
+}
+
+enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subject *subject,
+                                    struct kl_arena *arena, struct vault_ledger *ret,
+                                    struct kl_err *err)
+{
+    uint64_t seen = vault_rekeying_now(vault);
+    enum kl_status status = ledger_once(vault, subject, arena, ret, err);
+
+    while (status == KL_ERR_CORRUPT &&
+           vault_rekeying_again(vault, subject->tenant, subject->slot, &seen)) {
+        kl_err_clear(err);
+        status = ledger_once(vault, subject, arena, ret, err);
+    }
     return status;
 }
 

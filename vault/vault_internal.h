@@ -74,10 +74,11 @@ struct vault {
     struct vault_turn turn;
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
     struct vault_idempotency_guard
-        *idempotency; /* requests under way with an Idempotency-Key; idempotency.h */
-    struct vault_journal *journal; /* journal.h */
-    struct vault_upkeep *upkeep; /* upkeep.h; NULL while the vault is being made */
-    char *data_dir;  /* absolute, without links; NULL while the vault is being opened */
+        *idempotency;                /* requests under way with an Idempotency-Key; idempotency.h */
+    struct vault_journal *journal;   /* journal.h */
+    struct vault_rekeying *rekeying; /* rekeying.h */
+    struct vault_upkeep *upkeep;     /* upkeep.h; NULL while the vault is being made */
+    char *data_dir; /* absolute, without links; NULL while the vault is being opened */
     struct vault_backup_run *backup_run; /* a backup being made; the upkeep's thread's */
     struct vault_verify_run *verify_run; /* a backup being verified; the upkeep's thread's */
     bool notes_left; /* a key commit's notes could not be written; for the hooks of kms alone */

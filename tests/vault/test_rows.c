@@ -48,6 +48,7 @@ static void test_keys_are_laid_out_as_the_header_says(void **state)
                33);
     assert_key(vault_row_bucket(1, 2, 9, 0x102, 7, 16), "B" TENANT "\0\0\0\2\11" SLOT "\0\0\0\7\20",
                27);
+    assert_key(vault_row_beside(1, 0x102, 'V', 3), "w" TENANT SLOT "V\0\0\0\0\0\0\0\3", 26);
     assert_key(vault_row_audit(1, 0x102), "A" TENANT SLOT, 17);
     assert_key(vault_row_frontier(1), "F" TENANT, 9);
     assert_key(vault_row_receipt(1, &id), "E" TENANT ID16, 25);
