@@ -2,6 +2,7 @@
  * Text and e-mail addresses: Unicode normal forms (UAX #15), IDNA2008 (RFC 5891, UTS #46
  * non-transitional).
  */
+#include "kluis/base/wipe_frees.h"
 #include "value_internal.h"
 
 #include <assert.h>
@@ -230,7 +231,9 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
     if (domain.size > 0 && domain.size < sizeof text && has_domain_characters(domain)) {
         memcpy(text, domain.bytes, domain.size);
         text[domain.size] = '\0';
+        kl_wipe_frees_begin(); /* it leaves the domain as code points in what it frees */
         code = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+        kl_wipe_frees_end();
     }
     if (code == IDN2_OK)
         lower_ascii(ascii);
