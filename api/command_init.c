@@ -76,6 +76,7 @@ static enum kl_status init(const struct kl_config *config, struct kl_err *err)
     struct kl_secret *passphrase = NULL;
 
     enum kl_status status = api_config_vault(config, &options, err);
+    options.mirrors = kl_config_list(config, "mirror");
     if (status == KL_OK && options.country == NULL)
         status = kl_fail(err, KL_ERR_INVALID, "usage",
                          "--country is needed: where this data will lie, such as IE", NULL);

@@ -13,6 +13,9 @@ static void print_help(void)
         "  init                make a vault\n"
         "  serve               serve a vault over HTTPS\n"
         "  doctor              say what is wrong with a vault and its machine, and what to do\n"
+        "  mirror list         second places of the keys; server stopped\n"
+        "  mirror add DIR,country=IE, mirror drop MIRROR\n"
+        "                      make one in an empty folder; take one out\n"
         "  policy check FILE   check a policy and run its tests\n\nOptions:\n");
     for (const struct kl_config_key *key = api_config_keys; key->name != NULL; key++) {
         char head[64];
@@ -31,10 +34,13 @@ static enum api_exit run(int argc, char **argv, const struct kl_config *config)
         return api_command_serve(config);
     if (argc == 2 && strcmp(argv[1], "doctor") == 0)
         return api_command_doctor(config);
+    if (argc >= 3 && argc <= 4 && strcmp(argv[1], "mirror") == 0)
+        return api_command_mirror(config, argv[2], argc == 4 ? argv[3] : NULL);
     if (argc == 4 && strcmp(argv[1], "policy") == 0 && strcmp(argv[2], "check") == 0)
         return api_command_policy_check(config, argv[3]);
     (void)fprintf(
-        stderr, "usage: kluisd init|serve|doctor|policy check FILE [OPTIONS]; see kluisd --help\n");
+        stderr,
+        "usage: kluisd init|serve|doctor|mirror list|policy check FILE [OPTIONS]; see kluisd --help\n");
     return API_USAGE;
 }
 

@@ -190,6 +190,44 @@ static enum kl_status contents_make(struct vault *vault, int64_t now_us,
     return status;
 }
 
+/* ---- mirrors ---- */
+
+/* Before anything is made: whether they are named as they should be. */
+static enum kl_status mirrors_check(const struct vault_options *options, struct kl_err *err)
+{
+    char directory[VAULT_MIRROR_DIRECTORY_MAX_BYTES + 1];
+    const char *name = NULL;
+    struct vault_country country;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    for (i = 0; status == KL_OK && options->mirrors != NULL && options->mirrors[i] != NULL; i++) {
+        status = vault_mirror_parse(options->mirrors[i], directory, &name, err);
+        if (status == KL_OK) {
+            status = vault_place_country(name, &country, err);
+        }
+    }
+    return status;
+}
+
+static enum kl_status mirrors_make(struct vault *vault, const struct vault_options *options,
+                                   struct kl_err *err)
+{
+    char directory[VAULT_MIRROR_DIRECTORY_MAX_BYTES + 1];
+    const char *country = NULL;
+    struct vault_mirror_result mirror;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    for (i = 0; status == KL_OK && options->mirrors != NULL && options->mirrors[i] != NULL; i++) {
+        status = vault_mirror_parse(options->mirrors[i], directory, &country, err);
+        if (status == KL_OK) {
+            status = vault_mirror_add(vault, NULL, directory, country, &mirror, err);
+        }
+    }
+    return status;
+}
+
 /* ---- the call ---- */
 
 static enum kl_status stamp_prepare(const struct vault_options *options, struct vault_stamp *stamp,
@@ -234,6 +272,9 @@ static enum kl_status parts_make(const struct vault_options *options, struct vau
     if (status == KL_OK) {
         status = contents_make(vault, stamp->created_us, operator_token, steward_token, err);
     }
+    if (status == KL_OK) {
+        status = mirrors_make(vault, options, err);
+    }
     vault_close(vault);
     return status;
 }
@@ -251,6 +292,9 @@ enum kl_status vault_init(const struct vault_options *options, struct vault_toke
     status = vault_options_check(options, err);
     if (status == KL_OK) {
         status = stamp_prepare(options, &stamp, err);
+    }
+    if (status == KL_OK) {
+        status = mirrors_check(options, err);
     }
     if (status == KL_OK) {
         status = dir_make(options->data_dir, &made, err);

@@ -177,6 +177,32 @@ static enum kl_status note(struct vault *vault, const struct vault_caller *calle
 
 /* ---- calls ---- */
 
+#define COUNTRY_MARK ",country="
+
+enum kl_status vault_mirror_parse(const char *text, char *ret_directory, const char **ret_country,
+                                  struct kl_err *err)
+{
+    const char *mark = strstr(text, COUNTRY_MARK);
+    const char *next = mark;
+    size_t size = 0;
+
+    while (next != NULL) { /* the last: a folder may be named anything */
+        mark = next;
+        next = strstr(next + 1, COUNTRY_MARK);
+    }
+    size = mark == NULL ? 0 : (size_t)(mark - text);
+    if (size == 0 || size > VAULT_MIRROR_DIRECTORY_MAX_BYTES ||
+        mark[sizeof COUNTRY_MARK - 1] == '\0') {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_mirror",
+                       "a mirror is named by folder and country: /mnt/second/kluis,country=IE",
+                       NULL);
+    }
+    memcpy(ret_directory, text, size);
+    ret_directory[size] = '\0';
+    *ret_country = mark + sizeof COUNTRY_MARK - 1;
+    return KL_OK;
+}
+
 enum kl_status vault_mirror_list(struct vault *vault, const struct vault_caller *caller,
                                  struct vault_mirror_result ret[VAULT_MIRRORS_MAX],
                                  size_t *ret_count, struct kl_err *err)

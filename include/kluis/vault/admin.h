@@ -209,6 +209,12 @@ struct vault_mirror_result {
     char reason[160];    /* why it is out of step */
     char finality[4];
 };
+/*
+ * "DIR,country=IE" taken apart: ret_directory has room for VAULT_MIRROR_DIRECTORY_MAX_BYTES + 1, ret_country is where in text. KL_ERR_INVALID
+ * "invalid_mirror".
+ */
+KL_MUST_USE enum kl_status vault_mirror_parse(const char *text, char *ret_directory,
+                                              const char **ret_country, struct kl_err *err);
 /* ret has room for VAULT_MIRRORS_MAX. caller NULL, here and below: whoever works at the machine. */
 KL_MUST_USE enum kl_status vault_mirror_list(struct vault *vault, const struct vault_caller *caller,
                                              struct vault_mirror_result ret[VAULT_MIRRORS_MAX],

@@ -31,6 +31,8 @@ struct vault;
  * passphrase      for a passphrase custodian; the PIN of a token whose URI has no pin-source; NULL else. Read, not kept.
  * leftover_pin_file  vault_open: see kms/custodian.h; NULL else.
  * accept_f0       work although the old root slot may survive its overwriting (doctor says why).
+ * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
+ *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
  */
 struct vault_options {
@@ -43,6 +45,7 @@ struct vault_options {
     bool argon2_light;
     const char *leftover_pin_file;
     size_t cache_bytes;
+    const char *const *mirrors;
 };
 
 /* A secret token shown once: "kl_" and 43 characters of base64url, 0-terminated. Wipe it after use (sodium_memzero). */
