@@ -355,12 +355,14 @@ enum kl_status vault_upkeep_run(struct vault *vault, struct kl_err *err)
 {
     struct vault_upkeep *upkeep = vault->upkeep;
     struct vault_upkeep_job *item = NULL;
+    struct kl_err own = {.status = KL_OK};
     struct kl_err task_err = {.status = KL_OK};
     enum kl_status task_status = KL_OK;
     enum kl_status status = KL_OK;
     int64_t unused_ms = INT64_MAX;
 
     assert(!upkeep->running);
+    err = err == NULL ? &own : err;
     (void)run_tasks(vault, true, &task_status, &task_err);
     do {
         pthread_mutex_lock(&upkeep->lock);

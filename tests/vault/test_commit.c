@@ -463,10 +463,82 @@ static void test_many_submitters_lose_nothing(void **state)
     }
 }
 
+static void test_the_heads_of_others_are_checked_too(void **state)
+{
+    struct half *half = *state;
+    struct vault_index_change change = {.kind = VAULT_INDEX_ADD,
+                                        .entry = {.tag = {7}, .slot = 100}};
+    struct vault_commit_head heads[2] = {{100, 1}, {101, 2}};
+    struct vault_commit commit = {.tenant = half->tenant,
+                                  .heads = heads,
+                                  .head_count = 2,
+                                  .index = &change,
+                                  .index_count = 1};
+    struct kl_err err = {.status = KL_OK};
+    struct vault_index_entry found;
+    size_t count = 9;
+    struct vault_batch *batch = vault_batch_new();
+    half_put_head(batch, half->tenant, 100, 1);
+    half_put_head(batch, half->tenant, 101, 3);
+    assert_int_equal(vault_store_apply(half->base->store, batch, false, NULL), KL_OK);
+    assert_int_equal(vault_commit_submit(half->committer, &commit, &err), KL_ERR_PRECONDITION);
+    assert_string_equal(err.code, "head_changed");
+    assert_int_equal(
+        vault_index_find(half->index, half->tenant, change.entry.tag, 0, 1, &found, &count, NULL),
+        KL_OK);
+    assert_int_equal(count, 0);
+    heads[1].version = 3;
+    assert_int_equal(vault_commit_dying_begin(half->committer, half->tenant, 101, NULL), KL_OK);
+    kl_err_clear(&err);
+    assert_int_equal(vault_commit_submit(half->committer, &commit, &err), KL_ERR_GONE);
+    assert_string_equal(err.code, "subject_dying");
+    vault_commit_dying_end(half->committer, half->tenant, 101);
+    vault_commit_dying_wait(half->committer, half->tenant, 101);
+    assert_int_equal(vault_commit_submit(half->committer, &commit, NULL), KL_OK);
+    assert_int_equal(
+        vault_index_find(half->index, half->tenant, change.entry.tag, 0, 1, &found, &count, NULL),
+        KL_OK);
+    assert_int_equal(count, 1);
+    vault_batch_free(batch);
+}
+
+struct waiter {
+    struct half *half;
+    atomic_bool waiting;
+    atomic_bool back;
+};
+
+static void *wait_until_nobody_dies(void *context)
+{
+    struct waiter *waiter = context;
+    atomic_store(&waiter->waiting, true);
+    vault_commit_dying_wait(waiter->half->committer, waiter->half->tenant, 77);
+    atomic_store(&waiter->back, true);
+    return NULL;
+}
+
+static void test_who_waits_for_the_dying_is_woken_by_their_end(void **state)
+{
+    struct half *half = *state;
+    struct waiter waiter = {.half = half};
+    pthread_t thread;
+    assert_int_equal(vault_commit_dying_begin(half->committer, half->tenant, 77, NULL), KL_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_until_nobody_dies, &waiter), 0);
+    while (!atomic_load(&waiter.waiting)) {
+        sched_yield();
+    }
+    assert_false(atomic_load(&waiter.back));
+    vault_commit_dying_end(half->committer, half->tenant, 77);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(waiter.back);
+}
+
 int main(void)
 {
 #define COMMIT_TEST(test) cmocka_unit_test_setup_teardown(test, half_setup, half_teardown)
     const struct CMUnitTest tests[] = {
+        COMMIT_TEST(test_the_heads_of_others_are_checked_too),
+        COMMIT_TEST(test_who_waits_for_the_dying_is_woken_by_their_end),
         COMMIT_TEST(test_a_commit_writes_rows_index_and_audit_together),
         COMMIT_TEST(test_a_head_that_has_changed_is_refused),
         COMMIT_TEST(test_a_refused_commit_leaves_only_what_says_so),

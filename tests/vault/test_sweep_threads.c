@@ -14,8 +14,8 @@
 
 #define WORKERS 4
 #define PEOPLE 6 /* of each worker */
-#define ROUNDS 60
-#define STANDING 150
+#define ROUNDS 300
+#define STANDING 70
 #define SWEEPS_MIN 3
 
 struct person {
