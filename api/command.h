@@ -49,6 +49,7 @@ enum api_exit api_command_serve(const struct kl_config *config);
 /* verb "list"; "add" with DIR,country=IE; "drop" with a mirror's id: without a server. */
 enum api_exit api_command_mirror(const struct kl_config *config, const char *verb,
                                  const char *what);
+enum api_exit api_command_restore(const struct kl_config *config);
 enum api_exit api_command_doctor(const struct kl_config *config);
 /* file: a policy to check, without a server. */
 enum api_exit api_command_policy_check(const struct kl_config *config, const char *file);

@@ -71,6 +71,12 @@ API_HANDLER(api_retained_end);
 API_HANDLER(api_mirror_list);
 API_HANDLER(api_mirror_add);
 API_HANDLER(api_mirror_drop);
+/* api/routes_backups.c */
+API_HANDLER(api_backup_create);
+API_HANDLER(api_backup_list);
+API_HANDLER(api_backup_read);
+API_HANDLER(api_backup_verify);
+API_HANDLER(api_backup_verification);
 /* api/routes_tenants.c */
 API_HANDLER(api_tenant_end);
 API_HANDLER(api_tenant_restore);

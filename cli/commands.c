@@ -105,6 +105,15 @@ static const struct cli_option sweep_options[] = {
     {"rate", "N", "take at most this many keys a second"},
     {"dry-run", NULL, "show what waits, take nothing"},
     END};
+static const struct cli_option backup_create_options[] = {
+    {"directory", "DIR", "an absolute path on the server"},
+    {"country", "COUNTRY", "where it lies: country or region"},
+    {"keep", "N", "how many backups stay there, the newest verified one in any case"},
+    {"rate", "N", "at most N MiB a second"},
+    {"no-wait", NULL, "do not wait until it is done"},
+    END};
+static const struct cli_option backup_verify_options[] = {
+    {"no-wait", NULL, "do not wait until it is done"}, END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
     {"credential-id", "CREDENTIAL", "by this credential"},
@@ -189,6 +198,12 @@ const struct cli_command cli_commands[] = {
      mirror_add_options, cli_mirror_add},
     {"key", "mirror drop", "MIRROR", 1, 1, "take a mirror out; its root key is overwritten",
      mirror_drop_options, cli_mirror_drop},
+    {"backup", "create", NULL, 0, 0, "copy what is stored, ciphertext alone, to a directory",
+     backup_create_options, cli_backup_create},
+    {"backup", "list", NULL, 0, 0, "backups, and when each was verified", NULL, cli_backup_list},
+    {"backup", "verify", "[BACKUP]", 0, 1,
+     "prove a backup readable; without one, the newest", backup_verify_options,
+     cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
     {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},
