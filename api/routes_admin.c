@@ -181,15 +181,19 @@ API_HANDLER(api_keys_read)
 /* 200 for the level root, which is done then; 202 for the jobs. */
 API_HANDLER(api_keys_rotate)
 {
-    static const char *const KNOWN[] = {"level", "pages_per_second", NULL};
+    static const char *const KNOWN[] = {"level", "pages_per_second", "without_backup", NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_idempotency idempotency;
     const char *level = NULL;
     int64_t rate = 0;
+    bool without_backup = false;
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
 
     if (status == KL_OK) {
         status = api_input_text(body, "level", "", true, &level, err);
+    }
+    if (status == KL_OK) {
+        status = api_input_bool(body, "without_backup", "", &without_backup, err);
     }
     if (status == KL_OK) {
         status =
@@ -201,7 +205,8 @@ API_HANDLER(api_keys_rotate)
     if (status == KL_OK) {
         (void)api_response_json(response, strcmp(level, "root") == 0 ? 200 : 202);
         status = vault_keys_rotate(request->app->vault, &request->caller, level, (uint32_t)rate,
-                                   &idempotency, &response->body, &response->replayed, err);
+                                   without_backup, &idempotency, &response->body,
+                                   &response->replayed, err);
     }
     return status;
 }

@@ -99,6 +99,8 @@ static const struct cli_option revoke_options[] = {YES, END};
 static const struct cli_option rotate_options[] = {
     {"level", "LEVEL", "root (the default), tenant, all or values"},
     {"rate", "N", "at most N pages a second"},
+    {"without-backup", NULL,
+     "level values although no backup of the last day was verified: older ones will not open"},
     {"no-wait", NULL, "do not wait until the old key is out of use"},
     END};
 static const struct cli_option sweep_options[] = {

@@ -113,6 +113,8 @@ enum cli_exit cli_key_rotate(struct cli_call *call)
     kl_json_add_text(&out, "level", level != NULL ? level : "root");
     if (rate > 0)
         kl_json_add_int(&out, "pages_per_second", rate);
+    if (cli_call_is_set(call, "without-backup"))
+        kl_json_add_bool(&out, "without_backup", true);
     kl_json_object_end(&out);
 
     char key[40];

@@ -15,6 +15,7 @@
 static const struct vault_rotation_level levels[] = {
     {"tenant", true, vault_rotation_pages_step, vault_rotation_pages_show},
     {"all", false, vault_rotation_pages_step, vault_rotation_pages_show},
+    {"values", true, vault_rotation_values_step, vault_rotation_values_show},
 };
 
 const struct vault_rotation_level *vault_rotation_level(const char *name)
@@ -35,14 +36,17 @@ static enum kl_status params_read(const struct vault_job *job, struct vault_rota
     struct kl_json *json = NULL;
     const char *level = NULL;
     int64_t rate = 0;
+    bool without_backup = false;
     enum kl_status status = kl_json_parse(job->params.bytes, job->params.size, &json, NULL);
 
     if (status == KL_OK) {
         level = kl_json_text(kl_json_member(kl_json_root(json), "level"));
         (void)kl_json_int(kl_json_member(kl_json_root(json), "pages_per_second"), &rate);
+        without_backup = kl_json_bool(kl_json_member(kl_json_root(json), "without_backup"));
     }
     ret->level = level == NULL ? NULL : vault_rotation_level(level);
     ret->pages_per_second = (uint32_t)rate;
+    ret->without_backup = without_backup;
     kl_json_free(json);
     return ret->level != NULL ? KL_OK
                               : kl_fail(err, KL_ERR_CORRUPT, "rotation_damaged",
@@ -57,6 +61,9 @@ static void params_write(const struct vault_rotation *rotation, struct kl_buf *r
     kl_json_add_text(&out, "level", rotation->level->name);
     if (rotation->pages_per_second > 0) {
         kl_json_add_int(&out, "pages_per_second", rotation->pages_per_second);
+    }
+    if (rotation->without_backup) {
+        kl_json_add_bool(&out, "without_backup", true);
     }
     kl_json_object_end(&out);
 }
@@ -94,6 +101,9 @@ static void show(struct vault *vault, const struct vault_job *job, struct kl_jso
     if (rotation.pages_per_second > 0) {
         kl_json_add_int(out, "pages_per_second", rotation.pages_per_second);
     }
+    if (rotation.without_backup) {
+        kl_json_add_bool(out, "without_backup", true);
+    }
     if (job->state != VAULT_JOB_DONE) {
         if (rotation.level->show != NULL) {
             rotation.level->show(job, out);
@@ -109,30 +119,33 @@ const struct vault_job_type vault_rotation_job = {
 
 /* ---- asking ---- */
 
-static enum kl_status asked_check(const struct vault_caller *caller, const char *level,
-                                  uint32_t pages_per_second, struct vault_rotation *ret,
-                                  struct kl_err *err)
+static enum kl_status asked_check(struct vault *vault, const struct vault_caller *caller,
+                                  const char *level, uint32_t pages_per_second, bool without_backup,
+                                  struct vault_rotation *ret, struct kl_err *err)
 {
     bool root = strcmp(level, "root") == 0;
+    bool values = strcmp(level, "values") == 0;
 
     ret->level = vault_rotation_level(level);
     ret->pages_per_second = pages_per_second;
+    ret->without_backup = without_backup;
     if (ret->level == NULL && !root) {
         kl_err_where(err, "/level");
         return kl_fail(err, KL_ERR_INVALID, "level_not_supported",
                        "a level is one of root, tenant, all and values", NULL);
     }
-    if (pages_per_second > VAULT_ROTATION_RATE_MAX || (root && pages_per_second > 0)) {
+    if (pages_per_second > VAULT_ROTATION_RATE_MAX || ((root || values) && pages_per_second > 0)) {
         kl_err_where(err, "/pages_per_second");
         return kl_failf(err, KL_ERR_INVALID, "invalid_rate",
-                        "at most %d pages a second, and none for the level root",
+                        "at most %d pages a second, and none for the levels root and values",
                         VAULT_ROTATION_RATE_MAX);
     }
     if (!root && ret->level->of_tenant && caller->tenant == UINT64_MAX) {
         return kl_fail(err, KL_ERR_INVALID, "tenant_required",
                        "this level needs a tenant (?tenant=)", NULL);
     }
-    return KL_OK;
+    return values && !without_backup ? vault_rotation_values_check(vault, caller->now_us, err)
+                                     : KL_OK;
 }
 
 static enum kl_status rotate_root(struct vault *vault, const struct vault_caller *caller,
@@ -158,7 +171,7 @@ static enum kl_status rotate_root(struct vault *vault, const struct vault_caller
 }
 
 enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
-                                 const char *level, uint32_t pages_per_second,
+                                 const char *level, uint32_t pages_per_second, bool without_backup,
                                  const struct vault_idempotency *idempotency, struct kl_buf *ret,
                                  bool *ret_replayed, struct kl_err *err)
 {
@@ -167,7 +180,8 @@ enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller 
     struct kl_buf params;
 
     if (status == KL_OK) {
-        status = asked_check(caller, level, pages_per_second, &rotation, err);
+        status =
+            asked_check(vault, caller, level, pages_per_second, without_backup, &rotation, err);
     }
     if (status != KL_OK) {
         return status;

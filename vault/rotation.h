@@ -29,6 +29,8 @@
 struct vault_rotation {
     const struct vault_rotation_level *level;
     uint32_t pages_per_second; /* 0: as fast as it goes */
+    bool
+        without_backup; /* of level values: it may start although no backup is left that opens after it */
 };
 
 /*
@@ -56,6 +58,16 @@ KL_MUST_USE enum kl_status vault_rotation_pages_step(struct vault *vault, struct
                                                      const struct vault_rotation *rotation,
                                                      bool *ret_done, struct kl_err *err);
 void vault_rotation_pages_show(const struct vault_job *job, struct kl_json_out *out);
+
+/* ---- rotation_values.c ---- */
+
+/* Whether it may start. KL_ERR_CONFLICT "backup_needed": no backup of the last day was verified. */
+KL_MUST_USE enum kl_status vault_rotation_values_check(struct vault *vault, int64_t now_us,
+                                                       struct kl_err *err);
+KL_MUST_USE enum kl_status vault_rotation_values_step(struct vault *vault, struct vault_job *job,
+                                                      const struct vault_rotation *rotation,
+                                                      bool *ret_done, struct kl_err *err);
+void vault_rotation_values_show(const struct vault_job *job, struct kl_json_out *out);
 
 /* ---- rotation_root.c ---- */
 

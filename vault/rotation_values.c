@@ -1,4 +1,17 @@
-#include "vault/rotation_values.h"
+/*
+ * Rotation of level "values": the answer to a leak of keys. Everything that a
+ * tenant stores about people is sealed anew under fresh keys, subject by
+ * subject (values.h), while everybody goes on working; then the index is
+ * built anew, and the keys of the old one are shredded. Whoever has all keys
+ * of before opens nothing that is stored after it; and no backup of before
+ * opens with the keys of after it.
+ *
+ * What stays: the tenant's own slots (signatures; keyed hashes, among them
+ * pseudonyms that were given out and must stay what they are; the journal's),
+ * which open nothing about a person by themselves; records that an erasure
+ * kept; and, counted as left, subjects of whom something does not open.
+ */
+#include "vault/rotation.h"
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
@@ -14,6 +27,8 @@
 #include <string.h>
 
 #define CURSOR_FORMAT 1
+/* A verified backup that is this young is enough. */
+#define BACKUP_AGE_US (INT64_C(86400) * 1000000)
 
 enum phase {
     PHASE_TENANT,   /* the next tenant begins */
@@ -32,21 +47,18 @@ struct cursor {
     uint32_t epoch;
     uint64_t subjects;
     uint64_t left;
+    uint64_t from_generation;
 };
 
 /* ---- asking ---- */
 
-enum kl_status vault_rotation_values_check(struct vault *vault, bool without_backup, int64_t now_us,
-                                           struct kl_err *err)
+enum kl_status vault_rotation_values_check(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
     struct vault_row_key key = vault_row_meta(VAULT_META_VERIFIED);
     int64_t verified_us = 0;
     struct kl_buf row;
     enum kl_status status = KL_OK;
 
-    if (without_backup) {
-        return KL_OK;
-    }
     kl_buf_init(&row, 64);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     if (status == KL_OK && row.size == 8) {
@@ -56,7 +68,7 @@ enum kl_status vault_rotation_values_check(struct vault *vault, bool without_bac
         status = KL_OK;
     }
     kl_buf_done(&row);
-    if (status == KL_OK && now_us - verified_us > VAULT_VALUES_BACKUP_AGE_US) {
+    if (status == KL_OK && now_us - verified_us > BACKUP_AGE_US) {
         return kl_fail(
             err, KL_ERR_CONFLICT, "backup_needed",
             "backups of before this do not open after it: make one and verify it first, or say without_backup",
@@ -67,36 +79,34 @@ enum kl_status vault_rotation_values_check(struct vault *vault, bool without_bac
 
 /* ---- the cursor ---- */
 
-static enum kl_status cursor_read(const struct vault_job *job, struct cursor *ret,
-                                  struct kl_err *err)
+/* False: it is damaged, or there is none yet. */
+static bool cursor_read(const struct vault_job *job, struct cursor *ret)
 {
     struct kl_reader in = kl_reader_of(kl_buf_slice(&job->cursor));
-    struct cursor cursor = {.phase = PHASE_TENANT};
-    unsigned char format = 0;
-    unsigned char phase = 0;
+    unsigned char format = kl_read_byte(&in);
+    unsigned char phase = kl_read_byte(&in);
+    struct cursor cursor = {.tenant = kl_read_u64be(&in)};
 
-    if (job->cursor.size > 0) {
-        format = kl_read_byte(&in);
-        phase = kl_read_byte(&in);
-        cursor.tenant = kl_read_u64be(&in);
-        cursor.slot = kl_read_u64be(&in);
-        cursor.end = kl_read_u64be(&in);
-        cursor.epoch = kl_read_u32be(&in);
-        cursor.subjects = kl_read_u64be(&in);
-        cursor.left = kl_read_u64be(&in);
-        if (!kl_reader_done(&in) || format != CURSOR_FORMAT || phase >= PHASES) {
-            return kl_fail(err, KL_ERR_CORRUPT, "job_damaged", "a job is damaged", NULL);
-        }
-        cursor.phase = (enum phase)phase;
+    cursor.slot = kl_read_u64be(&in);
+    cursor.end = kl_read_u64be(&in);
+    cursor.epoch = kl_read_u32be(&in);
+    cursor.subjects = kl_read_u64be(&in);
+    cursor.left = kl_read_u64be(&in);
+    cursor.from_generation = kl_read_u64be(&in);
+    if (!kl_reader_done(&in) || format != CURSOR_FORMAT || phase >= PHASES) {
+        return false;
     }
+    cursor.phase = (enum phase)phase;
     *ret = cursor;
-    return KL_OK;
+    return true;
 }
 
-static enum kl_status cursor_write(const struct cursor *cursor, struct vault_job *job,
-                                   struct kl_err *err)
+/* done: what is shown of it from then on is the result alone. */
+static enum kl_status cursor_write(struct vault *vault, const struct cursor *cursor, bool done,
+                                   struct vault_job *job, struct kl_err *err)
 {
     struct kl_json_out out;
+    struct kms_state state;
     enum kl_status status = KL_OK;
 
     kl_buf_clear(&job->cursor);
@@ -108,6 +118,7 @@ static enum kl_status cursor_write(const struct cursor *cursor, struct vault_job
     kl_buf_add_u32be(&job->cursor, cursor->epoch);
     kl_buf_add_u64be(&job->cursor, cursor->subjects);
     kl_buf_add_u64be(&job->cursor, cursor->left);
+    kl_buf_add_u64be(&job->cursor, cursor->from_generation);
     status = kl_buf_status(&job->cursor, err);
     kl_buf_clear(&job->result);
     out = kl_json_out(&job->result);
@@ -115,6 +126,13 @@ static enum kl_status cursor_write(const struct cursor *cursor, struct vault_job
     kl_json_add_int(&out, "subjects", (int64_t)cursor->subjects);
     kl_json_add_int(&out, "left", (int64_t)cursor->left);
     kl_json_add_bool(&out, "older_backups_open", false);
+    if (done) {
+        kms_state(vault->keys, &state);
+        kl_json_add_int(&out, "from_generation", (int64_t)cursor->from_generation);
+        kl_json_add_int(&out, "to_generation", (int64_t)state.generation);
+        kl_json_add_bool(&out, "old_key_out_of_use",
+                         cursor->left == 0 && state.generation > cursor->from_generation);
+    }
     kl_json_object_end(&out);
     return status == KL_OK ? kl_buf_status(&job->result, err) : status;
 }
@@ -476,18 +494,46 @@ static enum kl_status old_step(struct vault *vault, const struct vault_job *job,
 
 /* ---- the step ---- */
 
-enum kl_status vault_rotation_values_step(struct vault *vault, struct vault_job *job,
-                                          bool *ret_done, struct kl_err *err)
+void vault_rotation_values_show(const struct vault_job *job, struct kl_json_out *out)
 {
     struct cursor cursor;
-    enum kl_status status = cursor_read(job, &cursor, err);
 
+    if (cursor_read(job, &cursor)) {
+        kl_json_add_int(out, "from_generation", (int64_t)cursor.from_generation);
+    }
+}
+
+static enum kl_status cursor_begin(struct vault *vault, const struct vault_job *job,
+                                   struct cursor *ret, struct kl_err *err)
+{
+    struct kms_state state;
+
+    if (job->cursor.size > 0) {
+        return cursor_read(job, ret)
+                   ? KL_OK
+                   : kl_fail(err, KL_ERR_CORRUPT, "job_damaged", "a job is damaged", NULL);
+    }
+    kms_state(vault->keys, &state);
+    memset(ret, 0, sizeof *ret);
+    ret->from_generation = state.generation;
+    return KL_OK;
+}
+
+enum kl_status vault_rotation_values_step(struct vault *vault, struct vault_job *job,
+                                          const struct vault_rotation *rotation, bool *ret_done,
+                                          struct kl_err *err)
+{
+    struct cursor cursor;
+    bool done = false;
+    enum kl_status status = cursor_begin(vault, job, &cursor, err);
+
+    (void)rotation;
     if (status != KL_OK) {
         return status;
     }
     switch (cursor.phase) {
     case PHASE_TENANT:
-        status = tenant_begin(vault, job, &cursor, ret_done, err);
+        status = tenant_begin(vault, job, &cursor, &done, err);
         break;
     case PHASE_SUBJECTS:
         status = subjects_step(vault, job, &cursor, err);
@@ -503,9 +549,12 @@ enum kl_status vault_rotation_values_step(struct vault *vault, struct vault_job 
         status = old_step(vault, job, &cursor, err);
         break;
     }
-    if (status != KL_OK) {
-        return status;
+    if (status == KL_OK) {
+        job->progress = done ? 1.0 : part_done(&cursor);
+        status = cursor_write(vault, &cursor, done, job, err);
     }
-    job->progress = part_done(&cursor);
-    return cursor_write(&cursor, job, err);
+    if (status == KL_OK) {
+        *ret_done = done;
+    }
+    return status;
 }

@@ -113,8 +113,8 @@ static void test_the_receipt_is_found_after_the_keys_were_rotated(void **state)
     kl_buf_init(&again, TEXT_BYTES);
     kl_buf_init(&job, TEXT_BYTES);
     assert_int_equal(erase(fixture, &dpo, &made.id, &key, &first, &replayed), KL_OK);
-    assert_int_equal(vault_keys_rotate(fixture_vault(fixture), &operator_caller, "root", 0, NULL,
-                                       &job, NULL, NULL),
+    assert_int_equal(vault_keys_rotate(fixture_vault(fixture), &operator_caller, "root", 0, false,
+                                       NULL, &job, NULL, NULL),
                      KL_OK);
     assert_int_equal(erase(fixture, &dpo, &made.id, &key, &again, &replayed), KL_OK);
     assert_true(replayed);
@@ -376,8 +376,8 @@ static enum kl_status rotate(struct vault_fixture *fixture, const struct vault_i
 
     kl_buf_clear(ret);
     kl_err_clear(&fixture->err);
-    status = vault_keys_rotate(fixture_vault(fixture), &caller, "root", 0, key, ret, ret_replayed,
-                               &fixture->err);
+    status = vault_keys_rotate(fixture_vault(fixture), &caller, "root", 0, false, key, ret,
+                               ret_replayed, &fixture->err);
     vault_caller_done(&caller);
     return status;
 }

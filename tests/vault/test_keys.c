@@ -130,8 +130,9 @@ static void test_a_rotation_takes_the_old_root_key_out_of_use(void **state)
     kl_buf_init(&text, TEXT_BYTES);
     kl_buf_init(&read, TEXT_BYTES);
     vault_figures(fixture->vault, &before);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_keys_rotate(fixture->vault, &caller, "root", 0, false, NULL, &text, NULL, NULL),
+        KL_OK);
     vault_figures(fixture->vault, &after);
     job = parsed(&text);
     assert_string_equal(text_in(job, "state"), "done");
@@ -172,9 +173,9 @@ static void test_other_levels_are_refused(void **state)
     for (i = 0; i < sizeof levels / sizeof levels[0]; i++) {
         struct kl_err err = {0};
 
-        assert_int_equal(
-            vault_keys_rotate(fixture->vault, &caller, levels[i], 0, NULL, &text, NULL, &err),
-            KL_ERR_INVALID);
+        assert_int_equal(vault_keys_rotate(fixture->vault, &caller, levels[i], 0, false, NULL,
+                                           &text, NULL, &err),
+                         KL_ERR_INVALID);
         assert_string_equal(err.code, "level_not_supported");
         assert_string_equal(err.where, "/level");
     }
@@ -194,8 +195,9 @@ static void test_only_operators_rotate(void **state)
     struct kl_buf text;
 
     kl_buf_init(&text, TEXT_BYTES);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, &err),
-                     KL_ERR_FORBIDDEN);
+    assert_int_equal(
+        vault_keys_rotate(fixture->vault, &caller, "root", 0, false, NULL, &text, NULL, &err),
+        KL_ERR_FORBIDDEN);
     assert_string_equal(err.code, "role_forbidden");
     assert_int_equal(vault_keys_rotation(fixture->vault, &caller, &nobody, &text, NULL),
                      KL_ERR_FORBIDDEN);
@@ -233,8 +235,9 @@ static void test_a_rotation_that_a_crash_cut_short_is_judged_by_the_generation(v
     char row[256];
 
     kl_buf_init(&text, TEXT_BYTES);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_keys_rotate(fixture->vault, &caller, "root", 0, false, NULL, &text, NULL, NULL),
+        KL_OK);
     vault_figures(fixture->vault, &figures);
     (void)snprintf(
         row, sizeof row,
@@ -308,7 +311,8 @@ static void test_callers_come_in_while_the_root_key_is_rotated(void **state)
     for (i = 0; i < 10; i++) {
         kl_buf_clear(&text);
         assert_int_equal(
-            vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &text, NULL, NULL), KL_OK);
+            vault_keys_rotate(fixture->vault, &caller, "root", 0, false, NULL, &text, NULL, NULL),
+            KL_OK);
     }
     atomic_store(&ended, true);
     for (i = 0; i < 2; i++) {

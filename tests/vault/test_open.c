@@ -207,8 +207,9 @@ static void test_open_refuses_keys_from_before_a_rotation(void **state)
     admin_reopen(fixture);
     caller = admin_operator(fixture);
     kl_buf_init(&job, 4096);
-    assert_int_equal(vault_keys_rotate(fixture->vault, &caller, "root", 0, NULL, &job, NULL, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_keys_rotate(fixture->vault, &caller, "root", 0, false, NULL, &job, NULL, NULL),
+        KL_OK);
     kl_buf_done(&job);
     vault_caller_done(&caller);
     admin_close(fixture);

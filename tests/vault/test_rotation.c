@@ -212,7 +212,8 @@ static struct kl_id ask(struct admin_fixture *fixture, const char *level, uint32
 
     kl_buf_init(&text, TEXT_BYTES);
     assert_int_equal(
-        vault_keys_rotate(fixture->vault, &caller, level, rate, NULL, &text, NULL, NULL), KL_OK);
+        vault_keys_rotate(fixture->vault, &caller, level, rate, false, NULL, &text, NULL, NULL),
+        KL_OK);
     json = parsed(&text);
     assert_string_equal(kl_json_text(in(json, "level")), level);
     assert_int_equal(kl_id_parse(VAULT_ROTATION_PREFIX, kl_json_text(in(json, "id")), &id, NULL),
@@ -556,7 +557,7 @@ static void refused(struct admin_fixture *fixture, const char *tenant, const cha
 
     kl_buf_init(&text, TEXT_BYTES);
     assert_int_equal(
-        vault_keys_rotate(fixture->vault, &caller, level, rate, NULL, &text, NULL, &err),
+        vault_keys_rotate(fixture->vault, &caller, level, rate, false, NULL, &text, NULL, &err),
         KL_ERR_INVALID);
     assert_string_equal(err.code, code);
     assert_int_equal(text.size, 0);

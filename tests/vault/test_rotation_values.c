@@ -5,7 +5,7 @@
 #include "vault/backup.h"
 #include "vault/erasure.h"
 #include "vault/journal.h"
-#include "vault/rotation_values.h"
+#include "vault/rotation.h"
 #include "vault/rows.h"
 #include "vault/values.h"
 
@@ -117,7 +117,7 @@ static uint64_t slot_of(struct vault_fixture *fixture, const struct kl_id *subje
 static enum kl_status step(struct vault *vault, struct vault_job *job, bool *done)
 {
     struct kl_err err = {0};
-    enum kl_status status = vault_rotation_values_step(vault, job, done, &err);
+    enum kl_status status = vault_rotation_values_step(vault, job, NULL, done, &err);
 
     if (status != KL_OK && status != KL_ERR_BUSY) {
         print_error("%s %s\n", err.code, err.log_text);
@@ -336,6 +336,19 @@ static void test_a_subject_that_does_not_open_is_left_and_counted(void **state)
     assert_true(fixture_value_is(fixture_find(&read, "email"), "bob@example.org"));
 }
 
+/* Ask as the operator; the row in err and text. */
+static enum kl_status ask(struct vault_fixture *fixture, bool without_backup, struct kl_buf *text,
+                          struct kl_err *err)
+{
+    struct vault_caller operator=
+        admin_caller(fixture->admin, &fixture->admin->operator_token, "default");
+    enum kl_status status = vault_keys_rotate(fixture_vault(fixture), &operator, "values", 0,
+                                              without_backup, NULL, text, NULL, err);
+
+    vault_caller_done(&operator);
+    return status;
+}
+
 static void test_it_asks_for_a_verified_backup_of_the_last_day(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -343,22 +356,59 @@ static void test_it_asks_for_a_verified_backup_of_the_last_day(void **state)
     struct vault_batch *batch = vault_batch_new();
     unsigned char time[8];
     struct kl_err err = {0};
+    struct kl_buf text;
     int64_t now_us = INT64_C(1800000000000000);
+    int64_t day_us = INT64_C(86400) * 1000000;
 
-    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), false, now_us, &err),
+    kl_buf_init(&text, 65536);
+    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), now_us, &err),
                      KL_ERR_CONFLICT);
     assert_string_equal(err.code, "backup_needed");
-    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), true, now_us, NULL),
-                     KL_OK);
-    kl_put_u64be(time, (uint64_t)(now_us - VAULT_VALUES_BACKUP_AGE_US));
+    kl_err_clear(&err);
+    assert_int_equal(ask(fixture, false, &text, &err), KL_ERR_CONFLICT);
+    assert_string_equal(err.code, "backup_needed");
+    assert_int_equal(text.size, 0);
+    kl_put_u64be(time, (uint64_t)(now_us - day_us));
     vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(time, sizeof time));
     assert_int_equal(vault_store_apply(fixture_vault(fixture)->data_store, batch, true, NULL),
                      KL_OK);
     vault_batch_free(batch);
-    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), false, now_us, NULL),
-                     KL_OK);
-    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), false, now_us + 1, NULL),
+    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), now_us, NULL), KL_OK);
+    assert_int_equal(vault_rotation_values_check(fixture_vault(fixture), now_us + 1, NULL),
                      KL_ERR_CONFLICT);
+    kl_buf_done(&text);
+}
+
+static void test_asked_for_it_is_done_by_the_upkeep(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct people people;
+    struct vault_caller operator;
+    struct kl_json *json = NULL;
+    struct kl_buf text;
+    struct kl_id id;
+
+    people_make(fixture, &people);
+    kl_buf_init(&text, 65536);
+    assert_int_equal(ask(fixture, true, &text, NULL), KL_OK);
+    assert_non_null(strstr((const char *)text.bytes, "\"level\":\"values\""));
+    assert_int_equal(kl_json_parse(text.bytes, text.size, &json, NULL), KL_OK);
+    assert_int_equal(kl_id_parse(VAULT_ROTATION_PREFIX,
+                                 kl_json_text(kl_json_member(kl_json_root(json), "id")), &id, NULL),
+                     KL_OK);
+    kl_json_free(json);
+    assert_int_equal(vault_upkeep_run(fixture_vault(fixture), NULL), KL_OK);
+    kl_buf_clear(&text);
+    operator= admin_caller(fixture->admin, &fixture->admin->operator_token, NULL);
+    assert_int_equal(vault_keys_rotation(fixture_vault(fixture), &operator, & id, &text, NULL),
+                     KL_OK);
+    vault_caller_done(&operator);
+    assert_non_null(strstr((const char *)text.bytes, "\"state\":\"done\""));
+    assert_non_null(strstr((const char *)text.bytes, "\"subjects\":70"));
+    assert_non_null(strstr((const char *)text.bytes, "\"old_key_out_of_use\":true"));
+    assert_non_null(strstr((const char *)text.bytes, "\"older_backups_open\":false"));
+    assert_all_read(fixture, &people);
+    kl_buf_done(&text);
 }
 
 /* ---- beside other work ---- */
@@ -525,8 +575,9 @@ static void cut_short(struct vault_fixture *fixture, const struct kms_hooks *hoo
     kms_hooks_set(fixture_vault(fixture)->keys, hooks);
     vault_job_init(&job);
     job.tenant = tenant_of(fixture);
-    assert_int_equal(vault_rotation_values_step(fixture_vault(fixture), &job, &done, &err), KL_OK);
-    assert_int_equal(vault_rotation_values_step(fixture_vault(fixture), &job, &done, &err),
+    assert_int_equal(vault_rotation_values_step(fixture_vault(fixture), &job, NULL, &done, &err),
+                     KL_OK);
+    assert_int_equal(vault_rotation_values_step(fixture_vault(fixture), &job, NULL, &done, &err),
                      KL_ERR_UNAVAILABLE);
     vault_job_done(&job);
 }
@@ -581,7 +632,7 @@ static void child_rotates(const struct vault_options *options, uint64_t tenant, 
         vault_job_init(&job);
         job.tenant = tenant;
         for (done = false; !done;) {
-            if (vault_rotation_values_step(vault, &job, &done, NULL) != KL_OK ||
+            if (vault_rotation_values_step(vault, &job, NULL, &done, NULL) != KL_OK ||
                 write(to_parent, "s", 1) != 1) {
                 _exit(1);
             }
@@ -643,6 +694,7 @@ int main(void)
         TEST(test_a_withdrawn_consent_stays_withdrawn),
         TEST(test_a_subject_that_does_not_open_is_left_and_counted),
         TEST(test_it_asks_for_a_verified_backup_of_the_last_day),
+        TEST(test_asked_for_it_is_done_by_the_upkeep),
         TEST(test_reads_patches_and_an_erasure_go_on_meanwhile),
         TEST(test_cut_short_before_the_key_commit_nothing_has_changed),
         TEST(test_cut_short_after_the_key_commit_it_is_finished_at_the_next_open),

@@ -167,18 +167,21 @@ KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct va
                                             struct kl_buf *ret, struct kl_err *err);
 /*
  * Rotate keys. level "root": the root key alone, done when this returns. "tenant" (of the tenant that caller names): fresh keys for all of its pages;
- * "all": for all pages of the store, and no seed stays above a subject; "values": the data is sealed anew. These are jobs that upkeep
- * does, at most pages_per_second (0: as fast as it goes; up to VAULT_ROTATION_RATE_MAX), and that go on after a crash.
+ * "all": for all pages of the store, and no seed stays above a subject; "values" (of the tenant that caller names): the data is sealed
+ * anew, the answer to a leak; backups of before it do not open after it, so it needs one that was verified in the last day, or without_backup;
+ * its result has "subjects", "left" (of whom something did not open before: they stay as they are) and "older_backups_open": false. These are
+ * jobs that upkeep does, at most pages_per_second (0: as fast as it goes; up to VAULT_ROTATION_RATE_MAX), and that go on after a crash.
  * ret: the job as JSON {"id","level","state":"running|done|failed","started_at","ended_at","progress","from_generation","to_generation","old_key_out_of_use",
  * of a job also "pages", "pages_done" while it runs, "tenant", "pages_per_second", "failed_code"}. old_key_out_of_use: every page of the level
  * lies under a fresh key and the root key of the beginning is destroyed, in every mirror too.
  * With an idempotency key that a rotation was asked with before: that job, and *ret_replayed (may be NULL) is true. Of the level root only
  * one that was done is remembered. KL_ERR_INVALID "level_not_supported", "invalid_rate", "tenant_required", "idempotency_key_reused",
- * "invalid_idempotency_key". KL_ERR_BUSY "jobs_waiting".
+ * "invalid_idempotency_key". KL_ERR_CONFLICT "backup_needed". KL_ERR_BUSY "jobs_waiting".
  */
 #define VAULT_ROTATION_RATE_MAX 1000000
 KL_MUST_USE enum kl_status vault_keys_rotate(struct vault *vault, const struct vault_caller *caller,
                                              const char *level, uint32_t pages_per_second,
+                                             bool without_backup,
                                              const struct vault_idempotency *idempotency,
                                              struct kl_buf *ret, bool *ret_replayed,
                                              struct kl_err *err);
