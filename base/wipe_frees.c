@@ -33,10 +33,12 @@ void kl_wipe_frees_end(void)
 #include <string.h>
 
 typedef void (*free_function)(void *memory);
+typedef void *(*malloc_function)(size_t size);
 typedef void *(*realloc_function)(void *memory, size_t size);
 
 static _Thread_local bool wiping;
 static _Atomic(void *) next_free;
+static _Atomic(void *) next_malloc;
 static _Atomic(void *) next_realloc;
 
 /* Found at the first call, which is made before the first thread. */
@@ -70,25 +72,35 @@ void free(void *memory)
     next(memory);
 }
 
-void *realloc(void *memory, size_t size)
+/* Never in place, so that nothing is left of what was larger. */
+static void *realloc_wiped(void *memory, size_t size)
 {
-    void *symbol;
-    realloc_function next;
+    void *symbol = next_of(&next_malloc, "malloc");
+    malloc_function next;
     void *grown;
     size_t bytes;
 
-    if (!wiping || memory == NULL || size == 0) {
-        symbol = next_of(&next_realloc, "realloc");
-        memcpy(&next, &symbol, sizeof next);
-        return next(memory, size);
-    }
-    grown = malloc(size);
+    memcpy(&next, &symbol, sizeof next);
+    grown = next(size);
     if (grown != NULL) {
         bytes = malloc_usable_size(memory);
         memcpy(grown, memory, bytes < size ? bytes : size);
         free(memory);
     }
     return grown;
+}
+
+void *realloc(void *memory, size_t size)
+{
+    void *symbol;
+    realloc_function next;
+
+    if (wiping && memory != NULL && size > 0) {
+        return realloc_wiped(memory, size);
+    }
+    symbol = next_of(&next_realloc, "realloc");
+    memcpy(&next, &symbol, sizeof next);
+    return next(memory, size);
 }
 
 void kl_wipe_frees_begin(void)
