@@ -36,23 +36,23 @@ static bool is_within(const char *path, const char *dir)
 static bool resolve(const char *path, char ret[PATH_MAX])
 {
     char parent[PATH_MAX];
+    char found[PATH_MAX];
     char *slash = NULL;
 
     if (realpath(path, ret) != NULL) {
         return true;
     }
+    if (errno != ENOENT) {
+        return false;
+    }
     (void)snprintf(parent, sizeof parent, "%s", path);
     slash = strrchr(parent, '/');
-    if (errno != ENOENT || slash == NULL || slash == parent) {
+    if (slash == NULL || slash == parent) {
         return false;
     }
     *slash = '\0';
-    if (realpath(parent, ret) == NULL || strlen(ret) + strlen(slash + 1) + 2 > PATH_MAX) {
-        return false;
-    }
-    (void)strcat(ret, "/");
-    (void)strcat(ret, slash + 1);
-    return true;
+    return realpath(parent, found) != NULL &&
+           snprintf(ret, PATH_MAX, "%s/%s", found, slash + 1) < PATH_MAX;
 }
 
 enum kl_status vault_backup_directory_valid(const char *dir, const char *outside_of,
