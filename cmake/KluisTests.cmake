@@ -9,7 +9,8 @@ set(KLUIS_TEST_ENVIRONMENT
     "KLUIS_SANITIZE=${KLUIS_SANITIZE}"
     "KLUISD=${CMAKE_BINARY_DIR}/kluisd"
     "KLUIS=${CMAKE_BINARY_DIR}/kluis"
-    "KLUIS_WATCH_IO=${CMAKE_BINARY_DIR}/tests/support/watch_io.so")
+    "KLUIS_WATCH_IO=${CMAKE_BINARY_DIR}/tests/support/watch_io.so"
+    "KLUIS_CUT_OFF=${CMAKE_BINARY_DIR}/tests/support/cut_off.so")
 
 # What all tests share. A test that ends with status 77 counts as skipped.
 function(kluis_test_properties test seconds)
@@ -97,6 +98,10 @@ target_link_libraries(watch_io PRIVATE kluis_flags)
 target_compile_options(watch_io PRIVATE -U_FORTIFY_SOURCE)
 target_link_libraries(watch_io PRIVATE ${CMAKE_DL_LIBS})
 set_target_properties(watch_io PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
+# What tests of mirrors need: a folder that is cut off while the server runs.
+add_library(cut_off MODULE tests/support/cut_off/cut_off.c)
+target_link_libraries(cut_off PRIVATE kluis_flags ${CMAKE_DL_LIBS})
+set_target_properties(cut_off PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
 set(adversary_ "${CMAKE_SOURCE_DIR}/tests/faults/hoarder")
 if(TARGET kluis_api AND EXISTS "${adversary_}/main.c")
     file(GLOB adversary_sources_ CONFIGURE_DEPENDS "${adversary_}/*.c")

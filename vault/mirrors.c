@@ -239,6 +239,11 @@ static enum kl_status add_checked(struct vault *vault, const struct vault_caller
         noted.action = "mirror_add_failed";
         noted.failed = cause.code;
         (void)note(vault, caller, &noted, NULL);
+        if (status == KL_ERR_IO) { /* of the folder that was named, not of the vault */
+            kl_err_where(err, "/directory");
+            return kl_fail(err, KL_ERR_INVALID, "mirror_io", cause.client_text, "%s: %s",
+                           cause.code, cause.log_text);
+        }
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
     return KL_OK;
