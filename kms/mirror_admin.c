@@ -310,6 +310,34 @@ static void list_remove(struct kms_mirrors *all, struct kms_mirror *mirror)
     kms_mirror_end(&mirror, 1);
 }
 
+/*
+ * Out of step and without root keys, when it answers. It is told so between two commits; one that is being brought up to date gives up first.
+ * The lock is held.
+ */
+static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
+{
+    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+    bool destroyed = false;
+
+    mirror->dropping = true;
+    while (all->turn && !mirror->has_turn) {
+        (void)pthread_cond_wait(&all->changed, &all->lock);
+    }
+    mirror->state = KMS_MIRROR_OUT_OF_STEP;
+    mirror->taking = false;
+    kms_mirror_queue_clear(mirror);
+    while ((mirror->busy || mirror->order != KMS_ORDER_NONE) &&
+           kms_mirror_wait_until(all, until_us)) {
+    }
+    if (kms_mirror_order(mirror, KMS_ORDER_WIPE)) {
+        destroyed = kms_mirror_order_wait(mirror) && mirror->order_status == KL_OK;
+    }
+    if (!destroyed && mirror->joining && !mirror->holds_keys) {
+        destroyed = true;
+    }
+    return destroyed;
+}
+
 /* ---- add ---- */
 
 static enum kl_status refuse_dir(struct kl_err *err)
@@ -383,10 +411,8 @@ static void join_undo(struct kms *kms, struct kms_mirror *mirror)
     bool clean;
 
     kms_mirror_lock(all);
-    if (kms_mirror_order(mirror, KMS_ORDER_WIPE)) {
-        (void)kms_mirror_order_wait(mirror);
-    }
-    clean = !mirror->holds_keys && mirror->order == KMS_ORDER_NONE;
+    clean = destroy(all, mirror);
+    mirror->dropping = clean;
     kms_mirror_unlock(all);
     if (clean && row_remove(kms, mirror->id, &ignored) == KL_OK) {
         list_remove(all, mirror);
@@ -426,6 +452,8 @@ static enum kl_status join(struct kms *kms, struct kms_mirror *mirror, struct kl
         kms_mirror_lock(all);
         mirror->joining = false;
         kms_mirror_unlock(all);
+    } else if (status == KL_ERR_NO_MEMORY) {
+        join_undo(kms, mirror);
     }
     return status;
 }
@@ -495,34 +523,6 @@ static struct kms_mirror *find(const struct kms_mirrors *all,
         }
     }
     return NULL;
-}
-
-/*
- * Out of step and without root keys, when it answers. It is told so between two commits; one that is being brought up to date gives up first.
- * The lock is held.
- */
-static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
-{
-    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
-    bool destroyed = false;
-
-    mirror->dropping = true;
-    while (all->turn && !mirror->has_turn) {
-        (void)pthread_cond_wait(&all->changed, &all->lock);
-    }
-    mirror->state = KMS_MIRROR_OUT_OF_STEP;
-    mirror->taking = false;
-    kms_mirror_queue_clear(mirror);
-    while ((mirror->busy || mirror->order != KMS_ORDER_NONE) &&
-           kms_mirror_wait_until(all, until_us)) {
-    }
-    if (kms_mirror_order(mirror, KMS_ORDER_WIPE)) {
-        destroyed = kms_mirror_order_wait(mirror) && mirror->order_status == KL_OK;
-    }
-    if (!destroyed && mirror->joining && !mirror->holds_keys) {
-        destroyed = true;
-    }
-    return destroyed;
 }
 
 static enum kl_status drop(struct kms *kms, const unsigned char id[KMS_MIRROR_ID_BYTES],

@@ -276,9 +276,9 @@ static enum kl_status storage_range(void *context, struct kl_slice prefix, kms_s
 
 struct memory_storage *memory_storage_new(void)
 {
-    struct memory_storage *storage = calloc(1, sizeof *storage);
+    struct memory_storage *storage = must_have(NULL, sizeof *storage);
 
-    assert(storage != NULL);
+    memset(storage, 0, sizeof *storage);
     (void)pthread_mutex_init(&storage->lock, NULL);
     storage->face = (struct kms_storage){
         .context = storage, .get = storage_get, .apply = storage_apply, .range = storage_range};

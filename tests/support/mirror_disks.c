@@ -144,6 +144,15 @@ void mirror_disks_replace(struct mirror_disks *disks, const char *path,
     disk->storage = storage;
 }
 
+void mirror_disks_forget(struct mirror_disks *disks, const char *path)
+{
+    struct disk *disk = disk_at(disks, path);
+
+    assert(disk != NULL && !disk->open);
+    memory_storage_free(disk->storage);
+    *disk = disks->disks[--disks->count];
+}
+
 void mirror_disks_reachable(struct mirror_disks *disks, bool reachable)
 {
     (void)pthread_mutex_lock(&disks->lock);

@@ -22,6 +22,8 @@ struct memory_storage *mirror_disks_at(struct mirror_disks *disks, const char *p
 /* Put other rows there; the caller's until now. */
 void mirror_disks_replace(struct mirror_disks *disks, const char *path,
                           struct memory_storage *storage);
+/* As if it had never been there. */
+void mirror_disks_forget(struct mirror_disks *disks, const char *path);
 /* Whether opens work; what is open stays so. */
 void mirror_disks_reachable(struct mirror_disks *disks, bool reachable);
 /* From now on every write to that storage waits, until all are let go. */
