@@ -53,14 +53,16 @@ static unsigned rank_of(enum kms_change_kind kind)
         return 0;
     case KMS_CHANGE_REKEY:
         return 1;
-    case KMS_CHANGE_EXPAND:
+    case KMS_CHANGE_RENEW:
         return 2;
-    case KMS_CHANGE_TOUCH:
+    case KMS_CHANGE_EXPAND:
         return 3;
+    case KMS_CHANGE_TOUCH:
+        return 4;
     case KMS_CHANGE_KEEP:
         break;
     }
-    return 4;
+    return 5;
 }
 
 static int asked_compare(const void *left, const void *right)

@@ -445,18 +445,21 @@ static enum kl_status request_check(const struct kms_request *request, struct kl
     return kms_changes_check(request->changes, request->changes_count, err);
 }
 
-enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err)
+enum kl_status kms_commit_own(struct kms *kms, struct kms_request *request, struct kl_err *err)
 {
     struct kl_err failure = {0};
     struct kl_group_item item = {.work = request, .err = &failure};
-    enum kl_status status = request_check(request, err);
+    enum kl_status status = kl_group_submit(kms->group, &item);
 
-    if (status != KL_OK) {
-        return status;
-    }
-    status = kl_group_submit(kms->group, &item);
     if (status != KL_OK && err != NULL) {
         *err = failure;
     }
     return status;
+}
+
+enum kl_status kms_commit(struct kms *kms, struct kms_request *request, struct kl_err *err)
+{
+    enum kl_status status = request_check(request, err);
+
+    return status == KL_OK ? kms_commit_own(kms, request, err) : status;
 }

@@ -83,6 +83,9 @@ uint64_t kms_flight_wait(struct kms_flight *flight);
 /* ---- commit.c ---- */
 
 void kms_commit_work(void *context, struct kl_group_item **items, size_t count);
+/* kms_commit() without its checks: of changes that are kms's own. */
+KL_MUST_USE enum kl_status kms_commit_own(struct kms *kms, struct kms_request *request,
+                                          struct kl_err *err);
 /* Tell the fatal hook; when it returns, nothing can be changed any more. */
 void kms_fatal(struct kms *kms, const struct kl_err *err);
 /* KL_ERR_IO when a write failed before. */

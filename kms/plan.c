@@ -239,6 +239,20 @@ static enum kl_status entry_change(struct kms_plan *plan, const struct kms_actio
     return KL_OK;
 }
 
+/* Seeds of the page from an entry on were never used: they are replaced. */
+static void seeds_renew(struct kms_page *page, size_t from)
+{
+    unsigned char seed[KMS_KEY_BYTES];
+
+    for (size_t e = from; e < kms_address_entries(&page->address); e++) {
+        if (kms_entry_kind(page->entries, e) == KMS_ENTRY_SEED) {
+            randombytes_buf(seed, sizeof seed);
+            kms_entry_set(page->entries, e, KMS_ENTRY_SEED, seed);
+        }
+    }
+    sodium_memzero(seed, sizeof seed);
+}
+
 static enum kl_status action_make(struct kms_plan *plan, const struct kms_action *action,
                                   struct kl_err *err)
 {
@@ -251,6 +265,9 @@ static enum kl_status action_make(struct kms_plan *plan, const struct kms_action
         uint16_t entry = path.steps[i].entry;
         enum kms_entry_kind kind = kms_entry_kind(page->entries, entry);
 
+        if (action->kind == KMS_CHANGE_RENEW && i >= path.ends[0]) { /* within the tenant's tree */
+            seeds_renew(page, i + 1 == path.count ? entry : (size_t)entry + 1);
+        }
         if (kind == KMS_ENTRY_GONE) {
             return KL_OK;
         }

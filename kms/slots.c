@@ -142,7 +142,7 @@ static struct kms_slots_tenant *tenant_add(struct kms_slots *slots, uint64_t ten
     }
     memmove(slots->tenants + place + 1, slots->tenants + place,
             (slots->tenants_count - place) * sizeof *slots->tenants);
-    slots->tenants[place] = (struct kms_slots_tenant){tenant, mark, mark};
+    slots->tenants[place] = (struct kms_slots_tenant){.tenant = tenant, .next = mark, .mark = mark};
     slots->tenants_count++;
     return &slots->tenants[place];
 }
@@ -209,6 +209,10 @@ static enum kl_status reserve_more(struct kms *kms, uint64_t tenant, uint32_t co
     uint64_t mark = 0;
     enum kl_status status = KL_OK;
 
+    if (known && found->ceiling != 0) {
+        return kl_fail(err, KL_ERR_BUSY, "key_slots_busy", "the server is busy; try again",
+                       "the numbers of a tenant ran out while their keys were renewed");
+    }
     (void)pthread_mutex_unlock(&slots->lock);
     if (!known) {
         status = mark_of(kms, tenant, &next, err);
@@ -392,6 +396,89 @@ enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant, uint64_t at
         }
     }
     turn_give(slots);
+    (void)pthread_mutex_unlock(&slots->lock);
+    return status;
+}
+
+/* ---- fresh keys for what was not given out ---- */
+
+/* In turn, without the lock: the tenant's mark moved on by a gap. Memory knows the tenant when this returns KL_OK. */
+static enum kl_status gap_reserve(struct kms *kms, uint64_t tenant, uint64_t *ret_from,
+                                  struct kl_err *err)
+{
+    struct kms_slots *slots = &kms->slots;
+    struct kms_slots_tenant *found;
+    uint64_t mark = 0;
+    uint64_t from = 0;
+    enum kl_status status = KL_OK;
+
+    (void)pthread_mutex_lock(&slots->lock);
+    found = tenant_find(slots, tenant);
+    mark = found == NULL ? 0 : found->mark;
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (mark == 0) {
+        status = mark_of(kms, tenant, &mark, err);
+    }
+    if (status == KL_OK) {
+        status = reserve(kms, tenant, mark, KMS_RENEW_GAP, &from, err);
+    }
+    (void)pthread_mutex_lock(&slots->lock);
+    found = tenant_find(slots, tenant);
+    if (status == KL_OK && found == NULL) {
+        found = tenant_add(slots, tenant, mark);
+        status = found == NULL
+                     ? kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
+                               "no memory for a tenant's numbers")
+                     : KL_OK;
+    }
+    if (status == KL_OK) {
+        found->mark = from;
+        found->ceiling = from;
+        *ret_from = from;
+    }
+    (void)pthread_mutex_unlock(&slots->lock);
+    return status;
+}
+
+/*
+ * Numbers below the mark go on being given out meanwhile, none at it or above: those are whose keys the commit changes. The mark is
+ * durable before it, so that after a crash numbers go on there in any case.
+ */
+enum kl_status kms_slots_renew(struct kms *kms, uint64_t tenant, struct kms_request *commit,
+                               uint64_t *ret_from, struct kl_err *err)
+{
+    struct kms_slots *slots = &kms->slots;
+    struct kms_change change = {.kind = KMS_CHANGE_RENEW};
+    struct kms_slots_tenant *found;
+    uint64_t from = 0;
+    enum kl_status status = check_tenant(kms, tenant, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&slots->lock);
+    turn_take(slots);
+    (void)pthread_mutex_unlock(&slots->lock);
+    status = gap_reserve(kms, tenant, &from, err);
+    (void)pthread_mutex_lock(&slots->lock);
+    turn_give(slots);
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (status != KL_OK) {
+        return status;
+    }
+    change.place = (struct kms_place){tenant, from, KMS_VALUE_NONE};
+    commit->changes = &change;
+    commit->changes_count = 1;
+    status = kms_commit_own(kms, commit, err);
+    commit->changes = NULL;
+    commit->changes_count = 0;
+    (void)pthread_mutex_lock(&slots->lock);
+    found = tenant_find(slots, tenant);
+    found->ceiling = 0;
+    if (status == KL_OK) {
+        found->next = from;
+        *ret_from = from;
+    }
     (void)pthread_mutex_unlock(&slots->lock);
     return status;
 }

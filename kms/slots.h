@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One tenant's numbers: next..mark-1 may be given out without a write. */
+/* One tenant's numbers: next..mark-1 may be given out without a write. ceiling: not 0: the mark does not move past it for now. */
 struct kms_slots_tenant {
     uint64_t tenant;
     uint64_t next;
     uint64_t mark;
+    uint64_t ceiling;
 };
 
 /* Threads: lock guards the rest. busy: one thread moves a mark, without the lock; others wait on moved. */

@@ -69,7 +69,9 @@ enum kms_change_kind {
     /* The pages on the way to the place get fresh page keys; no key below them changes. Of what is gone: nothing happens. */
     KMS_CHANGE_TOUCH,
     /* As TOUCH, and no seed stays above the place: pages that were only derived are written out, down to the leaf page that holds it. */
-    KMS_CHANGE_EXPAND
+    KMS_CHANGE_EXPAND,
+    /* Of a slot: it and all behind it that were never used grow from fresh keys. kms's own (kms_slots_renew); of a caller KL_ERR_INVALID. */
+    KMS_CHANGE_RENEW
 };
 /*
  * tenant only (slot = KMS_SLOT_NONE): the whole tenant. value KMS_VALUE_NONE: the slot with all its values; else one value.
@@ -321,6 +323,16 @@ KL_MUST_USE enum kl_status kms_slot_mark(struct kms *kms, uint64_t tenant, uint6
 /* No slot below at_least is given out from now on; durable. Lower than the mark: nothing happens. KL_ERR_TOO_LARGE past KMS_SLOT_MAX. */
 KL_MUST_USE enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant, uint64_t at_least,
                                                struct kl_err *err);
+/*
+ * Slots of a tenant that were not given out yet get fresh keys, and only such are given out when this returns: who knows every key and
+ * seed of before knows none of a slot at or above *ret_from. Up to KMS_RENEW_GAP numbers stay unused. commit is a request without
+ * changes; its note, work and results are as for kms_commit(), whose errors this returns. While it runs, a taker of more than
+ * KMS_RENEW_GAP slots gets KL_ERR_BUSY "key_slots_busy". One at a time for a tenant. KL_ERR_TOO_LARGE the tree is full.
+ */
+#define KMS_RENEW_GAP 16384
+KL_MUST_USE enum kl_status kms_slots_renew(struct kms *kms, uint64_t tenant,
+                                           struct kms_request *commit, uint64_t *ret_from,
+                                           struct kl_err *err);
 /* The same for tenant numbers. */
 KL_MUST_USE enum kl_status kms_tenant_mark(struct kms *kms, uint64_t *ret_mark, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_tenant_mark_raise(struct kms *kms, uint64_t at_least,
