@@ -6,6 +6,12 @@
  * of before opens nothing that is stored after it; and no backup of before
  * opens with the keys of after it.
  *
+ * First the slots that were not given out yet are renewed (kms_slots_renew), so
+ * that nobody who comes later lives under a seed that leaked. Whoever was
+ * being made at that moment, with a slot of before, may come into the store
+ * when the subjects were gone through: the last slots of before are gone
+ * through once more in the end.
+ *
  * What stays: the tenant's own slots (signatures; keyed hashes, among them
  * pseudonyms that were given out and must stay what they are; the journal's),
  * which open nothing about a person by themselves; records that an erasure
@@ -27,15 +33,18 @@
 #include <string.h>
 
 #define CURSOR_FORMAT 1
+/* How many who were being made at once may have a slot of before; far more than requests there can be. */
+#define LATE_SLOTS 8192
 /* A verified backup that is this young is enough. */
 #define BACKUP_AGE_US (INT64_C(86400) * 1000000)
 
 enum phase {
-    PHASE_TENANT,   /* the next tenant begins */
+    PHASE_TENANT,   /* the next tenant begins: its unused slots are renewed */
     PHASE_SUBJECTS, /* from slot on, below end */
     PHASE_INDEX,    /* an index of an epoch not below `epoch` is wanted */
     PHASE_BUILD,    /* one is being built, from slot on */
     PHASE_OLD,      /* what there was is shredded */
+    PHASE_LATE,     /* subjects from slot on, below end, once more */
     PHASES
 };
 
@@ -43,6 +52,7 @@ struct cursor {
     enum phase phase;
     uint64_t tenant;
     uint64_t slot;
+    uint64_t late; /* where PHASE_LATE begins */
     uint64_t end;
     uint32_t epoch;
     uint64_t subjects;
@@ -88,6 +98,7 @@ static bool cursor_read(const struct vault_job *job, struct cursor *ret)
     struct cursor cursor = {.tenant = kl_read_u64be(&in)};
 
     cursor.slot = kl_read_u64be(&in);
+    cursor.late = kl_read_u64be(&in);
     cursor.end = kl_read_u64be(&in);
     cursor.epoch = kl_read_u32be(&in);
     cursor.subjects = kl_read_u64be(&in);
@@ -114,6 +125,7 @@ static enum kl_status cursor_write(struct vault *vault, const struct cursor *cur
     kl_buf_add_byte(&job->cursor, (unsigned char)cursor->phase);
     kl_buf_add_u64be(&job->cursor, cursor->tenant);
     kl_buf_add_u64be(&job->cursor, cursor->slot);
+    kl_buf_add_u64be(&job->cursor, cursor->late);
     kl_buf_add_u64be(&job->cursor, cursor->end);
     kl_buf_add_u32be(&job->cursor, cursor->epoch);
     kl_buf_add_u64be(&job->cursor, cursor->subjects);
@@ -152,6 +164,7 @@ static double part_done(const struct cursor *cursor)
     case PHASE_BUILD:
         return 0.7 + 0.25 * (through > 1 ? 1 : through);
     case PHASE_OLD:
+    case PHASE_LATE:
     case PHASES:
         break;
     }
@@ -182,16 +195,91 @@ static bool tenant_next(struct vault *vault, const struct vault_job *job, uint64
     return found;
 }
 
+/* ---- key commits ---- */
+
+/* The note into text, and all of it into request. */
+static enum kl_status note_fill(const struct vault_job *job, struct vault_erasing *erasing,
+                                struct kl_buf *text, struct kms_request *request,
+                                struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    erasing->note.kind = VAULT_NOTE_VALUES;
+    erasing->note.id = job->id;
+    erasing->note.at_us = kl_time_now_us();
+    memcpy(erasing->note.role, "vault", sizeof "vault");
+    status = vault_note_encode(&erasing->note, text, err);
+    request->note = text->bytes;
+    request->note_bytes = text->size;
+    request->work = erasing;
+    return status;
+}
+
+static enum kl_status note_commit(struct vault *vault, const struct vault_job *job,
+                                  struct vault_erasing *erasing, const struct kms_change *changes,
+                                  size_t count, struct kl_err *err)
+{
+    struct kms_request request = {.changes = changes, .changes_count = count};
+    struct kl_buf text;
+    enum kl_status status = KL_OK;
+
+    kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
+    status = note_fill(job, erasing, &text, &request, err);
+    if (status == KL_OK) {
+        status = kms_commit(vault->keys, &request, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* ---- a tenant begins ---- */
+
+static enum kl_status slots_renew(struct vault *vault, const struct vault_job *job, uint64_t tenant,
+                                  uint64_t *ret_from, struct kl_err *err)
+{
+    struct vault_erasing *erasing = calloc(1, sizeof *erasing);
+    struct kms_request request = {.changes = NULL};
+    struct kl_buf text;
+    enum kl_status status = KL_OK;
+
+    if (erasing == NULL) {
+        return kl_fail_memory(err);
+    }
+    erasing->note.tenant = tenant;
+    kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
+    status = note_fill(job, erasing, &text, &request, err);
+    if (status == KL_OK) {
+        status = kms_slots_renew(vault->keys, tenant, &request, ret_from, err);
+    }
+    kl_buf_done(&text);
+    free(erasing);
+    return status;
+}
+
 static enum kl_status tenant_begin(struct vault *vault, const struct vault_job *job,
                                    struct cursor *cursor, bool *ret_done, struct kl_err *err)
 {
-    if (!tenant_next(vault, job, cursor->tenant, &cursor->tenant)) {
+    uint64_t tenant = 0;
+    uint64_t used = 0;
+    uint64_t from = 0;
+    enum kl_status status = KL_OK;
+
+    if (!tenant_next(vault, job, cursor->tenant, &tenant)) {
         *ret_done = true;
         return KL_OK;
     }
-    cursor->slot = 0;
-    cursor->phase = PHASE_SUBJECTS;
-    return kms_slot_mark(vault->keys, cursor->tenant, &cursor->end, err);
+    status = kms_slot_mark(vault->keys, tenant, &used, err);
+    if (status == KL_OK) {
+        status = slots_renew(vault, job, tenant, &from, err);
+    }
+    if (status == KL_OK) {
+        cursor->tenant = tenant;
+        cursor->phase = PHASE_SUBJECTS;
+        cursor->slot = 0;
+        cursor->late = used > LATE_SLOTS ? used - LATE_SLOTS : 0;
+        cursor->end = from;
+    }
+    return status;
 }
 
 /* ---- subjects ---- */
@@ -271,29 +359,6 @@ static enum kl_status chunk_fill(struct chunk *chunk, struct vault *vault,
     return status;
 }
 
-static enum kl_status note_commit(struct vault *vault, const struct vault_job *job,
-                                  struct vault_erasing *erasing, const struct kms_change *changes,
-                                  size_t count, struct kl_err *err)
-{
-    struct kms_request request = {.changes = changes, .changes_count = count, .work = erasing};
-    enum kl_status status = KL_OK;
-    struct kl_buf text;
-
-    erasing->note.kind = VAULT_NOTE_VALUES;
-    erasing->note.id = job->id;
-    erasing->note.at_us = kl_time_now_us();
-    memcpy(erasing->note.role, "vault", sizeof "vault");
-    kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
-    status = vault_note_encode(&erasing->note, &text, err);
-    request.note = text.bytes;
-    request.note_bytes = text.size;
-    if (status == KL_OK) {
-        status = kms_commit(vault->keys, &request, err);
-    }
-    kl_buf_done(&text);
-    return status;
-}
-
 static enum kl_status chunk_commit(struct chunk *chunk, struct vault *vault,
                                    const struct vault_job *job, struct kl_err *err)
 {
@@ -345,11 +410,11 @@ static enum kl_status subjects_step(struct vault *vault, const struct vault_job 
         vault_commit_dying_end(vault->committer, cursor->tenant, chunk->held[i]);
     }
     if (status == KL_OK) {
-        cursor->subjects += chunk->values.count;
-        cursor->left += chunk->left;
+        cursor->subjects += cursor->phase == PHASE_LATE ? 0 : chunk->values.count;
+        cursor->left += cursor->phase == PHASE_LATE ? 0 : chunk->left;
         cursor->slot = chunk->next;
         if (chunk->ended) {
-            cursor->phase = PHASE_INDEX;
+            cursor->phase = cursor->phase == PHASE_LATE ? PHASE_TENANT : PHASE_INDEX;
             cursor->epoch = 0;
         }
     }
@@ -485,7 +550,8 @@ static enum kl_status old_step(struct vault *vault, const struct vault_job *job,
         status = old_apply(vault, cursor->tenant, old->remove, err);
     }
     if (status == KL_OK && !any) {
-        cursor->phase = PHASE_TENANT;
+        cursor->phase = PHASE_LATE;
+        cursor->slot = cursor->late;
     }
     vault_batch_free(old->remove);
     free(old);
@@ -536,6 +602,7 @@ enum kl_status vault_rotation_values_step(struct vault *vault, struct vault_job 
         status = tenant_begin(vault, job, &cursor, &done, err);
         break;
     case PHASE_SUBJECTS:
+    case PHASE_LATE:
         status = subjects_step(vault, job, &cursor, err);
         break;
     case PHASE_INDEX:
