@@ -38,6 +38,17 @@ static enum kl_status shred(struct mirror_fixture *fixture, uint64_t slot)
     return kms_fixture_change(kms_of(fixture), KMS_CHANGE_SHRED, value_at(slot));
 }
 
+/* A commit tries a mirror that is away once more, but not for long: a busy machine may need several. */
+static enum kl_status shred_soon(struct mirror_fixture *fixture, uint64_t slot)
+{
+    enum kl_status status = KL_ERR_UNAVAILABLE;
+
+    for (unsigned tries = 0; tries < 50 && status == KL_ERR_UNAVAILABLE; tries++) {
+        status = shred(fixture, slot);
+    }
+    return status;
+}
+
 /* In step: the state says so, the rows are the same, and the root file opens what is there. */
 static void assert_in_step(struct mirror_fixture *fixture, const char *name)
 {
@@ -342,7 +353,7 @@ static void test_a_commit_takes_back_a_mirror_that_is_there_again(void **state)
     memory_storage_fail_apply(mirror_fixture_rows(fixture, "m0"), 1, false);
     assert_int_equal(shred(fixture, 70), KL_OK);
     assert_out_of_step(fixture, "could not be written");
-    assert_int_equal(shred(fixture, 71), KL_OK);
+    assert_int_equal(shred_soon(fixture, 71), KL_OK);
     assert_in_step(fixture, "m0");
     mirror_fixture_root_read(fixture, "m0", after);
     assert_null(memmem(after, sizeof after, slot_key(before, 1), 32));
@@ -358,6 +369,7 @@ static void test_a_mirror_that_hangs_is_waited_for_no_longer_than_the_patience(v
     struct memory_storage *rows;
 
     mirror_fixture_add(fixture, "m0", id);
+    mirror_fixture_hurry(fixture);
     rows = mirror_fixture_rows(fixture, "m0");
     mirror_disks_hang(fixture->disks, rows);
     assert_int_equal(kms_commit(kms_of(fixture), &request, NULL), KL_OK);
@@ -378,6 +390,7 @@ static void test_closing_does_not_wait_for_a_mirror_that_hangs(void **state)
     struct memory_storage *rows;
 
     mirror_fixture_add(fixture, "m0", id);
+    mirror_fixture_hurry(fixture);
     rows = mirror_fixture_rows(fixture, "m0");
     mirror_disks_hang(fixture->disks, rows);
     assert_int_equal(shred(fixture, 70), KL_OK);
@@ -404,7 +417,7 @@ static void test_a_folder_that_is_missing_at_open_stops_commits_alone(void **sta
     assert_int_equal(kms_fixture_unseal(kms_of(fixture), value_at(70), &sealed), KL_OK);
     assert_unreachable(fixture, 70);
     mirror_disks_reachable(fixture->disks, true);
-    assert_int_equal(shred(fixture, 70), KL_OK);
+    assert_int_equal(shred_soon(fixture, 70), KL_OK);
     assert_in_step(fixture, "m0");
     kl_buf_done(&sealed);
 }
@@ -668,8 +681,6 @@ static void test_a_mirror_is_copied_while_batches_go_on(void **state)
     unsigned done = 0;
     bool others = true;
 
-    fixture->kms->options.mirror_patience_ms = 20000;
-    kms_fixture_reopen(fixture->kms);
     for (uint64_t i = 0; i < SIDE_ROWS; i++) {
         side_put(kms_of(fixture), i, 'a', 200);
     }
@@ -852,6 +863,7 @@ static void test_a_mirror_that_does_not_answer_is_dropped_only_when_declared(voi
     struct memory_storage *rows;
 
     mirror_fixture_add(fixture, "m0", id);
+    mirror_fixture_hurry(fixture);
     rows = mirror_fixture_rows(fixture, "m0");
     mirror_disks_hang(fixture->disks, rows);
     assert_int_equal(shred(fixture, 70), KL_OK);

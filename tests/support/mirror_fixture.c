@@ -75,6 +75,14 @@ void mirror_fixture_add(struct mirror_fixture *fixture, const char *name,
     assert(status == KL_OK);
 }
 
+void mirror_fixture_hurry(struct mirror_fixture *fixture)
+{
+    fixture->kms->options.mirror_patience_ms = MIRROR_FIXTURE_LITTLE_PATIENCE_MS;
+    kms_fixture_reopen(fixture->kms);
+    while (kms_mirrors_retry(fixture->kms->kms) > 0) {
+    }
+}
+
 struct memory_storage *mirror_fixture_rows(struct mirror_fixture *fixture, const char *name)
 {
     char path[MIRROR_FIXTURE_PATH_BYTES];
