@@ -46,6 +46,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"GET", "/v1/keys/sweeps", api_sweep_list, 0, LIMITED},
     {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, TENANT},
+    {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/keys/mirrors", api_mirror_list, 0, TENANT},
     {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/keys/mirrors/{mir}", api_mirror_drop, 0, DESTROYED},

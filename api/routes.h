@@ -67,6 +67,8 @@ API_HANDLER(api_hold_put);
 API_HANDLER(api_hold_delete);
 API_HANDLER(api_retained_read);
 API_HANDLER(api_retained_end);
+/* api/routes_custodian.c */
+API_HANDLER(api_custodian_put);
 /* api/routes_mirrors.c */
 API_HANDLER(api_mirror_list);
 API_HANDLER(api_mirror_add);

@@ -124,6 +124,7 @@ enum cli_exit cli_credential_revoke(struct cli_call *call);
 enum cli_exit cli_key_status(struct cli_call *call);
 enum cli_exit cli_key_rotate(struct cli_call *call);
 enum cli_exit cli_key_sweep(struct cli_call *call);
+enum cli_exit cli_key_custodian(struct cli_call *call);
 enum cli_exit cli_mirror_list(struct cli_call *call);
 enum cli_exit cli_mirror_add(struct cli_call *call);
 enum cli_exit cli_mirror_drop(struct cli_call *call);

@@ -133,6 +133,12 @@ static const struct cli_option hold_options[] = {
     {"basis", "NAME", "why it must be kept: a name, such as bookkeeping"},
     {"until", "TIME", "until when (RFC 3339)"},
     END};
+static const struct cli_option custodian_options[] = {
+    {"custodian", "KIND:PLACE",
+     "file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it"},
+    {"passphrase-file", "FILE",
+     "the new passphrase, or the token's PIN; else it is asked for, twice"},
+    END};
 static const struct cli_option mirror_add_options[] = {
     {"country", "COUNTRY", "where the folder lies: country or region"}, END};
 static const struct cli_option mirror_drop_options[] = {
@@ -193,6 +199,9 @@ const struct cli_command cli_commands[] = {
      cli_key_sweep},
     {"key", "rotate", NULL, 0, 0, "rotate keys while the vault works", rotate_options,
      cli_key_rotate},
+    {"key", "custodian", NULL, 0, 0,
+     "move the root key to another custodian, or under another passphrase, while the vault works",
+     custodian_options, cli_key_custodian},
     {"key", "mirror list", NULL, 0, 0, "second places of the keys, and whether they are in step",
      NULL, cli_mirror_list},
     {"key", "mirror add", "DIRECTORY", 1, 1,
@@ -203,9 +212,8 @@ const struct cli_command cli_commands[] = {
     {"backup", "create", NULL, 0, 0, "copy what is stored, ciphertext alone, to a directory",
      backup_create_options, cli_backup_create},
     {"backup", "list", NULL, 0, 0, "backups, and when each was verified", NULL, cli_backup_list},
-    {"backup", "verify", "[BACKUP]", 0, 1,
-     "prove a backup readable; without one, the newest", backup_verify_options,
-     cli_backup_verify},
+    {"backup", "verify", "[BACKUP]", 0, 1, "prove a backup readable; without one, the newest",
+     backup_verify_options, cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
     {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},

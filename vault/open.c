@@ -146,6 +146,8 @@ enum kl_status vault_keys_open(struct vault *vault, const struct vault_options *
         return status;
     }
     vault->key_storage = vault_key_storage(vault->keys_store);
+    vault->accept_f0 = options->accept_f0;
+    vault->argon2_light = options->argon2_light;
     keys.storage = &vault->key_storage;
     if (create) {
         status = kms_create(&keys, err);
@@ -167,7 +169,8 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     }
     vault->data_dir = realpath(options->data_dir, NULL);
     if (vault->data_dir == NULL) {
-        return kl_failf(err, KL_ERR_IO, "data_dir", "the path of the data directory cannot be read");
+        return kl_failf(err, KL_ERR_IO, "data_dir",
+                        "the path of the data directory cannot be read");
     }
     vault->index = vault_index_new(vault->keys, vault->data_store);
     vault->trails = vault_trails_new(vault->keys, vault->data_store);

@@ -239,6 +239,31 @@ KL_MUST_USE enum kl_status vault_mirror_drop(struct vault *vault, const struct v
                                              const struct kl_id *mirror, bool declared,
                                              bool *ret_destroyed, struct kl_err *err);
 
+/* ---- the custodian of the root key (operator) ---- */
+
+/* custodian: "file:/PATH", "passphrase:/PATH", "pkcs11:URI". passphrase: the new one, or a token's PIN; empty: none. Read, not kept. */
+struct vault_custodian_input {
+    const char *custodian;
+    struct kl_slice passphrase;
+};
+/* kind: "file", "passphrase", "pkcs11". generation: of the root key that came into use. */
+struct vault_custodian_result {
+    char kind[16];
+    uint64_t generation;
+    char finality[4];
+};
+/*
+ * The root key goes to another custodian, or under another passphrase, while the vault works; it is a new root key, and nothing that was before
+ * opens anything when this returns. The configuration must name the new custodian before the next start.
+ * KL_ERR_INVALID "invalid_custodian", "passphrase_length", "unexpected_passphrase", those of a custodian's text; KL_ERR_EXISTS
+ * "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_UNAVAILABLE "mirror_unreachable"; KL_ERR_BUSY "custodian_changing".
+ */
+KL_MUST_USE enum kl_status vault_custodian_change(struct vault *vault,
+                                                  const struct vault_caller *caller,
+                                                  const struct vault_custodian_input *input,
+                                                  struct vault_custodian_result *ret,
+                                                  struct kl_err *err);
+
 /* ---- upkeep ---- */
 
 /* ---- sweeps (operator, or a steward of its own tenant) ---- */
