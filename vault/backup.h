@@ -78,6 +78,12 @@ KL_MUST_USE enum kl_status vault_backup_manifest_read(struct kms *keys, const ch
                                                       struct vault_backup_manifest *ret,
                                                       struct kl_err *err);
 
+/* The same from the text of that file. */
+KL_MUST_USE enum kl_status vault_backup_manifest_parse(struct kms *keys, struct kl_slice text,
+                                                       const struct kl_id *id,
+                                                       struct vault_backup_manifest *ret,
+                                                       struct kl_err *err);
+
 /* ---- the directory ---- */
 
 /* dir is absolute, short, of printable characters, and no part of outside_of nor the other way round. KL_ERR_INVALID "invalid_directory". */

@@ -296,8 +296,9 @@ static enum kl_status check_signature(struct kms *keys, struct kl_slice line,
                      NULL);
 }
 
-static enum kl_status read_lines(struct kms *keys, struct kl_slice text, const struct kl_id *id,
-                                 struct vault_backup_manifest *ret, struct kl_err *err)
+enum kl_status vault_backup_manifest_parse(struct kms *keys, struct kl_slice text,
+                                           const struct kl_id *id,
+                                           struct vault_backup_manifest *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const unsigned char *end = text.size == 0 ? NULL : memchr(text.bytes, '\n', text.size);
@@ -349,7 +350,7 @@ enum kl_status vault_backup_manifest_read(struct kms *keys, const char *dir, con
         return kl_fail(err, status, "backup_io", "the backup directory cannot be read", "%s",
                        cause.log_text);
     }
-    status = read_lines(keys, kl_buf_slice(&text), id, ret, err);
+    status = vault_backup_manifest_parse(keys, kl_buf_slice(&text), id, ret, err);
     kl_buf_done(&text);
     return status;
 }

@@ -217,6 +217,54 @@ static void test_a_job_that_a_crash_left_finds_its_backup_or_makes_it(void **sta
     kl_json_free(job);
 }
 
+static void put_file(const char *dir, const char *name)
+{
+    char path[ADMIN_PATH_BYTES + 128];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(kl_file_create(path, 0600, "cut short", 9, NULL), KL_OK);
+}
+
+static void test_what_a_crash_in_the_middle_left_is_removed(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    char dir[ADMIN_PATH_BYTES];
+    char left[ADMIN_PATH_BYTES];
+    char part[ADMIN_PATH_BYTES + 64];
+    char name[KL_ID_TEXT_BYTES];
+    const struct vault_backup_input input = {.directory = dir, .country = "IE"};
+    struct kl_json *job = NULL;
+    struct kl_id id;
+
+    backup_path(fixture, "", dir);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    id_text(&id, name);
+    (void)snprintf(part, sizeof part, "%s/%s.part", dir, name);
+    assert_int_equal(mkdir(part, 0700), 0);
+    put_file(part, "CURRENT");
+    (void)snprintf(part, sizeof part, "%s/shared", dir);
+    assert_int_equal(mkdir(part, 0700), 0);
+    put_file(part, "000099.sst.part");
+    fixture_path(fixture, "data/backup.tmp", left);
+    assert_int_equal(mkdir(left, 0700), 0);
+    put_file(left, "000099.sst");
+    fixture_path(fixture, "data/backup.tmp.tmp", left);
+    assert_int_equal(mkdir(left, 0700), 0);
+    put_file(left, "000099.sst");
+    job = backup_job(fixture, &id, false);
+    backup_assert_text(job, "state", "done");
+    kl_json_free(job);
+    job = backup_verify(fixture, &id);
+    backup_assert_text(job, "state", "done");
+    kl_json_free(job);
+    assert_int_equal(access(left, F_OK), -1);
+    fixture_path(fixture, "data/backup.tmp", left);
+    assert_int_equal(access(left, F_OK), -1);
+    (void)backup_make(fixture, NULL, 5);
+    (void)snprintf(part, sizeof part, "%s/shared/000099.sst.part", dir);
+    assert_int_equal(access(part, F_OK), -1);
+}
+
 /* ---- where it may lie ---- */
 
 static void test_a_directory_has_to_be_absolute_and_apart_from_the_data(void **state)
@@ -482,6 +530,7 @@ int main(void)
         WITH(test_the_list_has_the_newest_first),
         WITH(test_old_backups_go_but_the_newest_that_was_verified),
         WITH(test_a_job_that_a_crash_left_finds_its_backup_or_makes_it),
+        WITH(test_what_a_crash_in_the_middle_left_is_removed),
         WITH(test_a_directory_has_to_be_absolute_and_apart_from_the_data),
         WITH(test_a_directory_with_something_else_or_anothers_backups_is_refused),
         WITH(test_what_lies_in_the_eea_stays_there_unless_every_policy_allows_it),
