@@ -137,7 +137,7 @@ struct vault_readiness {
     uint32_t unenforced;
     uint64_t key_generation;
     char finality[4];
-    char reason[160]; /* why not ready; empty when ready */
+    char reason[160];  /* why not ready; empty when ready */
     char warning[160]; /* ready, but not for everything; empty: for everything */
 };
 void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness);
