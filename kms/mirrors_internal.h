@@ -5,6 +5,10 @@
 #include "kms/internal.h"
 #include "kms/mirrors.h"
 
+/* What rows say of a mirror: format.h. */
+enum kms_mirror_joined { KMS_MIRROR_JOINING = 1, KMS_MIRROR_MEMBER = 2 };
+enum kms_mirror_self { KMS_MIRROR_COPYING = 1, KMS_MIRROR_WHOLE = 2, KMS_MIRROR_DESTROYED = 3 };
+
 /* What the thread of a mirror is told, one thing at a time. */
 enum kms_mirror_order {
     KMS_ORDER_NONE,
@@ -133,8 +137,35 @@ KL_MUST_USE enum kl_status kms_mirror_new(struct kms_mirrors *all,
 void kms_mirror_end(struct kms_mirror **mirrors, size_t count);
 void kms_mirrors_release(struct kms_mirrors *all);
 
-/* ---- mirror_copy.c: the thread of the mirror ---- */
+/* ---- mirror_disk.c, mirror_copy.c, mirror_step.c: the thread of the mirror ---- */
 
+#define KMS_MIRROR_PATH_BYTES (KMS_MIRROR_DIR_MAX_BYTES + 8)
+void kms_mirror_path(const struct kms_mirror *mirror, const char *name,
+                     char ret_path[KMS_MIRROR_PATH_BYTES]);
+enum kl_status kms_mirror_fail_stopping(struct kl_err *err);
+/* status and code of the cause, and what it is the cause of. */
+enum kl_status kms_mirror_fail(struct kl_err *err, enum kl_status status, const char *what,
+                               const struct kl_err *cause);
+/* How root files are written now; ret_number says which form it is. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status kms_mirror_form_now(struct kms_mirror *mirror, bool *ret_with_file,
+                                               struct kms_root_form *ret_form, uint64_t *ret_number,
+                                               struct kl_err *err);
+/* Whatever root file lies there: overwritten, removed. */
+KL_MUST_USE enum kl_status kms_mirror_root_destroy(struct kms_mirror *mirror, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_mirror_self_set(struct kms_mirror *mirror, enum kms_mirror_self self,
+                                               struct kl_err *err);
+/* Batches are queued from now on; whether all up to now are in the mirror. */
+KL_MUST_USE enum kl_status kms_mirror_take(struct kms_mirror *mirror, bool *ret_same,
+                                           struct kl_err *err);
+KL_MUST_USE enum kl_status kms_mirror_copy(struct kms_mirror *mirror, struct kl_err *err);
+size_t kms_mirror_queue_count(struct kms_mirror *mirror);
+/* Write what was posted so far; count: how many of them at most. */
+KL_MUST_USE enum kl_status kms_mirror_drain(struct kms_mirror *mirror, size_t count,
+                                            struct kl_err *err);
+/* KL_ERR_BUSY it fell behind, or is about to end. */
+KL_MUST_USE enum kl_status kms_mirror_behind_check(struct kms_mirror *mirror, struct kl_err *err);
+/* The gate of the rows; who posts does not wait for this mirror meanwhile. */
+void kms_mirror_gate_take(struct kms_mirror *mirror);
 KL_MUST_USE enum kl_status kms_mirror_look(struct kms_mirror *mirror, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_mirror_sync(struct kms_mirror *mirror, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_mirror_store(struct kms_mirror *mirror, struct kl_err *err);
@@ -148,9 +179,6 @@ bool kms_mirror_inside(struct kms_mirror *mirror);
 void kms_mirror_outside(struct kms_mirror *mirror);
 
 /* ---- mirror_rows.c ---- */
-
-enum kms_mirror_joined { KMS_MIRROR_JOINING = 1, KMS_MIRROR_MEMBER = 2 };
-enum kms_mirror_self { KMS_MIRROR_COPYING = 1, KMS_MIRROR_WHOLE = 2, KMS_MIRROR_DESTROYED = 3 };
 
 #define KMS_MIRROR_KEY_BYTES (1 + KMS_MIRROR_ID_BYTES)
 #define KMS_MIRROR_ROW_MAX_BYTES \
