@@ -2,6 +2,7 @@
 #include "vault/doctor.h"
 #include "kluis/base/json.h"
 #include "vault/open.h"
+#include "vault/restore.h"
 #include "vault/tenants.h"
 
 #include <errno.h>
@@ -175,6 +176,18 @@ static void check_policies(struct vault *vault, struct kl_json_out *out)
     }
 }
 
+static void check_restore(struct vault *vault, struct kl_json_out *out)
+{
+    bool pending = false;
+
+    if (vault_restore_pending(vault->keys, &pending, NULL) == KL_OK && pending) {
+        vault_check(
+            out, "restore", VAULT_CHECK_WARNING,
+            "a restore is unfinished: people whom the backup does not know are set aside, so nobody can be asked to erase them",
+            "put a newer backup back, or end it: kluisd restore --finish");
+    }
+}
+
 static void say_not_opened(const struct kl_err *err, struct kl_json_out *out)
 {
     if (err->status == KL_ERR_BUSY) {
@@ -222,6 +235,7 @@ static void check_databases(const struct vault_options *options, const struct va
         vault_check(out, "databases", VAULT_CHECK_OK, "keys/ and data/ open", "");
         check_generation(vault, out);
         check_policies(vault, out);
+        check_restore(vault, out);
     } else {
         say_not_opened(&err, out);
     }

@@ -15,6 +15,7 @@
 #define VAULT_RESTORE_H
 
 #include "kluis/base/status.h"
+#include "kluis/kms/kms.h"
 #include "kluis/vault/restore.h"
 #include "vault/stamp.h"
 #include "vault/store/store.h"
@@ -60,6 +61,9 @@ KL_MUST_USE enum kl_status vault_restore_keys_take(const struct vault_restore_op
 KL_MUST_USE enum kl_status vault_restore_marks(struct vault *vault, struct vault_store *rows,
                                                const struct vault_restored_from *from,
                                                uint64_t margin, struct kl_err *err);
+/* Whether a restore is unfinished. */
+KL_MUST_USE enum kl_status vault_restore_pending(struct kms *keys, bool *ret_pending,
+                                                 struct kl_err *err);
 /* Count the slots set aside, of an open vault; shred them too. ret_pending: a restore is unfinished. */
 KL_MUST_USE enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_pending,
                                                  uint64_t *ret_count, struct kl_err *err);

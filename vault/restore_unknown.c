@@ -471,7 +471,7 @@ static enum kl_status tenant_go_over(struct unknown *unknown, uint64_t tenant, u
 
 /* ---- the end of a restore ---- */
 
-static enum kl_status pending_read(struct kms *keys, bool *ret_pending, struct kl_err *err)
+enum kl_status vault_restore_pending(struct kms *keys, bool *ret_pending, struct kl_err *err)
 {
     struct kl_err cause = {0};
     struct kl_buf row;
@@ -546,7 +546,7 @@ enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_
     uint64_t mark = 0;
     bool pending = false;
     bool is_there = false;
-    enum kl_status status = pending_read(vault->keys, &pending, err);
+    enum kl_status status = vault_restore_pending(vault->keys, &pending, err);
 
     unknown.changes = calloc(SHRED_CHUNK, sizeof *unknown.changes);
     if (status == KL_OK && unknown.changes == NULL) {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -409,6 +410,36 @@ static void test_a_directory_that_vanished_fails_the_job_and_nothing_else(void *
     (void)backup_make(fixture, NULL, 0);
 }
 
+static void test_a_full_disk_fails_the_job_and_takes_no_room(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    char dir[ADMIN_PATH_BYTES];
+    char name[KL_ID_TEXT_BYTES];
+    char part[ADMIN_PATH_BYTES + 64];
+    const struct vault_backup_input input = {.directory = dir, .country = "IE"};
+    struct kl_json *job = NULL;
+    struct kl_id id;
+
+    fixture_path(fixture, "small", dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    if (mount("none", dir, "tmpfs", 0, "size=24k") != 0) {
+        skip();
+    }
+    (void)fixture_newsletter(fixture, "ana@example.org", true);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    job = backup_job(fixture, &id, false);
+    backup_assert_text(job, "state", "failed");
+    backup_assert_text(job, "failed_code", "backup_disk_full");
+    assert_non_null(kl_json_text(kl_json_member(kl_json_root(job), "failed_text")));
+    kl_json_free(job);
+    id_text(&id, name);
+    (void)snprintf(part, sizeof part, "%s/%s.part", dir, name);
+    assert_int_equal(access(part, F_OK), -1);
+    assert_int_equal(umount2(dir, MNT_DETACH), 0);
+    (void)fixture_newsletter(fixture, "eva@example.org", true);
+    (void)backup_make(fixture, NULL, 0);
+}
+
 /* ---- verifying ---- */
 
 static void test_a_verification_opens_everybody_and_counts_the_erased(void **state)
@@ -537,6 +568,7 @@ int main(void)
         WITH(test_only_operators_ask_and_look),
         WITH(test_numbers_outside_their_range_are_refused),
         WITH(test_a_directory_that_vanished_fails_the_job_and_nothing_else),
+        WITH(test_a_full_disk_fails_the_job_and_takes_no_room),
         WITH(test_a_verification_opens_everybody_and_counts_the_erased),
         WITH(test_the_mark_of_what_is_verified_never_goes_back),
         WITH(test_a_verification_finds_a_flipped_bit),

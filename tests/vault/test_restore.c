@@ -292,6 +292,34 @@ static void test_finishing_shreds_what_the_backup_did_not_know_and_nobody_else(v
     assert_gone(fixture, &unknown, "unknown@example.org");
 }
 
+static bool doctor_says(struct vault_fixture *fixture, const char *piece)
+{
+    struct kl_buf answer;
+    bool says = false;
+
+    kl_buf_init(&answer, 1024 * 1024);
+    admin_close(fixture->admin);
+    assert_int_equal(vault_doctor(&fixture->admin->options, &answer, NULL), KL_OK);
+    admin_reopen(fixture->admin);
+    says = strstr((const char *)answer.bytes, piece) != NULL;
+    kl_buf_done(&answer);
+    return says;
+}
+
+static void test_doctor_reminds_of_a_restore_that_is_not_finished(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_restore_result result;
+    uint64_t count = 0;
+
+    (void)backup_make(fixture, NULL, 0);
+    assert_false(doctor_says(fixture, "\"restore\""));
+    result = restore(fixture, NULL);
+    assert_true(doctor_says(fixture, "\"restore\""));
+    assert_int_equal(finish(fixture, true, result.unknown_slots, &count, NULL), KL_OK);
+    assert_false(doctor_says(fixture, "\"restore\""));
+}
+
 /* ---- a crash ---- */
 
 struct dying {
@@ -644,6 +672,7 @@ int main(int argc, char **argv)
         WITH(test_an_erasure_and_a_restore_in_one_bucket),
         WITH(test_the_wrong_backup_and_then_the_right_one),
         WITH(test_finishing_shreds_what_the_backup_did_not_know_and_nobody_else),
+        WITH(test_doctor_reminds_of_a_restore_that_is_not_finished),
         WITH(test_a_crash_in_a_restore_leaves_the_old_or_the_new_and_it_goes_on),
         WITH(test_a_change_of_places_that_was_cut_short_is_done_to_its_end),
         WITH(test_a_damaged_restore_json_is_said),
