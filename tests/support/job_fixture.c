@@ -3,9 +3,22 @@
 #include "kluis/base/json.h"
 #include "tests/support/test.h"
 
+#include <sched.h>
 #include <string.h>
 
 struct job_script job_script;
+
+static void wait_for_stop(struct vault_upkeep *upkeep)
+{
+    bool stopping = false;
+
+    while (!stopping) {
+        pthread_mutex_lock(&upkeep->lock);
+        stopping = upkeep->stopping;
+        pthread_mutex_unlock(&upkeep->lock);
+        sched_yield();
+    }
+}
 
 /* The cursor counts the job's steps in one byte. */
 static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret_done,
@@ -13,7 +26,6 @@ static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret
 {
     unsigned char count = job->cursor.size == 0 ? 0 : job->cursor.bytes[0];
 
-    (void)vault;
     if (atomic_load(&job_script.failures) > 0) {
         atomic_fetch_sub(&job_script.failures, 1);
         return kl_fail(err, job_script.failing, "as_told", "the script says so", NULL);
@@ -29,6 +41,9 @@ static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret
     kl_buf_addf(&job->result, "{\"counted\":%u}", count);
     job->progress = (double)count / job_script.steps_wanted;
     *ret_done = count >= job_script.steps_wanted;
+    if (count == job_script.stop_at) {
+        wait_for_stop(vault->upkeep);
+    }
     return KL_OK;
 }
 
@@ -58,6 +73,7 @@ int job_setup(void **state)
     job_script.failures = 0;
     job_script.failing = KL_OK;
     job_script.fail_for_good = KL_OK;
+    job_script.stop_at = 0;
     if (status == 0) {
         job_fixture_types(*state);
     }

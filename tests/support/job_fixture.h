@@ -17,6 +17,8 @@ struct job_script {
     atomic_uint failures;         /* how often the next steps fail */
     enum kl_status failing;       /* with what */
     enum kl_status fail_for_good; /* KL_OK: they do not */
+    unsigned
+        stop_at; /* the step that ends when the thread was told to stop, and not before; 0: none */
 };
 extern struct job_script job_script;
 
