@@ -120,6 +120,9 @@ static void check_root_file(const struct vault_options *options, struct kl_json_
         finality = options->accept_f0 ? VAULT_CHECK_WARNING : VAULT_CHECK_FAILED;
     }
     vault_check(out, "finality", finality, text, report.advice);
+    if (!on_token(options)) {
+        vault_check_disk("root_disk", "root file", strchr(options->custodian, ':') + 1, out);
+    }
     if (on_token(options)) {
         vault_check(
             out, "snapshots", VAULT_CHECK_WARNING,
@@ -145,6 +148,57 @@ static void check_generation(struct vault *vault, struct kl_json_out *out)
     (void)snprintf(text, sizeof text, "generation %llu in the key store and in the root file",
                    (unsigned long long)state.generation);
     vault_check(out, "keys", VAULT_CHECK_OK, text, "");
+}
+
+static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
+                         struct kl_json_out *out)
+{
+    enum vault_check_state state = VAULT_CHECK_OK;
+    char text[1600];
+    char what[KMS_MIRROR_DIR_MAX_BYTES + 32];
+
+    if (info->state != KMS_MIRROR_IN_STEP) {
+        (void)snprintf(text, sizeof text, "%s (%s): out of step: %s", info->dir, info->label,
+                       info->reason);
+        vault_check(
+            out, "mirror", VAULT_CHECK_WARNING, text,
+            "make its folder reachable; if it is lost for good: kluisd mirror drop, with --destroyed when you answer for its destruction");
+        return;
+    }
+    if (info->report.file_system[0] == '\0') {
+        (void)snprintf(text, sizeof text,
+                       "%s (%s): in step, generation %llu; a token keeps its root key", info->dir,
+                       info->label, (unsigned long long)info->generation);
+        vault_check(out, "mirror", VAULT_CHECK_OK, text, "");
+        return;
+    }
+    if (info->report.finality == KMS_FINALITY_F0) {
+        state = accept_f0 ? VAULT_CHECK_WARNING : VAULT_CHECK_FAILED;
+    }
+    (void)snprintf(text, sizeof text, "%s (%s): in step, generation %llu; %s: %s", info->dir,
+                   info->label, (unsigned long long)info->generation,
+                   kms_finality_name(info->report.finality), info->report.reason);
+    vault_check(out, "mirror", state, text, info->report.advice);
+    (void)snprintf(what, sizeof what, "mirror %s", info->dir);
+    vault_check_disk("mirror_disk", what, info->dir, out);
+}
+
+static void check_mirrors(struct vault *vault, struct kl_json_out *out)
+{
+    struct kms_mirror_info infos[KMS_MIRRORS_MAX];
+    size_t count = 0;
+    size_t i;
+
+    kms_mirrors(vault->keys, infos, &count);
+    for (i = 0; i < count; i++) {
+        check_mirror(&infos[i], vault->accept_f0, out);
+    }
+    if (count == 0) {
+        vault_check(
+            out, "mirrors", VAULT_CHECK_WARNING,
+            "there is none: when this disk is lost, every backup is noise",
+            "kluisd mirror add DIR,country=IE, or kluis key mirror add: on another disk, never in a backup");
+    }
 }
 
 static void check_policies(struct vault *vault, struct kl_json_out *out)
@@ -234,6 +288,7 @@ static void check_databases(const struct vault_options *options, const struct va
     if (status == KL_OK) {
         vault_check(out, "databases", VAULT_CHECK_OK, "keys/ and data/ open", "");
         check_generation(vault, out);
+        check_mirrors(vault, out);
         check_policies(vault, out);
         check_restore(vault, out);
     } else {

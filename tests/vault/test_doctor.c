@@ -78,6 +78,8 @@ static void test_a_closed_vault_that_is_well(void **state)
         assert_state(json, names[i], "ok");
     }
     assert_non_null(check_of(json, "finality"));
+    assert_non_null(check_of(json, "root_disk"));
+    assert_state(json, "mirrors", "warning");
     assert_non_null(check_of(json, "core_dumps"));
     assert_non_null(check_of(json, "locked_memory"));
     assert_non_null(check_of(json, "free_space"));
