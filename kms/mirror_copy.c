@@ -91,7 +91,7 @@ static enum kl_status side_read(struct side *side, const struct kms_storage *sto
     kl_buf_clear(&side->bytes);
     side->count = 0;
     side->full = false;
-    status = kms_storage_range(storage, (struct kl_slice){NULL, 0},
+    status = kms_storage_range(storage, kl_slice_text(""),
                                (struct kl_slice){copying->after, copying->after_bytes}, side_add,
                                side, &cause);
     if (status == KL_ERR_BUSY && side->full) {
