@@ -282,7 +282,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
         break;
     case VAULT_NOTE_TENANT:
         status = vault_tenant_rows_remove(vault, note->tenant, note->name, batch, err);
-        return status == KL_OK ? vault_retained_forget_tenant(vault, note->tenant, err) : status;
+        return status == KL_OK ? vault_tenant_side_forget(vault, note->tenant, err) : status;
     case VAULT_NOTE_RETAINED:
         remove_values(batch, note, work);
         return forget_retained(vault, note, err);

@@ -14,7 +14,6 @@
 #define KEY_BYTES (2 + 8 + 8 + 8)
 #define RECEIPT_KEY_BYTES (2 + 8 + KL_ID_BYTES)
 #define ROW_MAX_BYTES (KMS_SEAL_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES + 1024)
-#define TENANT_ROWS_AT_ONCE 1024
 
 bool vault_record_is_held(const struct vault_manifest_record *record, int64_t now_us)
 {
@@ -379,47 +378,15 @@ enum kl_status vault_retained_due_find(struct vault *vault, int64_t until_us,
 
 /* ---- forgetting ---- */
 
-struct counting {
-    struct kl_buf keys; /* behind each other, all of one size */
-    size_t size;
-    size_t count;
-    size_t max;
-};
-
 static enum kl_status count_row(void *visitor, struct kl_slice key, struct kl_slice value,
                                 struct kl_err *err)
 {
-    struct counting *counting = visitor;
+    size_t *count = visitor;
 
     (void)value;
-    if (key.size == counting->size && counting->count < counting->max) {
-        kl_buf_add(&counting->keys, key.bytes, key.size);
-        counting->count++;
-    }
-    return kl_buf_status(&counting->keys, err);
-}
-
-/* Remove at most counting->max rows of a prefix. */
-static enum kl_status remove_some(struct vault *vault, struct kl_slice prefix,
-                                  struct counting *counting, struct kl_err *err)
-{
-    enum kl_status status = kms_side_range(vault->keys, prefix, count_row, counting, err);
-    struct kms_storage_write *writes = NULL;
-    size_t i;
-
-    if (status != KL_OK || counting->count == 0) {
-        return status;
-    }
-    writes = calloc(counting->count, sizeof *writes);
-    if (writes == NULL) {
-        return kl_fail_memory(err);
-    }
-    for (i = 0; i < counting->count; i++) {
-        writes[i].key = kl_slice_of(counting->keys.bytes + i * counting->size, counting->size);
-    }
-    status = kms_side_apply(vault->keys, writes, counting->count, false, err);
-    free(writes);
-    return status;
+    (void)err;
+    *count += key.size == KEY_BYTES ? 1 : 0;
+    return KL_OK;
 }
 
 enum kl_status vault_retained_forget(struct vault *vault, const struct vault_retained *retained,
@@ -428,45 +395,15 @@ enum kl_status vault_retained_forget(struct vault *vault, const struct vault_ret
     struct key key = key_of(retained->tenant, retained->slot, retained->note.value);
     struct key prefix = key_of(retained->tenant, retained->slot, 0);
     struct key receipt = receipt_key_of(retained->tenant, &retained->receipt);
-    struct kms_storage_write writes[2] = {{.key = key_slice(&key)}, {.key = key_slice(&receipt)}};
-    struct counting counting = {.size = KEY_BYTES, .max = 2};
+    const struct kms_storage_write writes[2] = {{.key = key_slice(&key)},
+                                                {.key = key_slice(&receipt)}};
     enum kl_status status = KL_OK;
+    size_t count = 0;
 
     prefix.size -= 8;
-    kl_buf_init(&counting.keys, 2 * KEY_BYTES);
-    status = kms_side_range(vault->keys, key_slice(&prefix), count_row, &counting, err);
-    if (status == KL_OK) {
-        status = kms_side_apply(vault->keys, writes, counting.count > 1 ? 1 : 2, false, err);
-    }
-    kl_buf_done(&counting.keys);
-    return status;
-}
-
-enum kl_status vault_retained_forget_tenant(struct vault *vault, uint64_t tenant,
-                                            struct kl_err *err)
-{
-    static const struct {
-        const char *row;
-        size_t size;
-    } kinds[] = {{KEY_ROW, KEY_BYTES}, {RECEIPT_ROW, RECEIPT_KEY_BYTES}};
-    enum kl_status status = KL_OK;
-    unsigned char prefix[10];
-    size_t i;
-
-    for (i = 0; status == KL_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
-        struct counting counting = {.size = kinds[i].size, .max = TENANT_ROWS_AT_ONCE};
-
-        memcpy(prefix, kinds[i].row, 2);
-        kl_put_u64be(prefix + 2, tenant);
-        kl_buf_init(&counting.keys, TENANT_ROWS_AT_ONCE * RECEIPT_KEY_BYTES);
-        do {
-            counting.count = 0;
-            kl_buf_clear(&counting.keys);
-            status = remove_some(vault, kl_slice_of(prefix, sizeof prefix), &counting, err);
-        } while (status == KL_OK && counting.count == counting.max);
-        kl_buf_done(&counting.keys);
-    }
-    return status;
+    status = kms_side_range(vault->keys, key_slice(&prefix), count_row, &count, err);
+    return status == KL_OK ? kms_side_apply(vault->keys, writes, count > 1 ? 1 : 2, false, err)
+                           : status;
 }
 
 /* ---- rows of the subject ---- */

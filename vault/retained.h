@@ -83,12 +83,10 @@ KL_MUST_USE enum kl_status vault_retained_due_find(struct vault *vault, int64_t 
                                                    struct vault_retained *ret, size_t max,
                                                    size_t *ret_count, struct kl_err *err);
 
-/* Forget the rows of one (and of its receipt, when it was the last), or all of a tenant; not synced: a row without a key is harmless. */
+/* Forget the rows of one (and of its receipt, when it was the last); not synced: a row without a key is harmless. */
 KL_MUST_USE enum kl_status vault_retained_forget(struct vault *vault,
                                                  const struct vault_retained *retained,
                                                  struct kl_err *err);
-KL_MUST_USE enum kl_status vault_retained_forget_tenant(struct vault *vault, uint64_t tenant,
-                                                        struct kl_err *err);
 
 /*
  * Put the removal of a subject's rows into batch: its head and its values, but for the values of records that were retained. Whoever

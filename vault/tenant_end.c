@@ -17,7 +17,10 @@
 #include "vault/rows.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define SIDE_ROWS_AT_ONCE 1024
 
 /* ---- rows ---- */
 
@@ -69,6 +72,72 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
         vault_batch_remove_range(batch, vault_row_slice(&key), vault_row_slice(&past));
     }
     return status == KL_OK ? vault_batch_status(batch, err) : status;
+}
+
+/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records. */
+static const char side_kinds[] = "JANKL";
+
+struct forgetting {
+    struct kl_buf keys; /* sized, one behind the other */
+    size_t count;
+};
+
+static enum kl_status forget_row(void *visitor, struct kl_slice key, struct kl_slice value,
+                                 struct kl_err *err)
+{
+    struct forgetting *forgetting = visitor;
+
+    (void)value;
+    if (forgetting->count < SIDE_ROWS_AT_ONCE) {
+        kl_buf_add_sized(&forgetting->keys, key.bytes, key.size);
+        forgetting->count++;
+    }
+    return kl_buf_status(&forgetting->keys, err);
+}
+
+static enum kl_status forget_some(struct vault *vault, struct kl_slice prefix,
+                                  struct forgetting *forgetting, struct kms_storage_write *writes,
+                                  struct kl_err *err)
+{
+    struct kl_reader in;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    forgetting->count = 0;
+    kl_buf_clear(&forgetting->keys);
+    status = kms_side_range(vault->keys, prefix, forget_row, forgetting, err);
+    in = kl_reader_of(kl_buf_slice(&forgetting->keys));
+    for (i = 0; i < forgetting->count; i++) {
+        writes[i] = (struct kms_storage_write){.key = kl_read_sized(&in)};
+    }
+    return status == KL_OK && forgetting->count > 0
+               ? kms_side_apply(vault->keys, writes, forgetting->count, false, err)
+               : status;
+}
+
+enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kms_storage_write *writes = calloc(SIDE_ROWS_AT_ONCE, sizeof *writes);
+    struct forgetting forgetting = {.count = 0};
+    unsigned char prefix[10] = {KMS_SIDE_ROW};
+    size_t i;
+
+    if (writes == NULL) {
+        return kl_fail_memory(err);
+    }
+    kl_buf_init(&forgetting.keys, SIDE_ROWS_AT_ONCE * (4 + KMS_SIDE_KEY_MAX_BYTES));
+    kl_put_u64be(prefix + 2, number);
+    for (i = 0; status == KL_OK && side_kinds[i] != '\0'; i++) {
+        prefix[1] = (unsigned char)side_kinds[i];
+        do {
+            status =
+                forget_some(vault, kl_slice_of(prefix, sizeof prefix), &forgetting, writes, err);
+        } while (status == KL_OK && forgetting.count == SIDE_ROWS_AT_ONCE);
+    }
+    kl_buf_done(&forgetting.keys);
+    free(writes);
+    return status;
 }
 
 enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number, bool *ret_gone,

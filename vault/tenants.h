@@ -85,6 +85,9 @@ KL_MUST_USE enum kl_status vault_policy_put_back(struct vault *vault, uint64_t t
 KL_MUST_USE enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number,
                                                     const char *name, struct vault_batch *batch,
                                                     struct kl_err *err);
+/* Forget what lies beside the keys for it: its journal, its trail's head and numbers, its retained records; not synced. */
+KL_MUST_USE enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number,
+                                                    struct kl_err *err);
 /* Whether a tenant's keys are gone. */
 KL_MUST_USE enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number,
                                                 bool *ret_gone, struct kl_err *err);

@@ -99,6 +99,34 @@ static size_t rows_of(struct vault_fixture *fixture, uint64_t number)
     return found;
 }
 
+static enum kl_status count_side(void *visitor, struct kl_slice key, struct kl_slice value,
+                                 struct kl_err *err)
+{
+    (void)key;
+    (void)value;
+    (void)err;
+    (*(size_t *)visitor)++;
+    return KL_OK;
+}
+
+/* Rows beside the keys that are of a tenant. */
+static size_t side_rows_of(struct vault_fixture *fixture, uint64_t number)
+{
+    unsigned char prefix[10] = {KMS_SIDE_ROW};
+    size_t count = 0;
+    unsigned kind;
+
+    kl_put_u64be(prefix + 2, number);
+    for (kind = 'A'; kind <= 'Z'; kind++) {
+        prefix[1] = (unsigned char)kind;
+        assert_int_equal(kms_side_range(fixture_vault(fixture)->keys,
+                                        kl_slice_of(prefix, sizeof prefix), count_side, &count,
+                                        NULL),
+                         KL_OK);
+    }
+    return count;
+}
+
 /* A second tenant with a policy and one person. */
 struct other {
     struct vault_token steward;
@@ -209,8 +237,10 @@ static void test_a_tenant_without_grace_ends_at_once_and_nothing_of_it_is_left(v
     (void)fixture_newsletter(fixture, "a@example.org", true);
     (void)fixture_client(fixture, "b@example.org");
     assert_true(rows_of(fixture, number) > 10);
+    assert_true(side_rows_of(fixture, number) > 0);
     assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
     assert_int_equal(rows_of(fixture, number), 0);
+    assert_int_equal(side_rows_of(fixture, number), 0);
     assert_void(fixture);
     chief = admin_operator(fixture->admin);
     assert_int_equal(vault_tenant_read(fixture_vault(fixture), &chief, "default", &shown, NULL),
