@@ -9,6 +9,7 @@
 #include "vault/rekeying.h"
 #include "vault/restore.h"
 #include "vault/rows.h"
+#include "vault/sweep.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
 
@@ -289,6 +290,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         status = vault_unicode_mark_check(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_sweep_old_indexes(vault, err);
     }
     if (status == KL_OK) {
         status = vault_upkeep_new(vault, err);

@@ -25,6 +25,13 @@ extern const struct vault_job_type vault_sweep_job;
 extern const struct vault_upkeep_task vault_sweep_nightly;
 
 /*
+ * At open, when no request is let in yet: shred what is left of every tenant's indexes that are over. An erasure re-keys the buckets of the
+ * index in use alone, so nobody is to be erased while those of another still open. Where that is not possible now (a mirror is away), it is left to a
+ * sweep, and said in the log. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_sweep_old_indexes(struct vault *vault, struct kl_err *err);
+
+/*
  * When the first sweep starts that is planned behind after_us: after it, whoever has all bytes and all keys cannot tell from the index
  * what was erased before after_us. 0: none is planned. Any thread.
  */

@@ -1,10 +1,12 @@
 /* The phases of a sweep, a piece at a time. */
 #include "vault/sweep_internal.h"
 
+#include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/erasure.h"
 #include "vault/index_old.h"
 #include "vault/rows.h"
+#include "vault/tenants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +221,48 @@ enum kl_status vault_sweep_old_index(struct vault *vault, const struct vault_job
     }
     free(old);
     return status;
+}
+
+static enum kl_status old_index_end(struct vault *vault, uint64_t tenant, struct kl_err *err)
+{
+    const struct vault_job no_job = {.id = kl_id_new()};
+    struct vault_sweep sweep = {.tenant = tenant};
+    struct vault_sweep_piece *piece = NULL;
+    enum kl_status status = KL_OK;
+    bool done = false;
+
+    while (status == KL_OK && !done) {
+        piece = calloc(1, sizeof *piece);
+        if (piece == NULL) {
+            return kl_fail_memory(err);
+        }
+        piece->max = VAULT_SWEEP_CHANGES_MAX;
+        piece->remove = vault_batch_new();
+        status = piece->remove == NULL
+                     ? kl_fail_memory(err)
+                     : vault_sweep_old_index(vault, &no_job, &sweep, piece, &done, err);
+        vault_batch_free(piece->remove);
+        free(piece);
+    }
+    return status;
+}
+
+enum kl_status vault_sweep_old_indexes(struct vault *vault, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_err away = {0};
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < vault->tenants.count; i++) {
+        status = old_index_end(vault, vault->tenants.items[i]->number, &away);
+        if (status == KL_ERR_UNAVAILABLE || status == KL_ERR_REFUSED || status == KL_ERR_BUSY) {
+            kl_log_err(KL_LOG_WARNING, "old_index_left_to_sweep", &away);
+            away = (struct kl_err){0};
+            status = KL_OK;
+        }
+    }
+    return status == KL_OK ? KL_OK
+                           : kl_fail(err, status, away.code, away.client_text, "%s", away.log_text);
 }
 
 /* ---- values ---- */
