@@ -37,18 +37,22 @@ class Place(Vault):
         return self.client(self.token("app"))
 
     def job(self, what, body, tenant=None, wait=True):
-        """Begin a long work of the keys ("rotations", "sweeps") and wait until it is done; None: one is under way already."""
+        """Begin a long work ("keys/rotations", "keys/sweeps", "backups") and wait until it is done; None: one is under way already."""
         operator = self.operator(tenant)
-        begun = operator.post(f"/v1/keys/{what}", body, validate=False)
+        begun = operator.post(f"/v1/{what}", body, validate=False)
         if begun.status == 409:
             return None
         state = begun.json() if begun.status == 200 else want(202, begun).json()
         deadline = time.monotonic() + JOB_TIMEOUT_S
         while wait and state["state"] == "running" and time.monotonic() < deadline:
             time.sleep(0.01)
-            state = want(200, operator.get(f"/v1/keys/{what}/{state['id']}", validate=False)).json()
+            state = want(200, operator.get(f"/v1/{what}/{state['id']}", validate=False)).json()
         assert not wait or state["state"] == "done", f"{what}: {state}"
         return state
+
+    def restore(self, *arguments):
+        """kluisd restore, in the environment of the server."""
+        return run(self.program, "restore", *self.common, *arguments, env=self.environment)
 
     @classmethod
     def kill_all(cls):

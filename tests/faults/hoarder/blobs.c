@@ -19,6 +19,7 @@
 #define SLOT_JOURNAL 4
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
+#define BESIDE_KEY_BYTES 26
 #define FORMAT_HELD 2
 #define BUCKET_KEY_BYTES 22 /* of all rows of one bucket */
 #define BUCKET_ROW_KEY_BYTES 27
@@ -127,6 +128,31 @@ static void value_read(struct blobs *blobs, const struct row *row)
         blob_context_add(blob, "ledger", 6);
     } else {
         blob_context_add(blob, "evidence", 8);
+    }
+}
+
+/* 'w' tenant8 slot8 kind1 value8: a row that is to take another one's place. */
+static void beside_read(struct blobs *blobs, const struct row *row)
+{
+    unsigned char key[BESIDE_KEY_BYTES];
+    struct row as = *row;
+
+    if (row->key.size != BESIDE_KEY_BYTES) {
+        stop("a row beside of a size that the format does not know");
+    }
+    key[0] = row->key.at[17];
+    memcpy(key + 1, row->key.at + 1, 16);
+    memcpy(key + 17, row->key.at + 18, 8);
+    as.key = (struct bytes){key, BESIDE_KEY_BYTES - 1};
+    if (key[0] == 'H') {
+        head_read(blobs, &as);
+    } else if (key[0] == 'V') {
+        value_read(blobs, &as);
+    } else {
+        stop("a row beside for a kind not known here: %c", key[0]);
+    }
+    for (size_t i = blobs->count; i-- > 0 && blobs->blobs[i].row_key.at == key;) {
+        blobs->blobs[i].row_key = row->key;
     }
 }
 
@@ -256,7 +282,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXW" : "MTPCDHVOBAFEIR", kind) == NULL) {
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVOBAFEIRw", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
@@ -274,6 +300,9 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             break;
         case 'I':
             answer_read(blobs, row);
+            break;
+        case 'w':
+            beside_read(blobs, row);
             break;
         default:
             break;
