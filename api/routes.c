@@ -53,7 +53,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/backups", api_backup_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/backups", api_backup_list, 0, TENANT},
     {"GET", "/v1/backups/{bak}", api_backup_read, 0, TENANT},
-    {"POST", "/v1/backups/{bak}/verify", api_backup_verify, 0, TENANT},
+    {"POST", "/v1/backups/{bak}/verify", api_backup_verify, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, TENANT},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},

@@ -75,13 +75,23 @@ API_HANDLER(api_backup_read)
 
 API_HANDLER(api_backup_verify)
 {
+    static const char *const KNOWN[] = {"directory", NULL};
+    const struct kl_json_value *body = api_request_json(request);
     struct vault_idempotency idempotency;
-    enum kl_status status = api_request_idempotency(request, NULL, 0, &idempotency, err);
+    const char *directory = NULL;
+    enum kl_status status = body == NULL ? KL_OK : kl_json_expect(body, KNOWN, "", err);
 
+    if (status == KL_OK && body != NULL) {
+        status = api_input_text(body, "directory", "", false, &directory, err);
+    }
+    if (status == KL_OK) {
+        status = api_request_idempotency(request, NULL, 0, &idempotency, err);
+    }
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
-        status = vault_backup_verify(request->app->vault, &request->caller, &request->match.ids[0],
-                                     &idempotency, &response->body, &response->replayed, err);
+        status =
+            vault_backup_verify(request->app->vault, &request->caller, &request->match.ids[0],
+                                directory, &idempotency, &response->body, &response->replayed, err);
     }
     return status;
 }

@@ -185,6 +185,16 @@ enum cli_exit cli_backup_verify(struct cli_call *call)
     cli_path_start(&path, BACKUPS_PATH);
     cli_path_segment(&path, id);
     cli_path_segment(&path, "verify");
-    return run_job(call, path.text, VERIFICATIONS_PATH, "verifying", (struct kl_slice){NULL, 0},
-                   verify_columns, VERIFY_COLUMNS);
+    const char *directory = cli_call_value(call, "directory");
+    struct kl_buf body;
+    kl_buf_init(&body, 8192);
+    struct kl_json_out out = kl_json_out(&body);
+    kl_json_object_begin(&out);
+    if (directory != NULL)
+        kl_json_add_text(&out, "directory", directory);
+    kl_json_object_end(&out);
+    enum cli_exit result = run_job(call, path.text, VERIFICATIONS_PATH, "verifying",
+                                   kl_buf_slice(&body), verify_columns, VERIFY_COLUMNS);
+    kl_buf_done(&body);
+    return result;
 }

@@ -182,7 +182,7 @@ enum kl_status vault_backup_directory_of(struct vault *vault, const struct kl_id
 }
 
 enum kl_status vault_backup_verify(struct vault *vault, const struct vault_caller *caller,
-                                   const struct kl_id *backup,
+                                   const struct kl_id *backup, const char *directory,
                                    const struct vault_idempotency *idempotency, struct kl_buf *ret,
                                    bool *ret_replayed, struct kl_err *err)
 {
@@ -190,8 +190,15 @@ enum kl_status vault_backup_verify(struct vault *vault, const struct vault_calle
     enum kl_status status =
         vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "backup_verify", err);
 
-    if (status == KL_OK) {
+    if (status == KL_OK && directory == NULL) {
         status = vault_backup_directory_of(vault, backup, params.directory, err);
+    } else if (status == KL_OK) {
+        status = vault_backup_directory_valid(directory, vault->data_dir, err);
+        if (status == KL_OK) {
+            memcpy(params.directory, directory, strlen(directory) + 1);
+        } else {
+            kl_err_where(err, "/directory");
+        }
     }
     return status == KL_OK ? job_ask(vault, caller, VAULT_JOB_VERIFY, &params, idempotency, ret,
                                      ret_replayed, err)

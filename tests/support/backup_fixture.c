@@ -126,7 +126,7 @@ struct kl_json *backup_verify(struct vault_fixture *fixture, const struct kl_id 
 
     kl_err_clear(&fixture->err);
     kl_buf_init(&answer, 65536);
-    if (vault_backup_verify(fixture_vault(fixture), &caller, backup, NULL, &answer, &replayed,
+    if (vault_backup_verify(fixture_vault(fixture), &caller, backup, NULL, NULL, &answer, &replayed,
                             &fixture->err) != KL_OK) {
         fail_msg("not asked: %s", fixture->err.code);
     }

@@ -360,16 +360,18 @@ static void test_only_operators_ask_and_look(void **state)
                      KL_ERR_FORBIDDEN);
     assert_int_equal(vault_backup_list(vault, &steward, &answer, NULL), KL_ERR_FORBIDDEN);
     assert_int_equal(vault_backup_show(vault, &steward, &id, &answer, NULL), KL_ERR_FORBIDDEN);
-    assert_int_equal(vault_backup_verify(vault, &steward, &id, NULL, &answer, &replayed, NULL),
-                     KL_ERR_FORBIDDEN);
+    assert_int_equal(
+        vault_backup_verify(vault, &steward, &id, NULL, NULL, &answer, &replayed, NULL),
+        KL_ERR_FORBIDDEN);
     assert_int_equal(vault_backup_verification(vault, &steward, &id, &answer, NULL),
                      KL_ERR_FORBIDDEN);
     assert_int_equal(answer.size, 0);
     vault_caller_done(&steward);
     steward = admin_operator(fixture->admin);
     assert_int_equal(vault_backup_show(vault, &steward, &id, &answer, NULL), KL_ERR_NOT_FOUND);
-    assert_int_equal(vault_backup_verify(vault, &steward, &id, NULL, &answer, &replayed, NULL),
-                     KL_ERR_NOT_FOUND);
+    assert_int_equal(
+        vault_backup_verify(vault, &steward, &id, NULL, NULL, &answer, &replayed, NULL),
+        KL_ERR_NOT_FOUND);
     vault_caller_done(&steward);
     kl_buf_done(&answer);
 }
@@ -540,9 +542,9 @@ static void test_a_backup_that_is_not_done_is_not_verified(void **state)
     backup_path(fixture, "", dir);
     assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
     kl_buf_init(&answer, 65536);
-    assert_int_equal(
-        vault_backup_verify(fixture_vault(fixture), &caller, &id, NULL, &answer, &replayed, &err),
-        KL_ERR_CONFLICT);
+    assert_int_equal(vault_backup_verify(fixture_vault(fixture), &caller, &id, NULL, NULL, &answer,
+                                         &replayed, &err),
+                     KL_ERR_CONFLICT);
     assert_string_equal(err.code, "backup_not_done");
     assert_int_equal(answer.size, 0);
     kl_buf_done(&answer);

@@ -65,11 +65,12 @@ KL_MUST_USE enum kl_status vault_backup_show(struct vault *vault, const struct v
  * Ask for a proof that a backup can be read: every file's hash, and every head, manifest and value opened with today's keys, without touching what is
  * in use. ret: the job as JSON {"id":"ver_…",…,"backup"} and {"opened","erased","unknown","damaged","values"} when it is done. It fails
  * with "backup_damaged" when anything is damaged or of unknown keys.
- * KL_ERR_NOT_FOUND "not_found"; KL_ERR_CONFLICT "backup_not_done".
+ * directory: where it lies, for one that this vault does not know because it was taken after what was put back; NULL: where it was made.
+ * KL_ERR_NOT_FOUND "not_found"; KL_ERR_CONFLICT "backup_not_done"; KL_ERR_INVALID "invalid_directory".
  */
 KL_MUST_USE enum kl_status vault_backup_verify(struct vault *vault,
                                                const struct vault_caller *caller,
-                                               const struct kl_id *backup,
+                                               const struct kl_id *backup, const char *directory,
                                                const struct vault_idempotency *idempotency,
                                                struct kl_buf *ret, bool *ret_replayed,
                                                struct kl_err *err);
