@@ -196,6 +196,8 @@ static void write_vault(struct kl_buf *out, struct vault *vault)
               figures.key_generation);
     write_one(out, "kluis_key_pages_cached", "gauge", "Key pages held in locked memory.",
               figures.key_pages_cached);
+    write_one(out, "kluis_key_slots_cached", "gauge", "Keys of slots held ready in locked memory.",
+              figures.key_slots_cached);
     write_one(out, "kluis_key_mirrors", "gauge", "Mirrors of the keys.", figures.key_mirrors);
     write_one(out, "kluis_key_mirrors_out_of_step", "gauge",
               "Mirrors that keep erasures and rotations waiting.", figures.key_mirrors_out_of_step);

@@ -20,6 +20,7 @@ enum cli_exit cli_key_status(struct cli_call *call)
                                                 {"CUSTODIAN", "custodian"},
                                                 {"FINALITY", "finality"},
                                                 {"OLD ROOT DESTROYED", "old_root_destroyed"},
+                                                {"MIRRORS", "mirrors.state"},
                                                 {"HORIZON", "horizon"}};
     struct cli_path path;
     cli_path_start(&path, "/v1/keys");

@@ -118,23 +118,29 @@ void cli_output_cell(struct kl_buf *out, const struct kl_json_value *value)
     }
 }
 
-/* A member by a dotted path; absent when any step is. */
-static const struct kl_json_value *member_at(const struct kl_json_value *value, const char *path)
+/* A member by a dotted path ("": the value itself), nothing when any step is absent; through an array, that of each element. */
+static void add_member(struct kl_buf *out, const struct kl_json_value *value, const char *path)
 {
     char name[64];
-    while (value != NULL) {
-        const char *dot = strchr(path, '.');
-        size_t size = dot != NULL ? (size_t)(dot - path) : strlen(path);
-        if (size >= sizeof name)
-            return NULL;
-        memcpy(name, path, size);
-        name[size] = '\0';
-        value = kl_json_member(value, name);
-        if (dot == NULL)
-            return value;
-        path = dot + 1;
+    const struct kl_json_value *item = NULL;
+    if (path[0] == '\0') {
+        cli_output_cell(out, value);
+        return;
     }
-    return NULL;
+    if (kl_json_type(value) == KL_JSON_ARRAY) {
+        for (struct kl_json_iter iter = kl_json_iter(value); kl_json_next(&iter, NULL, &item);) {
+            if (out->size > 0)
+                kl_buf_add_text(out, ", ");
+            add_member(out, item, path);
+        }
+        return;
+    }
+    size_t size = strcspn(path, ".");
+    if (size >= sizeof name)
+        return;
+    memcpy(name, path, size);
+    name[size] = '\0';
+    add_member(out, kl_json_member(value, name), path + size + (path[size] == '.' ? 1 : 0));
 }
 
 static void print_row(struct cli_table *table, const struct kl_json_value *row,
@@ -144,7 +150,7 @@ static void print_row(struct cli_table *table, const struct kl_json_value *row,
     const char *texts[16] = {NULL};
     for (size_t i = 0; i < count; i++) {
         kl_buf_init(&cells[i], CELL_MAX_BYTES);
-        cli_output_cell(&cells[i], member_at(row, columns[i].member));
+        add_member(&cells[i], row, columns[i].member);
         texts[i] = cells[i].bytes != NULL ? (const char *)cells[i].bytes : "";
     }
     cli_table_row(table, texts);

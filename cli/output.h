@@ -6,7 +6,8 @@
 
 #include "cli/command.h"
 
-/* A column: title, and where its value is in a row's JSON ("id", "policy.version"). An array is joined with commas. */
+/* A column: title, and where its value is in a row's JSON ("id", "policy.version"). An array is joined with commas, and a path leads through
+ * it to each of its elements ("mirrors.state"). */
 struct cli_column {
     const char *title;
     const char *member;

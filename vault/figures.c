@@ -110,6 +110,7 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->refused_unauthorised = count_of(&vault->counters.refused_unauthorised);
     ret_figures->key_generation = state.generation;
     ret_figures->key_pages_cached = state.pages_cached;
+    ret_figures->key_slots_cached = state.keys_cached;
     ret_figures->key_mirrors = state.mirrors;
     ret_figures->key_mirrors_out_of_step = state.mirrors_out_of_step;
 }
