@@ -64,6 +64,12 @@ KL_MUST_USE enum kl_status vault_restore_marks(struct vault *vault, struct vault
 /* Whether a restore is unfinished. */
 KL_MUST_USE enum kl_status vault_restore_pending(struct kms *keys, bool *ret_pending,
                                                  struct kl_err *err);
+/* Below which number slots of that tenant may be unknown; 0: none are. KL_ERR_CORRUPT "mark_damaged". */
+KL_MUST_USE enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant, uint64_t *ret,
+                                                   struct kl_err *err);
+/* No restore is unfinished any more. tenants: one more than the highest tenant's number. */
+KL_MUST_USE enum kl_status vault_restore_marks_remove(struct kms *keys, uint64_t tenants,
+                                                      struct kl_err *err);
 /* Count the slots set aside, of an open vault; shred them too. ret_pending: a restore is unfinished. */
 KL_MUST_USE enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_pending,
                                                  uint64_t *ret_count, struct kl_err *err);

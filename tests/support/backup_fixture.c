@@ -166,3 +166,65 @@ void backup_flip(struct vault_fixture *fixture, const char *folder)
     assert_int_equal(pwrite(fd, &byte, 1, bytes / 2), 1);
     assert_int_equal(close(fd), 0);
 }
+
+/* ---- restores ---- */
+
+/* The vault is closed before and open after. */
+enum kl_status restore_try(struct vault_fixture *fixture, const struct kl_id *backup,
+                           struct vault_restore_result *ret, struct kl_err *err)
+{
+    char from[ADMIN_PATH_BYTES];
+    const struct vault_restore_options options = {
+        .vault = &fixture->admin->options, .from = from, .backup = backup};
+    enum kl_status status = KL_OK;
+
+    backup_path(fixture, "", from);
+    admin_close(fixture->admin);
+    status = vault_restore(&options, ret, err);
+    admin_reopen(fixture->admin);
+    return status;
+}
+
+struct vault_restore_result restore_make(struct vault_fixture *fixture, const struct kl_id *backup)
+{
+    struct vault_restore_result result = {0};
+    struct kl_err err = {0};
+
+    if (restore_try(fixture, backup, &result, &err) != KL_OK) {
+        fail_msg("not restored: %s %s (%s)", err.code, err.client_text, err.log_text);
+    }
+    return result;
+}
+
+void restore_assert_there(struct vault_fixture *fixture, const struct vault_subject_result *made,
+                          const char *email)
+{
+    struct vault_subject_result read = {0};
+
+    assert_int_equal(fixture_read(fixture, "reader", &made->id, "support", &read), KL_OK);
+    assert_true(fixture_value_is(fixture_find(&read, "email"), email));
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", email, NULL), 1);
+}
+
+void restore_assert_gone(struct vault_fixture *fixture, const struct vault_subject_result *made,
+                         const char *email)
+{
+    struct vault_subject_result read = {0};
+
+    assert_int_equal(fixture_read(fixture, "reader", &made->id, "support", &read),
+                     KL_ERR_NOT_FOUND);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", email, NULL), 0);
+}
+
+/* Callers made after a backup would not be known to it. */
+void restore_callers_make(struct vault_fixture *fixture)
+{
+    static const char *const roles[] = {"reader", "writer", "dpo"};
+    size_t i;
+
+    for (i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        struct vault_caller caller = fixture_caller(fixture, roles[i]);
+
+        vault_caller_done(&caller);
+    }
+}

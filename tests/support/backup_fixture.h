@@ -4,6 +4,7 @@
 
 #include "kluis/base/json.h"
 #include "kluis/vault/backup.h"
+#include "kluis/vault/restore.h"
 #include "tests/support/vault_fixture.h"
 
 #include <stdbool.h>
@@ -26,5 +27,18 @@ void backup_assert_text(const struct kl_json *job, const char *member, const cha
 void backup_path(struct vault_fixture *fixture, const char *name, char ret[ADMIN_PATH_BYTES]);
 /* Change a byte in the middle of the largest file below a folder of the backup directory. */
 void backup_flip(struct vault_fixture *fixture, const char *folder);
+
+/* Credentials of the roles reader, writer and dpo: those made after a backup would not be known to it. */
+void restore_callers_make(struct vault_fixture *fixture);
+/* Put a backup back (NULL: the newest); the vault is closed before and open after. */
+enum kl_status restore_try(struct vault_fixture *fixture, const struct kl_id *backup,
+                           struct vault_restore_result *ret, struct kl_err *err);
+/* The same; the test fails when it does not work. */
+struct vault_restore_result restore_make(struct vault_fixture *fixture, const struct kl_id *backup);
+/* Somebody made with fixture_newsletter() is read and found; or neither. */
+void restore_assert_there(struct vault_fixture *fixture, const struct vault_subject_result *made,
+                          const char *email);
+void restore_assert_gone(struct vault_fixture *fixture, const struct vault_subject_result *made,
+                         const char *email);
 
 #endif
