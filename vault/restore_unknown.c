@@ -76,12 +76,17 @@ static enum kl_status slots_of_list(struct kl_slice key, struct kl_slice value, 
     return status;
 }
 
-/* The index's own row: format, epoch, address slot, whatever is behind. */
+/* The index's own row: format, epoch, address slot, last epoch, the epoch being built and its address slot (index_epochs.c). */
 static enum kl_status slots_of_index(struct kl_slice key, struct kl_slice value,
                                      struct slots *slots, struct kl_err *err)
 {
+    enum kl_status status =
+        value.size >= 13 ? slots_add(slots, kl_get_u64be(value.bytes + 5), err) : KL_OK;
+
     (void)key;
-    return value.size >= 13 ? slots_add(slots, kl_get_u64be(value.bytes + 5), err) : KL_OK;
+    return status == KL_OK && value.size >= 29
+               ? slots_add(slots, kl_get_u64be(value.bytes + 21), err)
+               : status;
 }
 
 static enum kl_status rows_each(struct vault_store *data, const struct vault_row_key *prefix,

@@ -7,7 +7,7 @@
  *                                         "unicode" (the version the index was made with)
  *   'M' "verified", "verified" backup16   what a verified backup holds the successors of, and when each was verified (backup.h)
  *   'M' "restored"                        data/ was put back from this backup and not opened since (restore.h)
- *   'M' "index" tenant8                   the tenant's index: epoch, address slot
+ *   'M' "index" tenant8                   the tenant's index: epoch, address slot; those of the one being built (index_epochs.c)
  *   'M' "index-old" tenant8 epoch4 part4  an index that is over, for a sweep to shred: its address slot (and others); its buckets' are in 'B'
  *   'M' "journal" tenant8                 up to which number data/ has the closings of the journal (journal.h)
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
