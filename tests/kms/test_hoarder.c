@@ -281,6 +281,51 @@ static void look(struct kms_fixture *fixture, struct history *history)
     kms_adversary_free(adversary);
 }
 
+/* Shreds and rekeys of any of them; or a shred that keeps one value of its slot, with pages touched and written out beside it. */
+static void changes_pick(struct kms_fixture *fixture, const struct history *history, uint32_t *seed,
+                         struct kms_change changes[3], struct kms_request *request)
+{
+    if (next_random(seed) % 4 == 0) {
+        struct kms_place kept = history->values[next_random(seed) % history->count].place;
+        struct kms_place other = history->values[next_random(seed) % history->count].place;
+
+        request->changes_count = 3;
+        changes[0] = (struct kms_change){KMS_CHANGE_KEEP, kept};
+        changes[1] = (struct kms_change){
+            next_random(seed) % 2 == 0 ? KMS_CHANGE_TOUCH : KMS_CHANGE_EXPAND, other};
+        changes[2] =
+            (struct kms_change){KMS_CHANGE_SHRED, {kept.tenant, kept.slot, KMS_VALUE_NONE}};
+        return;
+    }
+    for (size_t i = 0; i < request->changes_count; i++) {
+        changes[i].kind = next_random(seed) % 5 == 0 ? KMS_CHANGE_REKEY : KMS_CHANGE_SHRED;
+        changes[i].place = history->values[next_random(seed) % history->count].place;
+        if (next_random(seed) % 6 == 0) {
+            changes[i].place.value = KMS_VALUE_NONE;
+        }
+        if (kms_place_check(fixture->kms, &changes[i].place, NULL) != KL_OK) {
+            changes[i].kind = KMS_CHANGE_SHRED;
+        }
+    }
+}
+
+/* What a request takes with it: what its shreds and rekeys cover, but for what it keeps. */
+static bool takes(const struct kms_request *request, const struct kms_place *place)
+{
+    bool taken = false;
+
+    for (size_t c = 0; c < request->changes_count; c++) {
+        const struct kms_change *change = &request->changes[c];
+
+        if (change->kind == KMS_CHANGE_KEEP && covers(&change->place, place)) {
+            return false;
+        }
+        taken |= (change->kind == KMS_CHANGE_SHRED || change->kind == KMS_CHANGE_REKEY) &&
+                 covers(&change->place, place);
+    }
+    return taken;
+}
+
 /* One commit of a few changes. Its batch arrives, or is lost, or arrives although the write is said to have failed. */
 static void crash_round(struct kms_fixture *fixture, struct history *history, uint32_t *seed)
 {
@@ -291,27 +336,16 @@ static void crash_round(struct kms_fixture *fixture, struct history *history, ui
     bool arrives = fate != 1;
     enum kl_status status;
 
-    for (size_t i = 0; i < request.changes_count; i++) {
-        changes[i].kind = next_random(seed) % 5 == 0 ? KMS_CHANGE_REKEY : KMS_CHANGE_SHRED;
-        changes[i].place = history->values[next_random(seed) % history->count].place;
-        if (next_random(seed) % 6 == 0) {
-            changes[i].place.value = KMS_VALUE_NONE;
-        }
-        if (kms_place_check(fixture->kms, &changes[i].place, NULL) != KL_OK) {
-            changes[i].kind = KMS_CHANGE_SHRED;
-        }
-    }
+    changes_pick(fixture, history, seed, changes, &request);
     kms_hooks_set(fixture->kms, &hooks);
     if (fate == 1 || fate == 2) {
         memory_storage_fail_apply(fixture->storage, 1, arrives);
     }
     status = kms_commit(fixture->kms, &request, NULL);
     assert_int_equal(status, fate == 1 || fate == 2 ? KL_ERR_IO : KL_OK);
-    for (size_t c = 0; arrives && c < request.changes_count; c++) {
-        for (size_t i = 0; i < history->count; i++) {
-            if (covers(&changes[c].place, &history->values[i].place)) {
-                history->values[i].lives = false;
-            }
+    for (size_t i = 0; arrives && i < history->count; i++) {
+        if (takes(&request, &history->values[i].place)) {
+            history->values[i].lives = false;
         }
     }
     if (status != KL_OK || fate == 3) {
