@@ -619,56 +619,74 @@ static void test_cut_short_after_the_key_commit_it_is_finished_at_the_next_open(
     assert_all_read(fixture, &people);
 }
 
-/* In a process of its own, which says when a step is done and goes on until it is killed. */
-static void child_rotates(const struct vault_options *options, uint64_t tenant, int to_parent)
+/* In a process of its own (arguments: data directory, custodian, tenant): says on its standard output when a step is done, until it is killed. */
+#define ROTATE_UNTIL_KILLED "--rotate-until-killed"
+
+static int rotate_until_killed(char **arguments)
 {
+    const struct vault_options options = {
+        .data_dir = arguments[0], .custodian = arguments[1], .accept_f0 = true};
     struct vault *vault = NULL;
     struct vault_job job;
     bool done = false;
 
-    if (vault_open(options, &vault, NULL) != KL_OK || write(to_parent, "o", 1) != 1) {
-        _exit(1);
+    if (vault_open(&options, &vault, NULL) != KL_OK || write(STDOUT_FILENO, "o", 1) != 1) {
+        return 1;
     }
     for (;;) {
         vault_job_init(&job);
-        job.tenant = tenant;
+        job.tenant = strtoull(arguments[2], NULL, 10);
         for (done = false; !done;) {
             if (vault_rotation_values_step(vault, &job, NULL, &done, NULL) != KL_OK ||
-                write(to_parent, "s", 1) != 1) {
-                _exit(1);
+                write(STDOUT_FILENO, "s", 1) != 1) {
+                return 1;
             }
         }
         vault_job_done(&job);
     }
 }
 
+static pid_t rotating_child(struct vault_fixture *fixture, const char *tenant, int *ret_said)
+{
+    int ends[2];
+    pid_t child;
+
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        (void)execl("/proc/self/exe", "test_rotation_values", ROTATE_UNTIL_KILLED,
+                    fixture->admin->data, fixture->admin->custodian, tenant, (char *)NULL);
+        _exit(2);
+    }
+    (void)close(ends[1]);
+    *ret_said = ends[0];
+    return child;
+}
+
 static void test_killed_at_any_moment_nothing_is_lost(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct people people;
-    uint64_t tenant = 0;
+    char tenant[24];
     unsigned times;
     unsigned i;
 
     people_make(fixture, &people);
-    tenant = tenant_of(fixture);
+    (void)snprintf(tenant, sizeof tenant, "%llu", (unsigned long long)tenant_of(fixture));
     for (times = 0; times < 12; times++) {
-        int ends[2];
-        char said;
+        int said_by = -1;
         int status = 0;
+        char said;
         pid_t child;
 
         admin_close(fixture->admin);
-        assert_int_equal(pipe(ends), 0);
-        child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            (void)close(ends[0]);
-            child_rotates(&fixture->admin->options, tenant, ends[1]);
-        }
-        (void)close(ends[1]);
+        child = rotating_child(fixture, tenant, &said_by);
         for (i = 0; i <= times; i++) {
-            assert_int_equal(read(ends[0], &said, 1), 1);
+            assert_int_equal(read(said_by, &said, 1), 1);
         }
         /* into the next step, further each time; where that is does not matter to what must hold */
         for (i = 0; i < times * 40; i++) {
@@ -677,7 +695,7 @@ static void test_killed_at_any_moment_nothing_is_lost(void **state)
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
-        (void)close(ends[0]);
+        (void)close(said_by);
         admin_reopen(fixture->admin);
         assert_int_equal(rows_beside(fixture), 0);
         assert_all_read(fixture, &people);
@@ -687,7 +705,7 @@ static void test_killed_at_any_moment_nothing_is_lost(void **state)
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
-int main(void)
+int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_everything_reads_as_before),
@@ -702,5 +720,8 @@ int main(void)
         TEST(test_killed_at_any_moment_nothing_is_lost),
     };
 
+    if (count == 5 && strcmp(arguments[1], ROTATE_UNTIL_KILLED) == 0) {
+        return rotate_until_killed(arguments + 2);
+    }
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);
 }
