@@ -78,6 +78,12 @@ def change(content, kind, number, data):
     content[number:number + len(data)] = data
 
 
+def folder_move(files, path, to):
+    """A file, or all that lie in a folder, get other names."""
+    for name in [name for name in files if name == path or name.startswith(path + "/")]:
+        files[to + name[len(path):]] = files.pop(name)
+
+
 def read_folder(root):
     root = pathlib.Path(root).resolve()
     return {str(path): bytearray(path.read_bytes()) for path in root.rglob("*") if path.is_file() and not path.is_symlink()}
@@ -95,9 +101,7 @@ def replay(log, files=None):
                 del files[record.path][:]
             files.setdefault(record.path, bytearray())
         elif record.op == "R":
-            moved = files.pop(record.path, None)
-            if moved is not None:
-                files[record.data.decode()] = moved
+            folder_move(files, record.path, record.data.decode())
         elif record.op == "L":
             files[record.data.decode()] = files[record.path]
         elif record.op == "U":
@@ -144,11 +148,9 @@ class Disk:
             elif record.number == 1:
                 self.now[path].pending.append(("T", 0, b""))
         elif op in "RL":
-            other, inode = record.data.decode(), self.now[path]
-            if op == "R":
-                del self.now[path]
-            self.now[other] = inode
-            self.names.append((op, path, other, inode))
+            other = record.data.decode()
+            self.names.append((op, path, other, self.now.get(path)))
+            name_change(self.now, self.names[-1])
         elif op == "U":
             self.names.append((op, path, "", self.now.pop(path, None)))
         elif op == "B":
@@ -192,9 +194,11 @@ class Disk:
 
 def name_change(names, one):
     kind, path, other, inode = one
-    if kind in "RU":
+    if kind == "R":
+        folder_move(names, path, other)
+    if kind == "U":
         names.pop(path, None)
-    if kind in "RL":
+    if kind == "L":
         names[other] = inode
     if kind == "O":
         names[path] = inode

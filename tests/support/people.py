@@ -258,6 +258,20 @@ def withdraw(before):
     return after, send
 
 
+def put_back(person, before):
+    """What a restore makes of somebody: as at the backup, but for what was erased or withdrawn since. before None: they came later."""
+    if before is None or not person.there:
+        after = erase(person)[0] if person.there else person.copy()
+        after.receipts = []
+        after.retained = [] if person.there else person.retained
+        return after
+    after = before.copy()
+    after.ever, after.sure, after.erased = person.ever, person.sure, person.erased
+    after.records = {name: record for name, record in before.records.items() if record["id"] not in person.erased}
+    after.consents = [(evidence, person.consents[i][1]) for i, (evidence, _) in enumerate(before.consents)]
+    return after
+
+
 # ---- many of them ------------------------------------------------------------------------------------------------------------------------
 
 class World:

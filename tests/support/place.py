@@ -50,9 +50,9 @@ class Place(Vault):
         assert not wait or state["state"] == "done", f"{what}: {state}"
         return state
 
-    def restore(self, *arguments):
+    def restore(self, *arguments, expect=0):
         """kluisd restore, in the environment of the server."""
-        return run(self.program, "restore", *self.common, *arguments, env=self.environment)
+        return run(self.program, "restore", *self.common, *arguments, env=self.environment, expect=expect)
 
     @classmethod
     def kill_all(cls):
