@@ -189,7 +189,7 @@ static enum kl_status look(struct restoring *restoring, struct vault_store *stor
     return status;
 }
 
-/* Beside data/: copied, looked through, marked as put back; and the marks beside the keys. Closed when done. */
+/* Beside data/: copied, its numbers marked beside the keys, looked through, and marked as put back. Closed when done. */
 static enum kl_status data_make(struct restoring *restoring, struct kl_err *err)
 {
     char path[VAULT_PATH_MAX_BYTES];
@@ -206,12 +206,12 @@ static enum kl_status data_make(struct restoring *restoring, struct kl_err *err)
         status = vault_store_open(&options, &store, err);
     }
     if (status == KL_OK) {
-        status = look(restoring, store, err);
-    }
-    if (status == KL_OK) {
         status =
             vault_restore_marks(restoring->vault, store, &from,
                                 restoring->options->keys_from == NULL ? 0 : MIRROR_MARGIN, err);
+    }
+    if (status == KL_OK) {
+        status = look(restoring, store, err);
     }
     if (status == KL_OK) {
         status = vault_restored_mark_put(store, &from, err);
