@@ -40,8 +40,9 @@ def queries(bench):
 
 
 def methods_and_routes(bench):
-    names = {"sub": SUBJECT, "rec": RECORD, "cred": "cred_" + "0" * 26, "er": "er_" + "0" * 26, "rot": "rot_" + "0" * 26, "mir": "mir_" + "0" * 26,
-             "purpose": "news", "tenant": "default"}
+    names = {"sub": SUBJECT, "rec": RECORD, "purpose": "news", "tenant": "default"}
+    for prefix in ("cred", "er", "rot", "mir", "swp", "bak", "ver"):
+        names[prefix] = prefix + "_" + "0" * 26
     allowed = {}
     for method, template in description().operations():
         allowed.setdefault(template, set()).add(method)
