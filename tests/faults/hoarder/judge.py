@@ -1,0 +1,347 @@
+"""What hoarder_adversary found, held against what is known of everybody in the vault."""
+import collections
+import hashlib
+import json
+import math
+import pathlib
+import shutil
+import subprocess
+
+from kluis import KLUISD, check, equal
+
+SUPPORT = pathlib.Path(KLUISD).parent / "tests/support"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SIGMAS_MAX = 4.5  # how far from chance a share of guesses may lie: seen by chance once in 150,000 runs
+PADDING = 0x80
+
+
+# ---- the adversary ------------------------------------------------------------------------------------------------------------------------
+
+Line = collections.namedtuple("Line", "kind tenant slot value order key contexts plain")
+
+
+class Findings:
+    """What hoarder_adversary wrote down."""
+
+    def __init__(self, path):
+        self.opened = {"control": [], "attack": [], "cross": []}
+        self.sums, self.leaks, self.closed, self.addresses = {}, [], [], []
+        for text in path.read_text().splitlines():
+            word, *rest = text.split(" ")
+            if word in self.opened:
+                kind, tenant, slot, value, order, key, contexts, plain = rest
+                self.opened[word].append(Line(kind, int(tenant), int(slot), int(value), int(order), bytes.fromhex(key), int(contexts),
+                                              b"" if plain == "-" else bytes.fromhex(plain)))
+            elif word == "sum":
+                self.sums[rest[0]] = self.sums.get(rest[0], 0) + int(rest[1])
+            elif word == "leak":
+                self.leaks.append((int(rest[0]), rest[1]))
+            elif word == "closed":
+                self.closed.append((rest[0], int(rest[1]), int(rest[2])))
+            elif word == "address":
+                self.addresses.append((rest[0], int(rest[1]), int(rest[2]), int(rest[3]), bytes.fromhex(rest[4])))
+
+
+def attack(place, watch, needles, cross):
+    out, texts = watch.folder / "findings", watch.folder / "needles"
+    texts.write_text("".join(needle.hex() + "\n" for needle in needles))
+    more = ["--root", str((place.folder / "root/root.key").resolve())]
+    if (place.folder / "mirror").exists():
+        more += ["--root", str((place.folder / "mirror/root").resolve())]
+    for final in ("data/keys", "data/data", "mirror/keys"):
+        if (place.folder / final).exists():
+            copied = watch.folder / "final" / final
+            shutil.copytree(place.folder / final, copied)
+            more += ["--final", str(copied)]
+    subprocess.run([str(SUPPORT / "hoarder_adversary"), str(watch.log), str(out), *more, "--needles", str(texts), *(["--cross"] if cross else [])], check=True)
+    shutil.rmtree(watch.folder / "final")
+    return Findings(out)
+
+
+# ---- what the formats say ------------------------------------------------------------------------------------------------------------------
+
+def id_bytes(text):
+    """An id as it is kept (include/kluis/base/id.h): 128 bits in Crockford base 32 behind a prefix."""
+    number = 0
+    for letter in text.split("_")[1]:
+        number = number * 32 + CROCKFORD.index(letter)
+    return number.to_bytes(17, "big")[1:]
+
+
+def unpadded(plain):
+    body = plain.rstrip(b"\0")
+    check(body[-1] == PADDING, "a value is padded")
+    return body[:-1]
+
+
+class Manifest:
+    """A record's manifest (vault/manifest.h)."""
+
+    def __init__(self, text, slot):
+        self.text, self.at, self.slot = text, 1, slot
+        self.id = self.take(16)
+        self.type, self.source = self.name(), self.name()
+        self.version, _ = self.number(8), self.number(8)
+        self.fields = [self.field() for _ in range(self.number(2))]
+        self.past = [self.field() for _ in range(self.number(2))]
+
+    def take(self, count):
+        self.at += count
+        return self.text[self.at - count:self.at]
+
+    def number(self, count):
+        return int.from_bytes(self.take(count), "big")
+
+    def name(self):
+        return self.take(self.number(1)).decode()
+
+    def field(self):
+        name, _ = self.name(), self.take(2)
+        return name, self.number(8), self.number(8)
+
+
+def value_is(plain, value):
+    text = unpadded(plain).decode()
+    if isinstance(value, dict):
+        return json.loads(text) == value
+    if isinstance(value, bool):
+        return text == str(value).lower()
+    return text == str(value)
+
+
+def entries_of(plain):
+    """(tag, slot, discriminator) of a bucket's base or delta (vault/index_bucket.h)."""
+    size, extra = (32, 0) if plain[0] == 1 else (33, 1)
+    for at in range(1, len(plain), size):
+        entry = plain[at + extra:at + size]
+        yield entry[:16], int.from_bytes(entry[16:24], "big"), int.from_bytes(entry[24:], "big")
+
+
+def discriminator(record, field):
+    return int.from_bytes(hashlib.blake2b(record + field.encode(), digest_size=16).digest()[:8], "big")
+
+
+class View:
+    """What one reader has, by slot."""
+
+    def __init__(self, lines):
+        self.bases, self.manifests, self.kept, self.values, self.entries = {}, {}, {}, {}, collections.defaultdict(set)
+        self.slots = collections.defaultdict(set)
+        for line in sorted(lines, key=lambda line: line.order):
+            place = (line.tenant, line.slot)
+            if line.kind in "HVIJK":
+                self.slots[place].add((line.kind, line.value))
+            if line.kind == "H" and line.value == 0:
+                self.bases[unpadded(line.plain)[1:17]] = place
+            elif line.kind == "H":
+                manifest = Manifest(unpadded(line.plain), line.value)
+                self.manifests.setdefault((place, manifest.id), []).append(manifest)
+            elif line.kind == "K":  # the base, and then the manifest (vault/retained.c)
+                text = unpadded(line.plain)
+                manifest = Manifest(text[8 + int.from_bytes(text[:4], "big"):], line.value)
+                self.kept.setdefault((place, manifest.id), []).append(manifest)
+            elif line.kind == "V":
+                self.values.setdefault((place, line.value), []).append(line.plain)
+            elif line.kind == "B":
+                for tag, slot, number in entries_of(line.plain):
+                    self.entries[(line.tenant, slot)].add((tag, number))
+
+    def has_record(self, place, person_record, kept=False):
+        """Whether a manifest of that record leads to exactly these values."""
+        manifests = (self.kept if kept else self.manifests).get((place, id_bytes(person_record["id"])), [])
+        return any(self.leads_to(place, manifest, person_record) for manifest in reversed(manifests))
+
+    def leads_to(self, place, manifest, person_record):
+        fields = {name: value for name, value, _ in manifest.fields}
+        return set(fields) == set(person_record["fields"]) and all(any(value_is(plain, value) for plain in self.values.get((place, fields[name]), ()))
+                                                                    for name, value in person_record["fields"].items())
+
+
+# ---- the verdict ---------------------------------------------------------------------------------------------------------------------------
+
+def everybody(workers):
+    return [person for worker in workers for person in worker.world.people.values() if person.id is not None]
+
+
+def judge_control(control, workers):
+    """With all root keys that ever were: everybody is found, the erased too, and everything that was ever acknowledged of them."""
+    texts = collections.defaultdict(list)
+    for (place, _), plains in control.values.items():
+        texts[place] += plains
+    for person in everybody(workers):
+        check(id_bytes(person.id) in control.bases, f"the control knows {person.id}")
+        place = control.bases[id_bytes(person.id)]
+        known = b"\n".join(texts[place])
+        for field, value in person.ever:
+            if (field, value) in person.sure:
+                check(value.encode() in known, f"the control reads {field} of {person.id}")
+
+
+def judge_living(found, control, workers):
+    living = [person for person in everybody(workers) if person.there]
+    for person in living:
+        place = found.bases.get(id_bytes(person.id))
+        check(place is not None, f"the adversary is blind: it does not find {person.id}, who lives")
+        for record in person.records.values():
+            check(found.has_record(place, record), f"the adversary is blind: it does not read a record of {person.id}")
+        texts = b"\n".join(plain for (at, _), plains in found.values.items() if at == place for plain in plains)
+        for evidence, _ in person.consents:
+            check(evidence.encode() in texts, f"the adversary is blind: it does not read evidence of {person.id}")
+        check((place in found.entries), f"the adversary is blind: it finds no way to {person.id}")
+    for person in everybody(workers):
+        for record in person.retained:
+            check(found.has_record(control.bases[id_bytes(person.id)], record, True),
+                  f"the adversary is blind: it does not read a record that was kept of {person.id}")
+    return len(living)
+
+
+def allowed_of(person, place, control):
+    """What may be read of somebody erased: the values of records that were held, as they were last, and what leads to them."""
+    allowed = set()
+    for record in person.retained:
+        for manifest in control.kept[(place, id_bytes(record["id"]))]:
+            allowed |= {("V", value) for _, value, _ in manifest.fields} | {("K", manifest.slot)}
+    return allowed
+
+
+def judge_erased(found, control, workers):
+    """What is found of those who were erased: must be nothing, but for the controls."""
+    count, hits = 0, []
+    for person in everybody(workers):
+        place = control.bases[id_bytes(person.id)]
+        if not person.there:
+            count += 1
+            left = found.slots.get(place, set()) - allowed_of(person, place, control)
+            hits += [f"{kind} {value} of {person.id}" for kind, value in left]
+            hits += [f"lookup entries of {person.id}"] if found.entries.get(place) else []
+        for record in person.erased:
+            count += 1
+            versions = control.manifests[(place, id_bytes(record))]
+            numbers = {discriminator(id_bytes(record), name) for one in versions for name, _, _ in one.fields + one.past}
+            hits += [f"the manifest of {record}"] if (place, id_bytes(record)) in found.manifests else []
+            hits += [f"a value of {record}" for one in versions for _, value, _ in one.fields + one.past if (place, value) in found.values]
+            hits += [f"a lookup entry of {record}" for _, number in found.entries.get(place, ()) if number in numbers]
+    return count, hits
+
+
+def past_values(found, control, workers):
+    """Values that were replaced and still open: those that a sweep has still to shred."""
+    open_values = set()
+    for person in everybody(workers):
+        place = control.bases[id_bytes(person.id)]
+        for record in person.records.values() if person.there else ():
+            manifest = control.manifests[(place, id_bytes(record["id"]))][-1]
+            current = {value for _, value, _ in manifest.fields}
+            every = {value for one in control.manifests[(place, id_bytes(record["id"]))] for _, value, _ in one.fields + one.past}
+            open_values |= {(place, value) for value in every - current if (place, value) in found.values}
+    return open_values
+
+
+# ---- guessing --------------------------------------------------------------------------------------------------------------------------------
+
+def tag_of(key, tenant, slot, field, value):
+    """The tag under which a value is found, for who has the key of the index's addresses (kms/format.h, vault/index.c)."""
+    sized = b"".join(len(part).to_bytes(4, "big") + part for part in (field.encode(), value.encode()))
+    numbers = b"".join(number.to_bytes(8, "big") for number in (tenant, slot, 2 ** 64 - 1))
+    label = b"index-tag"
+    return hashlib.blake2b(b"kluis/mac/1" + numbers + len(label).to_bytes(4, "big") + label + sized, key=key, digest_size=32).digest()[:16]
+
+
+def rewritten(findings):
+    """When which bucket was written anew, as an erasure does: (place in the log, tenant, epoch, depth, prefix), in order."""
+    found = []
+    for line in findings.opened["control"]:
+        if line.kind == "B" and line.key[-1] == 0 and int.from_bytes(line.key[22:26], "big") > 1:
+            found.append((line.order, line.tenant, int.from_bytes(line.key[9:13], "big"), line.key[13],
+                          int.from_bytes(line.key[14:22], "big")))
+    return sorted(found)
+
+
+def covers(bucket, tag):
+    _, _, _, depth, prefix = bucket
+    bits = int.from_bytes(tag[:8], "big")
+    return depth == 0 or bits >> (64 - depth) == prefix >> (64 - depth)
+
+
+def share_of(buckets):
+    """The share of all tags that these buckets hold."""
+    parts = {(bucket[3], bucket[4] >> (64 - bucket[3])) for bucket in buckets}
+    widest = [(depth, bits) for depth, bits in parts
+              if not any(other < depth and bits >> (depth - other) == prefix for other, prefix in parts)]
+    return min(1.0, sum(2.0 ** -depth for depth, _ in widest))
+
+
+def guesses(findings, workers, control):
+    """For each guess at a value of the erased, with each key that is had for any index's addresses: whether it points to a bucket that was
+    written anew while they were erased, and how likely a made-up value does."""
+    keys = {(tenant, slot, key) for phase, tenant, slot, _, key in findings.addresses if phase == "attack"}
+    buckets, seen = rewritten(findings), []
+    for worker in workers:
+        for name, (before, after) in worker.windows.items():
+            person = worker.world.people[name]
+            tenant = control.bases[id_bytes(person.id)][0]
+            near = [bucket for bucket in buckets if before <= bucket[0] < after and bucket[1] == tenant and bucket[3] > 0]
+            for of, slot, key in keys:
+                for field, value in person.sure if of == tenant and near else ():
+                    if field == "order.code":  # may have gone with its record, earlier
+                        continue
+                    tag = tag_of(key, of, slot, field, value)
+                    seen.append((any(covers(bucket, tag) for bucket in near), share_of(near)))
+    return seen
+
+
+def judge_guesses(findings, workers, control, swept):
+    """Who has a guess at an address and all bytes, the times of all writes among them."""
+    seen = guesses(findings, workers, control)
+    hits, by_chance = sum(hit for hit, _ in seen), sum(share for _, share in seen)
+    spread = math.sqrt(sum(share * (1 - share) for _, share in seen))
+    sigmas = (hits - by_chance) / spread if spread > 0 else 0.0
+    old = {(tenant, slot, key) for phase, tenant, slot, epoch, key in findings.addresses if phase == "control"}
+    now = {(tenant, slot, key) for phase, tenant, slot, epoch, key in findings.addresses if phase == "attack"}
+    print(f"{len(seen)} guesses at values of the erased: {hits} point to a bucket that their erasure touched, {by_chance:.0f} would by chance "
+          f"({sigmas:+.1f} sigmas); {len(now & old)} keys of index addresses of {len(old)} are had", flush=True)
+    if swept:
+        check(0 < len(now & old) <= len({(tenant, slot) for tenant, slot, _ in now}), "of each index that is in use there is one key")
+        epochs = {(tenant, epoch) for phase, tenant, _, epoch, _ in findings.addresses if phase == "attack"}
+        equal(len(epochs), len({tenant for tenant, _ in epochs}), "and none of an index before it")
+        check(abs(sigmas) < SIGMAS_MAX, "after a sweep a guess is no better than chance")
+    elif len({(tenant, epoch) for _, tenant, _, epoch, _ in findings.addresses}) == len({one[1] for one in findings.addresses}):
+        equal(hits, len(seen), "without a sweep a guess can be tested: so the test would notice")
+
+
+def needles_of(workers, place):
+    """What must be nowhere in the open: values, ids, tokens."""
+    needles = [text.encode() for worker in workers for text in worker.world.canaries.texts]
+    for person in everybody(workers):
+        ids = [person.id, *person.erased, *(record["id"] for record in person.records.values())]
+        needles += [form for one in ids for form in (one.encode(), id_bytes(one))]
+    needles += [path.read_text().strip().encode() for path in place.credentials.glob("*.credential")]
+    return needles
+
+
+def judge(place, watch, workers, cross, swept):
+    needles = needles_of(workers, place)
+    findings = attack(place, watch, needles, cross)
+    sums = findings.sums
+    control, found = View(findings.opened["control"]), View(findings.opened["attack"])
+    print(json.dumps(sums), flush=True)
+    equal(sums["final.unseen"], 0, "every row of the stores at the end was seen")
+    check({kind for kind, _, _ in findings.closed} <= {"B"}, "the control opens all but what was prepared for a commit that never was")
+    judge_control(control, workers)
+    for number, where in findings.leaks[:5]:
+        print(f"in the open: {'a key' if number < 0 else needles[number]} at {where}", flush=True)
+    equal(len(findings.leaks), 0, "nothing lies in the open")
+    log = place.log().encode()
+    equal([needle for needle in needles if needle in log], [], "nor in what the server says")
+    judge_guesses(findings, workers, control, swept)
+    living = judge_living(found, control, workers)
+    count, hits = judge_erased(found, control, workers)
+    with_old, seen = judge_erased(control, control, workers)
+    check(len(seen) >= with_old, "with the old root keys all of the erased are found")
+    equal(hits, [], "of the erased nothing is found")
+    equal(findings.opened["cross"], [], "nor with any key on anything")
+    waiting = past_values(found, control, workers)
+    if swept:
+        equal(waiting, set(), "after a sweep no replaced value opens")
+    print(f"{living} live and are found; {count} erased subjects and records are not; {len(waiting)} replaced "
+          f"values wait for a sweep", flush=True)
