@@ -213,9 +213,9 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVOBAFEIR";
-static const char *const tenant_metas[] = {"index",    "index-old", "horizon", "unswept",
-                                           "verified", "journal",   "lost",    "unconfirmed"};
+static const char tenant_kinds[] = "PDHVOBAFEIRw";
+static const char *const tenant_metas[] = {"index",   "index-old", "horizon",    "unswept",
+                                           "journal", "lost",      "unconfirmed"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

@@ -74,8 +74,8 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
     return status == KL_OK ? vault_batch_status(batch, err) : status;
 }
 
-/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records. */
-static const char side_kinds[] = "JANKL";
+/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore. */
+static const char side_kinds[] = "JSANKLR";
 
 struct forgetting {
     struct kl_buf keys; /* sized, one behind the other */
