@@ -242,12 +242,68 @@ static void consent_act(struct vault_change *change, const char *action, const c
     }
 }
 
+/*
+ * Into the journal before data/: what is in the ledger now of that purpose and recipient counts no more. Tried again, the ledger may
+ * have grown, or its subject's keys be others: what is closed then is said anew, in the same place.
+ */
+static enum kl_status close_consent(struct vault_change *change, struct vault_closing *closing,
+                                    const char *purpose, const char *recipient, size_t entries,
+                                    struct kl_err *err)
+{
+    closing->kind = VAULT_CLOSING_CONSENT;
+    closing->tenant = change->subject.tenant;
+    closing->slot = change->subject.slot;
+    closing->at_us = change->caller->now_us;
+    closing->purpose = purpose;
+    closing->recipient = recipient;
+    closing->entries = (uint32_t)entries;
+    change->closing = closing;
+    return vault_journal_write(change->vault, closing, err);
+}
+
+struct giving {
+    struct vault_consent_draft draft;
+    struct vault_closing closing;
+};
+
+/* Whether the new one allows less than one in force that it takes the place of: not explicit any more, or ends sooner. */
+static bool is_narrower(const struct vault_ledger_entry *now, const struct vault_ledger_entry *old,
+                        int64_t now_us)
+{
+    bool same_recipient = now->recipient == NULL || old->recipient == NULL
+                              ? now->recipient == old->recipient
+                              : strcmp(now->recipient, old->recipient) == 0;
+    bool in_force = old->withdrawn_us == 0 && (old->expires_us == 0 || old->expires_us > now_us);
+    bool sooner =
+        now->expires_us != 0 && (old->expires_us == 0 || old->expires_us > now->expires_us);
+
+    return same_recipient && in_force && strcmp(now->purpose, old->purpose) == 0 &&
+           ((old->is_explicit && !now->is_explicit) || sooner);
+}
+
+/* What a narrower consent takes the place of is closed: an older data/ must not bring the wider one back. */
 static enum kl_status give_body(struct vault_change *change, void *context, struct kl_err *err)
 {
-    const struct vault_consent_draft *draft = context;
+    struct giving *giving = context;
+    const struct vault_ledger_entry *entry = &giving->draft.entry;
+    struct vault_ledger ledger = {0};
+    bool narrower = false;
+    size_t i;
+    enum kl_status status =
+        vault_subject_ledger(change->vault, &change->subject, change->arena, &ledger, err);
 
-    consent_act(change, "consent_give", draft->entry.purpose, draft->entry.recipient);
-    return vault_change_consents_add(change, draft, 1, err);
+    for (i = 0; status == KL_OK && i < ledger.count; i++) {
+        narrower = narrower || is_narrower(entry, &ledger.entries[i], change->caller->now_us);
+    }
+    if (status == KL_OK && narrower) {
+        status = close_consent(change, &giving->closing, entry->purpose, entry->recipient,
+                               ledger.count, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    consent_act(change, "consent_give", entry->purpose, entry->recipient);
+    return vault_change_consents_add(change, &giving->draft, 1, err);
 }
 
 enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
@@ -255,7 +311,7 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
                                   const struct vault_consent_input *input, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_consent_draft draft = {0};
+    struct giving giving = {.draft = {.evidence = NULL}};
     struct kl_arena *arena = NULL;
     struct kl_err own = {0};
     int purpose = VAULT_NONE;
@@ -267,13 +323,14 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
     }
     arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
     status = arena == NULL ? kl_fail_memory(err)
-                           : vault_draft_consent(caller, input, "", arena, &draft, err);
+                           : vault_draft_consent(caller, input, "", arena, &giving.draft, err);
     if (status == KL_OK) {
-        purpose = vault_policy_purpose_find(caller->policy, draft.entry.purpose);
+        purpose = vault_policy_purpose_find(caller->policy, giving.draft.entry.purpose);
         status = may_consent(caller, purpose, subject)
-                     ? vault_subject_change(vault, caller, subject, give_body, &draft, err)
+                     ? vault_subject_change(vault, caller, subject, give_body, &giving, err)
                      : vault_not_found(err);
     }
+    vault_journal_end(vault, &giving.closing);
     kl_arena_free(arena);
     return vault_subject_refused(vault, caller, "consent_give", purpose, status, err);
 }
@@ -299,25 +356,6 @@ static bool is_meant(const struct vault_ledger_entry *entry, const struct withdr
            strcmp(entry->purpose, withdrawing->purpose) == 0;
 }
 
-/*
- * Into the journal before data/. Tried again, the ledger may have grown, or its subject's keys be others: what is closed then is said
- * anew, in the same place.
- */
-static enum kl_status withdraw_journal(struct vault_change *change, struct withdrawing *withdrawing,
-                                       size_t entries, struct kl_err *err)
-{
-    struct vault_closing *closing = &withdrawing->closing;
-
-    closing->kind = VAULT_CLOSING_CONSENT;
-    closing->tenant = change->subject.tenant;
-    closing->slot = change->subject.slot;
-    closing->at_us = change->caller->now_us;
-    closing->purpose = withdrawing->purpose;
-    closing->recipient = withdrawing->recipient;
-    closing->entries = (uint32_t)entries;
-    return vault_journal_write(change->vault, closing, err);
-}
-
 static enum kl_status withdraw_body(struct vault_change *change, void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -340,12 +378,12 @@ static enum kl_status withdraw_body(struct vault_change *change, void *context, 
         return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent",
                        "there is no consent in force to withdraw", NULL);
     }
-    status = withdraw_journal(change, withdrawing, ledger.count, err);
+    status = close_consent(change, &withdrawing->closing, withdrawing->purpose,
+                           withdrawing->recipient, ledger.count, err);
     if (status != KL_OK) {
         return status;
     }
     consent_act(change, "consent_withdraw", withdrawing->purpose, withdrawing->recipient);
-    change->closing = &withdrawing->closing;
     return vault_change_ledger_put(change, &ledger, err);
 }
 

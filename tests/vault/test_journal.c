@@ -239,6 +239,30 @@ static void test_a_consent_given_again_counts_where_data_has_it(void **state)
     assert_false(consents(fixture, &made.id));
 }
 
+/* What it narrows is gone with the newer data; the wider one does not come back in its place. */
+static void test_a_consent_that_was_narrowed_does_not_come_back_wide(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result other = fixture_newsletter(fixture, "bob@example.org", true);
+    struct vault_consent_input narrow = fixture_consent("mailing");
+    struct vault_caller dpo;
+
+    copy_data(fixture);
+    dpo = fixture_caller(fixture, "dpo");
+    narrow.expires_us = dpo.now_us + INT64_C(3600000000);
+    assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &narrow, NULL),
+                     KL_OK);
+    vault_caller_done(&dpo);
+    give(fixture, &other.id);
+    assert_true(consents(fixture, &made.id));
+    fixture_reopen(fixture);
+    assert_true(consents(fixture, &made.id));
+    put_back(fixture);
+    assert_false(consents(fixture, &made.id));
+    assert_true(consents(fixture, &other.id));
+}
+
 static void test_a_revoked_credential_stays_revoked_in_an_older_data(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -724,6 +748,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_withdrawn_consent_stays_withdrawn_in_an_older_data),
         TEST(test_a_consent_given_again_counts_where_data_has_it),
+        TEST(test_a_consent_that_was_narrowed_does_not_come_back_wide),
         TEST(test_a_revoked_credential_stays_revoked_in_an_older_data),
         TEST(test_the_newest_policy_stays_in_force_in_an_older_data),
         TEST(test_the_closings_of_an_erased_subject_are_passed_over),
