@@ -112,24 +112,35 @@ static struct vault_trail *list_first(struct vault_trails *trails, size_t list)
     return first;
 }
 
+/* Of a tenant that was ended nothing is written any more. */
+static enum kl_status head_put(struct vault_trails *trails, uint64_t tenant,
+                               const unsigned char row[VAULT_TRAIL_KNOWN_BYTES], struct kl_err *err)
+{
+    const struct kms_place place = {tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    unsigned char key[VAULT_TRAIL_KNOWN_KEY_BYTES] = {0};
+    struct kms_storage_write write = {.key = kl_slice_of(key, sizeof key),
+                                      .value = kl_slice_of(row, VAULT_TRAIL_KNOWN_BYTES)};
+
+    if (kms_place_check(trails->keys, &place, NULL) == KL_ERR_GONE) {
+        return KL_OK;
+    }
+    key_make('A', tenant, key);
+    return kms_side_apply(trails->keys, &write, 1, false, err);
+}
+
 /* New trails come in at the front of a list, and none goes: list_next of one that is there never changes. */
 enum kl_status vault_trails_known_put(struct vault_trails *trails, int64_t at_us,
                                       struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    unsigned char key[VAULT_TRAIL_KNOWN_KEY_BYTES] = {0};
     unsigned char row[VAULT_TRAIL_KNOWN_BYTES] = {0};
-    struct kms_storage_write write;
     struct vault_trail *trail;
     size_t list;
 
     for (list = 0; status == KL_OK && list < VAULT_TRAIL_LISTS; list++) {
         trail = grown(trails, list_first(trails, list), at_us, row);
         while (status == KL_OK && trail != NULL) {
-            key_make('A', trail->tenant, key);
-            write.key = kl_slice_of(key, sizeof key);
-            write.value = kl_slice_of(row, sizeof row);
-            status = kms_side_apply(trails->keys, &write, 1, false, err);
+            status = head_put(trails, trail->tenant, row, err);
             (void)pthread_mutex_lock(&trails->lock);
             trail->known_size = status == KL_OK ? kl_get_u64be(row + 1) : trail->known_size;
             (void)pthread_mutex_unlock(&trails->lock);
