@@ -15,7 +15,7 @@ SIGMAS_MAX = 4.5  # how far from chance a share of guesses may lie: seen by chan
 PADDING = 0x80
 
 
-# ---- the adversary ------------------------------------------------------------------------------------------------------------------------
+# ---- the adversary -------------------------------------------------------------------------------------------------------------
 
 Line = collections.namedtuple("Line", "kind tenant slot value order key contexts plain")
 
@@ -53,12 +53,13 @@ def attack(place, watch, needles, cross):
             copied = watch.folder / "final" / final
             shutil.copytree(place.folder / final, copied)
             more += ["--final", str(copied)]
-    subprocess.run([str(SUPPORT / "hoarder_adversary"), str(watch.log), str(out), *more, "--needles", str(texts), *(["--cross"] if cross else [])], check=True)
+    subprocess.run([str(SUPPORT / "hoarder_adversary"), str(watch.log), str(out), *more, "--needles", str(texts),
+                    *(["--cross"] if cross else [])], check=True)
     shutil.rmtree(watch.folder / "final")
     return Findings(out)
 
 
-# ---- what the formats say ------------------------------------------------------------------------------------------------------------------
+# ---- what the formats say ------------------------------------------------------------------------------------------------------
 
 def id_bytes(text):
     """An id as it is kept (include/kluis/base/id.h): 128 bits in Crockford base 32 behind a prefix."""
@@ -157,7 +158,7 @@ class View:
                                                                     for name, value in person_record["fields"].items())
 
 
-# ---- the verdict ---------------------------------------------------------------------------------------------------------------------------
+# ---- the verdict ---------------------------------------------------------------------------------------------------------------
 
 def everybody(workers):
     return [person for worker in workers for person in worker.world.people.values() if person.id is not None]
@@ -237,7 +238,7 @@ def past_values(found, control, workers):
     return open_values
 
 
-# ---- guessing --------------------------------------------------------------------------------------------------------------------------------
+# ---- guessing ------------------------------------------------------------------------------------------------------------------
 
 def tag_of(key, tenant, slot, field, value):
     """The tag under which a value is found, for who has the key of the index's addresses (kms/format.h, vault/index.c)."""

@@ -214,15 +214,16 @@ static void address_put(const struct course *course, const struct tree *tree, co
 static void addresses_put(const struct course *course, const struct tree *tree, const char *phase)
 {
     static const char name[] = "Mindex";
-    uint64_t tenant = 0;
+    uint64_t with_heads = 0;
 
     for (size_t i = 0; i < course->rows.count; i++) {
         const struct row *row = &course->rows.rows[i];
         const unsigned char *value = row->value.at;
+        uint64_t tenant;
 
-        if (!row->keys && row->key.at[0] == 'H' && get_be(row->key.at + 1, 8) != tenant) {
-            tenant = get_be(row->key.at + 1, 8);
-            address_put(course, tree, phase, tenant, 1, 0);
+        if (!row->keys && row->key.at[0] == 'H' && get_be(row->key.at + 1, 8) != with_heads) {
+            with_heads = get_be(row->key.at + 1, 8);
+            address_put(course, tree, phase, with_heads, 1, 0);
         }
         if (row->keys || row->key.size != sizeof name - 1 + 8 || row->value.size < 13 ||
             memcmp(row->key.at, name, sizeof name - 1) != 0) {
