@@ -6,6 +6,7 @@
 #include "vault/receipt.h"
 #include "vault/retained.h"
 #include "vault/subject_erase.h"
+#include "vault/sweep.h"
 
 #include <string.h>
 
@@ -308,6 +309,9 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     size_t values = 1;
     size_t places_max = 16 * plan->entry_count + 64;
 
+    if (status == KL_OK) { /* not before: these entries are not for an index that was over by then */
+        status = vault_sweep_old_index_end(plan->vault, plan->subject.tenant, err);
+    }
     if (status != KL_OK) {
         return status;
     }

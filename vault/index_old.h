@@ -1,7 +1,7 @@
 /*
  * What is left of a tenant's index epochs that are over: slots to shred, and
  * rows that go when they are.
- * Threads: any; the caller is the only one who removes such rows.
+ * Threads: any. Several may be at the same piece: nothing is added to an epoch that is over, so what one does after the other changes nothing.
  */
 #ifndef VAULT_INDEX_OLD_H
 #define VAULT_INDEX_OLD_H

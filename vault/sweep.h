@@ -25,9 +25,15 @@ extern const struct vault_job_type vault_sweep_job;
 extern const struct vault_upkeep_task vault_sweep_nightly;
 
 /*
- * At open, when no request is let in yet: shred what is left of every tenant's indexes that are over. An erasure re-keys the buckets of the
- * index in use alone, so nobody is to be erased while those of another still open. Where that is not possible now (a mirror is away), it is left to a
- * sweep, and said in the log. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY.
+ * Shred what is left of a tenant's indexes that are over; nothing is left of most. An erasure does this when it knows whose entries go: it
+ * re-keys the buckets of the index in use and of the one being built alone, and an index may have come to its end just before. Any thread, also beside
+ * a sweep that does the same. What kms_commit returns, and those of vault_index_old_next().
+ */
+KL_MUST_USE enum kl_status vault_sweep_old_index_end(struct vault *vault, uint64_t tenant,
+                                                     struct kl_err *err);
+/*
+ * The same for every tenant at open, when no request is let in yet. Where that is not possible now (a mirror is away), it is left to a
+ * sweep or an erasure, and said in the log. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_sweep_old_indexes(struct vault *vault, struct kl_err *err);
 

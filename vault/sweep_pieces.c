@@ -223,7 +223,7 @@ enum kl_status vault_sweep_old_index(struct vault *vault, const struct vault_job
     return status;
 }
 
-static enum kl_status old_index_end(struct vault *vault, uint64_t tenant, struct kl_err *err)
+enum kl_status vault_sweep_old_index_end(struct vault *vault, uint64_t tenant, struct kl_err *err)
 {
     const struct vault_job no_job = {.id = kl_id_new()};
     struct vault_sweep sweep = {.tenant = tenant};
@@ -254,7 +254,7 @@ enum kl_status vault_sweep_old_indexes(struct vault *vault, struct kl_err *err)
     size_t i;
 
     for (i = 0; status == KL_OK && i < vault->tenants.count; i++) {
-        status = old_index_end(vault, vault->tenants.items[i]->number, &away);
+        status = vault_sweep_old_index_end(vault, vault->tenants.items[i]->number, &away);
         if (status == KL_ERR_UNAVAILABLE || status == KL_ERR_REFUSED || status == KL_ERR_BUSY) {
             kl_log_err(KL_LOG_WARNING, "old_index_left_to_sweep", &away);
             away = (struct kl_err){0};

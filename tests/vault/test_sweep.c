@@ -291,6 +291,56 @@ static void test_the_next_sweep_is_behind_the_moment_asked_about(void **state)
 
 /* ---- the index ---- */
 
+/* One sweep, a step at a time, until its new index is in use. */
+static void sweep_until_switched(struct vault_fixture *fixture, struct vault_job *job)
+{
+    struct vault *vault = fixture_vault(fixture);
+    struct vault_index_epochs before = {0};
+    struct vault_index_epochs now = {0};
+    bool done = false;
+
+    vault_job_init(job);
+    job->id = kl_id_new();
+    job->kind = VAULT_JOB_SWEEP;
+    job->tenant = tenant_of(fixture);
+    job->started_us = kl_time_now_us();
+    kl_buf_add(&job->params, "{}", 2);
+    assert_int_equal(vault_index_epochs(vault->index, job->tenant, &before, NULL), KL_OK);
+    do {
+        assert_int_equal(vault_sweep_job.step(vault, job, &done, NULL), KL_OK);
+        assert_false(done);
+        assert_int_equal(vault_index_epochs(vault->index, job->tenant, &now, NULL), KL_OK);
+    } while (now.epoch == before.epoch);
+}
+
+static void test_who_is_erased_while_an_index_goes_stands_in_it_no_more(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result first = fixture_newsletter(fixture, "first@example.org", false);
+    struct vault_subject_result gone = fixture_newsletter(fixture, "gone@example.org", false);
+    static struct kms_place slots[SLOTS_MAX];
+    struct vault_job job;
+    size_t count = 0;
+    bool done = false;
+
+    (void)fixture_newsletter(fixture, "stays@example.org", false);
+    fixture_erase(fixture, &first.id);
+    count = index_slots(fixture, slots);
+    assert_true(count >= 2);
+    sweep_until_switched(fixture, &job);
+    assert_false(is_gone(fixture, &slots[1])); /* or there is nothing to see here */
+    fixture_erase(fixture, &gone.id);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(is_gone(fixture, &slots[i]));
+    }
+    while (!done) {
+        assert_int_equal(vault_sweep_job.step(fixture_vault(fixture), &job, &done, NULL), KL_OK);
+    }
+    vault_job_done(&job);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "stays@example.org", NULL), 1);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "gone@example.org", NULL), 0);
+}
+
 static void test_after_an_erasure_the_old_index_has_no_key_left(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -583,6 +633,7 @@ int main(void)
         SWEEP_TEST(test_without_a_plan_nothing_happens_by_night),
         SWEEP_TEST(test_the_next_sweep_is_behind_the_moment_asked_about),
         SWEEP_TEST(test_after_an_erasure_the_old_index_has_no_key_left),
+        SWEEP_TEST(test_who_is_erased_while_an_index_goes_stands_in_it_no_more),
         SWEEP_TEST(test_what_happens_beside_a_build_is_in_the_new_index_and_nothing_else),
         SWEEP_TEST(test_an_index_in_which_nothing_changed_is_left_alone),
         SWEEP_TEST(test_somebody_whose_records_are_damaged_can_still_be_erased_after_a_sweep),
