@@ -69,6 +69,11 @@ bool vault_closing_peek(struct kl_slice row, int64_t *ret_at_us, uint64_t *ret_s
 KL_MUST_USE enum kl_status vault_closing_decode(struct vault *vault, uint64_t tenant, uint64_t seq,
                                                 struct kl_slice row, struct kl_arena *arena,
                                                 struct vault_closing *ret, struct kl_err *err);
+/* What is sealed in a row, with the row's body; sets the members of ret that its kind has, also where it fails. Errors as of vault_closing_decode(). */
+KL_MUST_USE enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice body,
+                                                      struct kl_arena *arena,
+                                                      struct vault_closing *ret,
+                                                      struct kl_err *err);
 /* Read and decode one; row is the caller's and is cleared first. KL_ERR_NOT_FOUND. */
 KL_MUST_USE enum kl_status vault_closing_read(struct vault *vault, uint64_t tenant, uint64_t seq,
                                               struct kl_buf *row, struct kl_arena *arena,

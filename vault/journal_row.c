@@ -202,9 +202,9 @@ static void credential_read(struct kl_reader *in, struct vault_closing *ret)
     }
 }
 
-static enum kl_status plain_read(struct kl_slice plain, struct kl_slice body,
-                                 struct kl_arena *arena, struct vault_closing *ret,
-                                 struct kl_err *err)
+enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice body,
+                                          struct kl_arena *arena, struct vault_closing *ret,
+                                          struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(plain);
     unsigned char kind = kl_read_byte(&in);
@@ -267,7 +267,7 @@ enum kl_status vault_closing_decode(struct vault *vault, uint64_t tenant, uint64
         status = vault_unpad(kl_buf_slice(&plain), &text, err);
     }
     if (status == KL_OK) {
-        status = plain_read(text, parts.body, arena, &closing, err);
+        status = vault_closing_plain_decode(text, parts.body, arena, &closing, err);
     }
     if (status == KL_ERR_CORRUPT || status == KL_ERR_INVALID || status == KL_ERR_TOO_LARGE) {
         status = damaged(err);

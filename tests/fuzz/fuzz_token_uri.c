@@ -1,0 +1,24 @@
+/* The address of a PKCS#11 token (RFC 7512), as a configuration or a request gives it: no module is loaded. */
+#include "kms/token.h"
+
+#include <assert.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1] = {0};
+
+    if (size > KMS_CUSTODIAN_TEXT_MAX_BYTES) {
+        return 0;
+    }
+    if (size > 0) {
+        memcpy(text, data, size);
+    }
+    if (kms_token_uri_check(text, NULL) == KL_OK) {
+        assert(kms_token_is_named(text));
+        assert(strstr(text, "pin-value") == NULL && strstr(text, "module-path") != NULL);
+    }
+    return 0;
+}
