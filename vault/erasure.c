@@ -309,7 +309,8 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     size_t values = 1;
     size_t places_max = 16 * plan->entry_count + 64;
 
-    if (status == KL_OK) { /* not before: these entries are not for an index that was over by then */
+    if (status ==
+        KL_OK) { /* not before: these entries are not for an index that was over by then */
         status = vault_sweep_old_index_end(plan->vault, plan->subject.tenant, err);
     }
     if (status != KL_OK) {

@@ -286,6 +286,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
         status = vault_erasure_recover(vault, err);
     }
     if (status == KL_OK) {
+        status = vault_tenants_closed_apply(vault, err);
+    }
+    if (status == KL_OK) {
         status = vault_journal_open(vault, err);
     }
     if (status == KL_OK) {

@@ -74,8 +74,8 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
     return status == KL_OK ? vault_batch_status(batch, err) : status;
 }
 
-/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore. */
-static const char side_kinds[] = "JSANKLR";
+/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed. */
+static const char side_kinds[] = "JSANKLRE";
 
 struct forgetting {
     struct kl_buf keys; /* sized, one behind the other */
@@ -220,14 +220,35 @@ static enum kl_status shred(struct vault *vault, const struct vault_tenant *tena
 
 /* ---- calls ---- */
 
+/* Beside the keys first, then in data/; where that fails the tenant stays what it was, at the next open as well. The turn is held. */
+static enum kl_status terms_store(struct vault *vault, const struct vault_caller *caller,
+                                  const struct vault_tenant *tenant,
+                                  const struct vault_tenant_terms *terms, const char *action,
+                                  struct kl_err *err)
+{
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct kl_err undone = {0};
+    enum kl_status status =
+        vault_tenant_closed_put(vault, tenant->number, terms->ends_us, &terms->ended_by, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_tenant_store(vault, &who, tenant, terms, action, err);
+    if (status != KL_OK && vault_tenant_closed_put(vault, tenant->number, tenant->ends_us,
+                                                   &tenant->ended_by, &undone) != KL_OK) {
+        kl_log_err(KL_LOG_ERROR, "tenant_terms_not_undone", &undone);
+    }
+    return status;
+}
+
 /* The turn is held. */
 static enum kl_status close_tenant(struct vault *vault, const struct vault_caller *caller,
                                    struct vault_tenant *tenant, int64_t *ret_ends_us,
                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    char location[3];
-    struct vault_audit_who who = vault_caller_who(caller, location);
     struct vault_tenant_terms terms = {.ended_by = caller->credential};
     struct kl_duration grace;
 
@@ -235,7 +256,7 @@ static enum kl_status close_tenant(struct vault *vault, const struct vault_calle
     status = kl_duration_parse(terms.grace, strlen(terms.grace), &grace, err);
     if (status == KL_OK) {
         terms.ends_us = kl_time_add(caller->now_us, &grace);
-        status = vault_tenant_store(vault, &who, tenant, &terms, "tenant_close", err);
+        status = terms_store(vault, caller, tenant, &terms, "tenant_close", err);
     }
     if (status == KL_OK) {
         tenant->ended_by = terms.ended_by;
@@ -301,15 +322,13 @@ static enum kl_status reopen(struct vault *vault, const struct vault_caller *cal
                              struct vault_tenant *tenant, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    char location[3];
-    struct vault_audit_who who = vault_caller_who(caller, location);
     struct vault_tenant_terms terms = {0};
 
     if (atomic_load(&tenant->ends_us) == 0) {
         return kl_fail(err, KL_ERR_CONFLICT, "tenant_open", "this tenant was not ended", NULL);
     }
     memcpy(terms.grace, tenant->grace, sizeof terms.grace);
-    status = vault_tenant_store(vault, &who, tenant, &terms, "tenant_restore", err);
+    status = terms_store(vault, caller, tenant, &terms, "tenant_restore", err);
     if (status == KL_OK) {
         atomic_store(&tenant->ends_us, 0);
     }

@@ -85,7 +85,7 @@ KL_MUST_USE enum kl_status vault_policy_put_back(struct vault *vault, uint64_t t
 KL_MUST_USE enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number,
                                                     const char *name, struct vault_batch *batch,
                                                     struct kl_err *err);
-/* Forget what lies beside the keys for it: its journal, its trail's head and numbers, its retained records; not synced. */
+/* Forget what lies beside the keys for it: its journal, its trail's head and numbers, its retained records, that it was closed; not synced. */
 KL_MUST_USE enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number,
                                                     struct kl_err *err);
 /* Whether a tenant's keys are gone. */
@@ -93,6 +93,12 @@ KL_MUST_USE enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t nu
                                                 bool *ret_gone, struct kl_err *err);
 /* At open: tenants that an older data/ brought back after their end go again, each with an entry in the vault's trail. */
 KL_MUST_USE enum kl_status vault_tenants_end_again(struct vault *vault, struct kl_err *err);
+/* Beside the keys: the tenant is closed until then, or open (ends_us 0). Before its row says so. What kms_side_apply() returns. */
+KL_MUST_USE enum kl_status vault_tenant_closed_put(struct vault *vault, uint64_t tenant,
+                                                   int64_t ends_us, const struct kl_id *ended_by,
+                                                   struct kl_err *err);
+/* At open, after recovery: an older data/ opens no tenant that was closed, and closes none that came back. */
+KL_MUST_USE enum kl_status vault_tenants_closed_apply(struct vault *vault, struct kl_err *err);
 /* Shred the tenants whose grace period is over; for the upkeep. The first failure is returned after all were tried. */
 KL_MUST_USE enum kl_status vault_tenants_due(struct vault *vault, int64_t now_us,
                                              struct kl_err *err);

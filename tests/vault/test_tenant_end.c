@@ -1,5 +1,5 @@
 /* The end of a tenant: at once, after its grace period, cut short by a crash, beside requests under way, and with an older data/ put back. */
-#include "tests/support/vault_fixture.h"
+#include "tests/support/tenant_fixture.h"
 
 #include "kluis/base/json.h"
 #include "kluis/base/time.h"
@@ -14,47 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIPT_BYTES 65536
 #define FAR_US (INT64_C(40) * 86400 * 1000000)
-
-static uint64_t number_of(struct vault_fixture *fixture, const char *name)
-{
-    const struct vault_tenant *tenant = vault_tenants_find(fixture_vault(fixture), name);
-
-    return tenant == NULL ? 0 : tenant->number;
-}
-
-static void put(struct vault_fixture *fixture, const char *name, const char *grace)
-{
-    struct vault_caller chief = admin_operator(fixture->admin);
-    bool created = false;
-
-    assert_int_equal(vault_tenant_put(fixture_vault(fixture), &chief, name, NULL, grace, &created,
-                                      &fixture->err),
-                     KL_OK);
-    vault_caller_done(&chief);
-}
-
-/* receipt may be NULL. */
-static enum kl_status end(struct vault_fixture *fixture, const char *name, struct kl_buf *receipt,
-                          int64_t *ret_ends_us)
-{
-    struct vault_caller chief = admin_operator(fixture->admin);
-    enum kl_status status = KL_OK;
-    int64_t ends_us = -1;
-    struct kl_buf own;
-
-    kl_buf_init(&own, RECEIPT_BYTES);
-    kl_err_clear(&fixture->err);
-    status = vault_tenant_end(fixture_vault(fixture), &chief, name,
-                              receipt == NULL ? &own : receipt, &ends_us, &fixture->err);
-    if (ret_ends_us != NULL) {
-        *ret_ends_us = ends_us;
-    }
-    kl_buf_done(&own);
-    vault_caller_done(&chief);
-    return status;
-}
 
 static enum kl_status restore(struct vault_fixture *fixture, const char *name)
 {
@@ -65,38 +25,6 @@ static enum kl_status restore(struct vault_fixture *fixture, const char *name)
     status = vault_tenant_restore(fixture_vault(fixture), &chief, name, &fixture->err);
     vault_caller_done(&chief);
     return status;
-}
-
-/* Rows in data/ that are of a tenant, by the lists of rows.c and without them. */
-static size_t rows_of(struct vault_fixture *fixture, uint64_t number)
-{
-    struct vault_row_key prefix;
-    struct vault_row_key past;
-    struct vault_iter *iter = NULL;
-    struct kl_slice key;
-    struct kl_slice value;
-    unsigned char tenant[8];
-    size_t found = 0;
-
-    kl_put_u64be(tenant, number);
-    prefix.bytes[0] = 0;
-    prefix.size = 1;
-    past.bytes[0] = 0xff;
-    past.size = 1;
-    iter = vault_iter_new(fixture_vault(fixture)->data_store, vault_row_slice(&prefix),
-                          vault_row_slice(&past), false);
-    assert_non_null(iter);
-    while (vault_iter_next(iter, &key, &value)) {
-        bool behind_kind =
-            key.size >= 9 && memcmp(key.bytes + 1, tenant, 8) == 0 && key.bytes[0] != 'C';
-        bool behind_meta =
-            key.bytes[0] == 'M' && key.size >= 13 && memmem(key.bytes, key.size, tenant, 8) != NULL;
-
-        found += behind_kind || behind_meta ? 1 : 0;
-    }
-    assert_int_equal(vault_iter_status(iter, NULL), KL_OK);
-    vault_iter_free(iter);
-    return found;
 }
 
 static enum kl_status count_side(void *visitor, struct kl_slice key, struct kl_slice value,
@@ -127,85 +55,6 @@ static size_t side_rows_of(struct vault_fixture *fixture, uint64_t number)
     return count;
 }
 
-/* A second tenant with a policy and one person. */
-struct other {
-    struct vault_token steward;
-    struct vault_token writer;
-    struct vault_token reader;
-    struct kl_id subject;
-};
-
-static struct vault_token credential(struct vault_fixture *fixture, struct vault_caller *maker,
-                                     const char *role)
-{
-    const struct vault_credential_input input = {.role = role, .expires_in = "P1Y"};
-    struct vault_credential_result result;
-    struct vault_token token;
-
-    if (vault_credential_create(fixture_vault(fixture), maker, &input, NULL, &token, &result,
-                                &fixture->err) != KL_OK) {
-        fail_msg("no credential: %s", fixture->err.code);
-    }
-    vault_caller_done(maker);
-    return token;
-}
-
-static struct kl_id person(struct vault_fixture *fixture, const struct vault_token *writer,
-                           const char *email)
-{
-    const struct vault_field_input field = fixture_field("email", email);
-    const struct vault_record_input record = {.type = "client", .fields = &field, .field_count = 1};
-    const struct vault_subject_input input = {.records = &record, .record_count = 1};
-    struct vault_caller caller = admin_caller(fixture->admin, writer, NULL);
-    struct vault_subject_result made = {0};
-
-    assert_int_equal(vault_subject_create(fixture_vault(fixture), &caller, &input, NULL,
-                                          fixture->arena, &made, &fixture->err),
-                     KL_OK);
-    vault_caller_done(&caller);
-    return made.id;
-}
-
-static struct other other_make(struct vault_fixture *fixture, const char *name)
-{
-    struct other other;
-    struct vault_caller caller;
-    struct vault_findings *findings = calloc(1, sizeof *findings);
-    uint64_t number = 0;
-
-    assert_non_null(findings);
-    put(fixture, name, NULL);
-    caller = admin_caller(fixture->admin, &fixture->admin->operator_token, name);
-    other.steward = credential(fixture, &caller, "steward");
-    caller = admin_caller(fixture->admin, &other.steward, NULL);
-    assert_int_equal(vault_policy_apply(fixture_vault(fixture), &caller, vault_policy_text,
-                                        strlen(vault_policy_text), false, findings, &number,
-                                        &fixture->err),
-                     KL_OK);
-    vault_caller_done(&caller);
-    caller = admin_caller(fixture->admin, &other.steward, NULL); /* who sees the policy */
-    other.writer = credential(fixture, &caller, "writer");
-    caller = admin_caller(fixture->admin, &other.steward, NULL);
-    other.reader = credential(fixture, &caller, "reader");
-    other.subject = person(fixture, &other.writer, "other@example.org");
-    free(findings);
-    return other;
-}
-
-static bool other_reads(struct vault_fixture *fixture, const struct other *other)
-{
-    const struct vault_read_input input = {.subject = other->subject, .purpose = "service"};
-    struct vault_subject_result read = {0};
-    struct vault_caller caller = admin_caller(fixture->admin, &other->reader, NULL);
-
-    bool right = vault_subject_read(fixture_vault(fixture), &caller, &input, fixture->arena, &read,
-                                    NULL) == KL_OK &&
-                 fixture_value_is(fixture_find(&read, "email"), "other@example.org");
-
-    vault_caller_done(&caller);
-    return right;
-}
-
 static enum kl_status steward_status(struct vault_fixture *fixture, const char **ret_code)
 {
     static struct kl_err err;
@@ -230,27 +79,27 @@ static void assert_void(struct vault_fixture *fixture)
 static void test_a_tenant_without_grace_ends_at_once_and_nothing_of_it_is_left(void **state)
 {
     struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
+    uint64_t number = tenant_number(fixture, "default");
     struct vault_tenant_result shown;
     struct vault_caller chief;
 
     (void)fixture_newsletter(fixture, "a@example.org", true);
     (void)fixture_client(fixture, "b@example.org");
-    assert_true(rows_of(fixture, number) > 10);
+    assert_true(tenant_rows(fixture, number) > 10);
     assert_true(side_rows_of(fixture, number) > 0);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
-    assert_int_equal(rows_of(fixture, number), 0);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
+    assert_int_equal(tenant_rows(fixture, number), 0);
     assert_int_equal(side_rows_of(fixture, number), 0);
     assert_void(fixture);
     chief = admin_operator(fixture->admin);
     assert_int_equal(vault_tenant_read(fixture_vault(fixture), &chief, "default", &shown, NULL),
                      KL_ERR_NOT_FOUND);
     vault_caller_done(&chief);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_ERR_NOT_FOUND);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_NOT_FOUND);
     assert_string_equal(fixture->err.code, "not_found");
     fixture_reopen(fixture);
     assert_void(fixture);
-    assert_int_equal(rows_of(fixture, number), 0);
+    assert_int_equal(tenant_rows(fixture, number), 0);
 }
 
 static void test_its_receipt_is_signed_by_the_vault_and_names_where_its_trail_ended(void **state)
@@ -271,12 +120,12 @@ static void test_its_receipt_is_signed_by_the_vault_and_names_where_its_trail_en
     int64_t told = 0;
     char piece[64];
 
-    kl_buf_init(&receipt, RECEIPT_BYTES);
-    kl_buf_init(&again, RECEIPT_BYTES);
+    kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
+    kl_buf_init(&again, TENANT_RECEIPT_BYTES);
     (void)fixture_client(fixture, "b@example.org");
     assert_int_equal(
-        vault_trails_root(vault->trails, number_of(fixture, "default"), &size, root, NULL), KL_OK);
-    assert_int_equal(end(fixture, "default", &receipt, &ends_us), KL_OK);
+        vault_trails_root(vault->trails, tenant_number(fixture, "default"), &size, root, NULL), KL_OK);
+    assert_int_equal(tenant_end(fixture, "default", &receipt, &ends_us), KL_OK);
     assert_int_equal(ends_us, 0);
     assert_int_equal(kms_public_key(vault->keys, &vaults, VAULT_AUDIT_HEAD_LABEL, key, NULL),
                      KL_OK);
@@ -307,29 +156,29 @@ static void test_its_receipt_is_signed_by_the_vault_and_names_where_its_trail_en
 static void test_other_tenants_are_not_harmed(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct other shop = other_make(fixture, "shop");
+    struct tenant_other shop = tenant_other_make(fixture, "shop");
 
     (void)fixture_client(fixture, "b@example.org");
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
-    assert_true(other_reads(fixture, &shop));
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
+    assert_true(tenant_other_reads(fixture, &shop));
     (void)person(fixture, &shop.writer, "new@example.org");
     fixture_reopen(fixture);
-    assert_true(other_reads(fixture, &shop));
+    assert_true(tenant_other_reads(fixture, &shop));
 }
 
 static void test_its_name_can_be_used_again_and_brings_nothing_back(void **state)
 {
     struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
+    uint64_t number = tenant_number(fixture, "default");
 
     (void)fixture_client(fixture, "b@example.org");
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
-    put(fixture, "default", NULL);
-    assert_true(number_of(fixture, "default") > number);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
+    tenant_put(fixture, "default", NULL);
+    assert_true(tenant_number(fixture, "default") > number);
     assert_void(fixture);
     fixture_reopen(fixture);
-    assert_true(number_of(fixture, "default") > number);
-    assert_int_equal(rows_of(fixture, number), 0);
+    assert_true(tenant_number(fixture, "default") > number);
+    assert_int_equal(tenant_rows(fixture, number), 0);
 }
 
 static void test_only_operators_end_and_restore(void **state)
@@ -339,7 +188,7 @@ static void test_only_operators_end_and_restore(void **state)
     struct kl_buf receipt;
     int64_t ends_us = 77;
 
-    kl_buf_init(&receipt, RECEIPT_BYTES);
+    kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
     assert_int_equal(vault_tenant_end(fixture_vault(fixture), &steward, "default", &receipt,
                                       &ends_us, &fixture->err),
                      KL_ERR_FORBIDDEN);
@@ -349,7 +198,7 @@ static void test_only_operators_end_and_restore(void **state)
     assert_int_equal(vault_tenant_restore(fixture_vault(fixture), &steward, "default", NULL),
                      KL_ERR_FORBIDDEN);
     vault_caller_done(&steward);
-    assert_int_equal(end(fixture, "nobody", NULL, NULL), KL_ERR_NOT_FOUND);
+    assert_int_equal(tenant_end(fixture, "nobody", NULL, NULL), KL_ERR_NOT_FOUND);
     assert_int_equal(restore(fixture, "nobody"), KL_ERR_NOT_FOUND);
     assert_int_equal(restore(fixture, "default"), KL_ERR_CONFLICT);
     assert_string_equal(fixture->err.code, "tenant_open");
@@ -371,15 +220,15 @@ static void test_in_its_grace_period_it_is_closed_and_can_come_back(void **state
     int64_t again_us = 0;
     bool created = false;
 
-    put(fixture, "default", "P30D");
-    assert_int_equal(end(fixture, "default", NULL, &ends_us), KL_OK);
+    tenant_put(fixture, "default", "P30D");
+    assert_int_equal(tenant_end(fixture, "default", NULL, &ends_us), KL_OK);
     assert_true(ends_us > kl_time_now_us() + INT64_C(29) * KL_TIME_DAY_US);
     assert_int_equal(steward_status(fixture, &code), KL_ERR_FORBIDDEN);
     assert_string_equal(code, "tenant_closed");
     assert_int_equal(
         vault_caller_open(fixture_vault(fixture), &proof, "default", NULL, &refused, NULL),
         KL_ERR_FORBIDDEN);
-    assert_int_equal(end(fixture, "default", NULL, &again_us), KL_OK);
+    assert_int_equal(tenant_end(fixture, "default", NULL, &again_us), KL_OK);
     assert_int_equal(again_us, ends_us);
     chief = admin_operator(fixture->admin);
     assert_int_equal(vault_tenant_put(fixture_vault(fixture), &chief, "default", NULL, "P60D",
@@ -404,21 +253,21 @@ static void test_in_its_grace_period_it_is_closed_and_can_come_back(void **state
 static void test_upkeep_ends_it_when_its_time_has_come_and_not_before(void **state)
 {
     struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
-    struct other shop = other_make(fixture, "shop");
+    uint64_t number = tenant_number(fixture, "default");
+    struct tenant_other shop = tenant_other_make(fixture, "shop");
     const char *code = NULL;
     int64_t ends_us = 0;
 
-    put(fixture, "default", "P30D");
-    assert_int_equal(end(fixture, "default", NULL, &ends_us), KL_OK);
+    tenant_put(fixture, "default", "P30D");
+    assert_int_equal(tenant_end(fixture, "default", NULL, &ends_us), KL_OK);
     assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us - 1, NULL), KL_OK);
     assert_int_equal(steward_status(fixture, &code), KL_ERR_FORBIDDEN);
     assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us, NULL), KL_OK);
     assert_void(fixture);
-    assert_int_equal(rows_of(fixture, number), 0);
+    assert_int_equal(tenant_rows(fixture, number), 0);
     assert_int_equal(restore(fixture, "default"), KL_ERR_NOT_FOUND);
     assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us + FAR_US, NULL), KL_OK);
-    assert_true(other_reads(fixture, &shop));
+    assert_true(tenant_other_reads(fixture, &shop));
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_end\""), 1);
 }
 
@@ -427,8 +276,8 @@ static void test_one_that_came_back_is_not_ended_when_the_time_has_come(void **s
     struct vault_fixture *fixture = *state;
     int64_t ends_us = 0;
 
-    put(fixture, "default", "P30D");
-    assert_int_equal(end(fixture, "default", NULL, &ends_us), KL_OK);
+    tenant_put(fixture, "default", "P30D");
+    assert_int_equal(tenant_end(fixture, "default", NULL, &ends_us), KL_OK);
     assert_int_equal(restore(fixture, "default"), KL_OK);
     assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us + FAR_US, NULL), KL_OK);
     (void)fixture_client(fixture, "b@example.org");
@@ -449,21 +298,21 @@ static enum kl_status finish_fails(void *context, uint64_t generation,
 static void test_an_end_cut_short_after_its_commit_is_finished_at_the_next_open(void **state)
 {
     struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
-    struct other shop = other_make(fixture, "shop");
+    uint64_t number = tenant_number(fixture, "default");
+    struct tenant_other shop = tenant_other_make(fixture, "shop");
     struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
 
     (void)fixture_client(fixture, "b@example.org");
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_ERR_IO);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
     assert_void(fixture); /* its keys are gone already */
-    assert_true(rows_of(fixture, number) > 0);
+    assert_true(tenant_rows(fixture, number) > 0);
     fixture_reopen(fixture);
     assert_void(fixture);
-    assert_int_equal(rows_of(fixture, number), 0);
+    assert_int_equal(tenant_rows(fixture, number), 0);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_end\""), 1);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"receipt\":\"er_"), 1);
-    assert_true(other_reads(fixture, &shop));
+    assert_true(tenant_other_reads(fixture, &shop));
 }
 
 static void
@@ -475,11 +324,11 @@ test_an_erasure_whose_tenant_ended_before_its_receipt_was_written_is_in_the_vaul
     struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct kl_buf receipt;
 
-    kl_buf_init(&receipt, RECEIPT_BYTES);
+    kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt),
                      KL_ERR_IO);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_ERR_IO);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
     fixture_reopen(fixture);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"erase\""), 1);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_end\""), 1);
@@ -499,15 +348,15 @@ static void test_an_end_that_fails_before_its_commit_leaves_the_tenant_as_it_was
     struct kms_hooks hooks = {.context = fixture_vault(fixture), .prepare = prepare_fails};
 
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_ERR_IO);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
     (void)fixture_client(fixture, "b@example.org");
 }
 
 static void test_an_older_data_directory_brings_no_ended_tenant_back(void **state)
 {
     struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
-    struct other shop = other_make(fixture, "shop");
+    uint64_t number = tenant_number(fixture, "default");
+    struct tenant_other shop = tenant_other_make(fixture, "shop");
     struct vault_subject_result made = fixture_newsletter(fixture, "a@example.org", true);
     struct kms_place place = {.value = KMS_VALUE_NONE};
     char copy[ADMIN_PATH_BYTES];
@@ -520,14 +369,14 @@ static void test_an_older_data_directory_brings_no_ended_tenant_back(void **stat
     admin_close(fixture->admin);
     admin_copy(data, copy);
     admin_reopen(fixture->admin);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
     admin_close(fixture->admin);
     admin_remove(data);
     admin_copy(copy, data);
     admin_reopen(fixture->admin);
     assert_void(fixture);
-    assert_int_equal(rows_of(fixture, number), 0);
-    assert_true(other_reads(fixture, &shop));
+    assert_int_equal(tenant_rows(fixture, number), 0);
+    assert_true(tenant_other_reads(fixture, &shop));
     place.tenant = number;
     assert_int_equal(kms_place_check(fixture_vault(fixture)->keys, &place, NULL), KL_ERR_GONE);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_end_again\""), 1);
@@ -535,11 +384,77 @@ static void test_an_older_data_directory_brings_no_ended_tenant_back(void **stat
 
 /* ---- somebody who kept every row ---- */
 
+/* What data/ was when it was copied takes the place of what it is. */
+static void put_back(struct vault_fixture *fixture, const char *copy)
+{
+    char data[ADMIN_PATH_BYTES];
+
+    fixture_path(fixture, "data/data", data);
+    admin_close(fixture->admin);
+    admin_remove(data);
+    admin_copy(copy, data);
+    admin_reopen(fixture->admin);
+}
+
+static void copy_data(struct vault_fixture *fixture, const char *name, char ret[ADMIN_PATH_BYTES])
+{
+    char data[ADMIN_PATH_BYTES];
+
+    fixture_path(fixture, name, ret);
+    fixture_path(fixture, "data/data", data);
+    admin_close(fixture->admin);
+    admin_copy(data, ret);
+    admin_reopen(fixture->admin);
+}
+
+static void test_an_older_data_directory_opens_no_tenant_that_was_closed(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    uint64_t number = tenant_number(fixture, "default");
+    struct tenant_other shop = tenant_other_make(fixture, "shop");
+    char copy[ADMIN_PATH_BYTES];
+    const char *code = NULL;
+    int64_t ends_us = 0;
+
+    tenant_put(fixture, "default", "P30D");
+    copy_data(fixture, "copy", copy);
+    assert_int_equal(tenant_end(fixture, "default", NULL, &ends_us), KL_OK);
+    for (int round = 0; round < 2; round++) {
+        put_back(fixture, copy);
+        assert_int_equal(steward_status(fixture, &code), KL_ERR_FORBIDDEN);
+        assert_string_equal(code, "tenant_closed");
+        assert_true(tenant_other_reads(fixture, &shop));
+    }
+    fixture_reopen(fixture);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_close_again\""),
+                     1);
+    assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us, NULL), KL_OK);
+    assert_void(fixture);
+    assert_int_equal(side_rows_of(fixture, number), 0);
+}
+
+static void test_an_older_data_directory_ends_no_tenant_that_came_back(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_client(fixture, "b@example.org");
+    struct vault_subject_result read = {0};
+    char copy[ADMIN_PATH_BYTES];
+    int64_t ends_us = 0;
+
+    tenant_put(fixture, "default", "P30D");
+    assert_int_equal(tenant_end(fixture, "default", NULL, &ends_us), KL_OK);
+    copy_data(fixture, "copy", copy);
+    assert_int_equal(restore(fixture, "default"), KL_OK);
+    put_back(fixture, copy);
+    assert_int_equal(vault_tenants_due(fixture_vault(fixture), ends_us + FAR_US, NULL), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &made.id, "service", &read), KL_OK);
+}
+
 static void test_no_row_that_was_kept_opens_after_the_end(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault *vault = fixture_vault(fixture);
-    uint64_t number = number_of(fixture, "default");
+    uint64_t number = tenant_number(fixture, "default");
     struct vault_row_key first = vault_row_head(number, 0);
     struct vault_row_key past;
     struct vault_iter *iter = NULL;
@@ -561,7 +476,7 @@ static void test_no_row_that_was_kept_opens_after_the_end(void **state)
     }
     vault_iter_free(iter);
     assert_int_equal(count, 2);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
     for (i = 0; i < count; i++) {
         for (own = 0; own < 64; own++) {
             const struct kms_place place = {number, slots[i], own};
@@ -574,145 +489,6 @@ static void test_no_row_that_was_kept_opens_after_the_end(void **state)
 
         assert_int_equal(kms_place_check(vault->keys, &place, NULL), KL_ERR_GONE);
     }
-}
-
-/* ---- beside requests under way ---- */
-
-#define THREADS 6
-
-struct storm {
-    struct vault_fixture *fixture;
-    struct vault_token writer;
-    struct vault_token reader;
-    struct vault_token dpo;
-    struct kl_id subject;
-    atomic_bool stop;
-    atomic_int wrong;
-    atomic_int made;
-    atomic_int refused;
-};
-
-/* What a request of a tenant that comes to its end may answer. */
-static bool is_expected(enum kl_status status, const struct kl_err *err)
-{
-    return status == KL_OK || status == KL_ERR_NOT_FOUND ||
-           (status == KL_ERR_GONE && strcmp(err->code, "tenant_gone") == 0);
-}
-
-static void storm_note(struct storm *storm, enum kl_status status, const struct kl_err *err)
-{
-    if (status == KL_OK) {
-        atomic_fetch_add(&storm->made, 1);
-    } else {
-        atomic_fetch_add(&storm->refused, 1);
-    }
-    if (!is_expected(status, err)) {
-        (void)fprintf(stderr, "unexpected: %s %s\n", err->code, err->log_text);
-        atomic_fetch_add(&storm->wrong, 1);
-    }
-}
-
-static enum kl_status storm_create(struct storm *storm, struct vault_caller *writer,
-                                   struct kl_arena *arena, const char *email, struct kl_id *ret,
-                                   struct kl_err *err)
-{
-    const struct vault_field_input field = fixture_field("email", email);
-    const struct vault_record_input record = {
-        .type = "newsletter", .fields = &field, .field_count = 1};
-    const struct vault_subject_input input = {.records = &record, .record_count = 1};
-    struct vault_subject_result made = {0};
-    enum kl_status status = vault_subject_create(fixture_vault(storm->fixture), writer, &input,
-                                                 NULL, arena, &made, err);
-
-    *ret = made.id;
-    return status;
-}
-
-static void *storm_run(void *context)
-{
-    struct storm *storm = context;
-    struct vault *vault = fixture_vault(storm->fixture);
-    struct kl_arena *arena = kl_arena_new(64 * 1024 * 1024);
-    struct vault_caller writer = {0};
-    struct vault_caller reader = {0};
-    struct vault_caller dpo = {0};
-    const struct vault_proof proofs[] = {
-        {.token = storm->writer.text}, {.token = storm->reader.text}, {.token = storm->dpo.text}};
-    struct vault_subject_result read;
-    struct vault_read_input input = {.subject = storm->subject, .purpose = "support"};
-    struct kl_buf receipt;
-    struct kl_id made;
-    char email[64];
-    unsigned i;
-
-    /* Let in before the end, as requests under way were. */
-    assert_int_equal(vault_caller_open(vault, &proofs[0], NULL, NULL, &writer, NULL), KL_OK);
-    assert_int_equal(vault_caller_open(vault, &proofs[1], NULL, NULL, &reader, NULL), KL_OK);
-    assert_int_equal(vault_caller_open(vault, &proofs[2], NULL, NULL, &dpo, NULL), KL_OK);
-    kl_buf_init(&receipt, RECEIPT_BYTES);
-    for (i = 0; !atomic_load(&storm->stop); i++) {
-        struct kl_err err = {0};
-        enum kl_status status;
-
-        (void)snprintf(email, sizeof email, "s%u-%p@example.org", i, (void *)&email);
-        kl_arena_reset(arena);
-        status = storm_create(storm, &writer, arena, email, &made, &err);
-        storm_note(storm, status, &err);
-        if (status == KL_OK && i % 2 == 0) {
-            kl_buf_clear(&receipt);
-            status = vault_subject_erase(vault, &dpo, &made, VAULT_ERASE_REQUEST, &receipt, &err);
-            storm_note(storm, status, &err);
-        }
-        kl_err_clear(&err);
-        status = vault_subject_read(vault, &reader, &input, arena, &read, &err);
-        storm_note(storm, status, &err);
-    }
-    kl_buf_done(&receipt);
-    vault_caller_done(&writer);
-    vault_caller_done(&reader);
-    vault_caller_done(&dpo);
-    kl_arena_free(arena);
-    return NULL;
-}
-
-static void wait_for(atomic_int *count, int more)
-{
-    int from = atomic_load(count);
-
-    while (atomic_load(count) < from + more) {
-        (void)sched_yield();
-    }
-}
-
-static void test_requests_under_way_end_with_the_tenant_and_leave_no_row(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    uint64_t number = number_of(fixture, "default");
-    struct other shop = other_make(fixture, "shop");
-    struct storm storm = {.fixture = fixture};
-    pthread_t threads[THREADS];
-    size_t i;
-
-    storm.subject = fixture_newsletter(fixture, "read@example.org", true).id;
-    storm.writer = admin_make(fixture->admin, "writer", NULL);
-    storm.reader = admin_make(fixture->admin, "reader", NULL);
-    storm.dpo = admin_make(fixture->admin, "dpo", NULL);
-    for (i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, storm_run, &storm), 0);
-    }
-    wait_for(&storm.made, 50);
-    assert_int_equal(end(fixture, "default", NULL, NULL), KL_OK);
-    wait_for(&storm.refused, 50);
-    atomic_store(&storm.stop, true);
-    for (i = 0; i < THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
-    }
-    assert_int_equal(atomic_load(&storm.wrong), 0);
-    assert_int_equal(rows_of(fixture, number), 0);
-    assert_true(other_reads(fixture, &shop));
-    fixture_reopen(fixture);
-    assert_int_equal(rows_of(fixture, number), 0);
-    assert_true(other_reads(fixture, &shop));
 }
 
 #define TEST(name) \
@@ -734,8 +510,9 @@ int main(void)
             test_an_erasure_whose_tenant_ended_before_its_receipt_was_written_is_in_the_vaults_trail),
         TEST(test_an_end_that_fails_before_its_commit_leaves_the_tenant_as_it_was),
         TEST(test_an_older_data_directory_brings_no_ended_tenant_back),
+        TEST(test_an_older_data_directory_opens_no_tenant_that_was_closed),
+        TEST(test_an_older_data_directory_ends_no_tenant_that_came_back),
         TEST(test_no_row_that_was_kept_opens_after_the_end),
-        TEST(test_requests_under_way_end_with_the_tenant_and_leave_no_row),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);
