@@ -29,7 +29,10 @@ static unsigned char *filled(void)
 
     assert_non_null(piece);
     memset(piece, 0xA7, PIECE_BYTES);
-    __asm__ volatile("" : : "r"(piece) : "memory"); /* else the compiler leaves out what nobody reads */
+    __asm__ volatile(""
+                     :
+                     : "r"(piece)
+                     : "memory"); /* else the compiler leaves out what nobody reads */
     return piece;
 }
 
