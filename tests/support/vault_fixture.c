@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
+#include "vault/tenants.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,6 +312,64 @@ void fixture_reopen(struct vault_fixture *fixture)
 void fixture_path(struct vault_fixture *fixture, const char *name, char ret[ADMIN_PATH_BYTES])
 {
     (void)snprintf(ret, ADMIN_PATH_BYTES, "%.240s/%.200s", fixture->admin->folder, name);
+}
+
+uint64_t fixture_tenant(struct vault_fixture *fixture)
+{
+    return vault_tenants_find(fixture_vault(fixture), VAULT_DEFAULT_TENANT)->number;
+}
+
+uint64_t fixture_slot(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    uint64_t slot = 0;
+
+    assert_int_equal(
+        vault_subject_slot(fixture_vault(fixture), fixture_tenant(fixture), subject, &slot, NULL),
+        KL_OK);
+    return slot;
+}
+
+/* Callers made after a copy would not be known to it. */
+static void make_callers(struct vault_fixture *fixture)
+{
+    static const char *const roles[] = {"reader", "writer", "dpo"};
+    size_t i;
+
+    for (i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        struct vault_caller caller = fixture_caller(fixture, roles[i]);
+
+        vault_caller_done(&caller);
+    }
+}
+
+void fixture_copy(struct vault_fixture *fixture)
+{
+    char copy[ADMIN_PATH_BYTES];
+
+    make_callers(fixture);
+    fixture_path(fixture, FIXTURE_COPY, copy);
+    admin_close(fixture->admin);
+    admin_remove(copy);
+    admin_copy(fixture->admin->data, copy);
+    admin_reopen(fixture->admin);
+}
+
+void fixture_swap_data(struct vault_fixture *fixture)
+{
+    char from[ADMIN_PATH_BYTES];
+    char to[ADMIN_PATH_BYTES];
+
+    fixture_path(fixture, FIXTURE_COPY "/data", from);
+    fixture_path(fixture, "data/data", to);
+    admin_close(fixture->admin);
+    admin_remove(to);
+    admin_copy(from, to);
+}
+
+void fixture_put_back_data(struct vault_fixture *fixture)
+{
+    fixture_swap_data(fixture);
+    admin_reopen(fixture->admin);
 }
 
 enum kl_status fixture_try_erase(struct vault_fixture *fixture, const char *role,

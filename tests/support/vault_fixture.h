@@ -82,8 +82,17 @@ void fixture_damage(struct vault_fixture *fixture, const struct kl_id *subject);
 /* How many entries of the trail of "default" hold that piece of text. */
 size_t fixture_trail(struct vault_fixture *fixture, const char *piece);
 
-/* Close, replace the data directory's folder (data, keys or all) by a copy, open again. */
+/* The number of "default"; the slot of a subject of it. */
+uint64_t fixture_tenant(struct vault_fixture *fixture);
+uint64_t fixture_slot(struct vault_fixture *fixture, const struct kl_id *subject);
+
 void fixture_reopen(struct vault_fixture *fixture);
+#define FIXTURE_COPY "copy"
+/* Copy the whole directory beside itself, to FIXTURE_COPY, instead of an earlier copy, with the credentials of reader, writer and dpo made before. */
+void fixture_copy(struct vault_fixture *fixture);
+/* Today's keys with the data/ of that copy: left closed, or open again. */
+void fixture_swap_data(struct vault_fixture *fixture);
+void fixture_put_back_data(struct vault_fixture *fixture);
 void fixture_path(struct vault_fixture *fixture, const char *name, char ret[ADMIN_PATH_BYTES]);
 
 #endif

@@ -11,47 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COPY "copy"
-
-/* Callers made after a copy would not be known to it. */
-static void make_callers(struct vault_fixture *fixture)
-{
-    static const char *const roles[] = {"reader", "writer", "dpo"};
-    size_t i;
-
-    for (i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-        struct vault_caller caller = fixture_caller(fixture, roles[i]);
-
-        vault_caller_done(&caller);
-    }
-}
-
-static void copy_all(struct vault_fixture *fixture)
-{
-    char copy[ADMIN_PATH_BYTES];
-
-    make_callers(fixture);
-    fixture_path(fixture, COPY, copy);
-    admin_close(fixture->admin);
-    admin_remove(copy);
-    admin_copy(fixture->admin->data, copy);
-    admin_reopen(fixture->admin);
-}
-
-/* Today's keys, the copy's data. */
-static void put_back_data(struct vault_fixture *fixture)
-{
-    char from[ADMIN_PATH_BYTES];
-    char to[ADMIN_PATH_BYTES];
-
-    fixture_path(fixture, COPY "/data", from);
-    fixture_path(fixture, "data/data", to);
-    admin_close(fixture->admin);
-    admin_remove(to);
-    admin_copy(from, to);
-    admin_reopen(fixture->admin);
-}
-
 static enum kl_status patch_name(struct vault_fixture *fixture,
                                  const struct vault_subject_result *of, const char *name)
 {
@@ -100,10 +59,10 @@ static void test_a_whole_copy_from_before_an_erasure_opens_nobody_and_says_why(v
     char copy[ADMIN_PATH_BYTES];
     struct kl_err err = {0};
 
-    copy_all(fixture);
+    fixture_copy(fixture);
     fixture_erase(fixture, &made.id);
     admin_close(fixture->admin);
-    fixture_path(fixture, COPY, copy);
+    fixture_path(fixture, FIXTURE_COPY, copy);
     options.data_dir = copy;
     assert_int_equal(vault_open(&options, &opened, &err), KL_ERR_REFUSED);
     assert_string_equal(err.code, "root_key_generation");
@@ -124,9 +83,9 @@ static void test_the_copys_data_with_todays_keys_opens_everyone_but_the_erased(v
         (void)snprintf(email, sizeof email, "p%zu@example.org", i);
         people[i] = fixture_newsletter(fixture, email, true);
     }
-    copy_all(fixture);
+    fixture_copy(fixture);
     fixture_erase(fixture, &erased.id);
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &erased.id, "mailing", &read),
                      KL_ERR_NOT_FOUND);
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 0);
@@ -159,13 +118,13 @@ static void test_a_record_erased_since_the_copy_stays_erased_and_its_subject_sta
                                       fixture->arena, &news, NULL),
                      KL_OK);
     vault_caller_done(&writer);
-    copy_all(fixture);
+    fixture_copy(fixture);
     dpo = fixture_caller(fixture, "dpo");
     assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &news.id,
                                         VAULT_ERASE_REQUEST, &answer, NULL),
                      KL_OK);
     vault_caller_done(&dpo);
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &made.id, "support", &read), KL_OK);
     assert_int_equal(read.record_count, 1);
     assert_true(fixture_value_is(fixture_find(&read, "email"), "client@example.org"));
@@ -181,10 +140,10 @@ static void test_values_written_after_a_restore_take_slots_that_no_restore_has_s
     struct vault_subject_result third = fixture_newsletter(fixture, "cas@example.org", true);
     struct vault_subject_result read = {0};
 
-    copy_all(fixture);
+    fixture_copy(fixture);
     assert_int_equal(patch_name(fixture, &made, "Before"), KL_OK);
     fixture_erase(fixture, &other.id);
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_true(head_of(fixture, &made.id).next_value < (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS));
     assert_int_equal(patch_name(fixture, &made, "After"), KL_OK);
     assert_int_equal(head_of(fixture, &made.id).next_value,
@@ -193,7 +152,7 @@ static void test_values_written_after_a_restore_take_slots_that_no_restore_has_s
     assert_int_equal(head_of(fixture, &made.id).next_value,
                      (UINT64_C(1) << VAULT_VALUE_EPOCH_BITS) + 2);
     fixture_erase(fixture, &third.id);
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_int_equal(patch_name(fixture, &made, "Again"), KL_OK);
     assert_int_equal(head_of(fixture, &made.id).next_value,
                      (UINT64_C(2) << VAULT_VALUE_EPOCH_BITS) + 1);
@@ -212,11 +171,11 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
     unsigned char generation[8];
     struct kms_state keys;
 
-    copy_all(fixture);
+    fixture_copy(fixture);
     fixture_erase(fixture, &made.id);
     kms_state(fixture_vault(fixture)->keys, &keys);
     kl_put_u64be(generation, keys.generation);
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"data_restored\""), 1);
     /* the same copy again, from an attempt of that generation that came to nothing: prepared, but the commit came later */
     admin_close(fixture->admin);
@@ -225,7 +184,7 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
         char from[ADMIN_PATH_BYTES];
         struct vault_store_options options = {.path = from};
 
-        fixture_path(fixture, COPY "/data", from);
+        fixture_path(fixture, FIXTURE_COPY "/data", from);
         assert_int_equal(vault_store_open(&options, &store, NULL), KL_OK);
         batch = vault_batch_new();
         vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(generation, sizeof generation));
@@ -233,7 +192,7 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
         vault_batch_free(batch);
         vault_store_close(store);
     }
-    put_back_data(fixture);
+    fixture_put_back_data(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"data_restored\""), 1);
     assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 0);
 }

@@ -1,4 +1,4 @@
-/* The end of a tenant: at once, after its grace period, cut short by a crash, beside requests under way, and with an older data/ put back. */
+/* The end of a tenant: at once, after its grace period, cut short by a crash, and with an older data/ put back. */
 #include "tests/support/tenant_fixture.h"
 
 #include "kluis/base/json.h"
@@ -8,10 +8,7 @@
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FAR_US (INT64_C(40) * 86400 * 1000000)
@@ -124,7 +121,8 @@ static void test_its_receipt_is_signed_by_the_vault_and_names_where_its_trail_en
     kl_buf_init(&again, TENANT_RECEIPT_BYTES);
     (void)fixture_client(fixture, "b@example.org");
     assert_int_equal(
-        vault_trails_root(vault->trails, tenant_number(fixture, "default"), &size, root, NULL), KL_OK);
+        vault_trails_root(vault->trails, tenant_number(fixture, "default"), &size, root, NULL),
+        KL_OK);
     assert_int_equal(tenant_end(fixture, "default", &receipt, &ends_us), KL_OK);
     assert_int_equal(ends_us, 0);
     assert_int_equal(kms_public_key(vault->keys, &vaults, VAULT_AUDIT_HEAD_LABEL, key, NULL),
@@ -161,7 +159,7 @@ static void test_other_tenants_are_not_harmed(void **state)
     (void)fixture_client(fixture, "b@example.org");
     assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
     assert_true(tenant_other_reads(fixture, &shop));
-    (void)person(fixture, &shop.writer, "new@example.org");
+    (void)tenant_person(fixture, &shop.writer, "new@example.org");
     fixture_reopen(fixture);
     assert_true(tenant_other_reads(fixture, &shop));
 }
