@@ -175,6 +175,17 @@ static enum kl_status load_delta(struct kms *keys, const struct vault_bucket_add
     return vault_bucket_delta_read(kl_buf_slice(plain), &rows->content, err);
 }
 
+/* Damage, unless the tenant ended meanwhile: then all its keys are gone, as that of its signatures is. */
+static enum kl_status none_opens(struct kms *keys, uint64_t tenant, struct kl_err *err)
+{
+    struct kms_place signing = {tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    enum kl_status status = kms_place_check(keys, &signing, err);
+
+    return status != KL_OK ? status
+                           : kl_fail(err, KL_ERR_CORRUPT, "index_bucket_corrupt",
+                                     "the index is damaged", "bucket: no version opens");
+}
+
 static enum kl_status load_rows(struct kms *keys, struct vault_iter *iter,
                                 const struct vault_bucket_address *at, uint32_t watch,
                                 struct kl_buf *plain, struct vault_bucket_rows *rows,
@@ -208,8 +219,7 @@ static enum kl_status load_rows(struct kms *keys, struct vault_iter *iter,
     }
     status = vault_iter_status(iter, err);
     if (status == KL_OK && rows->highest != 0 && rows->state != VAULT_BUCKET_LEAF) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "index_bucket_corrupt", "the index is damaged",
-                         "bucket: no version opens");
+        status = none_opens(keys, at->tenant, err);
     }
     return status;
 }
