@@ -147,6 +147,31 @@ uint64_t kms_address_hash(const struct kms_address *address)
     return mix(mix(mix(mix(shape, address->tenant), address->slot), address->index), 1);
 }
 
+bool kms_address_valid(const struct kms_address *address)
+{
+    bool store = address->tree == KMS_TREE_STORE;
+    bool subject = address->tree == KMS_TREE_SUBJECT;
+    unsigned above;
+
+    if ((!store && !subject && address->tree != KMS_TREE_TENANT) ||
+        address->tenant > (store ? 0 : KMS_SLOT_MAX) ||
+        address->slot > (subject ? KMS_SLOT_MAX : 0)) {
+        return false;
+    }
+    if (address->height == KMS_SPINE_MARK) {
+        return address->level == KMS_SPINE_MARK && address->index == 0;
+    }
+    if (address->height >= KMS_SPINE_ENTRIES || address->level > address->height) {
+        return false;
+    }
+    above = KMS_FAN_BITS * (unsigned)(address->height - address->level);
+    return address->index < UINT64_C(1) << above &&
+           kms_place_valid(&(struct kms_place){
+               kms_height_base(address->height) +
+                   (address->index << (KMS_LEAF_BITS + KMS_FAN_BITS * address->level)),
+               KMS_SLOT_NONE, KMS_VALUE_NONE});
+}
+
 struct kms_place kms_address_first(const struct kms_address *address)
 {
     uint64_t number = 0;

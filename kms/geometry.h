@@ -51,7 +51,9 @@ void kms_path_of(const struct kms_place *place, struct kms_path *ret_path);
 
 enum kms_page_kind kms_address_kind(const struct kms_address *address);
 size_t kms_address_entries(const struct kms_address *address);
-/* The first place whose path passes the page: a tenant, a slot or a value. */
+/* Whether there can be such a page; a row of the key store may be anybody's. */
+bool kms_address_valid(const struct kms_address *address);
+/* address must be valid. The first place whose path passes the page: a tenant, a slot or a value. */
 struct kms_place kms_address_first(const struct kms_address *address);
 /* The spine of the tree that hangs below the place (a tenant, or a slot). */
 struct kms_address kms_address_spine(const struct kms_place *place);

@@ -28,6 +28,9 @@ static enum kl_status see(void *visitor, struct kl_slice key, struct kl_slice va
         return kl_fail(err, KL_ERR_BUSY, "enough", "enough", "enough pages were seen");
     }
     kms_page_row_address(key.bytes, &address);
+    if (!kms_address_valid(&address)) {
+        return KL_OK; /* nothing hangs there */
+    }
     visit->places[visit->count++] = kms_address_first(&address);
     memcpy(visit->cursor.after, key.bytes, KMS_PAGE_KEY_BYTES);
     return KL_OK;

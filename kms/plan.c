@@ -460,7 +460,8 @@ static void keys_swap(struct kms_plan *plan)
         if (action->kind == KMS_CHANGE_TOUCH || action->kind == KMS_CHANGE_EXPAND) {
             continue;
         }
-        if (action->place.slot == KMS_SLOT_NONE) {
+        /* A renewal changes all slots behind its place as well. */
+        if (action->place.slot == KMS_SLOT_NONE || action->kind == KMS_CHANGE_RENEW) {
             kms_keys_drop_tenant(&plan->kms->keys, action->place.tenant);
         } else {
             kms_keys_drop(&plan->kms->keys, action->place.tenant, action->place.slot);

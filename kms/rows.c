@@ -213,7 +213,8 @@ enum kl_status kms_mark_read(struct kms_rows *rows, struct kl_slice key, uint64_
     } else if (status != KL_OK) {
         status = kl_fail(err, status, "key_store_io", "the key store could not be read",
                          "a mark could not be read: %s", quiet.log_text);
-    } else if (row.size != KMS_MARK_BYTES || row.bytes[0] != KMS_FORMAT_VERSION) {
+    } else if (row.size != KMS_MARK_BYTES || row.bytes[0] != KMS_FORMAT_VERSION ||
+               kl_get_u64be(row.bytes + 1) > KMS_SLOT_MAX + 1) {
         status = kl_fail(err, KL_ERR_CORRUPT, "key_mark_corrupt", "the key store is damaged",
                          "a mark of the key store cannot be read");
     } else {

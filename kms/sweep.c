@@ -53,7 +53,9 @@ static enum kl_status row_is_dead(const struct sweep *sweep, struct kl_slice key
 
     if (sweep->lives) {
         kms_page_row_address(key.bytes, &address);
-        status = kms_walk_page(sweep->kms, &address, &hangs, err);
+        if (kms_address_valid(&address)) {
+            status = kms_walk_page(sweep->kms, &address, &hangs, err);
+        }
     }
     if (status == KL_OK) {
         *ret_dead = !hangs;

@@ -138,6 +138,33 @@ static void test_one_tenant_is_passed_alone(void **state)
     test_free(after);
 }
 
+/* Whoever can write to the key store can put rows of pages there that cannot be. */
+static void test_rows_of_pages_that_cannot_be_are_passed_over(void **state)
+{
+    static const struct kms_address impossible[] = {
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 200, .level = 3},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 2, .level = 3},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .index = UINT64_MAX},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = KMS_SPINE_MARK},
+        {.tenant = T, .slot = UINT64_MAX, .tree = KMS_TREE_SUBJECT, .height = 1},
+        {.tenant = UINT64_MAX, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 1},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_TENANT, .height = 1},
+        {.tenant = T, .tree = KMS_TREE_STORE, .height = 1},
+        {.tenant = T, .tree = 9, .height = 1},
+    };
+    struct kms_fixture *fixture = *state;
+    unsigned char key[KMS_PAGE_KEY_BYTES];
+    size_t before;
+
+    punch(fixture);
+    before = touch_all(fixture, KMS_TENANT_ALL, 3);
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        kms_page_row_key(&impossible[i], key);
+        memory_storage_put(fixture->storage, kl_slice_of(key, sizeof key), kl_slice_text("x"));
+    }
+    assert_int_equal(touch_all(fixture, KMS_TENANT_ALL, 3), before);
+}
+
 /* The rows that an open looks through, of mirrors, are none. */
 static enum kl_status range_fails(void *context, struct kl_slice prefix, kms_storage_visit visit,
                                   void *visitor, struct kl_err *err)
@@ -218,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_touching_every_place_gives_every_page_a_fresh_key),
         TEST(test_one_tenant_is_passed_alone),
+        TEST(test_rows_of_pages_that_cannot_be_are_passed_over),
         TEST(test_a_store_that_cannot_be_read_moves_no_cursor),
         TEST(test_expanding_writes_out_every_seed_above_a_subject),
         TEST(test_touching_writes_no_page_that_was_not_there),

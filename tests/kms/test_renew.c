@@ -77,6 +77,30 @@ static void test_what_was_sealed_before_still_opens(void **state)
     }
 }
 
+/* Somebody looked at numbers that were not given out yet: what is sealed there later is sealed under the fresh keys. */
+static void test_a_key_that_was_ready_before_is_not_used_after(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    uint64_t tenant = tenant_new(fixture);
+    uint64_t from = (KMS_TENANT_OWN_SLOTS + KMS_RENEW_GAP + KMS_RESERVE_BLOCK - 1) /
+                    KMS_RESERVE_BLOCK * KMS_RESERVE_BLOCK;
+    struct sealed after[SLOTS];
+
+    for (uint64_t i = 0; i < SLOTS; i++) {
+        assert_int_equal(
+            kms_place_check(fixture->kms, &(struct kms_place){tenant, from + i, 0}, NULL), KL_OK);
+    }
+    assert_int_equal(renew(fixture, tenant), from);
+    for (size_t i = 0; i < SLOTS; i++) {
+        seal_new(fixture, tenant, &after[i]);
+    }
+    kms_fixture_reopen(fixture);
+    for (size_t i = 0; i < SLOTS; i++) {
+        assert_int_equal(kms_fixture_unseal(fixture->kms, after[i].place, &after[i].text), KL_OK);
+        kl_buf_done(&after[i].text);
+    }
+}
+
 /* Without a renewal they do: that is what it is for. */
 static void test_who_had_all_keys_reads_nothing_that_is_given_out_after(void **state)
 {
@@ -247,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_sealed_before_still_opens),
+        TEST(test_a_key_that_was_ready_before_is_not_used_after),
         TEST(test_who_had_all_keys_reads_nothing_that_is_given_out_after),
         TEST(test_numbers_go_on_behind_the_renewal_also_after_opening_again),
         TEST(test_numbers_are_given_out_meanwhile_but_none_that_changes),

@@ -161,6 +161,8 @@ static void test_a_damaged_mark_is_refused(void **state)
     uint64_t first = 99;
 
     kms_slots_key(tenant, key);
+    put_mark(fixture, kl_slice_of(key, sizeof key), UINT64_MAX); /* past the end of the tree */
+    assert_int_equal(kms_slot_take(fixture->kms, tenant, 1, &first, NULL), KL_ERR_CORRUPT);
     memory_storage_put(fixture->storage, kl_slice_of(key, sizeof key), kl_slice_text("short"));
     assert_int_equal(kms_slot_take(fixture->kms, tenant, 1, &first, NULL), KL_ERR_CORRUPT);
     memory_storage_fail_get(fixture->storage, KMS_ROW_SLOTS);

@@ -1,6 +1,7 @@
 /* Rows of shredded trees go, a few with each commit, and no others. */
 #include "kms/sweep.h"
 
+#include "kms/page.h"
 #include "tests/support/kms_fixture.h"
 
 #include <setjmp.h>
@@ -130,6 +131,35 @@ static void test_of_a_rekeyed_subject_only_rows_that_hang_nowhere_go(void **stat
                      KL_ERR_GONE);
 }
 
+/* Whoever can write to the key store can put rows of pages there that cannot be. */
+static void test_rows_of_pages_that_cannot_be_go_too(void **state)
+{
+    static const struct kms_address impossible[] = {
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 200, .level = 3},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 2, .level = 3},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .index = UINT64_MAX},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = KMS_SPINE_MARK},
+        {.tenant = T, .slot = UINT64_MAX, .tree = KMS_TREE_SUBJECT, .height = 1},
+        {.tenant = UINT64_MAX, .slot = 70, .tree = KMS_TREE_SUBJECT, .height = 1},
+        {.tenant = T, .slot = 70, .tree = KMS_TREE_TENANT, .height = 1},
+        {.tenant = T, .tree = KMS_TREE_STORE, .height = 1},
+        {.tenant = T, .tree = 9, .height = 1},
+    };
+    struct kms_fixture *fixture = *state;
+    unsigned char key[KMS_PAGE_KEY_BYTES];
+
+    shred(fixture, (struct kms_place){T, 70, 1});
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        kms_page_row_key(&impossible[i], key);
+        memory_storage_put(fixture->storage, kl_slice_of(key, sizeof key), kl_slice_text("x"));
+    }
+    assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_REKEY,
+                                        (struct kms_place){T, 70, KMS_VALUE_NONE}),
+                     KL_OK);
+    assert_int_equal(rows_of(fixture, 'P', KMS_TREE_SUBJECT, 70), 1); /* another tenant's */
+    assert_int_equal(rows_of(fixture, 'D', 0, 0), 0);
+}
+
 /* A tenant that was rekeyed, with more rows than one commit looks at, some of them of its new tree. */
 static void test_a_large_tree_that_lives_on_is_swept_little_by_little(void **state)
 {
@@ -194,6 +224,7 @@ int main(void)
         TEST(test_rows_below_a_shredded_tenant_go_with_the_subjects_below),
         TEST(test_a_large_dead_tree_goes_little_by_little),
         TEST(test_of_a_rekeyed_subject_only_rows_that_hang_nowhere_go),
+        TEST(test_rows_of_pages_that_cannot_be_go_too),
         TEST(test_a_large_tree_that_lives_on_is_swept_little_by_little),
         TEST(test_a_failed_sweep_is_fatal_after_the_shred),
     };
