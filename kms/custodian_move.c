@@ -208,7 +208,7 @@ static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_r
 {
     static const struct kms_root_form bare = {.kind = KMS_ROOT_BARE};
     struct kms_root_place *place = NULL;
-    uint64_t generations[2] = {0, 0};
+    bool ours = false;
     char folder[PATH_MAX];
     const char *path = path_of(row->leftover);
     struct kl_err cause = {0};
@@ -219,10 +219,8 @@ static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_r
         return folder_of(path, folder) ? KL_OK : fail_leftover(row, err);
     }
     if (status == KL_OK) {
-        status = kms_root_file_generations(place, generations, &cause);
-        if (status == KL_ERR_CORRUPT) {
-            status = KL_OK; /* no root file */
-        } else if (status == KL_OK && (generations[0] != 0 || generations[1] != 0)) {
+        status = kms_root_file_is_ours(place, &ours, &cause);
+        if (status == KL_OK && ours) {
             status = kms_root_place_wipe(place, &cause);
         }
     }
@@ -230,7 +228,19 @@ static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_r
     return status == KL_OK ? KL_OK : fail_leftover(row, err);
 }
 
-/* Its PIN was given to the change that was cut short, and is not kept: where the URI names no source it must be given again. */
+static enum kl_status fail_consent(const struct kms_custodian_row *row, struct kl_err *err)
+{
+    return kl_failf(
+        err, KL_ERR_REFUSED, "custodian_leftover",
+        "a change of custodian was cut short; to destroy what is left of it, give the PIN of %s "
+        "with --leftover-pin-file, if you know this module",
+        row->leftover);
+}
+
+/*
+ * Its PIN must be given again, even where the URI names a source: the row may be anybody's who can write to the key store, and the module
+ * that it names would run in here. Somebody has to have read its name.
+ */
 static enum kl_status token_destroy(struct kms *kms, const struct kms_custodian_row *row,
                                     const char *pin_file, struct kl_err *err)
 {
@@ -240,11 +250,12 @@ static enum kl_status token_destroy(struct kms *kms, const struct kms_custodian_
     struct kl_buf pin = {0};
     enum kl_status status = KL_OK;
 
-    if (pin_file != NULL) {
-        status = kms_token_pin_read(pin_file, &pin, &cause);
-        options.passphrase = (const char *)pin.bytes;
-        options.passphrase_bytes = pin.size;
+    if (pin_file == NULL) {
+        return fail_consent(row, err);
     }
+    status = kms_token_pin_read(pin_file, &pin, &cause);
+    options.passphrase = (const char *)pin.bytes;
+    options.passphrase_bytes = pin.size;
     if (status == KL_OK) {
         status = kms_root_place_open(&options, kms->store_id, kms->rows.storage, &place, &cause);
     }
@@ -253,13 +264,6 @@ static enum kl_status token_destroy(struct kms *kms, const struct kms_custodian_
         status = kms_root_place_wipe(place, &cause);
     }
     kms_root_place_close(place);
-    if (strcmp(cause.code, "pin_missing") == 0) {
-        return kl_failf(
-            err, KL_ERR_REFUSED, "custodian_leftover",
-            "a change of custodian was cut short; to destroy what is left of it, give the PIN of %s "
-            "with --leftover-pin-file",
-            row->leftover);
-    }
     return status == KL_OK ? KL_OK : fail_leftover(row, err);
 }
 

@@ -51,8 +51,8 @@ KL_MUST_USE enum kl_status kms_custodian_moved_explain(const struct kms_custodia
                                                        const char *given, enum kl_status status,
                                                        struct kl_err *err);
 /*
- * After the root key was staged: destroy what is left, and note that. pin_file: of a token that is left, or NULL. KL_ERR_REFUSED "custodian_leftover" it cannot be
- * reached.
+ * After the root key was staged: destroy what is left, and note that. pin_file: of a token that is left, which is not touched without it.
+ * KL_ERR_REFUSED "custodian_leftover" it cannot be reached, or pin_file is NULL.
  * KL_ERR_IO, KL_ERR_BUSY.
  */
 KL_MUST_USE enum kl_status kms_custodian_leftover_destroy(struct kms *kms,

@@ -684,6 +684,32 @@ enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t 
     return status;
 }
 
+enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
+                                     struct kl_err *err)
+{
+    struct root_file *file = file_of(place);
+    unsigned char head[KMS_ROOT_STORE_AT + KMS_STORE_ID_BYTES];
+    bool ours = false;
+    struct stat facts;
+
+    if (fstat(file->fd, &facts) != 0) {
+        return fail_io(err, "read");
+    }
+    for (size_t i = 0; i < 2 && S_ISREG(facts.st_mode) && facts.st_size == KMS_ROOT_FILE_BYTES;
+         i++) {
+        ssize_t got = pread(file->fd, head, sizeof head, (off_t)(i * KMS_ROOT_SLOT_BYTES));
+
+        if (got < 0) {
+            return fail_io(err, "read");
+        }
+        ours |= got == (ssize_t)sizeof head &&
+                memcmp(head, KMS_ROOT_MAGIC, KMS_ROOT_MAGIC_BYTES) == 0 &&
+                memcmp(head + KMS_ROOT_STORE_AT, file->store_id, KMS_STORE_ID_BYTES) == 0;
+    }
+    *ret_ours = ours;
+    return KL_OK;
+}
+
 bool kms_root_file_is_at(const struct kms_root_place *place, const char *path)
 {
     struct stat mine;

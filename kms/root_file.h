@@ -109,6 +109,12 @@ void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form 
 KL_MUST_USE enum kl_status kms_root_file_generations(struct kms_root_place *place,
                                                      uint64_t ret_generations[2],
                                                      struct kl_err *err);
+/*
+ * Whether a slot begins as one of that store does, whole or torn: a root key that may lie in it lies in the same sector. False of what is
+ * no root file. KL_ERR_IO.
+ */
+KL_MUST_USE enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
+                                                 struct kl_err *err);
 /* Whether path leads to the same file. */
 bool kms_root_file_is_at(const struct kms_root_place *place, const char *path);
 

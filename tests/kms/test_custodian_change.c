@@ -452,6 +452,33 @@ static void test_what_is_left_and_cannot_be_reached_stops_the_vault(void **state
     assert_string_equal(err.code, "key_custodian_corrupt");
 }
 
+/* The overwriting of the old file was cut short within a slot: the key that still lies in it is destroyed at the next open. */
+static void test_a_torn_file_that_is_left_is_destroyed(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    char path[MIRROR_FIXTURE_PATH_BYTES];
+    char text[MIRROR_FIXTURE_PATH_BYTES + 16];
+    struct file_then torn;
+    unsigned char row[512];
+    size_t at = 1;
+
+    mirror_fixture_path(fixture, "other", "", path);
+    (void)snprintf(text, sizeof text, "%s", custodian_at(fixture, "file", "other"));
+    file_read(fixture->kms->root_path, &torn);
+    memset(torn.bytes + 512, 'n', sizeof torn.bytes - 512); /* but for the sector of the key */
+    file_write(path, &torn);
+    row[0] = KMS_FORMAT_VERSION;
+    kl_put_u32be(row + at, (uint32_t)strlen(fixture->kms->custodian));
+    memcpy(row + at + 4, fixture->kms->custodian, strlen(fixture->kms->custodian));
+    at += 4 + strlen(fixture->kms->custodian);
+    kl_put_u32be(row + at, (uint32_t)strlen(text));
+    memcpy(row + at + 4, text, strlen(text));
+    at += 4 + strlen(text);
+    memory_storage_put(fixture->kms->storage, kl_slice_text("C"), (struct kl_slice){row, at});
+    kms_fixture_reopen(fixture->kms);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /*
  * The batch of a change fails, its rows lie torn on the disk, sealed under a root key that the new file has. Then somebody is erased: had the
  * new file not been destroyed at the restart, its key would read them.
@@ -513,6 +540,7 @@ int main(void)
         TEST(test_a_crash_of_a_move_leaves_the_old_or_the_new),
         TEST(test_a_crash_of_a_change_in_place_leaves_the_old_or_the_new),
         TEST(test_what_is_left_and_cannot_be_reached_stops_the_vault),
+        TEST(test_a_torn_file_that_is_left_is_destroyed),
         TEST(test_a_failed_change_keeps_nothing_that_is_erased_next),
     };
 

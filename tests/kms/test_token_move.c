@@ -193,6 +193,7 @@ static void test_a_move_to_a_token_that_was_cut_short_is_cleaned_up_with_its_pin
     struct kms_fixture *fixture = *state;
     unsigned char id[KMS_STORE_ID_BYTES];
     char path[KMS_FIXTURE_PATH_BYTES];
+    char with_source[SOFTHSM_URI_BYTES + KMS_FIXTURE_PATH_BYTES + 32];
     struct kms_token *token;
 
     use(fixture, fixture->custodian, NULL);
@@ -205,6 +206,11 @@ static void test_a_move_to_a_token_that_was_cut_short_is_cleaned_up_with_its_pin
 
     open_refused(fixture, "custodian_leftover");
     pin_file(path);
+    /* Nor is a module loaded and a PIN read because the key store says so. */
+    (void)snprintf(with_source, sizeof with_source, "%s&pin-source=file:%s", token_fixture_hsm.uri,
+                   path);
+    note_leftover(fixture, fixture->custodian, with_source);
+    open_refused(fixture, "custodian_leftover");
     fixture->options.custodian.leftover_pin_file = path;
     kms_fixture_reopen(fixture);
     token_fixture_holds_nothing();

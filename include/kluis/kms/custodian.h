@@ -35,7 +35,8 @@ const char *kms_finality_name(enum kms_finality finality); /* "F0".."F3" */
  * accept_f0            go on where the finality class is F0 (else refused with KL_ERR_REFUSED "finality_f0").
  * forbidden_dir        the data directory: a root file inside it is refused (KL_ERR_INVALID "root_file_in_data").
  * leftover_pin_file    kms_open: a file with the PIN of the token that a change of custodian left behind when it was cut short
- *                      ("custodian_leftover"), where its URI has no pin-source; NULL else.
+ *                      ("custodian_leftover"); NULL else. A token that is left is not touched without it:
+ *                      its URI comes from the key store, and the module in it would run in this process.
  * argon2_light         use libsodium's OPSLIMIT_MIN/MEMLIMIT_MIN when making a new file: for tests.
  */
 struct kms_custodian_options {
