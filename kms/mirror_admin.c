@@ -189,43 +189,6 @@ static size_t out_of_step(const struct kms_mirrors *all)
     return count;
 }
 
-void kms_mirrors_attach(struct kms_mirrors *all)
-{
-    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
-    uint64_t progress;
-
-    kms_mirror_lock(all);
-    sync_all(all);
-    while (at_it(all, &progress) > 0 && kms_mirror_wait_until(all, until_us)) {
-    }
-    kms_mirror_unlock(all);
-}
-
-size_t kms_mirrors_retry(struct kms *kms)
-{
-    struct kms_mirrors *all = kms->mirrors;
-    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
-    uint64_t progress = 0;
-    uint64_t now = 0;
-    size_t out;
-    bool time_left = true;
-
-    kms_mirror_lock(all);
-    sync_all(all);
-    while (at_it(all, &now) > 0) {
-        if (now != progress) {
-            progress = now;
-            until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
-        } else if (!time_left) {
-            break;
-        }
-        time_left = kms_mirror_wait_until(all, until_us);
-    }
-    out = out_of_step(all);
-    kms_mirror_unlock(all);
-    return out;
-}
-
 /* ---- coming and going, one at a time ---- */
 
 static void admin_take(struct kms_mirrors *all)
@@ -293,6 +256,84 @@ static enum kl_status row_remove(struct kms *kms, const unsigned char id[KMS_MIR
                             err);
 }
 
+/* ---- back in step ---- */
+
+static struct kms_mirror *first_joined(const struct kms_mirrors *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->list[i]->joining && all->list[i]->state == KMS_MIRROR_IN_STEP) {
+            return all->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* Those whose joining was cut short and that are whole now are members. Not while somebody adds or drops a mirror: the next retry will do. */
+static void joined_note(struct kms *kms)
+{
+    struct kms_mirrors *all = kms->mirrors;
+    struct kl_err ignored = {0};
+    struct kms_mirror *mirror;
+    enum kl_status status = KL_OK;
+
+    kms_mirror_lock(all);
+    mirror = all->admin ? NULL : first_joined(all);
+    all->admin = all->admin || mirror != NULL;
+    kms_mirror_unlock(all);
+    if (mirror == NULL) {
+        return;
+    }
+    while (status == KL_OK && mirror != NULL) {
+        status = row_put(kms, mirror, KMS_MIRROR_MEMBER, &ignored);
+        kms_mirror_lock(all);
+        mirror->joining = status != KL_OK;
+        mirror = first_joined(all);
+        kms_mirror_unlock(all);
+    }
+    admin_give(all);
+}
+
+void kms_mirrors_attach(struct kms_mirrors *all)
+{
+    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+    uint64_t progress;
+
+    kms_mirror_lock(all);
+    sync_all(all);
+    while (at_it(all, &progress) > 0 && kms_mirror_wait_until(all, until_us)) {
+    }
+    kms_mirror_unlock(all);
+    joined_note(all->kms);
+}
+
+size_t kms_mirrors_retry(struct kms *kms)
+{
+    struct kms_mirrors *all = kms->mirrors;
+    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+    uint64_t progress = 0;
+    uint64_t now = 0;
+    size_t out;
+    bool time_left = true;
+
+    kms_mirror_lock(all);
+    sync_all(all);
+    while (at_it(all, &now) > 0) {
+        if (now != progress) {
+            progress = now;
+            until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+        } else if (!time_left) {
+            break;
+        }
+        time_left = kms_mirror_wait_until(all, until_us);
+    }
+    out = out_of_step(all);
+    kms_mirror_unlock(all);
+    joined_note(kms);
+    return out;
+}
+
+/* ---- leaving ---- */
+
 /* Out of the list; its thread ends. */
 static void list_remove(struct kms_mirrors *all, struct kms_mirror *mirror)
 {
@@ -316,13 +357,15 @@ static void list_remove(struct kms_mirrors *all, struct kms_mirror *mirror)
  */
 static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
 {
-    int64_t until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
+    int64_t until_us;
     bool destroyed = false;
 
     mirror->dropping = true;
-    while (all->turn && !mirror->has_turn) {
+    (void)pthread_cond_broadcast(&all->changed);
+    while (kms_mirror_commit_under_way(all)) {
         (void)pthread_cond_wait(&all->changed, &all->lock);
     }
+    until_us = kl_time_monotonic_us() + kms_mirror_patience_us(all);
     mirror->state = KMS_MIRROR_OUT_OF_STEP;
     mirror->taking = false;
     kms_mirror_queue_clear(mirror);
@@ -489,6 +532,7 @@ static enum kl_status add(struct kms *kms, const char *dir, const char *label,
             kms_mirror_new(kms->mirrors, id, resolved, label, true, kl_time_now_us(), &mirror, err);
     }
     if (status == KL_OK) {
+        mirror->fresh = true; /* nobody else knows it yet, and its thread has no order */
         status = join(kms, mirror, err);
     }
     if (status == KL_OK) {

@@ -51,7 +51,7 @@ enum kl_status kms_mirror_fail(struct kl_err *err, enum kl_status status, const 
                    cause->log_text[0] != '\0' ? cause->log_text : cause->client_text);
 }
 
-static enum kl_status storage_open(struct kms_mirror *mirror, bool joining, struct kl_err *err)
+static enum kl_status storage_open(struct kms_mirror *mirror, bool fresh, struct kl_err *err)
 {
     const struct kms_mirror_source *source = mirror->all->source;
     struct kl_err cause = {0};
@@ -67,7 +67,7 @@ static enum kl_status storage_open(struct kms_mirror *mirror, bool joining, stru
     kms_mirror_path(mirror, "keys", path);
     memset(&mirror->storage, 0, sizeof mirror->storage);
     status = source->open(source->context, path, false, &mirror->storage, &cause);
-    if (status == KL_ERR_NOT_FOUND && joining) {
+    if (status == KL_ERR_NOT_FOUND && fresh) {
         cause = (struct kl_err){0};
         status = source->open(source->context, path, true, &mirror->storage, &cause);
     }
@@ -153,8 +153,13 @@ enum kl_status kms_mirror_self_set(struct kms_mirror *mirror, enum kms_mirror_se
 
     kms_mirror_self_write(mirror->id, self, bytes);
     status = mirror->storage.apply(mirror->storage.context, &write, 1, true, &cause);
-    return status == KL_OK ? KL_OK
-                           : kms_mirror_fail(err, status, "its rows could not be written", &cause);
+    if (status != KL_OK) {
+        return kms_mirror_fail(err, status, "its rows could not be written", &cause);
+    }
+    kms_mirror_lock(mirror->all);
+    mirror->fresh = false;
+    kms_mirror_unlock(mirror->all);
+    return KL_OK;
 }
 
 enum kl_status kms_mirror_batch_write(struct kms_mirror *mirror,
@@ -246,6 +251,7 @@ static enum kl_status meta_of(struct kms_mirror *mirror, bool *ret_found, struct
 /* What the rows of a mirror say about themselves. */
 struct facts {
     bool joining;
+    bool fresh;
     bool has_self;
     bool has_meta;
     enum kms_mirror_self self;
@@ -276,7 +282,7 @@ static enum kl_status facts_check(struct kms_mirror *mirror, const struct facts 
         return fail_other(err, "the folder holds the keys of another vault");
     }
     if (facts->has_self ? memcmp(facts->id, mirror->id, sizeof facts->id) == 0
-                        : facts->joining && !facts->has_meta) {
+                        : facts->fresh && !facts->has_meta) {
         return KL_OK;
     }
     if (facts->has_meta && !facts->has_self) {
@@ -304,15 +310,32 @@ static enum kl_status rows_open(struct kms_mirror *mirror, struct facts *ret_fac
     suspect = mirror->suspect;
     mirror->suspect = false;
     ret_facts->joining = mirror->joining;
+    ret_facts->fresh = mirror->fresh;
     kms_mirror_unlock(mirror->all);
     if (suspect) {
         kms_mirror_shut(mirror);
     }
-    status = storage_open(mirror, ret_facts->joining, err);
+    status = storage_open(mirror, ret_facts->fresh, err);
     if (status == KL_OK) {
         status = facts_read(mirror, ret_facts, err);
     }
     return status == KL_OK ? facts_check(mirror, ret_facts, err) : status;
+}
+
+/* What joined may be ahead by now, where this key store was put back from the time of the joining: then its root file is what is left. */
+static enum kl_status joining_look(struct kms_mirror *mirror, const struct facts *facts,
+                                   struct kl_err *err)
+{
+    struct kl_err ignored = {0};
+    enum kl_status status = KL_OK;
+
+    if (facts->has_self && facts->self == KMS_MIRROR_WHOLE && facts->has_meta) {
+        if (mirror->place == NULL) {
+            (void)(root_open(mirror, &ignored) == KL_OK);
+        }
+        status = mirror->place == NULL ? KL_OK : ahead_check(mirror, &facts->meta, true, err);
+    }
+    return status == KL_OK ? kms_mirror_root_destroy(mirror, err) : status;
 }
 
 /* And the root file of a mirror that has one; one that joins gets it at the end, in place of what an interrupted joining left. */
@@ -325,7 +348,7 @@ enum kl_status kms_mirror_look(struct kms_mirror *mirror, struct kl_err *err)
         return status;
     }
     if (facts.joining) {
-        return kms_mirror_root_destroy(mirror, err);
+        return joining_look(mirror, &facts, err);
     }
     if (facts.self == KMS_MIRROR_DESTROYED) {
         return fail_other(err, "its root file was destroyed: drop it");

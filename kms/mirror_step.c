@@ -44,15 +44,30 @@ static enum kl_status form_update(struct kms_mirror *mirror, struct kl_err *err)
     return status;
 }
 
+/*
+ * False: it is to end, or is being dropped outside of a commit. Its disk may have hung until now, and whoever forgot it was told that no
+ * root key lies there.
+ */
+static bool holds_keys_from_now(struct kms_mirror *mirror)
+{
+    bool goes_on;
+
+    kms_mirror_lock(mirror->all);
+    goes_on = !mirror->stop && (!mirror->dropping || mirror->state == KMS_MIRROR_IN_STEP);
+    mirror->holds_keys = mirror->holds_keys || goes_on;
+    kms_mirror_unlock(mirror->all);
+    return goes_on;
+}
+
 static enum kl_status place_store(struct kms_mirror *mirror, uint64_t generation,
                                   const struct kl_secret *key, struct kl_err *err)
 {
     struct kl_err cause = {0};
     enum kl_status status;
 
-    kms_mirror_lock(mirror->all);
-    mirror->holds_keys = true;
-    kms_mirror_unlock(mirror->all);
+    if (!holds_keys_from_now(mirror)) {
+        return kms_mirror_fail_stopping(err);
+    }
     status = kms_root_place_store(mirror->place, generation, kl_secret_peek(key), &cause);
     if (status == KL_OK) {
         status = kms_root_place_accept(mirror->place, &cause);
@@ -144,12 +159,14 @@ static enum kl_status turn_take(struct kms_mirror *mirror, struct kl_err *err)
 
     kms_mirror_lock(all);
     mirror->at_gate = true;
-    while (all->turn && !mirror->stop) {
-        mirror->progress++; /* it does not hang: a commit is under way */
+    while (all->turn && !mirror->stop && !mirror->dropping) {
+        if (kms_mirror_commit_under_way(all)) {
+            mirror->progress++; /* it does not hang */
+        }
         (void)pthread_cond_wait(&all->changed, &all->lock);
     }
     mirror->at_gate = false;
-    stop = mirror->stop;
+    stop = mirror->stop || mirror->dropping;
     if (!stop) {
         all->turn = true;
         mirror->has_turn = true;

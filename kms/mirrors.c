@@ -297,6 +297,16 @@ void kms_mirrors_wait(struct kms_mirrors *all)
 
 /* ---- orders ---- */
 
+bool kms_mirror_commit_under_way(const struct kms_mirrors *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->list[i]->has_turn) {
+            return false;
+        }
+    }
+    return all->turn;
+}
+
 bool kms_mirror_order(struct kms_mirror *mirror, enum kms_mirror_order order)
 {
     if (mirror->order != KMS_ORDER_NONE || (mirror->busy && mirror->state != KMS_MIRROR_IN_STEP)) {

@@ -42,6 +42,7 @@ struct kms_mirror {
     pthread_cond_t wake;
     int64_t registered_us;
     bool joining;    /* its row says so: not yet whole */
+    bool fresh;      /* its folder was found empty by this process, and has no row yet */
     bool holds_keys; /* root keys may lie there */
     bool dropping;
     enum kms_mirror_state state;
@@ -120,6 +121,8 @@ struct kms_mirror_batch *kms_mirror_queue_take(struct kms_mirror *mirror);
 void kms_mirror_batch_release(struct kms_mirror_batch *batch);
 /* Does not hold all rows yet, or is being brought up to date. */
 bool kms_mirror_at_it(const struct kms_mirror *mirror);
+/* The turn is a commit's, not a mirror's. The lock is held. */
+bool kms_mirror_commit_under_way(const struct kms_mirrors *all);
 /* False when it has an order, or hangs. */
 bool kms_mirror_order(struct kms_mirror *mirror, enum kms_mirror_order order);
 /* Until the order is done, or nothing moved for as long as the patience: false then. */

@@ -819,7 +819,101 @@ static void test_an_interrupted_joining_is_done_again_at_open(void **state)
     assert_in_step(fixture, "m0");
 }
 
+static void interrupt_joining(struct mirror_fixture *fixture)
+{
+    struct kms_hooks hooks = {.fatal = kms_fixture_fatal};
+    unsigned char id[KMS_MIRROR_ID_BYTES];
+    char path[MIRROR_FIXTURE_PATH_BYTES];
+
+    kms_hooks_set(kms_of(fixture), &hooks);
+    memory_storage_fail_apply(fixture->kms->storage, 2, false);
+    mirror_fixture_path(fixture, "m0", "", path);
+    assert_int_equal(kms_mirror_add(kms_of(fixture), path, "IE", id, NULL), KL_ERR_IO);
+    kms_fixture_close(fixture->kms);
+}
+
+/* Its volume is not mounted: the root keys that lie there are not destroyed by an empty folder in its place. */
+static void test_an_empty_folder_is_not_taken_for_a_mirror_that_was_joining(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    char folder[MIRROR_FIXTURE_PATH_BYTES];
+    char away[MIRROR_FIXTURE_PATH_BYTES];
+    char keys[MIRROR_FIXTURE_PATH_BYTES];
+    struct memory_storage *rows;
+
+    interrupt_joining(fixture);
+    mirror_fixture_path(fixture, "m0", "", folder);
+    mirror_fixture_path(fixture, "m1", "", away);
+    mirror_fixture_path(fixture, "m0", "keys", keys);
+    rows = memory_storage_copy(mirror_fixture_rows(fixture, "m0"));
+    mirror_disks_forget(fixture->disks, keys);
+    assert_int_equal(rename(folder, away), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(kms_open(&fixture->kms->options, &fixture->kms->kms, NULL), KL_OK);
+    assert_unreachable(fixture, 70);
+    assert_null(mirror_fixture_rows(fixture, "m0"));
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rename(away, folder), 0);
+    mirror_disks_replace(fixture->disks, keys, rows);
+    assert_int_equal(kms_mirrors_retry(kms_of(fixture)), 0);
+    assert_int_equal(shred(fixture, 70), KL_OK);
+    assert_in_step(fixture, "m0");
+}
+
+/* Else it would be made anew at every start, also when the key store was put back and the mirror is all that is left. */
+static void test_an_interrupted_joining_ends_with_a_member(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    unsigned char root[KMS_FIXTURE_ROOT_BYTES];
+    unsigned char mirror[KMS_FIXTURE_ROOT_BYTES];
+    unsigned char now[KMS_FIXTURE_ROOT_BYTES];
+    struct memory_storage *joining;
+    struct memory_storage *joined;
+    struct kl_err err = {0};
+
+    interrupt_joining(fixture);
+    joining = memory_storage_copy(fixture->kms->storage);
+    assert_int_equal(kms_open(&fixture->kms->options, &fixture->kms->kms, NULL), KL_OK);
+    assert_in_step(fixture, "m0");
+    joined = memory_storage_copy(fixture->kms->storage);
+    kms_fixture_root_read(fixture->kms, root);
+    assert_int_equal(shred(fixture, 70), KL_OK);
+    kms_fixture_close(fixture->kms);
+    mirror_fixture_root_read(fixture, "m0", mirror);
+    for (unsigned i = 0; i < 2; i++) {
+        rows_put_back(fixture, i == 0 ? joined : joining);
+        kms_fixture_root_write(fixture->kms, root);
+        err = (struct kl_err){0};
+        assert_int_equal(kms_open(&fixture->kms->options, &fixture->kms->kms, &err),
+                         KL_ERR_REFUSED);
+        assert_string_equal(err.code, "keys_older_than_mirror");
+        mirror_fixture_root_read(fixture, "m0", now);
+        assert_memory_equal(now, mirror, sizeof now);
+    }
+}
+
 /* ---- dropping ---- */
+
+/* It hangs in the last step of coming back, which nobody else may take meanwhile: those that wait for it can be dropped. */
+static void test_a_mirror_can_be_dropped_while_another_hangs(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    unsigned char ids[2][KMS_MIRROR_ID_BYTES];
+    bool destroyed = true;
+
+    mirror_fixture_add(fixture, "m0", ids[0]);
+    mirror_fixture_add(fixture, "m1", ids[1]);
+    mirror_fixture_hurry(fixture);
+    kms_fixture_close(fixture->kms);
+    mirror_disks_hang(fixture->disks, mirror_fixture_rows(fixture, "m0"));
+    assert_int_equal(kms_open(&fixture->kms->options, &fixture->kms->kms, NULL), KL_OK);
+    (void)kms_mirrors_retry(kms_of(fixture));
+    assert_int_equal(kms_mirror_drop(kms_of(fixture), ids[1], true, &destroyed, NULL), KL_OK);
+    assert_int_equal(kms_mirror_drop(kms_of(fixture), ids[0], true, &destroyed, NULL), KL_OK);
+    assert_false(destroyed);
+    assert_int_equal(shred(fixture, 70), KL_OK);
+    mirror_disks_let_go(fixture->disks);
+}
 
 static void test_a_dropped_mirror_holds_no_root_key(void **state)
 {
@@ -952,6 +1046,9 @@ int main(void)
         TEST(test_there_are_no_more_mirrors_than_allowed),
         TEST(test_a_mirror_that_cannot_be_made_leaves_nothing),
         TEST(test_an_interrupted_joining_is_done_again_at_open),
+        TEST(test_an_empty_folder_is_not_taken_for_a_mirror_that_was_joining),
+        TEST(test_an_interrupted_joining_ends_with_a_member),
+        TEST(test_a_mirror_can_be_dropped_while_another_hangs),
         TEST(test_a_dropped_mirror_holds_no_root_key),
         TEST(test_a_mirror_that_does_not_answer_is_dropped_only_when_declared),
         TEST(test_an_interrupted_drop_can_be_done_again),
