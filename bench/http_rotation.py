@@ -7,19 +7,12 @@ while the root key is rotated (again and again, and once a second), while all pa
 Needs wrk (Debian package wrk). Making the subjects takes some minutes.
 """
 import argparse
-import os
-import pathlib
-import re
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 
-SOURCE = pathlib.Path(__file__).resolve().parent.parent
-BATCH = 200
-LOADERS = 48
+from http_subjects import SOURCE, erase, load, vault_of, wrk
+
 READ_MAX = 20000  # subjects whose ids wrk picks from
 SCATTERED = 2000  # subjects erased first, so that pages are written out
 
@@ -32,70 +25,6 @@ def arguments():
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--build", default=str(SOURCE / "build/release"))
     return parser.parse_args()
-
-
-def load(vault, token, subjects):
-    """Make them in batches; every n-th id is kept."""
-    kept, lock, starts = [], threading.Lock(), iter(range(0, subjects, BATCH))
-    each = max(1, subjects // (READ_MAX + SCATTERED))
-    failures = []
-
-    def work():
-        try:
-            client = vault.client(token)
-            while True:
-                with lock:
-                    start = next(starts, None)
-                if start is None:
-                    return
-                made = client.post("/v1/batch", {"operations": [
-                    {"op": "create", "reference": str(n), "records": [
-                        {"type": "person", "fields": {"name": f"Name {n}", "number": n}}]}
-                    for n in range(start, min(start + BATCH, subjects))]}, validate=False).expect(200)["results"]
-                for one in made:
-                    assert one["status"] == 201, one
-                with lock:
-                    kept.extend(one["result"]["id"] for one in made if int(one["reference"]) % each == 0)
-        except BaseException as error:  # pylint: disable=broad-except
-            failures.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(LOADERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return kept
-
-
-def erase(vault, token, ids):
-    left, lock = iter(ids), threading.Lock()
-
-    def work():
-        client = vault.client(token)
-        while True:
-            with lock:
-                subject = next(left, None)
-            if subject is None:
-                return
-            client.delete(f"/v1/subjects/{subject}", validate=False).expect(200)
-
-    threads = [threading.Thread(target=work) for _ in range(LOADERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def wrk(url, options, script):
-    text = subprocess.run(["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "--latency", "-s", str(script), url],
-                          capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in text or "Socket errors" in text:
-        sys.exit(f"requests failed: the figures mean nothing\n{text}")
-    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-    latency = {percent: float(value) * unit[name] for percent, value, name in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", text)}
-    return float(re.search(r"Requests/sec:\s*([\d.]+)", text).group(1)), latency["50"], latency["99"]
 
 
 class Rotating:
@@ -139,47 +68,36 @@ def settle(vault):
 
 def main():
     options = arguments()
-    os.environ.setdefault("KLUIS_SOURCE_DIR", str(SOURCE))
-    build = pathlib.Path(options.build).resolve()
-    os.environ.setdefault("KLUISD", f"{build}/kluisd")
-    os.environ.setdefault("KLUIS", f"{build}/kluis")
-    sys.path.insert(0, str(SOURCE / "tests/support"))
-    import kluis  # pylint: disable=import-outside-toplevel,import-error
-
-    with tempfile.TemporaryDirectory(dir=SOURCE / "build") as name:
-        os.chdir(name)
-        vault = kluis.Vault("IE", flags=["--threads", "128"])
-        with vault:
-            vault.apply_policy(SOURCE / "tests/scenarios/durability/policy.yaml")
-            token = vault.role("app").token
-            began = time.monotonic()
-            ids = load(vault, token, options.subjects)
-            erase(vault, token, ids[:SCATTERED])
-            print(f"{options.subjects} subjects made and {SCATTERED} erased in {time.monotonic() - began:.0f} s")
-            script = pathlib.Path(name) / "read.lua"
-            script.touch(mode=0o600)
-            paths = ",".join(f'"/v1/subjects/{one}?purpose=service&fields=person.number"' for one in ids[SCATTERED:])
-            script.write_text(f'wrk.headers["Authorization"] = "Bearer {token}"\nlocal paths = {{{paths}}}\n'
-                              "request = function() return wrk.format(nil, paths[math.random(#paths)]) end\n")
-            kinds = {"nothing": (None, 0), "root, once a second": ("root", 1), "root, again and again": ("root", 0), "all, again and again": ("all", 0)}
-            seen = {kind: [] for kind in kinds}
-            rotations = dict.fromkeys(kinds, 0)
-            pages = 0
-            for _ in range(options.rounds):
-                for kind, (level, pause_s) in kinds.items():
-                    with Rotating(vault, level, pause_s) as rotating:
-                        seen[kind].append(wrk(f"https://127.0.0.1:{vault.port}/", options, script))
-                    rotations[kind] += rotating.count
-                    pages = rotating.pages or pages
-                    settle(vault)
-            print(f"{options.rounds} rounds of {options.seconds} s each, in turns, {options.connections} connections; medians; "
-                  f"a rotation of all: {pages} pages")
-            print("| rotated meanwhile | rotations | reads/s | p50 ms | p99 ms | p99, of nothing |")
-            print("|---|---|---|---|---|---|")
-            base = statistics.median(p99 for _, _, p99 in seen["nothing"])
-            for kind, rows in seen.items():
-                rate, p50, p99 = (statistics.median(column) for column in zip(*rows))
-                print(f"| {kind} | {rotations[kind]} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {p99 / base:.2f} |")
+    with vault_of(options.build, "tests/scenarios/durability/policy.yaml") as (vault, folder):
+        token = vault.role("app").token
+        began = time.monotonic()
+        ids = load(vault, token, options.subjects, READ_MAX + SCATTERED)
+        erase(vault, token, ids[:SCATTERED])
+        print(f"{options.subjects} subjects made and {SCATTERED} erased in {time.monotonic() - began:.0f} s")
+        script = folder / "read.lua"
+        script.touch(mode=0o600)
+        paths = ",".join(f'"/v1/subjects/{one}?purpose=service&fields=person.number"' for one in ids[SCATTERED:])
+        script.write_text(f'wrk.headers["Authorization"] = "Bearer {token}"\nlocal paths = {{{paths}}}\n'
+                          "request = function() return wrk.format(nil, paths[math.random(#paths)]) end\n")
+        kinds = {"nothing": (None, 0), "root, once a second": ("root", 1), "root, again and again": ("root", 0), "all, again and again": ("all", 0)}
+        seen = {kind: [] for kind in kinds}
+        rotations = dict.fromkeys(kinds, 0)
+        pages = 0
+        for _ in range(options.rounds):
+            for kind, (level, pause_s) in kinds.items():
+                with Rotating(vault, level, pause_s) as rotating:
+                    seen[kind].append(wrk(f"https://127.0.0.1:{vault.port}/", options.connections, options.seconds, script))
+                rotations[kind] += rotating.count
+                pages = rotating.pages or pages
+                settle(vault)
+        print(f"{options.rounds} rounds of {options.seconds} s each, in turns, {options.connections} connections; medians; "
+              f"a rotation of all: {pages} pages")
+        print("| rotated meanwhile | rotations | reads/s | p50 ms | p99 ms | p99, of nothing |")
+        print("|---|---|---|---|---|---|")
+        base = statistics.median(p99 for _, _, p99 in seen["nothing"])
+        for kind, rows in seen.items():
+            rate, p50, p99 = (statistics.median(column) for column in zip(*rows))
+            print(f"| {kind} | {rotations[kind]} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {p99 / base:.2f} |")
 
 
 if __name__ == "__main__":
