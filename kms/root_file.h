@@ -9,33 +9,10 @@
 #ifndef KLUIS_KMS_ROOT_FILE_H
 #define KLUIS_KMS_ROOT_FILE_H
 
-#include "kluis/base/secret.h"
 #include "kluis/kms/custodian.h"
 #include "kms/finality.h"
+#include "kms/root_form.h"
 #include "kms/root_place.h"
-
-enum kms_root_kind { KMS_ROOT_BARE = 1, KMS_ROOT_PASSPHRASE = 2 };
-
-struct kms_root_slot {
-    enum kms_root_kind kind;
-    uint32_t passes;
-    uint64_t memory_bytes;
-    uint64_t generation;
-    unsigned char store_id[KMS_STORE_ID_BYTES];
-    unsigned char salt[KMS_ROOT_SALT_BYTES];
-    unsigned char nonce[KMS_ROOT_NONCE_BYTES];
-    unsigned char key[KMS_ROOT_WRAPPED_BYTES]; /* bare: the root key itself; wipe */
-};
-
-/* What a root file may ask of Argon2id; more is refused as corrupt. */
-#define KMS_ROOT_PASSES_MAX 64
-#define KMS_ROOT_MEMORY_MAX_BYTES (UINT64_C(4) << 30)
-
-/* False when the bytes are not a whole slot of this version; ret_slot is untouched then. */
-bool kms_root_slot_parse(const unsigned char bytes[KMS_ROOT_SLOT_BYTES],
-                         struct kms_root_slot *ret_slot);
-void kms_root_slot_write(const struct kms_root_slot *slot,
-                         unsigned char ret_bytes[KMS_ROOT_SLOT_BYTES]);
 
 /* "file:PATH" or "passphrase:PATH", taken apart and looked at. path points into options. */
 struct kms_custodian {
@@ -49,26 +26,6 @@ KL_MUST_USE enum kl_status kms_custodian_parse(const struct kms_custodian_option
 
 /* Whether a path, which need not exist, or what it leads to, lies in a folder or is it. False when there is no such folder. */
 bool kms_path_inside(const char *path, const char *folder);
-
-/*
- * What the slots of a root file share: kind, salt and cost of the passphrase, and the key that wraps. A file holds slots of two forms while
- * its passphrase changes.
- */
-struct kms_root_form {
-    enum kms_root_kind kind;
-    uint32_t passes;
-    uint64_t memory_bytes;
-    unsigned char salt[KMS_ROOT_SALT_BYTES];
-    struct kl_secret *wrapping; /* NULL when bare */
-};
-/* A fresh salt, and the key that Argon2id makes of it and the passphrase: takes its time. KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status kms_root_form_make(const struct kms_custodian_options *options,
-                                              enum kms_root_kind kind,
-                                              struct kms_root_form *ret_form, struct kl_err *err);
-KL_MUST_USE enum kl_status kms_root_form_copy(const struct kms_root_form *form,
-                                              struct kms_root_form *ret_form, struct kl_err *err);
-/* Wipes; a zeroed struct is fine. */
-void kms_root_form_done(struct kms_root_form *form);
 
 /*
  * A root file that was not there: mode 0600, full of noise, its blocks placed. As kms_root_place_make(); with a form the passphrase is not

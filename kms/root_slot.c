@@ -1,5 +1,7 @@
 /* One slot of the root file to bytes and back; the layout is in format.h. */
-#include "kms/root_file.h"
+#include "kms/root_slot.h"
+
+#include "kluis/base/buf.h"
 
 #include <sodium.h>
 #include <string.h>
