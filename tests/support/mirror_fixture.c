@@ -1,11 +1,16 @@
 #include "tests/support/mirror_fixture.h"
 
+#include "kms/format.h"
+#include "tests/support/test.h"
+
 #include <assert.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TENANT 1
+#define SLOT_KEY_AT 88
 
 int mirror_fixture_setup(void **state)
 {
@@ -145,4 +150,74 @@ enum kl_status mirror_fixture_open_mirror(struct mirror_fixture *fixture, const 
     options.custodian.custodian = custodian;
     options.storage = memory_storage_face(mirror_fixture_rows(fixture, name));
     return kms_open(&options, &fixture->kms->kms, err);
+}
+
+struct kms_place mirror_fixture_value(uint64_t slot)
+{
+    return (struct kms_place){TENANT, slot, 3};
+}
+
+enum kl_status mirror_fixture_shred(struct mirror_fixture *fixture, uint64_t slot)
+{
+    return kms_fixture_change(fixture->kms->kms, KMS_CHANGE_SHRED, mirror_fixture_value(slot));
+}
+
+enum kl_status mirror_fixture_shred_soon(struct mirror_fixture *fixture, uint64_t slot)
+{
+    enum kl_status status = KL_ERR_UNAVAILABLE;
+
+    for (unsigned tries = 0; tries < 50 && status == KL_ERR_UNAVAILABLE; tries++) {
+        status = mirror_fixture_shred(fixture, slot);
+    }
+    return status;
+}
+
+void mirror_fixture_assert_in_step(struct mirror_fixture *fixture, const char *name)
+{
+    struct kms_mirror_info info = mirror_fixture_info(fixture);
+    struct kms_state state;
+
+    kms_state(fixture->kms->kms, &state);
+    assert_string_equal(info.reason, "");
+    assert_int_equal(info.state, KMS_MIRROR_IN_STEP);
+    assert_int_equal(info.generation, state.generation);
+    assert_int_equal(state.mirrors_out_of_step, 0);
+    assert_true(state.old_root_destroyed);
+    assert_true(mirror_disks_same(fixture->kms->storage, mirror_fixture_rows(fixture, name)));
+}
+
+void mirror_fixture_assert_out_of_step(struct mirror_fixture *fixture, const char *why)
+{
+    struct kms_mirror_info info = mirror_fixture_info(fixture);
+    struct kms_state state;
+
+    kms_state(fixture->kms->kms, &state);
+    assert_int_equal(info.state, KMS_MIRROR_OUT_OF_STEP);
+    assert_non_null(strstr(info.reason, why));
+    assert_int_equal(state.mirrors_out_of_step, 1);
+    assert_false(state.old_root_destroyed);
+}
+
+void mirror_fixture_assert_unreachable(struct mirror_fixture *fixture, uint64_t slot)
+{
+    struct kms_change change = {KMS_CHANGE_SHRED, mirror_fixture_value(slot)};
+    struct kms_request request = {.changes = &change, .changes_count = 1};
+    struct kl_err err = {0};
+
+    assert_int_equal(kms_commit(fixture->kms->kms, &request, &err), KL_ERR_UNAVAILABLE);
+    assert_string_equal(err.code, "mirror_unreachable");
+    assert_int_equal(request.ret_generation, 0);
+    assert_int_equal(kms_place_check(fixture->kms->kms, &change.place, NULL), KL_OK);
+}
+
+const unsigned char *mirror_fixture_slot_key(const unsigned char *root, uint64_t generation)
+{
+    return root + (generation % 2) * KMS_ROOT_SLOT_BYTES + SLOT_KEY_AT;
+}
+
+void mirror_fixture_rows_put_back(struct mirror_fixture *fixture, struct memory_storage *rows)
+{
+    memory_storage_free(fixture->kms->storage);
+    fixture->kms->storage = rows;
+    fixture->kms->options.storage = memory_storage_face(rows);
 }

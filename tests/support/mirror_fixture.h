@@ -38,4 +38,20 @@ struct kms_mirror_info mirror_fixture_info(struct mirror_fixture *fixture);
 enum kl_status mirror_fixture_open_mirror(struct mirror_fixture *fixture, const char *name,
                                           struct kl_err *err);
 
+/* A value of tenant 1 under that slot, and the change that ends it. */
+struct kms_place mirror_fixture_value(uint64_t slot);
+enum kl_status mirror_fixture_shred(struct mirror_fixture *fixture, uint64_t slot);
+/* A commit tries a mirror that is away once more, but not for long: a busy machine may need several. */
+enum kl_status mirror_fixture_shred_soon(struct mirror_fixture *fixture, uint64_t slot);
+/* The key that a slot of a bare root file holds. */
+const unsigned char *mirror_fixture_slot_key(const unsigned char *root, uint64_t generation);
+/* Other rows in the first place; closed. They are the fixture's from now on. */
+void mirror_fixture_rows_put_back(struct mirror_fixture *fixture, struct memory_storage *rows);
+
+/* In step: the state says so, the rows are the same, and the root file opens what is there. Of a fixture with one mirror, as the others. */
+void mirror_fixture_assert_in_step(struct mirror_fixture *fixture, const char *name);
+void mirror_fixture_assert_out_of_step(struct mirror_fixture *fixture, const char *why);
+/* A commit is refused for want of the mirror, and changes nothing. */
+void mirror_fixture_assert_unreachable(struct mirror_fixture *fixture, uint64_t slot);
+
 #endif
