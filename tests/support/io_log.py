@@ -153,6 +153,8 @@ class Disk:
             name_change(self.now, self.names[-1])
         elif op == "U":
             self.names.append((op, path, "", self.now.pop(path, None)))
+        elif op == "D":
+            self.names.append((op, path, "", None))
         elif op == "B":
             inode = self.now.get(path)
             self.syncs[record.thread] = (inode, list(inode.pending) if inode else [], list(self.names), path)
@@ -161,7 +163,7 @@ class Disk:
 
     def synced(self, inode, writes, names, path, everything):
         if everything:
-            for one in set(self.now.values()):
+            for one in set(self.now.values()) - {None}:
                 self.settle(one, list(one.pending))
         elif inode is not None:
             self.settle(inode, writes)
@@ -180,11 +182,14 @@ class Disk:
                 change(inode.durable, *one)
 
     def cut(self, chance):
-        """The files after a power cut here: what is durable, and of the rest whatever chance gives."""
+        """The files (None: a folder) after a power cut here: what is durable, and of the rest whatever chance gives."""
         names, files = dict(self.durable), {}
         for one in self.names[:chance.randint(0, len(self.names))]:
             name_change(names, one)
         for path, inode in names.items():
+            if inode is None:
+                files[path] = None
+                continue
             content = bytearray(inode.durable)
             for one in some_of(inode.pending, chance):
                 change(content, *one)
@@ -202,6 +207,8 @@ def name_change(names, one):
         names[other] = inode
     if kind == "O":
         names[path] = inode
+    if kind == "D":
+        names[path] = None
 
 
 def some_of(pending, chance):
@@ -232,8 +239,9 @@ def write_files(files, root, to):
     root, to = pathlib.Path(root).resolve(), pathlib.Path(to)
     for path, content in files.items():
         place = to / pathlib.Path(path).relative_to(root)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
+        (place if content is None else place.parent).mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            place.write_bytes(content)
 
 
 def seed_of_run():

@@ -373,6 +373,28 @@ int unlinkat(int folder, const char *name, int flags)
     return done;
 }
 
+int mkdirat(int folder, const char *name, mode_t mode)
+{
+    char path[PATH_MAX];
+    int done;
+
+    if (!watch_name(folder, name, path)) {
+        return REAL(mkdirat)(folder, name, mode);
+    }
+    watch_turn_take();
+    done = REAL(mkdirat)(folder, name, mode);
+    if (done == 0) {
+        watch_note('D', path, 0, NULL, 0);
+    }
+    watch_turn_give();
+    return done;
+}
+
+int mkdir(const char *name, mode_t mode)
+{
+    return mkdirat(AT_FDCWD, name, mode);
+}
+
 int unlink(const char *name)
 {
     return unlinkat(AT_FDCWD, name, 0);

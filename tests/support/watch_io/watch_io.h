@@ -18,6 +18,7 @@
  *   'W' write: number is the offset, data the bytes; noted before it is done
  *   'T' cut or grown to number bytes        'O' opened so that it is made; number 1: and emptied
  *   'R' renamed, 'L' linked: data is the new path     'U' removed
+ *   'D' a folder was made, which is not counted
  *   'B' a sync begins, 'F' has ended well (of a file or a folder); number 1: of everything (sync, syncfs)
  *   'M' mapped so that memory writes to it: such changes are not seen, a reader must take this for a failure
  *   '?' a call that would have written by another way; it was refused with an error that makes the caller write instead
