@@ -1,6 +1,7 @@
 /* Mirrors come and go: at open, by kms_mirror_add and kms_mirror_drop, and back in step by kms_mirrors_retry. */
 #include "kms/mirrors_internal.h"
 
+#include "kluis/base/file.h"
 #include "kluis/base/time.h"
 
 #include <assert.h>
@@ -166,15 +167,17 @@ static void sync_all(struct kms_mirrors *all)
     }
 }
 
-/* Mirrors at it, and how far all of them got. */
+/* Mirrors at it, and how far these got: the others go on with every batch. */
 static size_t at_it(const struct kms_mirrors *all, uint64_t *ret_progress)
 {
     size_t count = 0;
 
     *ret_progress = 0;
     for (size_t i = 0; i < all->count; i++) {
-        count += kms_mirror_at_it(all->list[i]) ? 1 : 0;
-        *ret_progress += all->list[i]->progress;
+        if (kms_mirror_at_it(all->list[i])) {
+            count++;
+            *ret_progress += all->list[i]->progress;
+        }
     }
     return count;
 }
@@ -419,6 +422,18 @@ static enum kl_status empty_check(const char *dir, struct kl_err *err)
                            "the folder is not empty: a mirror needs one of its own", NULL);
 }
 
+/* A folder that a loss of power takes away again, once it is registered, would keep every erasure waiting. */
+static enum kl_status parent_sync(const char *dir, struct kl_err *err)
+{
+    char parent[PATH_MAX];
+    char *last;
+
+    memcpy(parent, dir, strlen(dir) + 1);
+    last = strrchr(parent, '/');
+    last[last == parent ? 1 : 0] = '\0';
+    return kl_dir_sync(parent, err);
+}
+
 /* The folder is there, is empty, and lies where it may. ret_dir: its name without links. */
 static enum kl_status dir_make(const struct kms *kms, const char *dir,
                                char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1], struct kl_err *err)
@@ -439,7 +454,10 @@ static enum kl_status dir_make(const struct kms *kms, const char *dir,
     if (strlen(resolved) > KMS_MIRROR_DIR_MAX_BYTES) {
         return refuse_dir(err);
     }
-    status = empty_check(resolved, err);
+    status = parent_sync(resolved, err);
+    if (status == KL_OK) {
+        status = empty_check(resolved, err);
+    }
     if (status == KL_OK) {
         memcpy(ret_dir, resolved, strlen(resolved) + 1);
     }
