@@ -25,8 +25,8 @@ static unsigned may_bit(enum vault_builtin builtin)
     return 0;
 }
 
-enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
-                                const char *action, struct kl_err *err)
+enum kl_status vault_act_refused(struct vault *vault, const struct vault_caller *caller,
+                                 const char *action, const struct kl_err *cause, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char location[3];
@@ -37,18 +37,26 @@ enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *
 
     vault_audit_begin(&entry, vault_act_trail(caller), &who, action, &out);
     kl_json_add_text(&out, "result", "refused");
-    kl_json_add_text(&out, "reason", "role_forbidden");
+    kl_json_add_text(&out, "reason", cause->code);
     status = vault_audit_end(&entry, &out, err);
     if (status == KL_OK) {
         status = vault_audit_commit(vault, entries, 1, err);
     }
     vault_audit_done(&entry);
-    if (status != KL_OK) {
-        return status;
-    }
-    return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
-                   "the role of this credential does not allow this", "role %s may not do %s",
-                   caller->role_name, action);
+    return status == KL_OK
+               ? kl_fail(err, cause->status, cause->code, cause->client_text, "%s", cause->log_text)
+               : status;
+}
+
+enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
+                                const char *action, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+
+    (void)kl_fail(&cause, KL_ERR_FORBIDDEN, "role_forbidden",
+                  "the role of this credential does not allow this", "role %s may not do %s",
+                  caller->role_name, action);
+    return vault_act_refused(vault, caller, action, &cause, err);
 }
 
 enum kl_status vault_act_allowed(struct vault *vault, const struct vault_caller *caller,

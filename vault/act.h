@@ -31,6 +31,10 @@ KL_MUST_USE enum kl_status vault_act_allowed(struct vault *vault, const struct v
 /* Refuse for another reason than the built-in role alone: writes the attempt, returns as vault_act_allowed(). */
 KL_MUST_USE enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
                                             const char *action, struct kl_err *err);
+/* Refuse for any cause: writes the attempt with the cause's code, returns the cause. KL_ERR_UNAVAILABLE "audit_unavailable". */
+KL_MUST_USE enum kl_status vault_act_refused(struct vault *vault, const struct vault_caller *caller,
+                                             const char *action, const struct kl_err *cause,
+                                             struct kl_err *err);
 
 /* An entry being written: begin, add members through out, commit; done in every case. Must not be moved. */
 struct vault_closing;

@@ -44,6 +44,20 @@ static enum kl_status check_passphrase(const struct vault_custodian_input *input
     return KL_OK;
 }
 
+/* A module that anybody may have put there is an attempt worth an entry: its code would run where the keys are. */
+static enum kl_status check_module(struct vault *vault, const struct vault_caller *caller,
+                                   const char *custodian, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = kms_custodian_module_trusted(custodian, &cause);
+
+    if (status == KL_OK) {
+        return KL_OK;
+    }
+    kl_err_where(err, "/custodian");
+    return vault_act_refused(vault, caller, "custodian_change", &cause, err);
+}
+
 static enum kl_status change(struct vault *vault, const struct vault_caller *caller,
                              const struct vault_custodian_input *input, const char *kind,
                              uint64_t *ret_generation, struct kl_err *err)
@@ -95,6 +109,9 @@ enum kl_status vault_custodian_change(struct vault *vault, const struct vault_ca
     }
     if (status == KL_OK) {
         status = check_passphrase(input, result.kind, err);
+    }
+    if (status == KL_OK && strcmp(result.kind, "pkcs11") == 0) {
+        status = check_module(vault, caller, input->custodian, err);
     }
     if (status == KL_OK) {
         status = change(vault, caller, input, result.kind, &result.generation, err);

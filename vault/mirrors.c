@@ -249,6 +249,26 @@ static enum kl_status add_checked(struct vault *vault, const struct vault_caller
     return KL_OK;
 }
 
+/* A country that is not allowed is an attempt worth an entry. */
+static enum kl_status country_check(struct vault *vault, const struct vault_caller *caller,
+                                    const char *directory, struct vault_country country,
+                                    struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_copy_allowed(vault, country, kl_time_now_us(), &cause);
+    struct noted noted = {.action = "mirror_add_failed",
+                          .directory = directory,
+                          .country = country.code,
+                          .failed = cause.code};
+
+    if (status == KL_ERR_FORBIDDEN && note(vault, caller, &noted, err) != KL_OK) {
+        return err == NULL ? KL_ERR_UNAVAILABLE : err->status;
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
 enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *caller,
                                 const char *directory, const char *country,
                                 struct vault_mirror_result *ret, struct kl_err *err)
@@ -270,7 +290,7 @@ enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *
         status = vault_place_country(country, &in, err);
     }
     if (status == KL_OK) {
-        status = vault_copy_allowed(vault, in, kl_time_now_us(), err);
+        status = country_check(vault, caller, directory, in, err);
     }
     if (status == KL_OK) {
         status = add_checked(vault, caller, directory, in.code, &id, err);

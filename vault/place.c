@@ -4,6 +4,8 @@
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
 
+#include <string.h>
+
 static bool adequacy_covers(const struct policy_transfer *line, struct vault_country country,
                             int64_t at_us)
 {
@@ -74,5 +76,32 @@ enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country coun
         }
         i++;
     } while (tenant != NULL);
+    return KL_OK;
+}
+
+enum kl_status vault_copies_allowed(struct vault *vault, const struct vault_policy *policy,
+                                    int64_t at_us, struct kl_err *err)
+{
+    struct kms_mirror_info mirrors[KMS_MIRRORS_MAX];
+    struct vault_country country;
+    size_t count = 0;
+    size_t i;
+
+    if (!vault_country_in_eea(vault->country)) {
+        return KL_OK;
+    }
+    kms_mirrors(vault->keys, mirrors, &count);
+    for (i = 0; i < count; i++) {
+        if (vault_country_parse(mirrors[i].label, strlen(mirrors[i].label), &country, NULL) !=
+                KL_OK ||
+            (!vault_country_in_eea(country) &&
+             !vault_policy_place_allowed(policy, country, at_us))) {
+            return kl_failf(
+                err, KL_ERR_CONFLICT, "mirror_residency",
+                "a mirror of the keys lies in %s, and this policy names no transfer to it for all purposes: "
+                "the mirror has to be dropped first, or the transfer to be named",
+                mirrors[i].label);
+        }
+    }
     return KL_OK;
 }

@@ -29,4 +29,12 @@ bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_
 KL_MUST_USE enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country country,
                                               int64_t at_us, struct kl_err *err);
 
+/*
+ * Whether the copies of the keys that there are (mirrors) may stay where they lie under a policy that is to be in force: what is stored under it
+ * gets keys that go there. KL_ERR_CONFLICT "mirror_residency".
+ */
+KL_MUST_USE enum kl_status vault_copies_allowed(struct vault *vault,
+                                                const struct vault_policy *policy, int64_t at_us,
+                                                struct kl_err *err);
+
 #endif

@@ -2,6 +2,7 @@
 #include "kluis/base/log.h"
 #include "vault/act.h"
 #include "vault/journal.h"
+#include "vault/place.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -396,6 +397,9 @@ static enum kl_status put_in_force(struct vault *vault, const struct vault_calle
         status = check_in_use(vault, caller->tenant, now, policy, err);
     }
     vault_policy_unref(now);
+    if (status == KL_OK) {
+        status = vault_copies_allowed(vault, policy, caller->now_us, err);
+    }
     if (status == KL_OK) {
         status = store_policy(vault, caller, policy, number + 1, accept_unenforced, yaml, err);
     }

@@ -7,6 +7,7 @@
 #include "vault/receipt.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,7 +116,46 @@ static void test_a_mirror_lies_where_its_data_may(void **state)
     assert_int_equal(add(fixture, "mirror", "BE", &mirror), KL_ERR_EXISTS);
     assert_string_equal(fixture->err.code, "mirror_exists");
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"mirror_add_failed\""),
-                     2);
+                     3);
+}
+
+static enum kl_status apply(struct vault_fixture *fixture, const char *yaml)
+{
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_findings *findings = calloc(1, sizeof *findings);
+    enum kl_status status = KL_OK;
+    uint64_t number = 0;
+
+    assert_non_null(findings);
+    kl_err_clear(&fixture->err);
+    status = vault_policy_apply(fixture_vault(fixture), &steward, yaml, strlen(yaml), false,
+                                findings, &number, &fixture->err);
+    free(findings);
+    vault_caller_done(&steward);
+    return status;
+}
+
+static void test_a_policy_does_not_leave_a_mirror_where_its_data_may_not_be(void **state)
+{
+    static const char mark[] = "  transfers:\n";
+    struct vault_fixture *fixture = *state;
+    struct vault_mirror_result mirror = {.country = ""};
+    const char *rest = strstr(vault_policy_text, mark);
+    bool destroyed = false;
+    char text[16384];
+
+    assert_non_null(rest);
+    rest += strlen(mark);
+    assert_true(
+        snprintf(text, sizeof text, "%.*s    - { to: [US], mechanism: standard_clauses }\n%s",
+                 (int)(rest - vault_policy_text), vault_policy_text, rest) < (int)sizeof text);
+    assert_int_equal(apply(fixture, text), KL_OK);
+    assert_int_equal(add(fixture, "mirror", "US", &mirror), KL_OK);
+    assert_int_equal(apply(fixture, vault_policy_text), KL_ERR_CONFLICT);
+    assert_string_equal(fixture->err.code, "mirror_residency");
+    assert_int_equal(apply(fixture, text), KL_OK);
+    assert_int_equal(drop(fixture, &mirror.id, false, &destroyed), KL_OK);
+    assert_int_equal(apply(fixture, vault_policy_text), KL_OK);
 }
 
 static void test_only_operators_see_to_mirrors_and_custodians(void **state)
@@ -271,6 +311,33 @@ static void test_a_custodian_that_cannot_be_is_refused(void **state)
     fixture_reopen(fixture); /* nothing moved */
 }
 
+/* Its code would run where the keys are. */
+static void test_a_module_that_is_not_the_administrators_is_not_loaded(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_caller chief = admin_operator(fixture->admin);
+    struct vault_custodian_input input = {.passphrase = kl_slice_text("1234")};
+    struct vault_custodian_result moved = {.kind = "untouched"};
+    char path[ADMIN_PATH_BYTES];
+    char custodian[ADMIN_PATH_BYTES + 64];
+    FILE *module = NULL;
+
+    fixture_path(fixture, "module.so", path);
+    module = fopen(path, "w");
+    assert_non_null(module);
+    assert_int_equal(fclose(module), 0);
+    (void)snprintf(custodian, sizeof custodian, "pkcs11:token=a?module-path=%s", path);
+    input.custodian = custodian;
+    assert_int_equal(
+        vault_custodian_change(fixture_vault(fixture), &chief, &input, &moved, &fixture->err),
+        KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "token_module_untrusted");
+    assert_string_equal(fixture->err.where, "/custodian");
+    assert_string_equal(moved.kind, "untouched");
+    assert_int_equal(admin_trail_count(fixture->admin, true, "token_module_untrusted"), 1);
+    vault_caller_done(&chief);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
@@ -280,6 +347,8 @@ int main(void)
         cmocka_unit_test(test_a_mirror_is_named_by_folder_and_country),
         TEST(test_a_mirror_comes_and_goes_and_the_trail_says_so),
         TEST(test_a_mirror_lies_where_its_data_may),
+        TEST(test_a_policy_does_not_leave_a_mirror_where_its_data_may_not_be),
+        TEST(test_a_module_that_is_not_the_administrators_is_not_loaded),
         TEST(test_only_operators_see_to_mirrors_and_custodians),
         TEST(test_a_receipt_says_which_mirrors_went_along),
         TEST(test_a_receipt_is_signed_anew_and_only_a_true_one),

@@ -49,6 +49,13 @@ struct kms_custodian_options {
     const char *leftover_pin_file;
 };
 
+/*
+ * Whether nobody but the machine's administrator can have put the module of a pkcs11: custodian where it lies: the file, all folders above it, and
+ * links on the way are root's, and nobody else may write to them. For an address that comes over a network: loading a module runs its code.
+ * KL_ERR_INVALID "token_uri"; "token_module_untrusted", also when it is not there or the path is relative. KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status kms_custodian_module_trusted(const char *custodian, struct kl_err *err);
+
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
 struct kms_custodian_report {
     enum kms_finality finality;

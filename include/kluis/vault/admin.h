@@ -74,7 +74,8 @@ KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct v
 /*
  * Check and put in force, atomically. accept_unenforced: go on although it asks for what this version does not enforce.
  * KL_ERR_INVALID "invalid_policy" (see ret_findings); KL_ERR_CONFLICT "unenforced" when accept_unenforced is needed; "policy_in_use" when a
- * record type or field that subjects may have is gone or changes its type or index (text says which).
+ * record type or field that subjects may have is gone or changes its type or index (text says which); "mirror_residency": a mirror lies
+ * outside of the EEA, where this policy does not let everything go.
  */
 KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault,
                                               const struct vault_caller *caller, const void *yaml,
@@ -255,7 +256,7 @@ struct vault_custodian_result {
 /*
  * The root key goes to another custodian, or under another passphrase, while the vault works; it is a new root key, and nothing that was before
  * opens anything when this returns. The configuration must name the new custodian before the next start.
- * KL_ERR_INVALID "invalid_custodian", "passphrase_length", "unexpected_passphrase", those of a custodian's text; KL_ERR_EXISTS
+ * KL_ERR_INVALID "invalid_custodian", "passphrase_length", "unexpected_passphrase", "token_module_untrusted" (kms/custodian.h), those of a custodian's text; KL_ERR_EXISTS
  * "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_UNAVAILABLE "mirror_unreachable"; KL_ERR_BUSY "custodian_changing".
  */
 KL_MUST_USE enum kl_status vault_custodian_change(struct vault *vault,
@@ -270,7 +271,7 @@ KL_MUST_USE enum kl_status vault_custodian_change(struct vault *vault,
 
 #define VAULT_SWEEP_PREFIX "swp" /* ids of sweeps */
 #define VAULT_SWEEP_RATE_MAX 1000000
-/* changes_per_second: how many keys go in a second at most, 1..VAULT_SWEEP_RATE_MAX; 0: as fast as it goes. */
+/* changes_per_second: how many keys go in a second at most, 1..VAULT_SWEEP_RATE_MAX; 0: as fast as it goes, as for a steward always. */
 struct vault_sweep_input {
     int64_t changes_per_second;
 };
