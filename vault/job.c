@@ -373,7 +373,7 @@ enum kl_status vault_job_start(struct vault *vault, const struct vault_caller *c
     if (status == KL_OK && replayed) {
         status = vault_job_show(vault, kind, &id, ret, err);
     } else if (status == KL_OK) {
-        status = vault_upkeep_reserve(vault, err);
+        status = vault_upkeep_reserve(vault, caller, err);
         if (status == KL_OK) {
             status = start(vault, caller, kind, params, &ticket, ret, err);
         }

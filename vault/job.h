@@ -78,7 +78,7 @@ void vault_job_done(struct vault_job *job);
  * Write the job and its audit entry, hand it to the upkeep, and show it: {"id","state":"running|done|failed","started_at","ended_at",
  * "progress", "failed_code"?, …what show adds, …the members of result}. params: a JSON object, copied.
  * With an idempotency key used before: that job, *ret_replayed true. caller NULL: the vault's own (nightly) act.
- * KL_ERR_BUSY "jobs_waiting" VAULT_JOBS_WAITING_MAX wait already. KL_ERR_TOO_LARGE params. KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_NO_MEMORY.
+ * KL_ERR_BUSY "jobs_waiting" VAULT_JOBS_WAITING_MAX wait already, or fewer of a tenant's own (job_internal.h). KL_ERR_TOO_LARGE params. KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_job_start(struct vault *vault, const struct vault_caller *caller,
                                            enum vault_job_kind kind, struct kl_slice params,

@@ -32,8 +32,15 @@ KL_MUST_USE enum kl_status vault_job_end(struct vault *vault, const struct vault
 /* ---- the queue, in upkeep.c ---- */
 
 const struct vault_job_type *vault_upkeep_type(const struct vault *vault, enum vault_job_kind kind);
-/* Room for one more. KL_ERR_BUSY "jobs_waiting". Given back by vault_upkeep_unreserve() or used by vault_upkeep_add(). */
-KL_MUST_USE enum kl_status vault_upkeep_reserve(struct vault *vault, struct kl_err *err);
+/*
+ * Room for one more. caller NULL: the vault itself. A tenant's own people have no more than VAULT_JOBS_OF_TENANT_MAX waiting, and all of
+ * theirs together leave half of the places to operators. KL_ERR_BUSY "jobs_waiting". Given back by vault_upkeep_unreserve() or used by
+ * vault_upkeep_add().
+ */
+#define VAULT_JOBS_OF_TENANT_MAX 4
+KL_MUST_USE enum kl_status vault_upkeep_reserve(struct vault *vault,
+                                                const struct vault_caller *caller,
+                                                struct kl_err *err);
 void vault_upkeep_unreserve(struct vault *vault);
 /* Take over the job, its buffers too; room was reserved. */
 void vault_upkeep_add(struct vault *vault, struct vault_job *job);

@@ -274,22 +274,27 @@ static enum kl_status due_end(struct vault *vault, const struct vault_retained *
     return status;
 }
 
+/* One that cannot be ended now keeps no other waiting; the first failure is told. */
 enum kl_status vault_retained_due(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
+    enum kl_status first = KL_OK;
     enum kl_status status = KL_OK;
     struct vault_retained *due = calloc(DUE_AT_ONCE, sizeof *due);
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    struct kl_err own = {0};
     size_t count = 0;
     size_t i;
 
-    status = due == NULL || arena == NULL
-                 ? kl_fail_memory(err)
-                 : vault_retained_due_find(vault, now_us, due, DUE_AT_ONCE, &count, err);
-    for (i = 0; status == KL_OK && i < count; i++) {
+    first = due == NULL || arena == NULL
+                ? kl_fail_memory(err)
+                : vault_retained_due_find(vault, now_us, due, DUE_AT_ONCE, &count, err);
+    for (i = 0; i < count; i++) {
         kl_arena_reset(arena);
-        status = due_end(vault, &due[i], now_us, arena, err);
+        status = due_end(vault, &due[i], now_us, arena, first == KL_OK ? err : &own);
+        kl_err_clear(&own);
+        first = first == KL_OK ? status : first;
     }
     free(due);
     kl_arena_free(arena);
-    return status;
+    return first;
 }

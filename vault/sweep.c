@@ -58,6 +58,12 @@ enum kl_status vault_sweep_start(struct vault *vault, const struct vault_caller 
         status = kl_fail(err, KL_ERR_INVALID, "invalid_rate",
                          "changes_per_second is 1 to 1000000, or 0 for as fast as it goes", NULL);
     }
+    if (status == KL_OK && terms.changes_per_second > 0 &&
+        caller->builtin != VAULT_BUILTIN_OPERATOR) { /* others wait for the thread meanwhile */
+        kl_err_where(err, "/changes_per_second");
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_rate",
+                         "changes_per_second is the operator's to say: leave it out", NULL);
+    }
     return status == KL_OK ? start(vault, caller, &terms, idempotency, ret, ret_replayed, err)
                            : status;
 }

@@ -47,13 +47,29 @@ void vault_upkeep_wake(struct vault *vault)
     pthread_mutex_unlock(&upkeep->lock);
 }
 
-enum kl_status vault_upkeep_reserve(struct vault *vault, struct kl_err *err)
+/* The lock is held. */
+static bool has_room(const struct vault_upkeep *upkeep, const struct vault_caller *caller)
+{
+    const struct vault_upkeep_job *item = NULL;
+    size_t own = 0;
+
+    if (caller == NULL || caller->builtin == VAULT_BUILTIN_OPERATOR) {
+        return upkeep->job_count < VAULT_JOBS_WAITING_MAX;
+    }
+    for (item = upkeep->jobs; item != NULL; item = item->next) {
+        own += item->job.tenant == caller->tenant ? 1 : 0;
+    }
+    return own < VAULT_JOBS_OF_TENANT_MAX && upkeep->job_count < VAULT_JOBS_WAITING_MAX / 2;
+}
+
+enum kl_status vault_upkeep_reserve(struct vault *vault, const struct vault_caller *caller,
+                                    struct kl_err *err)
 {
     struct vault_upkeep *upkeep = vault->upkeep;
     bool room = false;
 
     pthread_mutex_lock(&upkeep->lock);
-    room = upkeep->job_count < VAULT_JOBS_WAITING_MAX;
+    room = has_room(upkeep, caller);
     upkeep->job_count += room ? 1 : 0;
     pthread_mutex_unlock(&upkeep->lock);
     return room ? KL_OK

@@ -104,6 +104,37 @@ static void test_only_so_many_jobs_wait(void **state)
     kl_buf_done(&text);
 }
 
+static void test_one_tenant_does_not_take_all_places(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_caller steward = admin_steward(fixture);
+    struct kl_err err = {0};
+    struct kl_buf text;
+
+    kl_buf_init(&text, TEXT_BYTES);
+    for (int i = 0; i < VAULT_JOBS_OF_TENANT_MAX; i++) {
+        assert_int_equal(vault_job_start(fixture->vault, &steward, VAULT_JOB_SWEEP,
+                                         kl_slice_text("{}"), NULL, &text, NULL, &err),
+                         KL_OK);
+    }
+    assert_int_equal(vault_job_start(fixture->vault, &steward, VAULT_JOB_SWEEP, kl_slice_text("{}"),
+                                     NULL, &text, NULL, &err),
+                     KL_ERR_BUSY);
+    assert_string_equal(err.code, "jobs_waiting");
+    (void)job_ask(fixture, NULL, NULL); /* an operator still has room */
+    assert_int_equal(vault_upkeep_run(fixture->vault, NULL), KL_OK);
+    kl_err_clear(&err);
+    for (int i = 0; i < VAULT_JOBS_WAITING_MAX / 2; i++) {
+        (void)job_ask(fixture, NULL, NULL);
+    }
+    assert_int_equal(vault_job_start(fixture->vault, &steward, VAULT_JOB_SWEEP, kl_slice_text("{}"),
+                                     NULL, &text, NULL, &err),
+                     KL_ERR_BUSY);
+    (void)job_ask(fixture, NULL, NULL);
+    vault_caller_done(&steward);
+    kl_buf_done(&text);
+}
+
 static void test_params_that_are_too_large_are_refused_and_hold_no_place(void **state)
 {
     struct admin_fixture *fixture = *state;
@@ -225,6 +256,7 @@ int main(void)
         JOB_TEST(test_a_failed_job_says_why),
         JOB_TEST(test_the_same_request_again_is_the_same_job),
         JOB_TEST(test_only_so_many_jobs_wait),
+        JOB_TEST(test_one_tenant_does_not_take_all_places),
         JOB_TEST(test_params_that_are_too_large_are_refused_and_hold_no_place),
         JOB_TEST(test_a_list_has_the_newest_first_and_those_of_a_tenant_alone),
         JOB_TEST(test_a_job_of_another_kind_or_none_is_not_found),

@@ -15,11 +15,6 @@
 #define TEXT_BYTES 16384
 #define SLOTS_MAX 4096
 
-static uint64_t tenant_of(struct vault_fixture *fixture)
-{
-    return vault_tenants_find(fixture_vault(fixture), VAULT_DEFAULT_TENANT)->number;
-}
-
 static void rectify(struct vault_fixture *fixture, const struct vault_subject_result *of,
                     const char *name, const char *text)
 {
@@ -100,7 +95,7 @@ static struct kl_id sweep(struct vault_fixture *fixture)
 static size_t places_of(struct vault_fixture *fixture, char kind, struct kms_place *ret)
 {
     struct vault *vault = fixture_vault(fixture);
-    uint64_t tenant = tenant_of(fixture);
+    uint64_t tenant = fixture_tenant(fixture);
     struct vault_row_key prefix =
         kind == 'O' ? vault_row_old(tenant, 0, 0, 0) : vault_row_value(tenant, 0, 0);
     struct vault_row_key past;
@@ -139,7 +134,7 @@ static bool is_gone(struct vault_fixture *fixture, const struct kms_place *place
 static size_t index_slots(struct vault_fixture *fixture, struct kms_place *ret)
 {
     struct vault *vault = fixture_vault(fixture);
-    uint64_t tenant = tenant_of(fixture);
+    uint64_t tenant = fixture_tenant(fixture);
     struct vault_index_epochs epochs = {0};
     struct vault_row_key first;
     struct vault_row_key past;
@@ -302,7 +297,7 @@ static void sweep_until_switched(struct vault_fixture *fixture, struct vault_job
     vault_job_init(job);
     job->id = kl_id_new();
     job->kind = VAULT_JOB_SWEEP;
-    job->tenant = tenant_of(fixture);
+    job->tenant = fixture_tenant(fixture);
     job->started_us = kl_time_now_us();
     kl_buf_add(&job->params, "{}", 2);
     assert_int_equal(vault_index_epochs(vault->index, job->tenant, &before, NULL), KL_OK);
@@ -365,7 +360,7 @@ static void test_after_an_erasure_the_old_index_has_no_key_left(void **state)
     assert_int_equal(shown(fixture, &id, "indexes"), 1);
     assert_int_equal(shown(fixture, &id, "subjects"), 60);
     assert_int_equal(
-        vault_index_epochs(fixture_vault(fixture)->index, tenant_of(fixture), &epochs, NULL),
+        vault_index_epochs(fixture_vault(fixture)->index, fixture_tenant(fixture), &epochs, NULL),
         KL_OK);
     assert_int_equal(epochs.epoch, 1);
     assert_int_equal(epochs.next_epoch, 0);
@@ -385,7 +380,7 @@ static size_t entries_of(struct vault_fixture *fixture, const char *email)
     struct vault_index_entry entries[8];
     size_t count = 99;
 
-    assert_int_equal(vault_index_look(fixture_vault(fixture)->index, tenant_of(fixture),
+    assert_int_equal(vault_index_look(fixture_vault(fixture)->index, fixture_tenant(fixture),
                                       "newsletter.email", kl_slice_text(email), 0, 8, entries,
                                       &count, NULL),
                      KL_OK);
@@ -408,7 +403,7 @@ static void test_what_happens_beside_a_build_is_in_the_new_index_and_nothing_els
     for (int i = 0; i < 8 && epochs.next_epoch == 0; i++) {
         assert_int_equal(
             vault_sweep_job.step(vault, &vault->upkeep->jobs->job, &done, &fixture->err), KL_OK);
-        assert_int_equal(vault_index_epochs(vault->index, tenant_of(fixture), &epochs, NULL),
+        assert_int_equal(vault_index_epochs(vault->index, fixture_tenant(fixture), &epochs, NULL),
                          KL_OK);
     }
     assert_int_not_equal(epochs.next_epoch, 0); /* everybody is in it, and it is not in use */
@@ -417,7 +412,8 @@ static void test_what_happens_beside_a_build_is_in_the_new_index_and_nothing_els
     (void)fixture_newsletter(fixture, "new@example.org", false);
     assert_int_equal(entries_of(fixture, "to@example.org"), 1);
     assert_int_equal(vault_upkeep_run(vault, NULL), KL_OK);
-    assert_int_equal(vault_index_epochs(vault->index, tenant_of(fixture), &epochs, NULL), KL_OK);
+    assert_int_equal(vault_index_epochs(vault->index, fixture_tenant(fixture), &epochs, NULL),
+                     KL_OK);
     assert_int_equal(epochs.epoch, 1);
     assert_int_equal(entries_of(fixture, "before@example.org"), 0);
     assert_int_equal(entries_of(fixture, "gone@example.org"), 0);
@@ -461,7 +457,7 @@ static void test_somebody_whose_records_are_damaged_can_still_be_erased_after_a_
     fixture_erase(fixture, &gone.id);
     (void)sweep(fixture);
     assert_int_equal(
-        vault_subject_slot(fixture_vault(fixture), tenant_of(fixture), &hurt.id, &slot, NULL),
+        vault_subject_slot(fixture_vault(fixture), fixture_tenant(fixture), &hurt.id, &slot, NULL),
         KL_OK);
     fixture_erase(fixture, &hurt.id);
 }
