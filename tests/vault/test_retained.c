@@ -1,7 +1,6 @@
-/* Records that are held, what is left of them after an erasure, who reads them then, and their end. */
-#include "tests/support/vault_fixture.h"
+/* What is left of held records after an erasure, who reads them then, and their end. */
+#include "tests/support/retained_fixture.h"
 
-#include "kluis/base/json.h"
 #include "kluis/base/time.h"
 #include "tests/support/test.h"
 #include "vault/receipt.h"
@@ -12,124 +11,7 @@
 #include <string.h>
 
 #define ANSWER_BYTES 65536
-#define DAY_US KL_TIME_DAY_US
 #define VALUES_TRIED 64
-
-/* Somebody with a client record {email, iban} and a newsletter record {email, first_name}. */
-struct somebody {
-    struct kl_id subject;
-    struct kl_id client;
-    struct kl_id newsletter;
-    uint64_t slot;
-    uint64_t tenant;
-};
-
-static struct somebody somebody_make(struct vault_fixture *fixture)
-{
-    const struct vault_field_input clients[] = {fixture_field("email", "c@example.org"),
-                                                fixture_field("iban", "BE68 5390 0754 7034")};
-    const struct vault_field_input letters[] = {fixture_field("email", "n@example.org"),
-                                                fixture_field("first_name", "Ana")};
-    const struct vault_record_input records[] = {
-        {.type = "client", .fields = clients, .field_count = 2},
-        {.type = "newsletter", .fields = letters, .field_count = 2}};
-    const struct vault_subject_input input = {.records = records, .record_count = 2};
-    struct vault_caller writer = fixture_caller(fixture, "writer");
-    struct vault_subject_result made = {0};
-    struct somebody somebody;
-
-    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
-                                          fixture->arena, &made, &fixture->err),
-                     KL_OK);
-    somebody.subject = made.id;
-    somebody.client = made.records[0].id;
-    somebody.newsletter = made.records[1].id;
-    somebody.tenant = writer.tenant;
-    assert_int_equal(
-        vault_subject_slot(fixture_vault(fixture), writer.tenant, &made.id, &somebody.slot, NULL),
-        KL_OK);
-    vault_caller_done(&writer);
-    return somebody;
-}
-
-static int64_t in_days(int64_t days)
-{
-    return kl_time_now_us() + days * DAY_US;
-}
-
-static enum kl_status hold(struct vault_fixture *fixture, const char *role,
-                           const struct somebody *of, const struct kl_id *record, const char *basis,
-                           int64_t until_us)
-{
-    struct vault_caller caller = fixture_caller(fixture, role);
-    enum kl_status status = KL_OK;
-
-    kl_err_clear(&fixture->err);
-    status = vault_record_hold(fixture_vault(fixture), &caller, &of->subject, record, basis,
-                               until_us, &fixture->err);
-    vault_caller_done(&caller);
-    return status;
-}
-
-static enum kl_status release(struct vault_fixture *fixture, const struct somebody *of)
-{
-    struct vault_caller caller = fixture_caller(fixture, "keeper");
-    enum kl_status status = KL_OK;
-
-    kl_err_clear(&fixture->err);
-    status = vault_record_release(fixture_vault(fixture), &caller, &of->subject, &of->client,
-                                  &fixture->err);
-    vault_caller_done(&caller);
-    return status;
-}
-
-static enum kl_status erase_client(struct vault_fixture *fixture, const struct somebody *of)
-{
-    struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    enum kl_status status = KL_OK;
-    struct kl_buf receipt;
-
-    kl_buf_init(&receipt, ANSWER_BYTES);
-    kl_err_clear(&fixture->err);
-    status = vault_record_erase(fixture_vault(fixture), &dpo, &of->subject, &of->client,
-                                VAULT_ERASE_REQUEST, &receipt, &fixture->err);
-    kl_buf_done(&receipt);
-    vault_caller_done(&dpo);
-    return status;
-}
-
-/* Erase the subject; what the answer says of the first retained record (ret_record may be NULL). Returns how many it names. */
-static size_t erase(struct vault_fixture *fixture, const struct somebody *of,
-                    struct kl_id *ret_receipt, struct kl_id *ret_record)
-{
-    const struct kl_json_value *item = NULL;
-    struct kl_json *json = NULL;
-    struct kl_json_iter iter;
-    struct kl_buf answer;
-    size_t count = 0;
-
-    kl_buf_init(&answer, ANSWER_BYTES);
-    if (fixture_try_erase(fixture, "dpo", &of->subject, VAULT_ERASE_REQUEST, &answer) != KL_OK) {
-        fail_msg("not erased: %s %s", fixture->err.code, fixture->err.log_text);
-    }
-    assert_int_equal(kl_json_parse(answer.bytes, answer.size, &json, NULL), KL_OK);
-    assert_int_equal(kl_id_parse("er", kl_json_text(kl_json_member(kl_json_root(json), "receipt")),
-                                 ret_receipt, NULL),
-                     KL_OK);
-    for (iter = kl_json_iter(kl_json_member(kl_json_root(json), "retained"));
-         kl_json_next(&iter, NULL, &item); count++) {
-        if (count == 0 && ret_record != NULL) {
-            assert_int_equal(
-                kl_id_parse("rec", kl_json_text(kl_json_member(item, "record")), ret_record, NULL),
-                KL_OK);
-            assert_string_equal(kl_json_text(kl_json_member(item, "basis")), "bookkeeping");
-            assert_non_null(kl_json_text(kl_json_member(item, "until")));
-        }
-    }
-    kl_json_free(json);
-    kl_buf_done(&answer);
-    return count;
-}
 
 /* later_us: added to the caller's time. */
 static enum kl_status read_kept(struct vault_fixture *fixture, const char *role,
@@ -165,7 +47,7 @@ static void assert_kept(struct vault_fixture *fixture, const struct kl_id *recei
 }
 
 /* How many of a slot's first value slots have a key. */
-static size_t alive(struct vault_fixture *fixture, const struct somebody *of)
+static size_t alive(struct vault_fixture *fixture, const struct retained_somebody *of)
 {
     size_t count = 0;
     uint64_t value;
@@ -180,7 +62,7 @@ static size_t alive(struct vault_fixture *fixture, const struct somebody *of)
     return count;
 }
 
-static size_t value_rows(struct vault_fixture *fixture, const struct somebody *of)
+static size_t value_rows(struct vault_fixture *fixture, const struct retained_somebody *of)
 {
     struct vault_row_key prefix = vault_row_value(of->tenant, of->slot, 0);
     struct vault_row_key past;
@@ -210,102 +92,22 @@ static size_t count_row(struct vault_fixture *fixture, int64_t until_us)
     return count;
 }
 
-/* ---- holds ---- */
-
-static void test_a_held_record_cannot_be_erased_by_itself(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
-
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(1)), KL_OK);
-    assert_int_equal(erase_client(fixture, &of), KL_ERR_CONFLICT);
-    assert_string_equal(fixture->err.code, "record_held");
-    assert_int_equal(release(fixture, &of), KL_OK);
-    assert_int_equal(release(fixture, &of), KL_ERR_NOT_FOUND);
-    assert_string_equal(fixture->err.code, "no_hold");
-    assert_int_equal(erase_client(fixture, &of), KL_OK);
-    assert_int_equal(fixture_trail(fixture, "\"action\":\"hold\""), 1);
-    assert_true(fixture_trail(fixture, "\"action\":\"hold_end\"") >= 1);
-}
-
-static void test_only_a_role_that_may_hold_does(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
-    struct somebody nobody = of;
-
-    assert_int_equal(hold(fixture, "dpo", &of, &of.client, "bookkeeping", in_days(1)),
-                     KL_ERR_NOT_FOUND);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.newsletter, "bookkeeping", in_days(1)),
-                     KL_ERR_NOT_FOUND);
-    nobody.subject = kl_id_new();
-    assert_int_equal(hold(fixture, "keeper", &nobody, &of.client, "bookkeeping", in_days(1)),
-                     KL_ERR_NOT_FOUND);
-    assert_int_equal(erase(fixture, &of, &nobody.subject, NULL), 0);
-}
-
-static void test_a_basis_is_a_name_and_an_end_lies_ahead(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
-    static const char *const wrong[] = {"",   "Bookkeeping", "a b",
-                                        "1a", "c\xc3\xa9",   "a23456789012345678901234567890123"};
-    size_t i;
-
-    for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_int_equal(hold(fixture, "keeper", &of, &of.client, wrong[i], in_days(1)),
-                         KL_ERR_INVALID);
-        assert_string_equal(fixture->err.code, "invalid_basis");
-        assert_string_equal(fixture->err.where, "/basis");
-    }
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "tax", in_days(-1)), KL_ERR_INVALID);
-    assert_string_equal(fixture->err.code, "invalid_until");
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "tax", in_days(40000)),
-                     KL_ERR_INVALID);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "a2345678901234567890123456789012",
-                          in_days(36500)),
-                     KL_OK);
-}
-
-static void test_no_more_than_sixteen_records_are_held(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
-    struct vault_caller writer = fixture_caller(fixture, "writer");
-    const struct vault_field_input field = fixture_field("iban", "BE68 5390 0754 7034");
-    const struct vault_record_input input = {.type = "client", .fields = &field, .field_count = 1};
-    struct vault_record_result added;
-    struct kl_id receipt;
-    size_t i;
-
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(1)), KL_OK);
-    for (i = 1; i <= VAULT_HOLDS_MAX; i++) {
-        assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &of.subject, &input,
-                                          NULL, fixture->arena, &added, NULL),
-                         KL_OK);
-        assert_int_equal(hold(fixture, "keeper", &of, &added.id, "bookkeeping", in_days(1)),
-                         i < VAULT_HOLDS_MAX ? KL_OK : KL_ERR_TOO_LARGE);
-    }
-    assert_string_equal(fixture->err.code, "too_many_holds");
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(2)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, NULL), VAULT_HOLDS_MAX);
-    vault_caller_done(&writer);
-}
-
 /* ---- an erasure ---- */
 
 static void test_an_erasure_keeps_a_held_record_for_its_purpose_alone(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller bound = fixture_caller_with(fixture, "self", NULL, NULL, &of.subject);
     struct vault_subject_result read = {0};
     struct vault_record_result kept = {0};
     struct kl_id receipt;
     struct kl_id record;
 
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, &record), 1);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, &record), 1);
     assert_true(kl_id_equal(&record, &of.client));
     assert_kept(fixture, &receipt, &record);
 
@@ -320,8 +122,9 @@ static void test_an_erasure_keeps_a_held_record_for_its_purpose_alone(void **sta
                      KL_ERR_NOT_FOUND);
     assert_int_equal(read_kept(fixture, "keeper", &of.subject, &record, 0, &kept),
                      KL_ERR_NOT_FOUND);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(60)),
-                     KL_ERR_NOT_FOUND);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(60)),
+        KL_ERR_NOT_FOUND);
     vault_caller_done(&bound);
 
     /* What it needs is left: the row that leads to it, and two values. */
@@ -336,7 +139,7 @@ static void test_an_erasure_keeps_a_held_record_for_its_purpose_alone(void **sta
 static void test_the_signed_receipt_commits_to_what_was_kept_and_names_nobody(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
     char record[KL_ID_TEXT_BYTES];
     struct kl_buf stored;
@@ -344,8 +147,10 @@ static void test_the_signed_receipt_commits_to_what_was_kept_and_names_nobody(vo
 
     kl_buf_init(&stored, ANSWER_BYTES);
     kl_id_format("rec", &of.client, record);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, NULL), 1);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, NULL), 1);
     assert_int_equal(vault_receipt_read(fixture_vault(fixture), &dpo, &receipt, &stored, NULL),
                      KL_OK);
     assert_int_equal(vault_receipt_verify(kl_buf_slice(&stored), NULL, NULL), KL_OK);
@@ -361,13 +166,15 @@ static void test_the_signed_receipt_commits_to_what_was_kept_and_names_nobody(vo
 static void test_a_hold_that_is_over_keeps_nothing(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
     struct kl_buf answer;
 
     kl_buf_init(&answer, ANSWER_BYTES);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(1)), KL_OK);
-    dpo.now_us += 2 * DAY_US;
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(1)),
+        KL_OK);
+    dpo.now_us += 2 * KL_TIME_DAY_US;
     assert_int_equal(vault_subject_erase(fixture_vault(fixture), &dpo, &of.subject,
                                          VAULT_ERASE_REQUEST, &answer, NULL),
                      KL_OK);
@@ -382,19 +189,20 @@ static void test_a_hold_that_is_over_keeps_nothing(void **state)
 static void test_it_goes_at_its_end_date_and_not_before(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_record_result kept = {.type = "untouched"};
-    int64_t until_us = in_days(30);
+    int64_t until_us = retained_in_days(30);
     struct kl_id receipt;
     struct kl_id record;
 
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, &record), 1);
+    assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us),
+                     KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, &record), 1);
     assert_int_equal(vault_retained_due(fixture_vault(fixture), until_us - 1, NULL), KL_OK);
     assert_kept(fixture, &receipt, &record);
 
     /* Nobody reads it past its end, whether upkeep came by or not. */
-    assert_int_equal(read_kept(fixture, "keeper", &receipt, &record, 31 * DAY_US, &kept),
+    assert_int_equal(read_kept(fixture, "keeper", &receipt, &record, 31 * KL_TIME_DAY_US, &kept),
                      KL_ERR_NOT_FOUND);
     assert_string_equal(kept.type, "untouched");
     assert_int_equal(vault_retained_due(fixture_vault(fixture), until_us, NULL), KL_OK);
@@ -410,7 +218,7 @@ static void test_it_goes_at_its_end_date_and_not_before(void **state)
 static void test_who_may_hold_ends_it_at_once(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller keeper = fixture_caller(fixture, "keeper");
     struct vault_caller reader = fixture_caller(fixture, "reader");
     struct vault_record_result kept = {0};
@@ -419,8 +227,10 @@ static void test_who_may_hold_ends_it_at_once(void **state)
     struct kl_id record;
 
     kl_buf_init(&answer, ANSWER_BYTES);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, &record), 1);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, &record), 1);
     assert_int_equal(
         vault_retained_end(fixture_vault(fixture), &reader, &receipt, &record, &answer, NULL),
         KL_ERR_NOT_FOUND);
@@ -442,20 +252,23 @@ static void test_who_may_hold_ends_it_at_once(void **state)
 static void test_the_end_of_one_leaves_the_other(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller writer = fixture_caller(fixture, "writer");
     const struct vault_field_input field = fixture_field("iban", "BE68 5390 0754 7034");
     const struct vault_record_input input = {.type = "client", .fields = &field, .field_count = 1};
     struct vault_record_result added;
     struct kl_id receipt;
-    int64_t first_us = in_days(10);
+    int64_t first_us = retained_in_days(10);
 
     assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &of.subject, &input, NULL,
                                       fixture->arena, &added, NULL),
                      KL_OK);
-    assert_int_equal(hold(fixture, "keeper", &of, &added.id, "bookkeeping", first_us), KL_OK);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, NULL), 2);
+    assert_int_equal(retained_hold(fixture, "keeper", &of, &added.id, "bookkeeping", first_us),
+                     KL_OK);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, NULL), 2);
     assert_int_equal(alive(fixture, &of), 5);
     assert_int_equal(vault_retained_due(fixture_vault(fixture), first_us, NULL), KL_OK);
     assert_int_equal(alive(fixture, &of), 3);
@@ -497,14 +310,16 @@ static struct kl_id receipt_of_rows(struct vault_fixture *fixture)
 static void test_an_erasure_cut_short_after_its_commit_keeps_the_record(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = cut_short};
     struct vault_subject_result read = {0};
     struct kl_id receipt;
     struct kl_buf answer;
 
     kl_buf_init(&answer, ANSWER_BYTES);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &of.subject, VAULT_ERASE_REQUEST, &answer),
                      KL_ERR_IO);
@@ -519,7 +334,7 @@ static void test_an_erasure_cut_short_after_its_commit_keeps_the_record(void **s
 }
 
 /* What a crash between the rows and the commit leaves. */
-static struct kl_id write_stale(struct vault_fixture *fixture, const struct somebody *of,
+static struct kl_id write_stale(struct vault_fixture *fixture, const struct retained_somebody *of,
                                 int64_t until_us)
 {
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
@@ -543,18 +358,19 @@ static struct kl_id write_stale(struct vault_fixture *fixture, const struct some
 static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct kms_hooks hooks = {.context = fixture_vault(fixture), .prepare = prepare_fails};
     struct vault_record_result kept = {0};
     struct vault_subject_result read = {0};
-    int64_t until_us = in_days(30);
+    int64_t until_us = retained_in_days(30);
     struct kl_id failed;
     struct kl_id receipt;
     struct kl_id record;
     struct kl_buf answer;
 
     kl_buf_init(&answer, ANSWER_BYTES);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us), KL_OK);
+    assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us),
+                     KL_OK);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &of.subject, VAULT_ERASE_REQUEST, &answer),
                      KL_ERR_IO);
@@ -565,7 +381,7 @@ static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **st
     assert_int_equal(fixture_read(fixture, "reader", &of.subject, "service", &read), KL_OK);
 
     /* Asked again it is done, and the first attempt's row leads nowhere and goes at the end. */
-    assert_int_equal(erase(fixture, &of, &receipt, &record), 1);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, &record), 1);
     assert_kept(fixture, &receipt, &record);
     assert_int_equal(read_kept(fixture, "keeper", &failed, &of.client, 0, &kept), KL_ERR_NOT_FOUND);
     assert_int_equal(alive(fixture, &of), 3);
@@ -578,11 +394,12 @@ static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **st
 static void test_the_row_of_a_failed_erasure_goes_when_its_hold_is_over(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_subject_result read = {0};
-    int64_t until_us = in_days(30);
+    int64_t until_us = retained_in_days(30);
 
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us), KL_OK);
+    assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us),
+                     KL_OK);
     (void)write_stale(fixture, &of, until_us);
     assert_int_equal(count_row(fixture, INT64_MAX), 1);
     assert_int_equal(vault_retained_due(fixture_vault(fixture), until_us, NULL), KL_OK);
@@ -593,7 +410,7 @@ static void test_the_row_of_a_failed_erasure_goes_when_its_hold_is_over(void **s
 static void test_an_older_data_directory_leaves_the_record_and_nothing_else(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_subject_result read = {0};
     struct vault_caller caller;
     char copy[ADMIN_PATH_BYTES];
@@ -601,7 +418,9 @@ static void test_an_older_data_directory_leaves_the_record_and_nothing_else(void
     struct kl_id receipt;
     struct kl_id record;
 
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
     caller = fixture_caller(fixture, "reader"); /* known to the copy */
     vault_caller_done(&caller);
     caller = fixture_caller(fixture, "dpo");
@@ -611,7 +430,7 @@ static void test_an_older_data_directory_leaves_the_record_and_nothing_else(void
     admin_close(fixture->admin);
     admin_copy(data, copy);
     admin_reopen(fixture->admin);
-    assert_int_equal(erase(fixture, &of, &receipt, &record), 1);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, &record), 1);
     admin_close(fixture->admin);
     admin_remove(data);
     admin_copy(copy, data);
@@ -626,15 +445,17 @@ static void test_an_older_data_directory_leaves_the_record_and_nothing_else(void
 static void test_retained_records_end_with_their_tenant(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct somebody of = somebody_make(fixture);
+    struct retained_somebody of = retained_somebody_make(fixture);
     struct vault_caller chief = admin_operator(fixture->admin);
     struct kl_buf answer;
     struct kl_id receipt;
     int64_t ends_us = 0;
 
     kl_buf_init(&answer, ANSWER_BYTES);
-    assert_int_equal(hold(fixture, "keeper", &of, &of.client, "bookkeeping", in_days(30)), KL_OK);
-    assert_int_equal(erase(fixture, &of, &receipt, NULL), 1);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
+        KL_OK);
+    assert_int_equal(retained_erase(fixture, &of, &receipt, NULL), 1);
     assert_int_equal(
         vault_tenant_end(fixture_vault(fixture), &chief, "default", &answer, &ends_us, NULL),
         KL_OK);
@@ -650,10 +471,6 @@ static void test_retained_records_end_with_their_tenant(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_held_record_cannot_be_erased_by_itself),
-        TEST(test_only_a_role_that_may_hold_does),
-        TEST(test_a_basis_is_a_name_and_an_end_lies_ahead),
-        TEST(test_no_more_than_sixteen_records_are_held),
         TEST(test_an_erasure_keeps_a_held_record_for_its_purpose_alone),
         TEST(test_the_signed_receipt_commits_to_what_was_kept_and_names_nobody),
         TEST(test_a_hold_that_is_over_keeps_nothing),
