@@ -145,7 +145,7 @@ def observe(client, person):
             "consents": [(one.get("evidence"), one["withdrawn_at"] is not None) for one in consents]}
 
 
-# ---- what is done to people: each gives the person afterwards, and a request that makes it so ------------------------------------------
+# ---- what is done to people: each gives the person afterwards, and a request that makes it so ----------------------------------
 
 def create(canaries, before, record=None):
     after, record = before.copy(), record or canaries.person()
@@ -272,7 +272,7 @@ def put_back(person, before):
     return after
 
 
-# ---- many of them ------------------------------------------------------------------------------------------------------------------------
+# ---- many of them --------------------------------------------------------------------------------------------------------------
 
 class World:
     """What is known: people by name, what was acknowledged, and what is under way: alternatives of which each is as good."""
