@@ -261,8 +261,5 @@ enum kl_status vault_erasure_recover(struct vault *vault, struct kl_err *err)
     if (status == KL_OK && (put_back || prepared < state.generation || !complete)) {
         status = rebuild_all(vault, state.generation, err);
     }
-    if (status == KL_OK && put_back) {
-        status = vault_restored_mark_remove(vault->data_store, err);
-    }
-    return status;
+    return status; /* row "restored" goes when all that opens the vault is done (vault_upkeep_new) */
 }

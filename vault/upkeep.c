@@ -3,8 +3,10 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/job_internal.h"
+#include "vault/restore.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -439,10 +441,59 @@ fail:
     return NULL;
 }
 
+/* The first rotation that waits; NULL: none. */
+static struct vault_upkeep_job *rotation_find(const struct vault_upkeep *upkeep)
+{
+    struct vault_upkeep_job *item = upkeep->jobs;
+
+    while (item != NULL && item->job.kind != VAULT_JOB_ROTATION) {
+        item = item->next;
+    }
+    return item;
+}
+
+static enum kl_status rotations_fail(struct vault *vault, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_upkeep_job *item = rotation_find(vault->upkeep);
+
+    while (status == KL_OK && item != NULL) {
+        (void)snprintf(item->job.failed_code, sizeof item->job.failed_code, "data_restored");
+        status = end_job(vault, &item->job, VAULT_JOB_FAILED, err);
+        if (status == KL_OK) {
+            drop_job(vault->upkeep, item);
+            item = rotation_find(vault->upkeep);
+        }
+    }
+    return status;
+}
+
+/*
+ * A rotation that was under way when a backup was made does not go on by itself when that is put back: one of level values would take the
+ * keys from a newer backup, which may be the right one.
+ */
+static enum kl_status restored_end(struct vault *vault, struct kl_err *err)
+{
+    bool put_back = false;
+    enum kl_status status = vault_restored_mark(vault->data_store, &put_back, NULL, err);
+
+    if (status == KL_OK && put_back) {
+        status = rotations_fail(vault, err);
+        if (status == KL_OK) {
+            status = vault_restored_mark_remove(vault->data_store, err);
+        }
+    }
+    return status;
+}
+
 enum kl_status vault_upkeep_new(struct vault *vault, struct kl_err *err)
 {
+    enum kl_status status = KL_OK;
+
     vault->upkeep = upkeep_new();
-    return vault->upkeep == NULL ? kl_fail_memory(err) : vault_job_each(vault, take_up, vault, err);
+    status =
+        vault->upkeep == NULL ? kl_fail_memory(err) : vault_job_each(vault, take_up, vault, err);
+    return status == KL_OK ? restored_end(vault, err) : status;
 }
 
 void vault_upkeep_free(struct vault *vault)

@@ -21,7 +21,8 @@ struct vault_upkeep_task {
 extern const struct vault_upkeep_task *const vault_upkeep_tasks[]; /* ended by NULL */
 
 /*
- * Made and ended with the vault, when it is open but for upkeep: reads the jobs that were left. _free stops the thread. KL_ERR_NO_MEMORY,
+ * Made and ended with the vault, when it is open but for upkeep: reads the jobs that were left; of a backup that was put back, whose row
+ * "restored" goes with it, rotations come to their end as failed "data_restored". _free stops the thread. KL_ERR_NO_MEMORY,
  * KL_ERR_IO, KL_ERR_CORRUPT "job_damaged".
  */
 KL_MUST_USE enum kl_status vault_upkeep_new(struct vault *vault, struct kl_err *err);

@@ -116,6 +116,51 @@ static void test_what_was_closed_since_stays_closed(void **state)
     assert_int_equal(admin_let_in(fixture->admin, revoked.text, NULL), KL_ERR_UNAUTHORISED);
 }
 
+/* The state of the only rotation, into text. */
+static void rotations(struct vault_fixture *fixture, struct kl_buf *ret_text)
+{
+    struct vault_caller chief = admin_operator(fixture->admin);
+
+    kl_buf_clear(ret_text);
+    assert_int_equal(vault_keys_rotations(fixture_vault(fixture), &chief, ret_text, NULL), KL_OK);
+    kl_buf_add_byte(ret_text, 0);
+    vault_caller_done(&chief);
+}
+
+static void test_a_rotation_of_then_does_not_go_on_by_itself(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_backup_input input = {.country = "IE"};
+    struct vault_caller chief;
+    char directory[ADMIN_PATH_BYTES];
+    struct kl_buf text;
+    struct kl_id id;
+
+    kl_buf_init(&text, 65536);
+    backup_path(fixture, "", directory);
+    input.directory = directory;
+    (void)fixture_newsletter(fixture, "ana@example.org", true);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    chief = admin_caller(fixture->admin, &fixture->admin->operator_token, "default"); /* later */
+    assert_int_equal(vault_keys_rotate(fixture_vault(fixture), &chief, "values", 0, true, NULL,
+                                       &text, NULL, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&chief);
+    assert_int_equal(vault_upkeep_run(fixture_vault(fixture), &fixture->err), KL_OK);
+    rotations(fixture, &text);
+    assert_non_null(strstr((char *)text.bytes, "\"state\":\"done\""));
+    (void)restore_make(fixture, &id); /* in it the rotation has not begun */
+    assert_int_equal(vault_upkeep_run(fixture_vault(fixture), &fixture->err), KL_OK);
+    rotations(fixture, &text);
+    assert_non_null(strstr((char *)text.bytes, "\"state\":\"failed\""));
+    assert_non_null(strstr((char *)text.bytes, "data_restored"));
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"key_rotate_failed\""),
+                     1);
+    fixture_reopen(fixture);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"data_restored\""), 1);
+    kl_buf_done(&text);
+}
+
 static void test_no_value_slot_is_used_twice_after_a_restore(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -416,6 +461,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         WITH(test_everybody_comes_back_but_those_erased_since),
         WITH(test_what_was_closed_since_stays_closed),
+        WITH(test_a_rotation_of_then_does_not_go_on_by_itself),
         WITH(test_no_value_slot_is_used_twice_after_a_restore),
         WITH(test_an_erasure_and_a_restore_in_one_bucket),
         WITH(test_the_wrong_backup_and_then_the_right_one),
