@@ -159,6 +159,11 @@ static enum kl_status directory_check(struct vault *vault, const struct vault_ba
         return kl_fail(err, KL_ERR_CONFLICT, "backup_other_store",
                        "the directory has backups of another vault: name another one", NULL);
     }
+    if (strcmp(country.code, params->country.code) != 0) {
+        return kl_failf(err, KL_ERR_CONFLICT, "backup_other_country",
+                        "the directory was declared to lie in %s, and the backup was asked for %s",
+                        country.code, params->country.code);
+    }
     return vault_copy_allowed(vault, country, kl_time_now_us(), err);
 }
 

@@ -306,16 +306,10 @@ static enum kl_status stage_head(struct staging *staging, const struct vault_sub
 static enum kl_status stage_subject(struct staging *staging, const struct vault_values_subject *of,
                                     struct kl_err *err)
 {
-    struct vault_row_key key = vault_row_beside(staging->values->tenant, of->subject.slot, 'H', 0);
-    struct vault_row_key prefix = key;
-    struct vault_row_key past;
-    enum kl_status status = KL_OK;
+    struct vault_row_key key;
+    enum kl_status status = stage_head(staging, &of->subject, err);
     size_t i;
 
-    prefix.size = 1 + 8 + 8;
-    past = vault_row_past(&prefix);
-    vault_batch_remove_range(staging->batch, vault_row_slice(&prefix), vault_row_slice(&past));
-    status = stage_head(staging, &of->subject, err);
     for (i = 0; status == KL_OK && i < of->count; i++) {
         key = vault_row_beside(staging->values->tenant, of->subject.slot, 'V', of->items[i].value);
         status = stage_seal(staging, of->subject.slot, of->items[i].value, of->items[i].context,
@@ -330,6 +324,17 @@ static enum kl_status stage_subject(struct staging *staging, const struct vault_
     return status;
 }
 
+/* What an attempt left that came to nothing: the swap takes all that is there, also of somebody who was erased since. */
+static void left_remove(struct staging *staging)
+{
+    struct vault_row_key prefix = vault_row_beside(staging->values->tenant, 0, 0, 0);
+    struct vault_row_key past;
+
+    prefix.size = 1 + 8;
+    past = vault_row_past(&prefix);
+    vault_batch_remove_range(staging->batch, vault_row_slice(&prefix), vault_row_slice(&past));
+}
+
 enum kl_status vault_values_stage(const struct vault_values *values, struct kms_staged *staged,
                                   struct kl_err *err)
 {
@@ -342,6 +347,8 @@ enum kl_status vault_values_stage(const struct vault_values *values, struct kms_
     kl_buf_init(&staging.sealed, KMS_SEAL_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES);
     if (staging.batch == NULL) {
         status = kl_fail_memory(err);
+    } else {
+        left_remove(&staging);
     }
     for (i = 0; status == KL_OK && i < values->count; i++) {
         status = stage_subject(&staging, &values->subjects[i], err);
