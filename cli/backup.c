@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define POLL_INTERVAL_MS 200
 #define ID_BYTES 64
 #define BACKUPS_PATH "/v1/backups"
 #define VERIFICATIONS_PATH "/v1/backups/verifications"
@@ -21,60 +19,6 @@ static const struct cli_column verify_columns[] = {
     {"VALUES", "values"}, {"FAILED", "failed_code"}, {"WHY", "failed_text"}};
 #define VERIFY_COLUMNS (sizeof verify_columns / sizeof verify_columns[0])
 
-/* What an answer says of a job; false when it says nothing of one. */
-static bool read_state(struct cli_call *call, const struct cli_response *response,
-                       char ret_id[ID_BYTES], char ret_state[ID_BYTES], double *ret_progress)
-{
-    struct kl_json *json = NULL;
-    if (kl_json_parse(response->body.bytes, response->body.size, &json, &call->err) != KL_OK)
-        return false;
-    const struct kl_json_value *root = kl_json_root(json);
-    const char *id = kl_json_text(kl_json_member(root, "id"));
-    const char *state = kl_json_text(kl_json_member(root, "state"));
-    size_t digits = 0;
-    const char *progress = kl_json_number_text(kl_json_member(root, "progress"), &digits);
-    bool known = id != NULL && state != NULL && progress != NULL && strlen(id) < ID_BYTES &&
-                 strlen(state) < ID_BYTES && digits < ID_BYTES;
-    if (known) {
-        char text[ID_BYTES] = {0};
-        memcpy(text, progress, digits);
-        (void)sscanf(text, "%lf", ret_progress);
-        memcpy(ret_id, id, strlen(id) + 1);
-        memcpy(ret_state, state, strlen(state) + 1);
-    }
-    kl_json_free(json);
-    return known;
-}
-
-/* Ask at that path until the job has ended; response is the last answer then. */
-static enum cli_exit wait_for_end(struct cli_call *call, const char *path_start, const char *what,
-                                  struct cli_response *response)
-{
-    char id[ID_BYTES] = "";
-    char state[ID_BYTES] = "";
-    double progress = 0;
-    enum cli_exit result = CLI_FAILED;
-    while (read_state(call, response, id, state, &progress)) {
-        if (strcmp(state, "running") != 0) {
-            result = strcmp(state, "done") == 0 ? CLI_DONE : CLI_FAILED;
-            break;
-        }
-        cli_progress_show(what, progress);
-        const struct timespec pause = {.tv_nsec = POLL_INTERVAL_MS * 1000L * 1000L};
-        (void)nanosleep(&pause, NULL);
-        struct cli_path path;
-        cli_path_start(&path, path_start);
-        cli_path_segment(&path, id);
-        struct cli_response next;
-        if (cli_call_send(call, "GET", path.text, NULL, &next) != KL_OK)
-            break;
-        cli_response_done(response);
-        *response = next;
-    }
-    cli_progress_end();
-    return result;
-}
-
 /* Ask for a job; its first answer, or with waiting its last, is printed. */
 static enum cli_exit run_job(struct cli_call *call, const char *ask_path, const char *job_path,
                              const char *what, struct kl_slice body,
@@ -87,7 +31,7 @@ static enum cli_exit run_job(struct cli_call *call, const char *ask_path, const 
     if (cli_call_send(call, "POST", ask_path, &request, &response) != KL_OK)
         return CLI_FAILED;
     enum cli_exit result =
-        cli_call_is_set(call, "no-wait") ? CLI_DONE : wait_for_end(call, job_path, what, &response);
+        cli_call_is_set(call, "no-wait") ? CLI_DONE : cli_job_wait(call, job_path, what, &response);
     enum cli_exit shown = cli_output_rows(call, &response, NULL, columns, column_count);
     cli_response_done(&response);
     return result == CLI_DONE ? shown : result;

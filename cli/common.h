@@ -17,6 +17,12 @@ enum cli_exit cli_common_send_file(struct cli_call *call, const char *method,
 void cli_common_page(const struct cli_call *call, struct cli_path *path);
 /* Print the receipt that an erasure, or a look at one, answered with. */
 enum cli_exit cli_common_print_receipt(struct cli_call *call, const struct cli_response *response);
+/*
+ * Wait for a job: GET path_start/ID until its state is not "running", with a bar that says what. response is the answer that named it,
+ * and the last one then. CLI_FAILED: the job failed, or its answer cannot be had.
+ */
+enum cli_exit cli_job_wait(struct cli_call *call, const char *path_start, const char *what,
+                           struct cli_response *response);
 /* A fresh Idempotency-Key. */
 void cli_common_idempotency_key(char out[40]);
 

@@ -1,11 +1,6 @@
 #include "cli/common.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
-
-#define POLL_INTERVAL_MS 200
-#define ID_BYTES 64
 
 static const struct cli_column sweep_columns[] = {
     {"SWEEP", "id"},        {"STATE", "state"},       {"VALUES", "values"},
@@ -23,59 +18,6 @@ static enum cli_exit show_waiting(struct cli_call *call)
     struct cli_path path;
     cli_path_start(&path, "/v1/keys");
     return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);
-}
-
-/* What an answer says of a sweep; false when it says nothing of one. */
-static bool read_state(struct cli_call *call, const struct cli_response *response,
-                       char ret_id[ID_BYTES], char ret_state[ID_BYTES], double *ret_progress)
-{
-    struct kl_json *json = NULL;
-    if (kl_json_parse(response->body.bytes, response->body.size, &json, &call->err) != KL_OK)
-        return false;
-    const struct kl_json_value *root = kl_json_root(json);
-    const char *id = kl_json_text(kl_json_member(root, "id"));
-    const char *state = kl_json_text(kl_json_member(root, "state"));
-    size_t digits = 0;
-    const char *progress = kl_json_number_text(kl_json_member(root, "progress"), &digits);
-    bool known = id != NULL && state != NULL && progress != NULL && strlen(id) < ID_BYTES &&
-                 strlen(state) < ID_BYTES && digits < ID_BYTES;
-    if (known) {
-        char text[ID_BYTES] = {0};
-        memcpy(text, progress, digits);
-        (void)sscanf(text, "%lf", ret_progress);
-        memcpy(ret_id, id, strlen(id) + 1);
-        memcpy(ret_state, state, strlen(state) + 1);
-    }
-    kl_json_free(json);
-    return known;
-}
-
-/* Ask until it has ended; response is the last answer then. */
-static enum cli_exit wait_for_end(struct cli_call *call, struct cli_response *response)
-{
-    char id[ID_BYTES] = "";
-    char state[ID_BYTES] = "";
-    double progress = 0;
-    enum cli_exit result = CLI_FAILED;
-    while (read_state(call, response, id, state, &progress)) {
-        if (strcmp(state, "running") != 0) {
-            result = strcmp(state, "done") == 0 ? CLI_DONE : CLI_FAILED;
-            break;
-        }
-        cli_progress_show("sweeping", progress);
-        const struct timespec pause = {.tv_nsec = POLL_INTERVAL_MS * 1000L * 1000L};
-        (void)nanosleep(&pause, NULL);
-        struct cli_path path;
-        cli_path_start(&path, "/v1/keys/sweeps");
-        cli_path_segment(&path, id);
-        struct cli_response next;
-        if (cli_call_send(call, "GET", path.text, NULL, &next) != KL_OK)
-            break;
-        cli_response_done(response);
-        *response = next;
-    }
-    cli_progress_end();
-    return result;
 }
 
 /* The rate as JSON, or nothing; false when it is no number. */
@@ -117,7 +59,7 @@ enum cli_exit cli_key_sweep(struct cli_call *call)
     kl_buf_done(&body);
     if (status != KL_OK)
         return CLI_FAILED;
-    enum cli_exit result = wait_for_end(call, &response);
+    enum cli_exit result = cli_job_wait(call, "/v1/keys/sweeps", "sweeping", &response);
     enum cli_exit shown = cli_output_rows(call, &response, NULL, sweep_columns, SWEEP_COLUMNS);
     cli_response_done(&response);
     return result == CLI_DONE ? shown : result;
