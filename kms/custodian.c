@@ -21,8 +21,7 @@ const char *kms_finality_name(enum kms_finality finality)
     return names[finality];
 }
 
-/* The folder of path, resolved; the last part of path need not exist. False when there is no such folder. */
-static bool folder_resolve(const char *path, char ret_folder[PATH_MAX])
+bool kms_path_folder(const char *path, char ret_folder[PATH_MAX])
 {
     char folder[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
     const char *slash = strrchr(path, '/');
@@ -55,7 +54,7 @@ bool kms_path_inside(const char *path, const char *forbidden)
     if (realpath(forbidden, resolved) == NULL) {
         return false; /* nothing can be inside what is not there */
     }
-    if (folder_resolve(path, folder) && below(folder, resolved)) {
+    if (kms_path_folder(path, folder) && below(folder, resolved)) {
         return true;
     }
     return realpath(path, folder) != NULL && below(folder, resolved);

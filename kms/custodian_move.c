@@ -32,21 +32,6 @@ static enum kl_status fail_text(struct kl_err *err)
                    "the path of the root file is too long, or its folder is not there", NULL);
 }
 
-/* The folder of path without links. */
-static bool folder_of(const char *path, char ret_folder[PATH_MAX])
-{
-    char folder[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
-    const char *slash = strrchr(path, '/');
-    size_t bytes = slash == NULL ? 0 : (size_t)(slash - path);
-
-    if (slash == NULL) {
-        return realpath(".", ret_folder) != NULL;
-    }
-    memcpy(folder, path, bytes);
-    folder[bytes] = '\0';
-    return realpath(bytes == 0 ? "/" : folder, ret_folder) != NULL;
-}
-
 enum kl_status kms_custodian_text(const char *custodian,
                                   char ret_text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1],
                                   struct kl_err *err)
@@ -64,7 +49,7 @@ enum kl_status kms_custodian_text(const char *custodian,
         return KL_OK;
     }
     name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
-    if (!folder_of(path, folder)) {
+    if (!kms_path_folder(path, folder)) {
         return fail_text(err);
     }
     bytes = snprintf(ret_text, KMS_CUSTODIAN_TEXT_MAX_BYTES + 1, "%.*s:%s%s%s",
@@ -216,7 +201,7 @@ static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_r
         kms_root_file_open_like(path, true, &bare, kms->store_id, &place, &cause);
 
     if (status == KL_ERR_NOT_FOUND) {
-        return folder_of(path, folder) ? KL_OK : fail_leftover(row, err);
+        return kms_path_folder(path, folder) ? KL_OK : fail_leftover(row, err);
     }
     if (status == KL_OK) {
         status = kms_root_file_is_ours(place, &ours, &cause);

@@ -1,17 +1,12 @@
 /* Mirrors come and go: at open, by kms_mirror_add and kms_mirror_drop, and back in step by kms_mirrors_retry. */
 #include "kms/mirrors_internal.h"
 
-#include "kluis/base/file.h"
 #include "kluis/base/time.h"
 
 #include <assert.h>
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static enum kl_status fail_memory(struct kl_err *err)
@@ -386,84 +381,6 @@ static bool destroy(struct kms_mirrors *all, struct kms_mirror *mirror)
 
 /* ---- add ---- */
 
-static enum kl_status refuse_dir(struct kl_err *err)
-{
-    return kl_failf(
-        err, KL_ERR_INVALID, "mirror_dir",
-        "the folder of a mirror is an absolute path of at most %d bytes, outside of the "
-        "data directory",
-        KMS_MIRROR_DIR_MAX_BYTES);
-}
-
-static enum kl_status dir_io(struct kl_err *err, const char *what)
-{
-    int reason = errno;
-
-    return kl_fail(err, KL_ERR_IO, "mirror_io", "the folder of the mirror could not be used",
-                   "the folder of a mirror could not be %s: %s", what, strerror(reason));
-}
-
-static enum kl_status empty_check(const char *dir, struct kl_err *err)
-{
-    DIR *folder = opendir(dir);
-    const struct dirent *entry;
-    bool empty = true;
-
-    if (folder == NULL) {
-        return dir_io(err, "read");
-    }
-    while (empty && (entry = readdir(folder)) != NULL) {
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                strcmp(entry->d_name, "lost+found") == 0; /* a volume of its own */
-    }
-    (void)closedir(folder);
-    return empty ? KL_OK
-                 : kl_fail(err, KL_ERR_EXISTS, "mirror_exists",
-                           "the folder is not empty: a mirror needs one of its own", NULL);
-}
-
-/* A folder that a loss of power takes away again, once it is registered, would keep every erasure waiting. */
-static enum kl_status parent_sync(const char *dir, struct kl_err *err)
-{
-    char parent[PATH_MAX];
-    char *last;
-
-    memcpy(parent, dir, strlen(dir) + 1);
-    last = strrchr(parent, '/');
-    last[last == parent ? 1 : 0] = '\0';
-    return kl_dir_sync(parent, err);
-}
-
-/* The folder is there, is empty, and lies where it may. ret_dir: its name without links. */
-static enum kl_status dir_make(const struct kms *kms, const char *dir,
-                               char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1], struct kl_err *err)
-{
-    char resolved[PATH_MAX];
-    enum kl_status status;
-
-    if (dir[0] != '/' || strlen(dir) > KMS_MIRROR_DIR_MAX_BYTES ||
-        (kms->forbidden_dir != NULL && kms_path_inside(dir, kms->forbidden_dir))) {
-        return refuse_dir(err);
-    }
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        return dir_io(err, "made");
-    }
-    if (realpath(dir, resolved) == NULL) {
-        return dir_io(err, "found");
-    }
-    if (strlen(resolved) > KMS_MIRROR_DIR_MAX_BYTES) {
-        return refuse_dir(err);
-    }
-    status = parent_sync(resolved, err);
-    if (status == KL_OK) {
-        status = empty_check(resolved, err);
-    }
-    if (status == KL_OK) {
-        memcpy(ret_dir, resolved, strlen(resolved) + 1);
-    }
-    return status;
-}
-
 /* A mirror that did not come to be. Where root keys may lie in it already, it stays registered. */
 static void join_undo(struct kms *kms, struct kms_mirror *mirror)
 {
@@ -542,7 +459,7 @@ static enum kl_status add(struct kms *kms, const char *dir, const char *label,
     enum kl_status status = room_check(kms->mirrors, err);
 
     if (status == KL_OK) {
-        status = dir_make(kms, dir, resolved, err);
+        status = kms_mirror_dir_make(kms, dir, resolved, err);
     }
     if (status == KL_OK) {
         randombytes_buf(id, sizeof id);

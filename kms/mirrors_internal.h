@@ -181,6 +181,16 @@ void kms_mirror_shut(struct kms_mirror *mirror);
 bool kms_mirror_inside(struct kms_mirror *mirror);
 void kms_mirror_outside(struct kms_mirror *mirror);
 
+/* ---- mirror_dir.c ---- */
+
+/*
+ * The folder is there, durably, is empty, and lies where it may. ret_dir: its name without links.
+ * KL_ERR_INVALID "mirror_dir"; KL_ERR_EXISTS "mirror_exists" not empty; KL_ERR_IO "mirror_io".
+ */
+KL_MUST_USE enum kl_status kms_mirror_dir_make(const struct kms *kms, const char *dir,
+                                               char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1],
+                                               struct kl_err *err);
+
 /* ---- mirror_rows.c ---- */
 
 #define KMS_MIRROR_KEY_BYTES (1 + KMS_MIRROR_ID_BYTES)

@@ -14,6 +14,8 @@
 #include "kms/root_form.h"
 #include "kms/root_place.h"
 
+#include <limits.h>
+
 /* "file:PATH" or "passphrase:PATH", taken apart and looked at. path points into options. */
 struct kms_custodian {
     enum kms_root_kind kind;
@@ -24,6 +26,8 @@ KL_MUST_USE enum kl_status kms_custodian_parse(const struct kms_custodian_option
                                                struct kms_custodian *ret_custodian,
                                                struct kl_err *err);
 
+/* The folder of path, resolved; the last part of path need not exist. False when there is no such folder. */
+bool kms_path_folder(const char *path, char ret_folder[PATH_MAX]);
 /* Whether a path, which need not exist, or what it leads to, lies in a folder or is it. False when there is no such folder. */
 bool kms_path_inside(const char *path, const char *folder);
 
