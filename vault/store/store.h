@@ -27,6 +27,8 @@ struct vault_store_options {
     size_t cache_bytes; /* block cache; 0: 64 MiB */
     bool
         read_only; /* not with create: a store at rest is read as it is, nothing in it is changed, and apply fails */
+    bool
+        disk_may_go; /* a second copy: a disk that fails under it must not end the process (rocksdb.c) */
 };
 /* Threads: open and close from one; all else from any number. KL_ERR_IO, KL_ERR_CORRUPT, KL_ERR_BUSY (another process has it open). */
 KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options,
