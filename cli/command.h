@@ -37,7 +37,8 @@ struct cli_call;
  */
 struct cli_command {
     const char *noun;
-    const char *verb; /* may be two words ("mirror add"); NULL: the noun is the whole command ("status") */
+    const char
+        *verb; /* may be two words ("mirror add"); NULL: the noun is the whole command ("status") */
     const char *arguments;
     int arguments_min;
     int arguments_max;

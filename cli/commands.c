@@ -116,7 +116,8 @@ static const struct cli_option backup_create_options[] = {
     END};
 static const struct cli_option backup_verify_options[] = {
     {"directory", "DIR", "where it lies, when the vault does not know it"},
-    {"no-wait", NULL, "do not wait until it is done"}, END};
+    {"no-wait", NULL, "do not wait until it is done"},
+    END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
     {"credential-id", "CREDENTIAL", "by this credential"},

@@ -5,7 +5,7 @@
 
 #define FORMAT 1
 #define FORMAT_LEDGER_CLOSED 2 /* a ledger with closed_us behind the format */
-#define FORMAT_HELD 2 /* a record, and its hold behind it */
+#define FORMAT_HELD 2          /* a record, and its hold behind it */
 #define FLAG_LEDGER 1u
 
 static enum kl_status damaged(struct kl_err *err, const char *what)

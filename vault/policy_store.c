@@ -294,8 +294,8 @@ static enum kl_status rows_put(struct vault *vault, uint64_t tenant, uint64_t nu
     enum kl_status status = KL_OK;
 
     kl_put_u64be(force, number);
-    status = row_seal(vault, tenant, "policy-in-force", number, kl_slice_of(force, 8), force + 8,
-                      err);
+    status =
+        row_seal(vault, tenant, "policy-in-force", number, kl_slice_of(force, 8), force + 8, err);
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&row_key), row);
         vault_batch_put(batch, vault_row_slice(&force_key), kl_slice_of(force, sizeof force));

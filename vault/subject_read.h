@@ -12,7 +12,7 @@ struct vault_read_plan {
     bool wanted[VAULT_FIELDS_MAX]; /* when named */
     bool by_name
         [VAULT_FIELDS_MAX]; /* asked for one by one, not with a star: shown as withheld even by role */
-    const char *action; /* of the audit entry; NULL: "read" */
+    const char *action;     /* of the audit entry; NULL: "read" */
 };
 
 /* Errors as vault_subject_read() names them. type: see the plan. subject: for own_subject; NULL: not known yet. */

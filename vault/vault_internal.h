@@ -78,8 +78,8 @@ struct vault {
     struct vault_journal *journal;   /* journal.h */
     struct vault_rekeying *rekeying; /* rekeying.h */
     struct vault_upkeep *upkeep;     /* upkeep.h; NULL while the vault is being made */
-    bool accept_f0;    /* as it was opened */
-    bool argon2_light; /* likewise */
+    bool accept_f0;                  /* as it was opened */
+    bool argon2_light;               /* likewise */
     char *data_dir; /* absolute, without links; NULL while the vault is being opened */
     struct vault_backup_run *backup_run; /* a backup being made; the upkeep's thread's */
     struct vault_verify_run *verify_run; /* a backup being verified; the upkeep's thread's */
