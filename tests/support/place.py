@@ -36,6 +36,8 @@ class Place(Vault):
     def app(self):
         return self.client(self.token("app"))
 
+    job_timeout_s = JOB_TIMEOUT_S
+
     def job(self, what, body, tenant=None, wait=True):
         """Begin a long work ("keys/rotations", "keys/sweeps", "backups") and wait until it is done; None: one is under way already."""
         operator = self.operator(tenant)
@@ -43,7 +45,7 @@ class Place(Vault):
         if begun.status == 409:
             return None
         state = begun.json() if begun.status == 200 else want(202, begun).json()
-        deadline = time.monotonic() + JOB_TIMEOUT_S
+        deadline = time.monotonic() + self.job_timeout_s
         while wait and state["state"] == "running" and time.monotonic() < deadline:
             time.sleep(0.01)
             state = want(200, operator.get(f"/v1/{what}/{state['id']}", validate=False)).json()
