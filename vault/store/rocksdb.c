@@ -26,6 +26,7 @@
 #define LOG_FILES_KEPT 2
 #define LOG_FILE_BYTES ((size_t)1024 * 1024)
 #define ROCKSDB_LOG_WARN 2
+#define ROCKSDB_LOG_FATAL 4
 
 struct vault_store {
     rocksdb_t *db;
@@ -33,7 +34,6 @@ struct vault_store {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write_synced;
     rocksdb_writeoptions_t *write_unsynced;
-    bool disk_may_go;
     atomic_bool failed;
 };
 
@@ -74,7 +74,13 @@ static rocksdb_options_t *store_options(const struct vault_store_options *option
     rocksdb_options_set_level_compaction_dynamic_level_bytes(result, 1);
     rocksdb_options_set_avoid_unnecessary_blocking_io(result, 1);
     rocksdb_options_set_max_open_files(result, OPEN_FILES_MAX);
-    rocksdb_options_set_info_log_level(result, ROCKSDB_LOG_WARN);
+    /*
+     * Debian 12's RocksDB is built with its assertions on, and one of them ends the process at the second write to any file that could not
+     * be written before. Rows are not written again once they failed; its own log is written at the worst moment, so where the disk may go
+     * it says nothing.
+     */
+    rocksdb_options_set_info_log_level(result,
+                                       options->disk_may_go ? ROCKSDB_LOG_FATAL : ROCKSDB_LOG_WARN);
     rocksdb_options_set_keep_log_file_num(result, LOG_FILES_KEPT);
     rocksdb_options_set_max_log_file_size(result, LOG_FILE_BYTES);
     rocksdb_options_set_stats_dump_period_sec(result, 0);
@@ -163,10 +169,6 @@ enum kl_status vault_store_open(const struct vault_store_options *options,
     store->db = options->read_only
                     ? rocksdb_open_for_read_only(store->options, options->path, 0, &error)
                     : rocksdb_open(store->options, options->path, &error);
-    if (error == NULL && options->disk_may_go) {
-        store->disk_may_go = true;
-        rocksdb_flush_wal(store->db, 1, &error);
-    }
     if (error != NULL) {
         status = store_fail(err, error, "open the store");
         goto out;
@@ -253,23 +255,6 @@ static void store_fill(rocksdb_writebatch_t *write, const struct vault_batch *ba
     }
 }
 
-/*
- * Debian 12's RocksDB is built with its assertions on. One of them ends the process at the next touch of a log file that could not be
- * written, but for a log that was synced apart from the write before it (WritableFileWriter::AssertFalseAndGetStatusForPrevError). So
- * where the disk may go, a synced write is a write and then a sync.
- */
-static void store_write(struct vault_store *store, rocksdb_writebatch_t *write, bool sync,
-                        char **ret_error)
-{
-    bool together = sync && !store->disk_may_go;
-
-    rocksdb_write(store->db, together ? store->write_synced : store->write_unsynced, write,
-                  ret_error);
-    if (*ret_error == NULL && sync && !together) {
-        rocksdb_flush_wal(store->db, 1, ret_error);
-    }
-}
-
 enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *batch, bool sync,
                                  struct kl_err *err)
 {
@@ -284,7 +269,7 @@ enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *
     }
     rocksdb_writebatch_t *write = rocksdb_writebatch_create();
     store_fill(write, batch);
-    store_write(store, write, sync, &error);
+    rocksdb_write(store->db, sync ? store->write_synced : store->write_unsynced, write, &error);
     rocksdb_writebatch_destroy(write);
     if (error == NULL) {
         return KL_OK;
