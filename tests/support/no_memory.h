@@ -21,6 +21,7 @@
 #define TESTS_SUPPORT_NO_MEMORY_H
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -42,8 +43,8 @@ void *__wrap_sodium_malloc(size_t size);
 void __wrap_free(void *piece);
 
 /* Volatile, as compilers hold that malloc() and free() look at no variable of ours. */
-static volatile long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
-static volatile bool no_memory_hit;
+static atomic_long no_memory_left = -1; /* allocations until the one that fails; -1: none fails */
+static atomic_bool no_memory_hit;
 
 /* From now on allocation n, counted from 0, fails; those before and after it work. */
 static inline void no_memory_begin(long n)
@@ -59,8 +60,8 @@ static inline bool no_memory_end(void)
     return no_memory_hit;
 }
 
-static const char *volatile freed_pattern;
-static volatile size_t freed_count;
+static const char *_Atomic freed_pattern;
+static atomic_size_t freed_count;
 
 /* Count from now on the pieces that hold text when they are freed, or are resized; NULL ends it. */
 static inline void freed_watch(const char *text)
@@ -78,19 +79,23 @@ static inline size_t freed_with_it(void)
 
 static void freed_look(void *piece)
 {
-    if (freed_pattern != NULL && piece != NULL) {
-        freed_count +=
-            memmem(piece, malloc_usable_size(piece), freed_pattern, strlen(freed_pattern)) != NULL;
+    const char *pattern = freed_pattern;
+
+    if (pattern != NULL && piece != NULL) {
+        freed_count += memmem(piece, malloc_usable_size(piece), pattern, strlen(pattern)) != NULL;
     }
 }
 
 static bool no_memory_now(void)
 {
-    if (no_memory_left < 0) {
-        return false;
-    }
-    no_memory_left = no_memory_left - 1;
-    if (no_memory_left >= 0) {
+    long left = atomic_load(&no_memory_left);
+
+    do {
+        if (left < 0) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&no_memory_left, &left, left - 1));
+    if (left > 0) {
         return false;
     }
     no_memory_hit = true;
