@@ -11,6 +11,7 @@
 #include "vault/act.h"
 #include "vault/erasure_note.h"
 #include "vault/index_rows.h"
+#include "vault/retained.h"
 #include "vault/tenants.h"
 
 #include <stdlib.h>
@@ -181,16 +182,27 @@ static enum kl_status seen(void *visitor, struct kl_slice key, struct kl_slice v
     return KL_OK;
 }
 
-/* Whether a record of it was kept at an erasure (retained.h): that lies beside the keys, and no backup need know it. */
+/*
+ * Whether a record of it was kept at an erasure (retained.h): that lies beside the keys, and no backup need know it. Rows of an erasure that
+ * never came to its commit keep nothing.
+ */
 static enum kl_status has_retained(struct unknown *unknown, uint64_t slot, bool *ret,
                                    struct kl_err *err)
 {
     unsigned char prefix[2 + 8 + 8] = "VK";
+    enum kl_status status = KL_OK;
+    bool has_rows = false;
+    bool stale = false;
 
-    *ret = false;
     kl_put_u64be(prefix + 2, unknown->tenant);
     kl_put_u64be(prefix + 10, slot);
-    return kms_side_range(unknown->vault->keys, kl_slice_of(prefix, sizeof prefix), seen, ret, err);
+    status = kms_side_range(unknown->vault->keys, kl_slice_of(prefix, sizeof prefix), seen,
+                            &has_rows, err);
+    if (status == KL_OK && has_rows) {
+        status = vault_retained_is_stale(unknown->vault, unknown->tenant, slot, &stale, err);
+    }
+    *ret = status == KL_OK && has_rows && !stale;
+    return status;
 }
 
 static enum kl_status slot_is_unknown(struct unknown *unknown, uint64_t slot, bool *ret,
