@@ -221,6 +221,9 @@ static bool has_domain_characters(struct kl_slice domain)
     return !has_odd_character(domain);
 }
 
+/* More than libidn2 uses of the stack, where it leaves the domain as well. */
+#define IDN2_STACK_BYTES ((size_t)16 * 1024)
+
 static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, struct kl_err *err)
 {
     char text[4 * VAULT_EMAIL_MAX_BYTES + 1];
@@ -234,6 +237,7 @@ static enum kl_status add_domain(struct kl_slice domain, struct kl_buf *ret, str
         kl_wipe_frees_begin(); /* it leaves the domain as code points in what it frees */
         code = idn2_lookup_u8((const uint8_t *)text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
         kl_wipe_frees_end();
+        sodium_stackzero(IDN2_STACK_BYTES);
     }
     if (code == IDN2_OK)
         lower_ascii(ascii);

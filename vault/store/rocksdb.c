@@ -283,8 +283,8 @@ enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *
                    first.log_text);
 }
 
-/* Logs larger than this are made tables first, so that the next copy need not have them again. */
-#define CHECKPOINT_LOG_BYTES ((uint64_t)4 * 1024 * 1024)
+/* Logs are made tables first, however short, so that the next copy need not have them again. */
+#define CHECKPOINT_LOG_BYTES ((uint64_t)0)
 
 enum kl_status vault_store_checkpoint(struct vault_store *store, const char *path,
                                       struct kl_err *err)
