@@ -3,6 +3,7 @@
 #include "kluis/base/json.h"
 #include "kluis/base/time.h"
 #include "tests/support/test.h"
+#include "vault/retained.h"
 #include "vault/subject_internal.h"
 
 #define ANSWER_BYTES 65536
@@ -84,4 +85,25 @@ size_t retained_erase(struct vault_fixture *fixture, const struct retained_someb
     kl_json_free(json);
     kl_buf_done(&answer);
     return count;
+}
+
+struct kl_id retained_write_stale(struct vault_fixture *fixture, const struct retained_somebody *of,
+                                  int64_t until_us)
+{
+    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    struct vault_subject subject = {0};
+    const struct vault_manifest_record *record = NULL;
+    struct vault_note_retained note = {.until_us = until_us, .basis = "bookkeeping", .value = 60};
+    struct kl_id receipt = kl_id_new();
+
+    assert_int_equal(
+        vault_subject_load(fixture_vault(fixture), of->tenant, of->slot, arena, &subject, NULL),
+        KL_OK);
+    record = &subject.records[vault_subject_record_find(&subject, &of->client)];
+    assert_int_equal(
+        vault_retained_write(fixture_vault(fixture), &subject, &receipt, &record, &note, 1, NULL),
+        KL_OK);
+    vault_subject_done(&subject);
+    kl_arena_free(arena);
+    return receipt;
 }

@@ -26,5 +26,8 @@ enum kl_status retained_hold(struct vault_fixture *fixture, const char *role,
 /* Erase the subject; what the answer says of the first retained record (ret_record may be NULL). Returns how many it names. */
 size_t retained_erase(struct vault_fixture *fixture, const struct retained_somebody *of,
                       struct kl_id *ret_receipt, struct kl_id *ret_record);
+/* What a crash between the rows that keep the client record and the erasure's commit leaves. Returns the receipt they name. */
+struct kl_id retained_write_stale(struct vault_fixture *fixture, const struct retained_somebody *of,
+                                  int64_t until_us);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "kluis/base/file.h"
 #include "kluis/vault/restore.h"
+#include "tests/support/retained_fixture.h"
 #include "tests/support/test.h"
 #include "vault/backup.h"
 #include "vault/manifest.h"
@@ -276,6 +277,24 @@ static void test_finishing_shreds_what_the_backup_did_not_know_and_nobody_else(v
     restore_assert_gone(fixture, &unknown, "unknown@example.org");
 }
 
+static void test_who_was_to_be_kept_by_an_erasure_that_never_came_is_set_aside(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result old = fixture_newsletter(fixture, "old@example.org", true);
+    struct kl_id before = backup_make(fixture, NULL, 0);
+    struct retained_somebody of = retained_somebody_make(fixture);
+    const struct kms_place place = {of.tenant, of.slot, KMS_VALUE_NONE};
+    uint64_t count = 0;
+
+    (void)retained_write_stale(fixture, &of, retained_in_days(30));
+    (void)restore_make(fixture, &before);
+    assert_int_equal(kms_place_check(fixture_vault(fixture)->keys, &place, NULL), KL_OK);
+    assert_int_equal(finish(fixture, false, 0, &count, NULL), KL_OK);
+    assert_int_equal(finish(fixture, true, count, &count, NULL), KL_OK);
+    assert_int_equal(kms_place_check(fixture_vault(fixture)->keys, &place, NULL), KL_ERR_GONE);
+    restore_assert_there(fixture, &old, "old@example.org");
+}
+
 static bool doctor_says(struct vault_fixture *fixture, const char *piece)
 {
     struct kl_buf answer;
@@ -466,6 +485,7 @@ int main(int argc, char **argv)
         WITH(test_an_erasure_and_a_restore_in_one_bucket),
         WITH(test_the_wrong_backup_and_then_the_right_one),
         WITH(test_finishing_shreds_what_the_backup_did_not_know_and_nobody_else),
+        WITH(test_who_was_to_be_kept_by_an_erasure_that_never_came_is_set_aside),
         WITH(test_doctor_reminds_of_a_restore_that_is_not_finished),
         WITH(test_a_crash_in_a_restore_leaves_the_old_or_the_new_and_it_goes_on),
         WITH(test_a_damaged_backup_changes_nothing),

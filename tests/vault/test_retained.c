@@ -333,28 +333,6 @@ static void test_an_erasure_cut_short_after_its_commit_keeps_the_record(void **s
     kl_buf_done(&answer);
 }
 
-/* What a crash between the rows and the commit leaves. */
-static struct kl_id write_stale(struct vault_fixture *fixture, const struct retained_somebody *of,
-                                int64_t until_us)
-{
-    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    struct vault_subject subject = {0};
-    const struct vault_manifest_record *record = NULL;
-    struct vault_note_retained note = {.until_us = until_us, .basis = "bookkeeping", .value = 60};
-    struct kl_id receipt = kl_id_new();
-
-    assert_int_equal(
-        vault_subject_load(fixture_vault(fixture), of->tenant, of->slot, arena, &subject, NULL),
-        KL_OK);
-    record = &subject.records[vault_subject_record_find(&subject, &of->client)];
-    assert_int_equal(
-        vault_retained_write(fixture_vault(fixture), &subject, &receipt, &record, &note, 1, NULL),
-        KL_OK);
-    vault_subject_done(&subject);
-    kl_arena_free(arena);
-    return receipt;
-}
-
 static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -376,7 +354,7 @@ static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **st
                      KL_ERR_IO);
     assert_int_equal(count_row(fixture, INT64_MAX), 0);
     fixture_reopen(fixture);
-    failed = write_stale(fixture, &of, until_us);
+    failed = retained_write_stale(fixture, &of, until_us);
     assert_int_equal(read_kept(fixture, "keeper", &failed, &of.client, 0, &kept), KL_ERR_NOT_FOUND);
     assert_int_equal(fixture_read(fixture, "reader", &of.subject, "service", &read), KL_OK);
 
@@ -400,7 +378,7 @@ static void test_the_row_of_a_failed_erasure_goes_when_its_hold_is_over(void **s
 
     assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us),
                      KL_OK);
-    (void)write_stale(fixture, &of, until_us);
+    (void)retained_write_stale(fixture, &of, until_us);
     assert_int_equal(count_row(fixture, INT64_MAX), 1);
     assert_int_equal(vault_retained_due(fixture_vault(fixture), until_us, NULL), KL_OK);
     assert_int_equal(count_row(fixture, INT64_MAX), 0);
