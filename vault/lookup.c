@@ -1,4 +1,5 @@
 /* Finding subjects by an indexed value. */
+#include "vault/retention.h"
 #include "vault/subject_internal.h"
 
 #include <string.h>
@@ -146,6 +147,9 @@ static enum kl_status may_find(struct looking *looking, const struct vault_subje
     }
     status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query,
                             looking->scratch, &facts, err);
+    if (status == KL_OK) {
+        vault_retention_facts(looking->caller->policy, &looking->query, wanted.record, &facts);
+    }
     if (status == KL_OK &&
         vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
                 .withheld != VAULT_GATE_NONE) {
