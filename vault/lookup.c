@@ -172,6 +172,9 @@ static void look_act(struct looking *looking, struct vault_act *act, uint64_t sl
     kl_json_add_text(&act->out, "field", name);
     kl_json_add_text(&act->out, "purpose",
                      vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    if (looking->query.ground != VAULT_GROUND_NONE) {
+        kl_json_add_text(&act->out, "ground", vault_ground_name(looking->query.ground));
+    }
 }
 
 static bool is_listed(const struct looking *looking, const struct kl_id *subject)
@@ -311,6 +314,7 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     }
     looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE,
                                    caller->bound ? &caller->bound_subject : NULL);
+    looking.query.ground = input->ground;
     if (looking.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &looking.query)) {
         status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
                          "the role of this credential may not look up for this purpose", NULL);

@@ -1,5 +1,6 @@
 /* The questions about a subject that the policy answers. */
 #include "vault/journal.h"
+#include "vault/retention.h"
 #include "vault/subject_internal.h"
 
 #include <string.h>
@@ -215,9 +216,32 @@ static bool may_know_of(const struct vault_caller *caller, const struct vault_su
     return false;
 }
 
+/* Types of which the purpose's clock has run out for every record there is. */
+static uint64_t ended_types(const struct vault_subject *subject, const struct vault_policy *policy,
+                            const struct vault_query *query, const struct vault_facts *facts)
+{
+    struct vault_facts of = *facts;
+    uint64_t ended = 0;
+    uint64_t open = 0;
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+        int type = record->gone ? VAULT_NONE : vault_policy_record_find(policy, record->type);
+
+        if (type == VAULT_NONE) {
+            continue;
+        }
+        vault_retention_facts(policy, query, record, &of);
+        *(of.ended == 0 ? &open : &ended) |= UINT64_C(1) << type;
+    }
+    return ended & ~open;
+}
+
 enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
                                    const struct kl_id *subject, const struct vault_query *query,
-                                   struct vault_facts *ret_facts, struct kl_err *err)
+                                   struct vault_facts *ret_facts, uint64_t *ret_ended_types,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_subject found = {0};
@@ -236,6 +260,9 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
     }
     if (status == KL_OK) {
         status = vault_facts_of(vault, &found, caller->policy, query, arena, ret_facts, err);
+    }
+    if (status == KL_OK) {
+        *ret_ended_types = ended_types(&found, caller->policy, query, ret_facts);
     }
     vault_subject_done(&found);
     kl_arena_free(arena);

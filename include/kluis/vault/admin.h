@@ -94,6 +94,7 @@ struct vault_explain_input {
     const char *action; /* NULL: "read" */
     const char *from;   /* country; NULL: none */
     const char *recipient;
+    enum vault_ground ground;
     const struct kl_id *subject;
     const char *const *fields;
     size_t field_count;

@@ -123,7 +123,6 @@ struct vault_findings {
 };
 
 /* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_RETENTION 4u
 #define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
 #define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
 #define VAULT_UNENFORCED_ON_ERASE 32u

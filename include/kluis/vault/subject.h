@@ -204,6 +204,7 @@ struct vault_lookup_input {
     const char *field;
     struct vault_value_input value;
     const char *purpose;
+    enum vault_ground ground;
     size_t limit;       /* 1..VAULT_PAGE_MAX */
     const char *cursor; /* NULL: from the start */
 };
