@@ -135,6 +135,7 @@ static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data lies in (main)"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
+static const struct cli_option retention_list_options[] = {LIMIT, END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
@@ -205,6 +206,10 @@ const struct cli_command cli_commands[] = {
      cli_objection_set},
     {"objection", "end", "SUBJECT PURPOSE", 2, 2, "the person takes it back", NULL,
      cli_objection_end},
+    {"retention", "run", NULL, 0, 0, "erase what no purpose keeps any more; --dry-run counts it",
+     tenant_end_options, cli_retention_run},
+    {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,
+     cli_retention_list},
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept", NULL,
      cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",

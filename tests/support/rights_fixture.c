@@ -26,7 +26,7 @@ const char rights_policy_text[] =
     "  writer:\n"
     "    - { do: [write], fields: [\"*\"] }\n"
     "  dpo:\n"
-    "    - { do: [restrict, object, consent, erase] }\n"
+    "    - { do: [restrict, object, consent, erase, hold] }\n"
     "    - { do: [read, lookup], fields: [\"*\"], for: [answer_rights] }\n"
     "  reader:\n"
     "    - { do: [read, lookup], fields: [\"*\"], for: [\"*\"] }\n"

@@ -10,7 +10,7 @@
  * client {email (index), iban, invoice (bookkeeping alone)} for service (contract, P1Y after service_end), surveys (legitimate interest, no
  * reason to keep), promotion (direct marketing), news (consent, notice n1, P1Y after consent, renew: ask), bookkeeping (legal obligation, P7Y
  * after service_end) and answer_rights (answers rights).
- * Roles: writer, dpo (restrict, object, consent, erase on all; reads for answer_rights), reader (reads, looks up for all), lawyer (the same, and
+ * Roles: writer, dpo (restrict, object, consent, erase, hold on all; reads for answer_rights), reader (reads, looks up for all), lawyer (the same, and
  * may claim every ground), surveyor (object for surveys alone), self (reads and objects, its own subject).
  */
 extern const char rights_policy_text[];

@@ -35,8 +35,9 @@ static void test_an_event_starts_the_clock_of_its_purposes(void **state)
                      VAULT_GATE_NONE);
     assert_int_equal(rights_gate(fixture, "reader", &made.id, "service", VAULT_GROUND_NONE, 367),
                      VAULT_GATE_RETENTION);
-    assert_int_equal(rights_gate(fixture, "reader", &made.id, "bookkeeping", VAULT_GROUND_NONE, 367),
-                     VAULT_GATE_NONE);
+    assert_int_equal(
+        rights_gate(fixture, "reader", &made.id, "bookkeeping", VAULT_GROUND_NONE, 367),
+        VAULT_GATE_NONE);
     assert_int_equal(
         rights_gate(fixture, "reader", &made.id, "bookkeeping", VAULT_GROUND_NONE, 7 * 366 + 1),
         VAULT_GATE_RETENTION);

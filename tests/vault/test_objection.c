@@ -93,8 +93,9 @@ static void test_a_legal_claim_overrides_and_no_other_ground(void **state)
     assert_int_equal(
         rights_gate(fixture, "lawyer", &made.id, "surveys", VAULT_GROUND_PROTECT_PERSON, 0),
         VAULT_GATE_OBJECTION);
-    assert_int_equal(rights_gate(fixture, "reader", &made.id, "surveys", VAULT_GROUND_LEGAL_CLAIM, 0),
-                     VAULT_GATE_OBJECTION);
+    assert_int_equal(
+        rights_gate(fixture, "reader", &made.id, "surveys", VAULT_GROUND_LEGAL_CLAIM, 0),
+        VAULT_GATE_OBJECTION);
 }
 
 static void test_what_rests_on_a_contract_or_consent_cannot_be_objected_to(void **state)

@@ -38,14 +38,16 @@ static void test_a_restriction_stops_every_use_on_the_next_read(void **state)
     assert_false(look(fixture, &made.id).in_force);
     assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_NONE);
     assert_int_equal(rights_restrict(fixture, "dpo", &made.id), KL_OK);
-    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_RESTRICTION);
+    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"),
+                     VAULT_GATE_RESTRICTION);
     assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "bookkeeping"),
                      VAULT_GATE_RESTRICTION);
     assert_int_equal(rights_gate_now(fixture, "reader", &other.id, "service"), VAULT_GATE_NONE);
     assert_true(look(fixture, &made.id).in_force);
     assert_int_equal(look(fixture, &made.id).ground, VAULT_RESTRICTION_ACCURACY_CONTESTED);
     fixture_reopen(fixture);
-    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_RESTRICTION);
+    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"),
+                     VAULT_GATE_RESTRICTION);
 }
 
 static void test_rights_the_person_and_grounds_pass_a_restriction(void **state)
@@ -88,7 +90,8 @@ static void test_only_a_consent_given_since_passes_a_restriction(void **state)
     assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "news"), VAULT_GATE_RESTRICTION);
     rights_give_news(fixture, &made.id);
     assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "news"), VAULT_GATE_NONE);
-    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_RESTRICTION);
+    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"),
+                     VAULT_GATE_RESTRICTION);
 }
 
 static void test_it_is_lifted_only_when_the_person_was_told(void **state)
@@ -103,7 +106,8 @@ static void test_it_is_lifted_only_when_the_person_was_told(void **state)
     assert_string_equal(fixture->err.code, "person_not_told");
     assert_int_equal(lift(fixture, &made.id, -KL_TIME_DAY_US), KL_ERR_CONFLICT);
     assert_int_equal(lift(fixture, &made.id, KL_TIME_DAY_US), KL_ERR_CONFLICT);
-    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_RESTRICTION);
+    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"),
+                     VAULT_GATE_RESTRICTION);
     assert_int_equal(lift(fixture, &made.id, -1), KL_OK);
     assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_NONE);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"restriction_lift\""), 5);
@@ -154,7 +158,8 @@ static void test_an_older_data_brings_no_restricted_use_back(void **state)
     fixture_copy(fixture);
     assert_int_equal(rights_restrict(fixture, "dpo", &made.id), KL_OK);
     fixture_put_back_data(fixture);
-    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"), VAULT_GATE_RESTRICTION);
+    assert_int_equal(rights_gate_now(fixture, "reader", &made.id, "service"),
+                     VAULT_GATE_RESTRICTION);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"restricted_again\""), 1);
     assert_int_equal(lift(fixture, &made.id, -1), KL_OK);
     fixture_reopen(fixture);
