@@ -472,3 +472,16 @@ enum kl_status api_input_reason(const char *text, enum vault_erase_reason *ret_r
     return kl_fail(err, KL_ERR_INVALID, "invalid_reason",
                    "reason is request, retention, consent_withdrawn, tenant_end or other", NULL);
 }
+
+enum kl_status api_input_ground(const char *text, enum vault_ground *ret_ground, struct kl_err *err)
+{
+    if (text == NULL) {
+        *ret_ground = VAULT_GROUND_NONE;
+        return KL_OK;
+    }
+    if (vault_ground_parse(text, ret_ground)) {
+        return KL_OK;
+    }
+    return kl_fail(err, KL_ERR_INVALID, "invalid_ground",
+                   "a ground is legal_claim, protect_person or public_interest", NULL);
+}

@@ -96,6 +96,9 @@ KL_MUST_USE enum kl_status api_input_subject(const struct kl_json_value *object,
                                              const char *const *known, struct kl_arena *arena,
                                              struct vault_subject_input *ret_subject,
                                              struct kl_err *err);
+/* "legal_claim", ...; NULL is none. KL_ERR_INVALID "invalid_ground". */
+KL_MUST_USE enum kl_status api_input_ground(const char *text, enum vault_ground *ret_ground,
+                                            struct kl_err *err);
 /*
  * A reason to erase: "request", "retention", ...; NULL is "other". KL_ERR_INVALID "invalid_reason".
  */

@@ -2,13 +2,14 @@
 #include "api/routes.h"
 
 static const char *const TENANT[] = {"tenant", NULL};
-static const char *const READ[] = {"tenant", "purpose", "recipient", "fields", NULL};
-static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient",
+static const char *const READ[] = {"tenant", "purpose", "recipient", "ground", "fields", NULL};
+static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient", "ground",
                                         "fields", "limit", "cursor",  NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
+static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
@@ -30,6 +31,14 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}/consents", api_consent_list, 0, TENANT},
     {"PUT", "/v1/subjects/{sub}/consents/{purpose}", api_consent_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/consents/{purpose}", api_consent_delete, 0, RECIPIENT},
+    {"GET", "/v1/subjects/{sub}/restriction", api_restriction_read, 0, TENANT},
+    {"PUT", "/v1/subjects/{sub}/restriction", api_restriction_put, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}/restriction", api_restriction_delete, 0, TOLD},
+    {"GET", "/v1/subjects/{sub}/objections", api_objection_list, 0, TENANT},
+    {"PUT", "/v1/subjects/{sub}/objections/{purpose}", api_objection_put, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}/objections/{purpose}", api_objection_delete, 0, TENANT},
+    {"POST", "/v1/subjects/{sub}/records/{rec}/events", api_event_post, API_ROUTE_JSON, TENANT},
+    {"DELETE", "/v1/subjects/{sub}/records/{rec}/events/{event}", api_event_delete, 0, TENANT},
     {"POST", "/v1/lookup", api_lookup, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
@@ -46,6 +55,9 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"GET", "/v1/keys/sweeps", api_sweep_list, 0, LIMITED},
     {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, TENANT},
+    {"POST", "/v1/retention/runs", api_retention_start, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"GET", "/v1/retention/runs", api_retention_list, 0, LIMITED},
+    {"GET", "/v1/retention/runs/{rtn}", api_retention_read, 0, TENANT},
     {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/keys/mirrors", api_mirror_list, 0, TENANT},
     {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, TENANT},

@@ -62,6 +62,21 @@ API_HANDLER(api_audit_head);
 API_HANDLER(api_sweep_start);
 API_HANDLER(api_sweep_read);
 API_HANDLER(api_sweep_list);
+/* api/routes_retention.c */
+API_HANDLER(api_retention_start);
+API_HANDLER(api_retention_read);
+API_HANDLER(api_retention_list);
+
+/* api/routes_limits.c */
+API_HANDLER(api_restriction_read);
+API_HANDLER(api_restriction_put);
+API_HANDLER(api_restriction_delete);
+API_HANDLER(api_objection_list);
+API_HANDLER(api_objection_put);
+API_HANDLER(api_objection_delete);
+API_HANDLER(api_event_post);
+API_HANDLER(api_event_delete);
+
 /* api/routes_holds.c */
 API_HANDLER(api_hold_put);
 API_HANDLER(api_hold_delete);

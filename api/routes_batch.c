@@ -112,10 +112,11 @@ static enum kl_status flush_reads(struct batch *batch, struct kl_err *err)
 static enum kl_status take_read(struct batch *batch, const struct kl_json_value *operation,
                                 const char *reference, struct kl_err *err)
 {
-    static const char *const KNOWN[] = {"op",      "reference", "subject", "record",
-                                        "purpose", "recipient", "fields",  NULL};
+    static const char *const KNOWN[] = {"op",        "reference", "subject", "record", "purpose",
+                                        "recipient", "ground",    "fields",  NULL};
     struct kl_arena *arena = batch->request->arena;
     struct vault_read_input input = {0};
+    const char *ground = NULL;
     const struct kl_id *subject = NULL;
     enum kl_status status = kl_json_expect(operation, KNOWN, "", err);
 
@@ -127,6 +128,8 @@ static enum kl_status take_read(struct batch *batch, const struct kl_json_value 
         (status = api_input_text(operation, "purpose", "", false, &input.purpose, err)) != KL_OK ||
         (status = api_input_text(operation, "recipient", "", false, &input.recipient, err)) !=
             KL_OK ||
+        (status = api_input_text(operation, "ground", "", false, &ground, err)) != KL_OK ||
+        (status = api_input_ground(ground, &input.ground, err)) != KL_OK ||
         (status = api_input_names(operation, "fields", "", VAULT_FIELDS_MAX, arena, &input.fields,
                                   &input.field_count, err)) != KL_OK) {
         return status;

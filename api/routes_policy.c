@@ -162,9 +162,10 @@ static void write_explained(struct kl_json_out *out, const struct vault_explain_
 
 API_HANDLER(api_explain)
 {
-    static const char *const KNOWN[] = {"role",      "purpose", "action", "from",
-                                        "recipient", "subject", "fields", NULL};
+    static const char *const KNOWN[] = {"role",    "purpose", "action", "from", "recipient",
+                                        "subject", "ground",  "fields", NULL};
     const struct kl_json_value *body = api_request_json(request);
+    const char *ground = NULL;
     struct vault_explain_input input = {0};
     struct vault_explain_result *results = NULL;
     size_t count = 0;
@@ -176,6 +177,8 @@ API_HANDLER(api_explain)
         (status = api_input_text(body, "action", "", false, &input.action, err)) != KL_OK ||
         (status = api_input_text(body, "from", "", false, &input.from, err)) != KL_OK ||
         (status = api_input_text(body, "recipient", "", false, &input.recipient, err)) != KL_OK ||
+        (status = api_input_text(body, "ground", "", false, &ground, err)) != KL_OK ||
+        (status = api_input_ground(ground, &input.ground, err)) != KL_OK ||
         (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
                                err)) != KL_OK ||
         (status = api_input_names(body, "fields", "", VAULT_FIELDS_MAX, request->arena,

@@ -42,6 +42,10 @@ enum kl_status api_read_input(const struct api_request *request, struct vault_re
                                            request->arena, &input.fields, &input.field_count, err);
 
     if (status == KL_OK) {
+        status = api_input_ground(api_request_query(request, "ground"), &input.ground, err);
+    }
+
+    if (status == KL_OK) {
         *ret_input = input;
     }
     return status;
@@ -172,10 +176,12 @@ API_HANDLER(api_subject_erase)
 
 API_HANDLER(api_lookup)
 {
-    static const char *const KNOWN[] = {"field", "value", "purpose", "limit", "cursor", NULL};
+    static const char *const KNOWN[] = {"field", "value",  "purpose", "ground",
+                                        "limit", "cursor", NULL};
     const struct kl_json_value *body = api_request_json(request);
     char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
     struct vault_lookup_input input = {0};
+    const char *ground = NULL;
     struct kl_id *subjects = NULL;
     size_t count = 0;
     int64_t limit = 0;
@@ -184,6 +190,8 @@ API_HANDLER(api_lookup)
     if (status != KL_OK ||
         (status = api_input_text(body, "field", "", true, &input.field, err)) != KL_OK ||
         (status = api_input_text(body, "purpose", "", false, &input.purpose, err)) != KL_OK ||
+        (status = api_input_text(body, "ground", "", false, &ground, err)) != KL_OK ||
+        (status = api_input_ground(ground, &input.ground, err)) != KL_OK ||
         (status = api_input_text(body, "cursor", "", false, &input.cursor, err)) != KL_OK ||
         (status = api_input_int(body, "limit", "", 1, VAULT_PAGE_MAX, VAULT_PAGE_DEFAULT, &limit,
                                 err)) != KL_OK ||

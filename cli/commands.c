@@ -36,6 +36,11 @@ const struct cli_option cli_global_options[] = {
     {                                                           \
         "recipient", "NAME", "for this recipient of the policy" \
     }
+#define GROUND                                                                             \
+    {                                                                                      \
+        "ground", "GROUND",                                                                \
+            "legal_claim, protect_person or public_interest, where somebody restricted it" \
+    }
 #define YES                       \
     {                             \
         "yes", NULL, "do not ask" \
@@ -53,12 +58,12 @@ const struct cli_option cli_global_options[] = {
         NULL, NULL, NULL \
     }
 
-static const struct cli_option subject_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
+static const struct cli_option subject_read_options[] = {PURPOSE, FIELDS, RECIPIENT, GROUND, END};
 static const struct cli_option subject_list_options[] = {
-    {"type", "TYPE", "record type"}, PURPOSE, FIELDS, RECIPIENT, LIMIT, CURSOR, END};
+    {"type", "TYPE", "record type"}, PURPOSE, FIELDS, RECIPIENT, GROUND, LIMIT, CURSOR, END};
 static const struct cli_option subject_find_options[] = {PURPOSE, LIMIT, CURSOR, END};
 static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE, END};
-static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
+static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, GROUND, END};
 static const struct cli_option record_patch_options[] = {
     {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
 static const struct cli_option consent_give_options[] = {
@@ -130,7 +135,19 @@ static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data lies in (main)"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
+static const struct cli_option retention_list_options[] = {LIMIT, END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
+static const struct cli_option restriction_options[] = {
+    {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
+    END};
+static const struct cli_option lift_options[] = {
+    {"told-at", "TIME", "when the person was told that it will be lifted (RFC 3339)"}, END};
+static const struct cli_option objection_options[] = {
+    {"ground", "GROUND", "situation, direct_marketing or research"},
+    {"compelling-grounds", "FILE", "why the purpose prevails: a text; - for standard input"},
+    END};
+static const struct cli_option event_options[] = {
+    {"at", "TIME", "when it happened or will (RFC 3339); now when left out"}, END};
 static const struct cli_option hold_options[] = {
     {"basis", "NAME", "why it must be kept: a name, such as bookkeeping"},
     {"until", "TIME", "until when (RFC 3339)"},
@@ -173,6 +190,26 @@ const struct cli_command cli_commands[] = {
      "keep a record until a date, whatever else of the subject is erased", hold_options,
      cli_record_hold},
     {"record", "release", "SUBJECT RECORD", 2, 2, "end a record's hold", NULL, cli_record_release},
+    {"record", "event", "SUBJECT RECORD EVENT", 3, 3,
+     "note what starts the clocks of a record's purposes", event_options, cli_record_event},
+    {"record", "unevent", "SUBJECT RECORD EVENT", 3, 3, "it did not happen after all", NULL,
+     cli_record_event_remove},
+    {"restriction", "show", "SUBJECT", 1, 1, "whether a person's data is only stored", NULL,
+     cli_restriction_show},
+    {"restriction", "set", "SUBJECT", 1, 1, "from now on only store it", restriction_options,
+     cli_restriction_set},
+    {"restriction", "lift", "SUBJECT", 1, 1, "use it again, the person having been told",
+     lift_options, cli_restriction_lift},
+    {"objection", "list", "SUBJECT", 1, 1, "what a person objected to", NULL, cli_objection_list},
+    {"objection", "set", "SUBJECT PURPOSE", 2, 2,
+     "note an objection, or the grounds that prevail over it", objection_options,
+     cli_objection_set},
+    {"objection", "end", "SUBJECT PURPOSE", 2, 2, "the person takes it back", NULL,
+     cli_objection_end},
+    {"retention", "run", NULL, 0, 0, "erase what no purpose keeps any more; --dry-run counts it",
+     tenant_end_options, cli_retention_run},
+    {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,
+     cli_retention_list},
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept", NULL,
      cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",

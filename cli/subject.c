@@ -25,6 +25,7 @@ static void read_query(const struct cli_call *call, struct cli_path *path)
     cli_path_query(path, "purpose", cli_call_value(call, "purpose"));
     cli_path_query(path, "fields", cli_call_value(call, "fields"));
     cli_path_query(path, "recipient", cli_call_value(call, "recipient"));
+    cli_path_query(path, "ground", cli_call_value(call, "ground"));
 }
 
 static void print_fields(struct cli_table *table, const char *subject,

@@ -1,72 +1,16 @@
 /* The ledger of consents: who agreed to what, when, how, and when not any more. */
 #include "vault/journal.h"
-#include "vault/rekeying.h"
-#include "vault/rows.h"
 #include "vault/subject_internal.h"
 
 #include <string.h>
 
-#define EVIDENCE_CONTEXT "evidence"
-
 /* purpose VAULT_NONE: any. */
 static bool may_consent(const struct vault_caller *caller, int purpose, const struct kl_id *subject)
 {
-    struct vault_query query =
-        vault_query_of(caller, VAULT_ACTION_CONSENT, purpose, VAULT_NONE, subject);
-
-    return vault_role_allows(caller, &query);
+    return vault_may_about(caller, VAULT_ACTION_CONSENT, purpose, subject);
 }
 
 /* ---- the list ---- */
-
-static enum kl_status evidence_once(struct vault *vault, const struct vault_subject *subject,
-                                    uint64_t value, struct kl_arena *arena, const char **ret,
-                                    struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kms_place place = {subject->tenant, subject->slot, value};
-    struct vault_row_key key = vault_row_value(subject->tenant, subject->slot, value);
-    struct kl_buf row;
-    struct kl_buf plain;
-    struct kl_slice text;
-
-    if (value == KMS_VALUE_NONE) {
-        *ret = NULL;
-        return KL_OK;
-    }
-    kl_buf_init(&row, KMS_SEAL_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES);
-    kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
-    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
-    if (status == KL_OK) {
-        status = kms_unseal(vault->keys, &place, kl_slice_text(EVIDENCE_CONTEXT),
-                            kl_buf_slice(&row), &plain, err);
-    }
-    if (status == KL_OK) {
-        status = vault_unpad(kl_buf_slice(&plain), &text, err);
-    }
-    if (status == KL_OK) {
-        *ret = kl_arena_text(arena, text.bytes, text.size);
-        status = *ret == NULL ? kl_fail_memory(err) : KL_OK;
-    }
-    kl_buf_done(&row);
-    kl_buf_done(&plain);
-    return status;
-}
-
-static enum kl_status evidence_read(struct vault *vault, const struct vault_subject *subject,
-                                    uint64_t value, struct kl_arena *arena, const char **ret,
-                                    struct kl_err *err)
-{
-    uint64_t seen = vault_rekeying_now(vault);
-    enum kl_status status = evidence_once(vault, subject, value, arena, ret, err);
-
-    while (status == KL_ERR_CORRUPT &&
-           vault_rekeying_again(vault, subject->tenant, subject->slot, &seen)) {
-        kl_err_clear(err);
-        status = evidence_once(vault, subject, value, arena, ret, err);
-    }
-    return status;
-}
 
 /* What the caller may see of a ledger. transfers: the policy's lines that let it leave the EEA. */
 struct listing {
@@ -135,8 +79,9 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
     }
     copy_entry(listing, entry);
     if (view == VAULT_VIEW_PLAIN) {
-        status = evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
-                               &listing->results[listing->count].evidence, err);
+        status =
+            vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
+                                &listing->results[listing->count].evidence, err);
     }
     listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
     listing->count++;

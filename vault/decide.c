@@ -31,6 +31,12 @@ struct question {
     const struct policy_recipient *recipient; /* NULL: the controller itself */
 };
 
+/* Set by the gate role: the grants that match, whose conditions hold. */
+struct matched {
+    enum vault_view view;
+    uint64_t grants;
+};
+
 /* ---- role ---- */
 
 static enum policy_unset condition_holds(const struct policy_grant *grant,
@@ -69,7 +75,7 @@ static uint64_t sift(const struct policy_role *role, const struct vault_query *q
     return sure;
 }
 
-static bool gate_role(const struct question *question, enum vault_view *ret_view)
+static bool gate_role(const struct question *question, struct matched *ret)
 {
     const struct vault_query *query = question->query;
     const struct policy_role *role;
@@ -82,15 +88,14 @@ static bool gate_role(const struct question *question, enum vault_view *ret_view
     grants = role->by_action[query->action] & role->by_field[question->field_number];
     if (query->purpose != VAULT_NONE)
         grants &= role->by_purpose[query->purpose];
-    if (sift(role, query, grants, &maybe) == 0)
-        return false;
+    ret->grants = sift(role, query, grants, &maybe);
+    ret->view = VAULT_VIEW_PLAIN;
     for (int view = VAULT_VIEWS - 1; view > VAULT_VIEW_PLAIN; view--)
         if ((maybe & role->by_view[view]) != 0) {
-            *ret_view = (enum vault_view)view;
-            return true;
+            ret->view = (enum vault_view)view;
+            break;
         }
-    *ret_view = VAULT_VIEW_PLAIN;
-    return true;
+    return ret->grants != 0;
 }
 
 /* ---- purpose and consent ---- */
@@ -152,6 +157,56 @@ static bool gate_consent(const struct question *question)
         return false;
     return question->query->purpose == VAULT_NONE ||
            subject_consents(question, question->query->purpose);
+}
+
+/* ---- objection, restriction, retention ---- */
+
+/* A ground is claimed with the request; only a grant that matches can let it count. */
+static bool claims(const struct question *question, const struct matched *matched,
+                   enum vault_ground ground)
+{
+    const struct vault_query *query = question->query;
+
+    return query->ground == ground && query->role != VAULT_NONE &&
+           (matched->grants & question->policy->roles[query->role].by_ground[ground]) != 0;
+}
+
+/* Whether a use for that purpose is one that objection and restriction may stop: not what the very person does, or is owed. */
+static bool is_others_use(const struct question *question)
+{
+    const struct vault_query *query = question->query;
+
+    return (USES & BIT(query->action)) != 0 && query->purpose != VAULT_NONE &&
+           !query->own_subject && !question->policy->purposes[query->purpose].shown.answers_rights;
+}
+
+/* GDPR art. 21(1); (3): against direct marketing an objection is absolute. */
+static bool gate_objection(const struct question *question, const struct matched *matched)
+{
+    const int purpose = question->query->purpose;
+
+    if (!is_others_use(question) || !policy_bit(question->facts->objections, purpose))
+        return true;
+    return !question->policy->purposes[purpose].shown.direct_marketing &&
+           claims(question, matched, VAULT_GROUND_LEGAL_CLAIM);
+}
+
+/* GDPR art. 18(2). */
+static bool gate_restriction(const struct question *question, const struct matched *matched)
+{
+    if (!is_others_use(question) || !question->facts->restricted)
+        return true;
+    return policy_bit(question->facts->consents_in_restriction, question->query->purpose) ||
+           claims(question, matched, VAULT_GROUND_LEGAL_CLAIM) ||
+           claims(question, matched, VAULT_GROUND_PROTECT_PERSON) ||
+           claims(question, matched, VAULT_GROUND_PUBLIC_INTEREST);
+}
+
+/* GDPR art. 5(1)(e). */
+static bool gate_retention(const struct question *question)
+{
+    return (USES & BIT(question->query->action)) == 0 ||
+           !policy_bit(question->facts->ended, question->query->purpose);
 }
 
 /* ---- transfer ---- */
@@ -264,13 +319,21 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
 {
     const struct question question = ask(policy, query, facts, field);
     struct vault_decision decision = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
+    struct matched matched = {0};
 
-    if (!gate_role(&question, &decision.view))
+    if (!gate_role(&question, &matched))
         return withhold(VAULT_GATE_ROLE);
+    decision.view = matched.view;
     if (!gate_purpose(&question))
         return withhold(VAULT_GATE_PURPOSE);
     if (!gate_consent(&question))
         return withhold(VAULT_GATE_CONSENT);
+    if (!gate_objection(&question, &matched))
+        return withhold(VAULT_GATE_OBJECTION);
+    if (!gate_restriction(&question, &matched))
+        return withhold(VAULT_GATE_RESTRICTION);
+    if (!gate_retention(&question))
+        return withhold(VAULT_GATE_RETENTION);
     if (!gate_transfer(&question, &decision))
         return withhold(VAULT_GATE_TRANSFER);
     return decision;
@@ -284,13 +347,17 @@ struct vault_decision vault_policy_explain(const struct vault_policy *policy,
     const struct question question = ask(policy, query, facts, field);
     const struct vault_decision decision = vault_policy_decide(policy, query, facts, field);
     struct vault_decision unused = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
+    struct matched matched = {0};
 
     for (int gate = 0; gate < VAULT_GATES; gate++)
         ret_passes[gate] = true;
     ret_passes[VAULT_GATE_NONE] = decision.withheld == VAULT_GATE_NONE;
-    ret_passes[VAULT_GATE_ROLE] = gate_role(&question, &unused.view);
+    ret_passes[VAULT_GATE_ROLE] = gate_role(&question, &matched);
     ret_passes[VAULT_GATE_PURPOSE] = gate_purpose(&question);
     ret_passes[VAULT_GATE_CONSENT] = gate_consent(&question);
+    ret_passes[VAULT_GATE_OBJECTION] = gate_objection(&question, &matched);
+    ret_passes[VAULT_GATE_RESTRICTION] = gate_restriction(&question, &matched);
+    ret_passes[VAULT_GATE_RETENTION] = gate_retention(&question);
     ret_passes[VAULT_GATE_TRANSFER] = gate_transfer(&question, &unused);
     return decision;
 }

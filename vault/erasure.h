@@ -60,6 +60,7 @@ struct vault_erase_asked {
     const struct kl_id *subject;
     const struct kl_id *record;
     enum vault_erase_reason reason;
+    bool by_vault;                               /* the vault's own act: no role is asked */
     const struct vault_idempotency *idempotency; /* NULL: not to be remembered */
 };
 /*

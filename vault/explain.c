@@ -90,6 +90,7 @@ static enum kl_status take_query(struct vault *vault, const struct vault_caller 
 
     query->recipient = VAULT_NONE;
     query->now_us = caller->now_us;
+    query->ground = input->ground;
     query->own_subject = caller->bound && input->subject != NULL &&
                          kl_id_equal(&caller->bound_subject, input->subject);
     if (status == KL_OK) {
@@ -203,10 +204,23 @@ static struct vault_decision explain_field(const struct vault_caller *caller,
     return decision;
 }
 
+/* Of a type whose every record is past the purpose's clock. */
+static struct vault_facts facts_for(const struct vault_facts *facts, uint64_t ended_types,
+                                    const struct vault_query *query, int type)
+{
+    struct vault_facts of = *facts;
+
+    of.ended = query->purpose != VAULT_NONE && ((ended_types >> type) & 1) != 0
+                   ? UINT64_C(1) << query->purpose
+                   : 0;
+    return of;
+}
+
 static enum kl_status answer(const struct vault_caller *caller, const struct vault_query *query,
-                             const struct vault_facts *facts, const bool marked[VAULT_FIELDS_MAX],
-                             struct kl_arena *arena, struct vault_explain_result **ret,
-                             size_t *ret_count, struct kl_err *err)
+                             const struct vault_facts *facts, uint64_t ended_types,
+                             const bool marked[VAULT_FIELDS_MAX], struct kl_arena *arena,
+                             struct vault_explain_result **ret, size_t *ret_count,
+                             struct kl_err *err)
 {
     const struct vault_policy *policy = caller->policy;
     size_t fields = vault_policy_field_count(policy);
@@ -217,6 +231,7 @@ static enum kl_status answer(const struct vault_caller *caller, const struct vau
 
     for (i = 0; results != NULL && i < fields; i++) {
         const struct vault_policy_field *field = vault_policy_field(policy, (int)i);
+        struct vault_facts of_type;
         int size;
 
         if (!marked[i]) {
@@ -229,8 +244,11 @@ static enum kl_status answer(const struct vault_caller *caller, const struct vau
             results = NULL;
             break;
         }
-        results[count].decision =
-            explain_field(caller, query, facts, (int)i, results[count].passes);
+        if (facts != NULL) {
+            of_type = facts_for(facts, ended_types, query, field->record);
+        }
+        results[count].decision = explain_field(caller, query, facts == NULL ? NULL : &of_type,
+                                                (int)i, results[count].passes);
         count++;
     }
     if (results == NULL) {
@@ -243,9 +261,11 @@ static enum kl_status answer(const struct vault_caller *caller, const struct vau
 
 static enum kl_status about_subject(struct vault *vault, const struct vault_caller *caller,
                                     const struct kl_id *subject, const struct vault_query *query,
-                                    struct vault_facts *ret_facts, struct kl_err *err)
+                                    struct vault_facts *ret_facts, uint64_t *ret_ended_types,
+                                    struct kl_err *err)
 {
-    enum kl_status status = vault_subject_facts(vault, caller, subject, query, ret_facts, err);
+    enum kl_status status =
+        vault_subject_facts(vault, caller, subject, query, ret_facts, ret_ended_types, err);
     uint64_t slot = 0;
 
     if (status == KL_OK) {
@@ -265,6 +285,7 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
     enum kl_status status = KL_OK;
     struct vault_query query = {0};
     struct vault_facts facts = {0};
+    uint64_t ended_types = 0;
     bool marked[VAULT_FIELDS_MAX];
     struct kl_err own = {0};
 
@@ -274,11 +295,11 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
         status = take_fields(caller->policy, input, marked, err);
     }
     if (status == KL_OK && input->subject != NULL) {
-        status = about_subject(vault, caller, input->subject, &query, &facts, err);
+        status = about_subject(vault, caller, input->subject, &query, &facts, &ended_types, err);
     }
     if (status != KL_OK) {
         return status;
     }
-    return answer(caller, &query, input->subject == NULL ? NULL : &facts, marked, arena, ret,
-                  ret_count, err);
+    return answer(caller, &query, input->subject == NULL ? NULL : &facts, ended_types, marked,
+                  arena, ret, ret_count, err);
 }

@@ -124,7 +124,7 @@ enum kl_status vault_journal_hold(struct vault_journal *journal,
     struct vault_journal_held *held = NULL;
     size_t list;
 
-    if (!of_credential && closing->kind != VAULT_CLOSING_CONSENT) {
+    if (closing->kind == VAULT_CLOSING_VOID || closing->kind == VAULT_CLOSING_POLICY) {
         return KL_OK;
     }
     held = calloc(1, sizeof *held);
@@ -207,29 +207,32 @@ static bool since_withdraw(int64_t since_us, struct vault_ledger *ledger)
  * One closing that is held; void by now, pruned, or gone with its subject: nothing. Nor when it does not open: its subject was sealed
  * anew since, with a ledger in which it is marked (values.h).
  */
-static enum kl_status held_withdraw(struct vault *vault, uint64_t tenant, uint64_t seq,
-                                    struct kl_buf *row, struct kl_arena *arena,
-                                    struct vault_ledger *ledger, bool *changed, struct kl_err *err)
+static enum kl_status held_mark(struct vault *vault, uint64_t tenant, uint64_t seq,
+                                struct kl_buf *row, struct kl_arena *scratch,
+                                struct kl_arena *arena, struct vault_ledger *ledger, bool *changed,
+                                struct kl_err *err)
 {
     struct vault_closing closing = {0};
-    enum kl_status status = vault_closing_read(vault, tenant, seq, row, arena, &closing, err);
+    bool marked = false;
+    enum kl_status status = vault_closing_read(vault, tenant, seq, row, scratch, &closing, err);
 
     if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
         kl_err_clear(err);
         return KL_OK;
     }
-    if (status == KL_OK && closing.kind == VAULT_CLOSING_CONSENT) {
-        *changed = vault_closing_withdraw(&closing, ledger) || *changed;
+    if (status == KL_OK) {
+        status = vault_closing_mark(&closing, arena, ledger, &marked, err);
     }
+    *changed = *changed || marked;
     return status;
 }
 
 enum kl_status vault_journal_ledger(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                    struct vault_ledger *ledger, bool *ret_changed,
-                                    struct kl_err *err)
+                                    struct kl_arena *arena, struct vault_ledger *ledger,
+                                    bool *ret_changed, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kl_arena *arena = NULL;
+    struct kl_arena *scratch = NULL;
     struct kl_buf row = {0};
     bool changed = false;
     uint64_t seq = 0;
@@ -241,21 +244,26 @@ enum kl_status vault_journal_ledger(struct vault *vault, uint64_t tenant, uint64
     changed = since_withdraw(vault_journal_since(vault, tenant), ledger);
     seq = held_before(vault->journal, tenant, slot, UINT64_MAX);
     if (seq != 0) {
-        arena = kl_arena_new(64 * 1024);
-        if (arena == NULL) {
+        scratch = kl_arena_new(64 * 1024);
+        if (scratch == NULL) {
             return kl_fail_memory(err);
         }
         kl_buf_init(&row, VAULT_JOURNAL_ROW_MAX_BYTES);
     }
     while (status == KL_OK && seq != 0) {
-        kl_arena_reset(arena);
-        status = held_withdraw(vault, tenant, seq, &row, arena, ledger, &changed, err);
+        kl_arena_reset(scratch);
+        status = held_mark(vault, tenant, seq, &row, scratch, arena, ledger, &changed, err);
         seq = held_before(vault->journal, tenant, slot, seq);
     }
     kl_buf_done(&row);
-    kl_arena_free(arena);
+    kl_arena_free(scratch);
     *ret_changed = changed;
     return status;
+}
+
+bool vault_journal_holds(struct vault *vault, uint64_t tenant, uint64_t slot)
+{
+    return vault->journal != NULL && held_before(vault->journal, tenant, slot, UINT64_MAX) != 0;
 }
 
 static int64_t held_revoked(struct vault_journal *journal,

@@ -20,7 +20,8 @@
  * commit was refused (the subject was erased meanwhile) becomes void: its row stays, and closes nothing.
  *
  * AGAIN. A consent that was given again after its withdrawal counts: a closing says how many entries the ledger had when it was made, and
- * closes none that came later, whatever times they carry (ledgers only grow; a copy of data/ that is older has fewer).
+ * closes none that came later, whatever times they carry (ledgers only grow; a copy of data/ that is older has fewer). In the same way a
+ * ledger counts how often a purpose was objected to, and the subject restricted, and a closing says which of those it was.
  *
  * LOST. When data/ knows closings that the journal has not (its rows were lost, or are damaged), or the journal was pruned past what
  * data/ has, nobody can say what else was closed. Then a time is written beside the keys ("VS" tenant8): credentials made before it are
@@ -53,9 +54,8 @@ enum vault_closing_kind {
     VAULT_CLOSING_CONSENT,    /* withdrawn: purpose, recipient, entries */
     VAULT_CLOSING_CREDENTIAL, /* revoked: mac, credential */
     VAULT_CLOSING_POLICY,     /* in force: policy, body */
-    /* Written by no code of this version, and refused at open: what applies them comes with what makes them. */
-    VAULT_CLOSING_OBJECTION,  /* purpose */
-    VAULT_CLOSING_RESTRICTION /* nothing more */
+    VAULT_CLOSING_OBJECTION,  /* purpose, entries, ground */
+    VAULT_CLOSING_RESTRICTION /* entries, ground */
 };
 
 /*
@@ -71,6 +71,7 @@ struct vault_closing {
     const char *purpose;
     const char *recipient; /* NULL: the controller */
     uint32_t entries;
+    unsigned char ground; /* enum vault_objection_ground, enum vault_restriction_ground */
     unsigned char mac[KMS_MAC_BYTES];
     struct kl_id credential;
     uint64_t policy;
@@ -100,10 +101,15 @@ void vault_journal_end(struct vault *vault, struct vault_closing *closing);
 
 /* ---- what is closed ---- */
 
-/* Mark what the journal says was withdrawn of a ledger that was just read. ret_changed: there was such. Errors as kms_unseal(). */
+/*
+ * Mark in a ledger that was just read what the journal says was withdrawn, objected to or restricted; what is added is the arena's.
+ * ret_changed: there was such. Errors as kms_unseal().
+ */
 KL_MUST_USE enum kl_status vault_journal_ledger(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                                struct vault_ledger *ledger, bool *ret_changed,
-                                                struct kl_err *err);
+                                                struct kl_arena *arena, struct vault_ledger *ledger,
+                                                bool *ret_changed, struct kl_err *err);
+/* Whether the journal holds a closing about that subject: then its ledger must be read, whatever data/ says of it. */
+bool vault_journal_holds(struct vault *vault, uint64_t tenant, uint64_t slot);
 /* The time that a lost journal of this tenant voids everything before; 0: none. */
 int64_t vault_journal_since(struct vault *vault, uint64_t tenant);
 /* Mark a credential that was just read as revoked, if the journal says so. */

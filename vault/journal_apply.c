@@ -197,7 +197,8 @@ static enum kl_status ledger_load(struct taking *taking, const struct vault_clos
         status =
             vault_subject_ledger(taking->vault, &change->subject, change->arena, ledger, &cause);
     }
-    *ret_there = status == KL_OK && ledger->count > 0;
+    *ret_there = status == KL_OK && (ledger->count > 0 || ledger->objection_count > 0 ||
+                                     ledger->restriction.count > 0);
     if (status == KL_ERR_IO || status == KL_ERR_NO_MEMORY) {
         return again(status, &cause, err);
     }
@@ -209,8 +210,33 @@ static enum kl_status ledger_load(struct taking *taking, const struct vault_clos
     return KL_OK;
 }
 
-static enum kl_status apply_consent(struct taking *taking, const struct vault_closing *closing,
-                                    int64_t now_us, struct kl_err *err)
+/* What the trail says of a closing that is made good. */
+static void act_about(struct vault_act *act, const struct vault_closing *closing)
+{
+    kl_json_add_int(&act->out, "slot", (int64_t)closing->slot);
+    if (closing->purpose != NULL) {
+        kl_json_add_text(&act->out, "purpose", closing->purpose);
+    }
+    kl_json_add_time(&act->out,
+                     closing->kind == VAULT_CLOSING_CONSENT ? "withdrawn_at" : "closed_at",
+                     closing->at_us);
+}
+
+static const char *action_of(enum vault_closing_kind kind)
+{
+    switch (kind) {
+    case VAULT_CLOSING_OBJECTION:
+        return "objected_again";
+    case VAULT_CLOSING_RESTRICTION:
+        return "restricted_again";
+    default:
+        return "consent_withdrawn_again";
+    }
+}
+
+/* As it is read the ledger has it: write it so, and say so in the subject's base. */
+static enum kl_status apply_to_ledger(struct taking *taking, const struct vault_closing *closing,
+                                      int64_t now_us, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_audit_who who = {.role = "vault", .at_us = now_us};
@@ -223,10 +249,8 @@ static enum kl_status apply_consent(struct taking *taking, const struct vault_cl
         status = ledger_load(taking, closing, &change, &ledger, &there, err);
     }
     if (status == KL_OK && there) {
-        vault_act_begin(&change.act, taking->tenant, &who, "consent_withdrawn_again");
-        kl_json_add_int(&change.act.out, "slot", (int64_t)closing->slot);
-        kl_json_add_text(&change.act.out, "purpose", closing->purpose);
-        kl_json_add_time(&change.act.out, "withdrawn_at", closing->at_us);
+        vault_act_begin(&change.act, taking->tenant, &who, action_of(closing->kind));
+        act_about(&change.act, closing);
         change.unsynced = true;
         status = vault_change_ledger_put(&change, &ledger, err);
         if (status == KL_OK) {
@@ -309,17 +333,15 @@ static enum kl_status apply_one(struct taking *taking, uint64_t seq, int64_t now
     case VAULT_CLOSING_VOID:
         return KL_OK;
     case VAULT_CLOSING_CONSENT:
-        return apply_consent(taking, &closing, now_us, err);
+    case VAULT_CLOSING_OBJECTION:
+    case VAULT_CLOSING_RESTRICTION:
+        return apply_to_ledger(taking, &closing, now_us, err);
     case VAULT_CLOSING_CREDENTIAL:
         return apply_credential(taking, &closing, err);
     case VAULT_CLOSING_POLICY:
         return apply_policy(taking, &closing, err);
-    case VAULT_CLOSING_OBJECTION:
-    case VAULT_CLOSING_RESTRICTION:
-        break;
     }
-    return kl_fail(err, KL_ERR_REFUSED, "journal_newer",
-                   "the journal of closings was written by a later version of this program", NULL);
+    return KL_OK;
 }
 
 /* The policy that was put back is the one in force from the first request on. */

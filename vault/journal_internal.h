@@ -79,8 +79,10 @@ KL_MUST_USE enum kl_status vault_closing_read(struct vault *vault, uint64_t tena
                                               struct kl_buf *row, struct kl_arena *arena,
                                               struct vault_closing *ret, struct kl_err *err);
 
-/* Mark in a ledger what a closing of a consent closed; whether there was anything. */
-bool vault_closing_withdraw(const struct vault_closing *closing, struct vault_ledger *ledger);
+/* Mark in a ledger what a closing closed; what is added is the arena's. ret_changed: there was anything. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_closing_mark(const struct vault_closing *closing,
+                                              struct kl_arena *arena, struct vault_ledger *ledger,
+                                              bool *ret_changed, struct kl_err *err);
 
 /* Under the lock; NULL when out of memory. */
 struct vault_journal_tenant *vault_journal_tenant(struct vault_journal *journal, uint64_t tenant);

@@ -73,10 +73,15 @@ static void plain_make(const struct vault_closing *closing, struct kl_buf *ret)
         kl_buf_add(ret, hash, sizeof hash);
         break;
     case VAULT_CLOSING_OBJECTION:
+        kl_buf_add_u32be(ret, closing->entries);
+        kl_buf_add_byte(ret, closing->ground);
         text_add(ret, closing->purpose);
         break;
-    case VAULT_CLOSING_VOID:
     case VAULT_CLOSING_RESTRICTION:
+        kl_buf_add_u32be(ret, closing->entries);
+        kl_buf_add_byte(ret, closing->ground);
+        break;
+    case VAULT_CLOSING_VOID:
         break;
     }
 }
@@ -229,10 +234,17 @@ enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice
         in.ok = policy_read(&in, body, ret);
         break;
     case VAULT_CLOSING_OBJECTION:
+        ret->entries = kl_read_u32be(&in);
+        ret->ground = kl_read_byte(&in);
         room = text_read(&in, arena, &ret->purpose);
+        in.ok = in.ok && (!room || ret->purpose != NULL) && ret->ground < VAULT_OBJECTION_GROUNDS;
+        break;
+    case VAULT_CLOSING_RESTRICTION:
+        ret->entries = kl_read_u32be(&in);
+        ret->ground = kl_read_byte(&in);
+        in.ok = in.ok && ret->ground < VAULT_RESTRICTION_GROUNDS;
         break;
     case VAULT_CLOSING_VOID:
-    case VAULT_CLOSING_RESTRICTION:
         break;
     }
     if (!room) {
@@ -295,7 +307,7 @@ enum kl_status vault_closing_read(struct vault *vault, uint64_t tenant, uint64_t
                : status;
 }
 
-bool vault_closing_withdraw(const struct vault_closing *closing, struct vault_ledger *ledger)
+static bool mark_consent(const struct vault_closing *closing, struct vault_ledger *ledger)
 {
     bool changed = false;
     size_t i;
@@ -314,4 +326,59 @@ bool vault_closing_withdraw(const struct vault_closing *closing, struct vault_le
         }
     }
     return changed;
+}
+
+/* The controller's grounds were about an earlier objection. */
+static enum kl_status mark_objection(const struct vault_closing *closing, struct kl_arena *arena,
+                                     struct vault_ledger *ledger, bool *ret_changed,
+                                     struct kl_err *err)
+{
+    struct vault_ledger_objection *objection =
+        vault_ledger_objection_of(ledger, closing->purpose, arena);
+
+    if (objection == NULL) {
+        return kl_fail_memory(err);
+    }
+    *ret_changed = objection->count < closing->entries;
+    if (*ret_changed) {
+        objection->count = closing->entries;
+        objection->ground = (enum vault_objection_ground)closing->ground;
+        objection->compelling = KMS_VALUE_NONE;
+        objection->at_us = closing->at_us;
+        objection->ended_us = 0;
+    }
+    return KL_OK;
+}
+
+static bool mark_restriction(const struct vault_closing *closing, struct vault_ledger *ledger)
+{
+    if (ledger->restriction.count >= closing->entries) {
+        return false;
+    }
+    ledger->restriction.count = closing->entries;
+    ledger->restriction.ground = (enum vault_restriction_ground)closing->ground;
+    ledger->restriction.at_us = closing->at_us;
+    return true;
+}
+
+enum kl_status vault_closing_mark(const struct vault_closing *closing, struct kl_arena *arena,
+                                  struct vault_ledger *ledger, bool *ret_changed,
+                                  struct kl_err *err)
+{
+    *ret_changed = false;
+    switch (closing->kind) {
+    case VAULT_CLOSING_CONSENT:
+        *ret_changed = mark_consent(closing, ledger);
+        return KL_OK;
+    case VAULT_CLOSING_OBJECTION:
+        return mark_objection(closing, arena, ledger, ret_changed, err);
+    case VAULT_CLOSING_RESTRICTION:
+        *ret_changed = mark_restriction(closing, ledger);
+        return KL_OK;
+    case VAULT_CLOSING_VOID:
+    case VAULT_CLOSING_CREDENTIAL:
+    case VAULT_CLOSING_POLICY:
+        break;
+    }
+    return KL_OK;
 }

@@ -1,4 +1,5 @@
 /* Finding subjects by an indexed value. */
+#include "vault/retention.h"
 #include "vault/subject_internal.h"
 
 #include <string.h>
@@ -146,6 +147,9 @@ static enum kl_status may_find(struct looking *looking, const struct vault_subje
     }
     status = vault_facts_of(looking->vault, subject, looking->caller->policy, &looking->query,
                             looking->scratch, &facts, err);
+    if (status == KL_OK) {
+        vault_retention_facts(looking->caller->policy, &looking->query, wanted.record, &facts);
+    }
     if (status == KL_OK &&
         vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
                 .withheld != VAULT_GATE_NONE) {
@@ -168,6 +172,9 @@ static void look_act(struct looking *looking, struct vault_act *act, uint64_t sl
     kl_json_add_text(&act->out, "field", name);
     kl_json_add_text(&act->out, "purpose",
                      vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    if (looking->query.ground != VAULT_GROUND_NONE) {
+        kl_json_add_text(&act->out, "ground", vault_ground_name(looking->query.ground));
+    }
 }
 
 static bool is_listed(const struct looking *looking, const struct kl_id *subject)
@@ -307,6 +314,7 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     }
     looking.query = vault_query_of(caller, VAULT_ACTION_LOOKUP, purpose, VAULT_NONE,
                                    caller->bound ? &caller->bound_subject : NULL);
+    looking.query.ground = input->ground;
     if (looking.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &looking.query)) {
         status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
                          "the role of this credential may not look up for this purpose", NULL);

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #define FORMAT 1
-#define FORMAT_LEDGER_CLOSED 2 /* a ledger with closed_us behind the format */
-#define FORMAT_HELD 2          /* a record, and its hold behind it */
 #define FLAG_LEDGER 1u
 
 static enum kl_status damaged(struct kl_err *err, const char *what)
@@ -71,6 +69,7 @@ enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base
     kl_buf_add_byte(ret, FORMAT);
     kl_buf_add(ret, base->subject.bytes, KL_ID_BYTES);
     kl_buf_add_byte(ret, (unsigned char)base->residency);
+    kl_buf_add_byte(ret, base->limits ? 1 : 0);
     kl_buf_add_u64be(ret, (uint64_t)base->created_us);
     kl_buf_add(ret, base->token_seed, sizeof base->token_seed);
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "subject_full", err);
@@ -92,7 +91,7 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     size_t i;
 
     assert(!record->gone);
-    kl_buf_add_byte(ret, record->hold_basis == NULL ? FORMAT : FORMAT_HELD);
+    kl_buf_add_byte(ret, FORMAT);
     kl_buf_add(ret, record->id.bytes, KL_ID_BYTES);
     add_name(ret, record->type);
     add_name(ret, record->source);
@@ -106,11 +105,24 @@ enum kl_status vault_manifest_record_encode(const struct vault_manifest_record *
     for (i = 0; i < record->past_count; i++) {
         add_field(ret, &record->past[i]);
     }
-    if (record->hold_basis != NULL) {
-        add_name(ret, record->hold_basis);
-        kl_buf_add_u64be(ret, (uint64_t)record->hold_until_us);
+    add_count(ret, record->event_count, VAULT_EVENTS_MAX);
+    for (i = 0; i < record->event_count; i++) {
+        add_name(ret, record->events[i].name);
+        kl_buf_add_u64be(ret, (uint64_t)record->events[i].at_us);
     }
+    add_name(ret, record->hold_basis);
+    kl_buf_add_u64be(ret, (uint64_t)record->hold_until_us);
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "record_full", err);
+}
+
+static void add_objection(struct kl_buf *out, const struct vault_ledger_objection *objection)
+{
+    add_name(out, objection->purpose);
+    kl_buf_add_u32be(out, objection->count);
+    kl_buf_add_byte(out, (unsigned char)objection->ground);
+    kl_buf_add_u64be(out, objection->compelling);
+    kl_buf_add_u64be(out, (uint64_t)objection->at_us);
+    kl_buf_add_u64be(out, (uint64_t)objection->ended_us);
 }
 
 enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_buf *ret,
@@ -119,9 +131,14 @@ enum kl_status vault_ledger_encode(const struct vault_ledger *ledger, struct kl_
     size_t started = ret->size;
     size_t i;
 
-    kl_buf_add_byte(ret, ledger->closed_us == 0 ? FORMAT : FORMAT_LEDGER_CLOSED);
-    if (ledger->closed_us != 0) {
-        kl_buf_add_u64be(ret, (uint64_t)ledger->closed_us);
+    kl_buf_add_byte(ret, FORMAT);
+    kl_buf_add_u64be(ret, (uint64_t)ledger->closed_us);
+    kl_buf_add_u32be(ret, ledger->restriction.count);
+    kl_buf_add_byte(ret, (unsigned char)ledger->restriction.ground);
+    kl_buf_add_u64be(ret, (uint64_t)ledger->restriction.at_us);
+    add_count(ret, ledger->objection_count, VAULT_OBJECTIONS_MAX);
+    for (i = 0; i < ledger->objection_count; i++) {
+        add_objection(ret, &ledger->objections[i]);
     }
     add_count(ret, ledger->count, VAULT_CONSENTS_MAX);
     for (i = 0; i < ledger->count; i++) {
@@ -225,6 +242,7 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
     struct vault_manifest_base base = {0};
     struct kl_slice bytes;
     unsigned char residency = 0;
+    unsigned char limits = 0;
     bool known = kl_read_byte(&in) == FORMAT;
 
     bytes = kl_read_bytes(&in, KL_ID_BYTES);
@@ -232,13 +250,15 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
         memcpy(base.subject.bytes, bytes.bytes, KL_ID_BYTES);
     }
     residency = kl_read_byte(&in);
+    limits = kl_read_byte(&in);
     base.created_us = (int64_t)kl_read_u64be(&in);
     bytes = kl_read_bytes(&in, sizeof base.token_seed);
-    if (!known || !kl_reader_done(&in) || residency > VAULT_RESIDENCY_NONE) {
+    if (!known || !kl_reader_done(&in) || residency > VAULT_RESIDENCY_NONE || limits > 1) {
         return damaged(err, "a subject's manifest");
     }
     memcpy(base.token_seed, bytes.bytes, sizeof base.token_seed);
     base.residency = (enum vault_residency)residency;
+    base.limits = limits == 1;
     *ret = base;
     return KL_OK;
 }
@@ -265,14 +285,30 @@ static bool read_field(struct kl_reader *in, struct kl_arena *arena,
     return true;
 }
 
+static bool read_events(struct kl_reader *in, struct kl_arena *arena,
+                        struct vault_manifest_record *ret, bool *no_room)
+{
+    size_t i;
+
+    ret->event_count = read_count(in, VAULT_EVENTS_MAX);
+    ret->events = kl_arena_array(arena, ret->event_count, sizeof *ret->events);
+    *no_room = ret->events == NULL;
+    for (i = 0; !*no_room && i < ret->event_count; i++) {
+        if (!read_name(in, arena, &ret->events[i].name, no_room) || ret->events[i].name == NULL) {
+            return false;
+        }
+        ret->events[i].at_us = (int64_t)kl_read_u64be(in);
+    }
+    return !*no_room;
+}
+
 static bool read_record(struct kl_reader *in, struct kl_arena *arena,
                         struct vault_manifest_record *ret, bool *no_room)
 {
-    unsigned char format = kl_read_byte(in);
     struct kl_slice id;
     size_t i;
 
-    if (format != FORMAT && format != FORMAT_HELD) {
+    if (kl_read_byte(in) != FORMAT) {
         return false;
     }
     id = kl_read_bytes(in, KL_ID_BYTES);
@@ -299,13 +335,12 @@ static bool read_record(struct kl_reader *in, struct kl_arena *arena,
             return false;
         }
     }
-    if (format == FORMAT_HELD && !*no_room) {
-        if (!read_name(in, arena, &ret->hold_basis, no_room) || ret->hold_basis == NULL) {
-            return false;
-        }
-        ret->hold_until_us = (int64_t)kl_read_u64be(in);
+    if (*no_room || !read_events(in, arena, ret, no_room) ||
+        !read_name(in, arena, &ret->hold_basis, no_room)) {
+        return false;
     }
-    return !*no_room && kl_reader_done(in) && ret->version > 0;
+    ret->hold_until_us = (int64_t)kl_read_u64be(in);
+    return kl_reader_done(in) && ret->version > 0;
 }
 
 enum kl_status vault_manifest_record_decode(struct kl_slice text, struct kl_arena *arena,
@@ -343,20 +378,57 @@ static bool read_entry(struct kl_reader *in, struct kl_arena *arena, struct vaul
            (ret->evidence == KMS_VALUE_NONE || value_valid(ret->evidence));
 }
 
+static bool read_objection(struct kl_reader *in, struct kl_arena *arena,
+                           struct vault_ledger_objection *ret, bool *no_room)
+{
+    unsigned char ground = 0;
+
+    if (!read_name(in, arena, &ret->purpose, no_room)) {
+        return false;
+    }
+    ret->count = kl_read_u32be(in);
+    ground = kl_read_byte(in);
+    ret->ground = (enum vault_objection_ground)ground;
+    ret->compelling = kl_read_u64be(in);
+    ret->at_us = (int64_t)kl_read_u64be(in);
+    ret->ended_us = (int64_t)kl_read_u64be(in);
+    return in->ok && ret->purpose != NULL && ret->count > 0 && ground < VAULT_OBJECTION_GROUNDS &&
+           (ret->compelling == KMS_VALUE_NONE || value_valid(ret->compelling));
+}
+
+static bool read_restriction(struct kl_reader *in, struct vault_ledger_restriction *ret)
+{
+    unsigned char ground = 0;
+
+    ret->count = kl_read_u32be(in);
+    ground = kl_read_byte(in);
+    ret->ground = (enum vault_restriction_ground)ground;
+    ret->at_us = (int64_t)kl_read_u64be(in);
+    return in->ok && ground < VAULT_RESTRICTION_GROUNDS && (ret->at_us == 0 || ret->count > 0);
+}
+
 enum kl_status vault_ledger_decode(struct kl_slice text, struct kl_arena *arena,
                                    struct vault_ledger *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(text);
     struct vault_ledger ledger = {0};
-    unsigned char format = kl_read_byte(&in);
+    bool known = kl_read_byte(&in) == FORMAT;
     bool no_room = false;
     size_t i;
 
-    if (format == FORMAT_LEDGER_CLOSED) {
-        ledger.closed_us = (int64_t)kl_read_u64be(&in);
-    }
-    if (format != FORMAT && (format != FORMAT_LEDGER_CLOSED || ledger.closed_us == 0)) {
+    ledger.closed_us = (int64_t)kl_read_u64be(&in);
+    if (!known || !read_restriction(&in, &ledger.restriction)) {
         return damaged(err, "a ledger");
+    }
+    ledger.objection_count = read_count(&in, VAULT_OBJECTIONS_MAX);
+    ledger.objections = kl_arena_array(arena, ledger.objection_count, sizeof *ledger.objections);
+    if (ledger.objections == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; i < ledger.objection_count; i++) {
+        if (!read_objection(&in, arena, &ledger.objections[i], &no_room)) {
+            return no_room ? kl_fail_memory(err) : damaged(err, "a ledger");
+        }
     }
     ledger.count = read_count(&in, VAULT_CONSENTS_MAX);
     ledger.entries = kl_arena_array(arena, ledger.count, sizeof *ledger.entries);

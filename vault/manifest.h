@@ -18,7 +18,9 @@
  * records and sweeps, so that it gives back every value not erased or changed since. They hold names, numbers and times, never a value;
  * a value that is changed takes a new slot.
  *
- * LEDGER: a 'V' row under value slot VAULT_VALUE_LEDGER. Evidence lies in 'V' rows of its own.
+ * LEDGER: a 'V' row under value slot VAULT_VALUE_LEDGER: what the subject consented and objected to, and whether it is restricted.
+ * Evidence and grounds in words lie in 'V' rows of their own. The base says whether there is anything but consents, so that
+ * a read that hangs on no consent need not open the ledger.
  *
  * Sealed texts are padded (vault_pad). Threads: any; nothing is shared.
  */
@@ -53,6 +55,10 @@
 #define VAULT_MANIFEST_MAX_BYTES 57344
 /* Values of one record that were replaced and not yet shredded. */
 #define VAULT_PAST_MAX 256
+/* Events noted on one record. */
+#define VAULT_EVENTS_MAX 32
+/* Purposes that one subject ever objected to. */
+#define VAULT_OBJECTIONS_MAX 128
 /*
  * Indexed values of one subject, those in a record's past too. An erasure re-keys every bucket that names the subject, in one commit of
  * KMS_CHANGES_MAX changes: this many values on their way down an index of a hundred million entries stay below it.
@@ -68,6 +74,11 @@ struct vault_manifest_field {
     uint64_t value;
     uint64_t version;
 };
+/* What starts a clock (policy.h). */
+struct vault_manifest_event {
+    const char *name;
+    int64_t at_us;
+};
 /*
  * past: values that were replaced or removed and not yet shredded: they go with the record, and so do their traces in the index.
  * hold: an erasure of the subject keeps the record until then (retained.h). gone: its key is shredded, the rest is not set.
@@ -82,14 +93,20 @@ struct vault_manifest_record {
     size_t field_count;
     struct vault_manifest_field *past;
     size_t past_count;
+    struct vault_manifest_event *events;
+    size_t event_count;
     const char *hold_basis; /* NULL: it is not held */
     int64_t hold_until_us;
     bool gone; /* not written */
 };
-/* token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. */
+/*
+ * token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. limits: an objection in force or a
+ * restriction is in the ledger.
+ */
 struct vault_manifest_base {
     struct kl_id subject;
     enum vault_residency residency;
+    bool limits;
     int64_t created_us;
     unsigned char token_seed[VAULT_TOKEN_SEED_BYTES];
 };
@@ -120,12 +137,44 @@ struct vault_ledger_entry {
     int64_t withdrawn_us; /* 0: not */
     bool is_explicit;
 };
+/*
+ * One for each purpose that was ever objected to. count: how often it was, so that a closing of the journal can be told from a later one.
+ * compelling: the value slot of the controller's recorded grounds, with which it does not stand in the way; KMS_VALUE_NONE: none.
+ */
+struct vault_ledger_objection {
+    const char *purpose;
+    uint32_t count;
+    enum vault_objection_ground ground;
+    uint64_t compelling;
+    int64_t at_us;
+    int64_t ended_us; /* 0: in force */
+};
+/* count: how often it was restricted. at_us: since when; 0: it is not. */
+struct vault_ledger_restriction {
+    uint32_t count;
+    enum vault_restriction_ground ground;
+    int64_t at_us;
+};
 /* closed_us: what a lost journal voids up to that time is marked as withdrawn (vault_journal_since); 0: nothing was lost. */
 struct vault_ledger {
     struct vault_ledger_entry *entries;
     size_t count;
+    struct vault_ledger_objection *objections;
+    size_t objection_count;
+    struct vault_ledger_restriction restriction;
     int64_t closed_us;
 };
+/* Whether there is an objection in force, or a restriction. */
+bool vault_ledger_limits(const struct vault_ledger *ledger);
+/* The objection to a purpose, whether in force or not; NULL: there never was one. */
+struct vault_ledger_objection *vault_ledger_objection_find(const struct vault_ledger *ledger,
+                                                           const char *purpose);
+/* The same, made where there is none yet, with count 0; the array is the arena's. NULL: no memory, or VAULT_OBJECTIONS_MAX are there. */
+struct vault_ledger_objection *vault_ledger_objection_of(struct vault_ledger *ledger,
+                                                         const char *purpose,
+                                                         struct kl_arena *arena);
+/* The value slots that a ledger names, one for each i below count + objection_count; KMS_VALUE_NONE: that one has none. */
+uint64_t vault_ledger_evidence(const struct vault_ledger *ledger, size_t i);
 
 /* Names (of types, fields, purposes, notices, ...) are at most this long, without a 0 byte inside. */
 #define VAULT_MANIFEST_NAME_MAX_BYTES 255

@@ -39,6 +39,22 @@ const char *vault_gate_name(enum vault_gate gate)
     return names[gate];
 }
 
+const char *vault_ground_name(enum vault_ground ground)
+{
+    assert((unsigned)ground < VAULT_GROUNDS);
+    return ground == VAULT_GROUND_NONE ? "none" : vault_policy_ground_words[ground - 1];
+}
+
+bool vault_ground_parse(const char *name, enum vault_ground *ret)
+{
+    int word = vault_policy_find(vault_policy_ground_words, name);
+
+    if (word < 0)
+        return false;
+    *ret = (enum vault_ground)(word + 1);
+    return true;
+}
+
 /* ---- parsing ---- */
 
 static struct vault_policy *policy_new(void)
@@ -304,6 +320,29 @@ const char *vault_policy_role_name(const struct vault_policy *policy, int role)
 {
     assert(role >= 0 && (size_t)role < policy->role_count);
     return policy->roles[role].name;
+}
+
+bool vault_policy_may_object(const struct vault_policy *policy, int purpose)
+{
+    const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
+
+    return !of->forbidden &&
+           (of->direct_marketing || of->basis == VAULT_BASIS_LEGITIMATE_INTEREST ||
+            of->basis == VAULT_BASIS_PUBLIC_TASK);
+}
+
+bool vault_policy_event_known(const struct vault_policy *policy, int record, const char *event)
+{
+    const uint64_t purposes = vault_policy_record(policy, record)->purposes;
+
+    for (size_t i = 0; i < policy->purpose_count; i++) {
+        const struct vault_policy_purpose *purpose = &policy->purposes[i].shown;
+
+        if (policy_bit(purposes, (int)i) && purpose->retain_event != NULL &&
+            strcmp(purpose->retain_event, event) == 0)
+            return true;
+    }
+    return false;
 }
 
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy)

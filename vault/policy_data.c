@@ -34,24 +34,34 @@ static const char *const recipient_kinds[] = {
 
 /* ---- purposes ---- */
 
-/* "P10Y after service_end" */
+static bool rests_on_consent(const struct policy_purpose *purpose)
+{
+    return purpose->shown.basis == VAULT_BASIS_CONSENT ||
+           purpose->shown.basis == VAULT_BASIS_EXPLICIT_CONSENT;
+}
+
+/* "P10Y after service_end", or "none": the purpose is no reason to keep anything. */
 static void read_retain(struct policy_parse *parse, policy_node node,
                         struct policy_purpose *purpose)
 {
-    static const char shape[] = "retain is a duration and the event that starts its clock: "
-                                "P10Y after service_end";
+    static const char shape[] = "retain is a duration and the event that starts its clock, "
+                                "P10Y after service_end, or none";
     const char *text = vault_policy_scalar_text(parse, node, "retain");
     const char *space = NULL;
     struct kl_yaml_node event = {0};
 
     if (text == NULL)
         return;
+    if (strcmp(text, "none") == 0) {
+        purpose->shown.keeps_nothing = true;
+        return;
+    }
     space = strchr(text, ' ');
     if (space == NULL || strncmp(space, " after ", 7) != 0) {
         vault_policy_error(parse, node, "invalid_retain", "%s", shape);
         return;
     }
-    if (kl_duration_parse(text, (size_t)(space - text), &purpose->retain, NULL) != KL_OK) {
+    if (kl_duration_parse(text, (size_t)(space - text), &purpose->shown.retain, NULL) != KL_OK) {
         vault_policy_error(parse, node, "invalid_duration", "%s", shape);
         return;
     }
@@ -59,9 +69,12 @@ static void read_retain(struct policy_parse *parse, policy_node node,
     event.text = space + 7;
     if (!vault_policy_name_check(parse, &event, "event"))
         return;
-    purpose->retain_event = vault_policy_copy(parse, event.text);
-    purpose->shown.has_retention = true;
-    parse->policy->unenforced |= VAULT_UNENFORCED_RETENTION;
+    if (strcmp(event.text, VAULT_EVENT_CONSENT) == 0 && !rests_on_consent(purpose)) {
+        vault_policy_error(parse, node, "not_a_consent",
+                           "a clock starts with the consent only where the basis is one");
+        return;
+    }
+    purpose->shown.retain_event = vault_policy_copy(parse, event.text);
 }
 
 static void read_notice(struct policy_parse *parse, policy_node node,
@@ -78,17 +91,22 @@ static void read_notice(struct policy_parse *parse, policy_node node,
     purpose->shown.notice = vault_policy_copy(parse, text);
 }
 
-/* Art. 21: whoever's data is used for these may object, and direct marketing must then stop. */
-static void note_objection(struct policy_parse *parse, policy_node node, enum vault_basis basis)
+/* What the person's own rights change about the purpose: GDPR art. 21(3), and 12 to 22 as a whole. */
+static void read_rights(struct policy_parse *parse, policy_node node,
+                        struct policy_purpose *purpose)
 {
-    bool direct_marketing = false;
-    policy_node flag = kl_yaml_member(node, "direct_marketing");
+    policy_node marketing = kl_yaml_member(node, "direct_marketing");
+    policy_node answers = kl_yaml_member(node, "answers_rights");
 
-    if (flag != NULL)
-        (void)vault_policy_bool(parse, flag, "direct_marketing", &direct_marketing);
-    if (direct_marketing || basis == VAULT_BASIS_LEGITIMATE_INTEREST ||
-        basis == VAULT_BASIS_PUBLIC_TASK)
-        parse->policy->unenforced |= VAULT_UNENFORCED_OBJECTION;
+    if (marketing != NULL)
+        (void)vault_policy_bool(parse, marketing, "direct_marketing",
+                                &purpose->shown.direct_marketing);
+    if (answers != NULL)
+        (void)vault_policy_bool(parse, answers, "answers_rights", &purpose->shown.answers_rights);
+    if (purpose->shown.answers_rights && purpose->shown.basis != VAULT_BASIS_LEGAL_OBLIGATION)
+        vault_policy_error(parse, answers, "not_an_obligation",
+                           "answering people's rights is a legal obligation: "
+                           "basis: legal_obligation");
 }
 
 static void read_purpose(struct policy_parse *parse, policy_node node,
@@ -96,7 +114,8 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
 {
     static const char *const keys[] = {
         "basis",    "retain",           "renew", "notice",      "ground",
-        "interest", "direct_marketing", "law",   "description", NULL};
+        "interest", "direct_marketing", "law",   "description", "answers_rights",
+        NULL};
     static const char *const renew_words[] = {"ask", "none", NULL};
     int number = VAULT_NONE;
 
@@ -109,8 +128,11 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
     read_retain(parse, kl_yaml_member(node, "retain"), purpose);
     read_notice(parse, kl_yaml_member(node, "notice"), purpose);
     if (kl_yaml_member(node, "renew") != NULL)
-        purpose->renew_ask =
+        purpose->shown.asks_renewal =
             vault_policy_word(parse, kl_yaml_member(node, "renew"), "renewal", renew_words) == 0;
+    if (purpose->shown.asks_renewal && !rests_on_consent(purpose))
+        vault_policy_error(parse, kl_yaml_member(node, "renew"), "not_a_consent",
+                           "only a consent can be renewed");
     if (kl_yaml_member(node, "ground") != NULL) {
         number = vault_policy_word(parse, kl_yaml_member(node, "ground"), "ground", ground_words);
         purpose->ground = number < 0 ? NULL : ground_words[number];
@@ -118,7 +140,7 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
     (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "interest"), "interest");
     (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "law"), "law");
     (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
-    note_objection(parse, node, purpose->shown.basis);
+    read_rights(parse, node, purpose);
 }
 
 static void add_purpose(struct policy_parse *parse, policy_node name, policy_node value)

@@ -40,6 +40,7 @@ struct policy_grant {
     enum policy_unset unset;
     struct policy_countries location;
     bool has_unenforced; /* hours, volume_per_hour: kept as if they held */
+    uint32_t grounds;    /* bit per ground that may be claimed */
     unsigned line;
     unsigned column;
 };
@@ -54,6 +55,7 @@ struct policy_role {
     struct policy_grant *grants;
     uint64_t by_action[VAULT_ACTIONS];
     uint64_t by_view[VAULT_VIEWS];
+    uint64_t by_ground[VAULT_GROUNDS];
     uint64_t conditional; /* grants with a `when` that is looked at */
     uint64_t *by_purpose; /* per purpose */
     uint64_t *by_field;   /* per field */
@@ -94,10 +96,7 @@ struct policy_transfer {
 struct policy_purpose {
     struct vault_policy_purpose shown;
     const char *ground; /* GDPR art. 9(2); NULL: none */
-    struct kl_duration retain;
-    const char *retain_event; /* NULL: no clock */
-    bool renew_ask;
-    bool of_recipient; /* a recipient's consent is asked for it */
+    bool of_recipient;  /* a recipient's consent is asked for it */
     unsigned line;
     unsigned column;
 };
@@ -216,6 +215,8 @@ int vault_policy_field_number(struct policy_parse *parse, policy_node node);
 int vault_policy_find(const char *const *names, const char *text);
 
 extern const char *const vault_policy_view_words[];
+extern const char
+    *const vault_policy_ground_words[]; /* claimed with a request; [0] is the first behind "none" */
 extern const char *const vault_policy_action_words[];
 extern const char *const vault_policy_basis_words[];
 extern const char *const vault_policy_mechanism_words[];

@@ -14,30 +14,34 @@ static_assert(sizeof vault_policy_action_words / sizeof vault_policy_action_word
                   VAULT_ACTIONS + 1,
               "one word for each action");
 
+const char *const vault_policy_ground_words[] = {"legal_claim", "protect_person", "public_interest",
+                                                 NULL};
+static_assert(sizeof vault_policy_ground_words / sizeof vault_policy_ground_words[0] ==
+                  VAULT_GROUNDS,
+              "one word for each ground but none");
+
 #define BIT(action) (UINT32_C(1) << (action))
 /* Actions that are about a subject as a whole when no fields are named. */
 #define WHOLE_SUBJECT                                                                  \
     (BIT(VAULT_ACTION_ERASE) | BIT(VAULT_ACTION_RESTRICT) | BIT(VAULT_ACTION_OBJECT) | \
      BIT(VAULT_ACTION_CONSENT) | BIT(VAULT_ACTION_HOLD) | BIT(VAULT_ACTION_MANAGE_REQUESTS))
+#define USES                                                                        \
+    (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_VERIFY) | \
+     BIT(VAULT_ACTION_EXPORT) | BIT(VAULT_ACTION_DISCLOSE))
 #define NEEDS_FOR                                                                   \
     (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_EXPORT) | \
      BIT(VAULT_ACTION_DISCLOSE))
 
 static void read_do(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    struct vault_policy *policy = parse->policy;
     uint64_t bits = 0;
 
     if (node == NULL ||
         !vault_policy_names(parse, node, "action", false, vault_policy_action_words, &bits))
         return;
     grant->actions = (uint32_t)bits;
-    if (grant->actions & BIT(VAULT_ACTION_OBJECT))
-        policy->unenforced |= VAULT_UNENFORCED_OBJECTION;
-    if (grant->actions & BIT(VAULT_ACTION_RESTRICT))
-        policy->unenforced |= VAULT_UNENFORCED_RESTRICTION;
     if (grant->actions & BIT(VAULT_ACTION_MANAGE_REQUESTS))
-        policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
+        parse->policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
 }
 
 static void add_field_bit(struct policy_grant *grant, size_t field)
@@ -205,9 +209,25 @@ static void read_when(struct policy_parse *parse, policy_node node, struct polic
 
 /* ---- grants and roles ---- */
 
+/* What its holder may claim where a subject restricted or objected. */
+static void read_grounds(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+{
+    uint64_t bits = 0;
+
+    if (node == NULL ||
+        !vault_policy_names(parse, node, "ground", false, vault_policy_ground_words, &bits))
+        return;
+    grant->grounds = (uint32_t)bits << 1;
+    if ((grant->actions & USES) == 0)
+        vault_policy_error(
+            parse, node, "grounds_without_use",
+            "grounds belong to a grant to read, look up, verify, export or disclose");
+}
+
 static void read_grant(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
-    static const char *const keys[] = {"do", "fields", "for", "view", "when", "description", NULL};
+    static const char *const keys[] = {"do",   "fields",  "for",         "view",
+                                       "when", "grounds", "description", NULL};
     policy_node purposes = kl_yaml_member(node, "for");
 
     grant->line = node->line;
@@ -229,6 +249,7 @@ static void read_grant(struct policy_parse *parse, policy_node node, struct poli
         grant->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
     read_when(parse, kl_yaml_member(node, "when"), grant);
+    read_grounds(parse, kl_yaml_member(node, "grounds"), grant);
     (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
 }
 
@@ -248,6 +269,9 @@ static void compile_grant(const struct vault_policy *policy, struct policy_role 
         if (policy_bit(grant->fields[field / 64], (int)(field % 64)))
             role->by_field[field] |= bit;
     role->by_view[grant->view] |= bit;
+    for (int ground = 0; ground < VAULT_GROUNDS; ground++)
+        if ((grant->grounds & BIT(ground)) != 0)
+            role->by_ground[ground] |= bit;
     if (grant->own_subject || grant->has_location)
         role->conditional |= bit;
 }

@@ -80,6 +80,7 @@ static void read_facts(struct policy_parse *parse, policy_node node, struct poli
     static const char *const residencies[] = {"EEA", "none", NULL};
     policy_node residency = kl_yaml_member(node, "residency");
     policy_node own = kl_yaml_member(node, "own_subject");
+    policy_node restricted = kl_yaml_member(node, "restricted");
     struct vault_facts *facts = &test->facts;
 
     read_consents(parse, node, "consent", &facts->consents);
@@ -87,6 +88,11 @@ static void read_facts(struct policy_parse *parse, policy_node node, struct poli
     read_consents(parse, node, "recipient_consent", &facts->recipient_consents);
     facts->recipient_explicit_consents = facts->recipient_consents & facts->explicit_consents;
     facts->consents |= facts->explicit_consents;
+    read_consents(parse, node, "objection", &facts->objections);
+    read_consents(parse, node, "consent_in_restriction", &facts->consents_in_restriction);
+    read_consents(parse, node, "ended", &facts->ended);
+    if (restricted != NULL)
+        (void)vault_policy_bool(parse, restricted, "restricted", &facts->restricted);
     facts->residency = parse->policy->residency;
     if (residency != NULL)
         facts->residency = vault_policy_word(parse, residency, "residency", residencies) == 1
@@ -126,12 +132,32 @@ static int read_number(struct policy_parse *parse, policy_node node, const char 
 /* Only of use when no finding came of it. */
 static struct policy_case read_case(struct policy_parse *parse, policy_node node)
 {
-    static const char *const keys[] = {
-        "role",    "reads",     "writes",           "looks_up",    "verifies",
-        "exports", "discloses", "erases",           "reports",     "for",
-        "from",    "consent",   "explicit_consent", "recipient",   "recipient_consent",
-        "at",      "residency", "expect",           "own_subject", "description",
-        NULL};
+    static const char *const keys[] = {"role",
+                                       "reads",
+                                       "writes",
+                                       "looks_up",
+                                       "verifies",
+                                       "exports",
+                                       "discloses",
+                                       "erases",
+                                       "reports",
+                                       "for",
+                                       "from",
+                                       "consent",
+                                       "explicit_consent",
+                                       "recipient",
+                                       "recipient_consent",
+                                       "at",
+                                       "residency",
+                                       "expect",
+                                       "own_subject",
+                                       "description",
+                                       "objection",
+                                       "restricted",
+                                       "consent_in_restriction",
+                                       "ended",
+                                       "ground",
+                                       NULL};
     const struct vault_policy *policy = parse->policy;
     struct policy_case test = {.query = {.role = VAULT_NONE,
                                          .purpose = VAULT_NONE,
@@ -148,6 +174,8 @@ static struct policy_case read_case(struct policy_parse *parse, policy_node node
         read_number(parse, kl_yaml_member(node, "for"), "purpose", policy->purpose_names);
     query->recipient =
         read_number(parse, kl_yaml_member(node, "recipient"), "recipient", policy->recipient_names);
+    query->ground = (enum vault_ground)(1 + read_number(parse, kl_yaml_member(node, "ground"),
+                                                        "ground", vault_policy_ground_words));
     read_field_of_case(parse, node, &test);
     read_from(parse, kl_yaml_member(node, "from"), query);
     read_at(parse, kl_yaml_member(node, "at"), &query->now_us);

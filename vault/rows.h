@@ -13,7 +13,7 @@
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
  *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
  *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
- *   'M' "sweep-night"                     when the last nightly sweep was started
+ *   'M' "sweep-night", "retention-night"  when the last nightly sweep, or search for what is due, was started
  *   'M' "unconfirmed" tenant8 er16        a receipt that waits for a mirror: for which generation
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force

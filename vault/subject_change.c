@@ -10,7 +10,6 @@
 #define BASE_CONTEXT "base"
 #define RECORD_CONTEXT "record"
 #define LEDGER_CONTEXT "ledger"
-#define EVIDENCE_CONTEXT "evidence"
 #define WAIT_STEP_MS 2
 
 enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
@@ -259,6 +258,16 @@ enum kl_status vault_change_record_seal(struct vault_change *change, size_t at, 
     return status == KL_OK ? keep_sealed(change, &in_head->sealed, err) : status;
 }
 
+/* The base says whether anything but consents is in the ledger. */
+static enum kl_status limits_set(struct vault_change *change, bool limits, struct kl_err *err)
+{
+    if (change->subject.base.limits == limits) {
+        return KL_OK;
+    }
+    change->subject.base.limits = limits;
+    return vault_change_base_seal(change, err);
+}
+
 enum kl_status vault_change_ledger_put(struct vault_change *change,
                                        const struct vault_ledger *ledger, struct kl_err *err)
 {
@@ -272,6 +281,7 @@ enum kl_status vault_change_ledger_put(struct vault_change *change,
     }
     if (status == KL_OK) {
         change->subject.head.has_ledger = true;
+        status = limits_set(change, vault_ledger_limits(ledger), err);
     }
     return status;
 }
@@ -384,22 +394,6 @@ static bool same_consent(const struct vault_ledger_entry *a, const struct vault_
     return a->recipient == NULL || strcmp(a->recipient, b->recipient) == 0;
 }
 
-static enum kl_status evidence_put(struct vault_change *change, const char *evidence,
-                                   uint64_t *ret_value, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-
-    if (evidence == NULL) {
-        *ret_value = KMS_VALUE_NONE;
-        return KL_OK;
-    }
-    status = vault_change_value_take(change, ret_value, err);
-    return status == KL_OK
-               ? vault_change_value_put(change, *ret_value, kl_slice_text(EVIDENCE_CONTEXT),
-                                        kl_slice_text(evidence), err)
-               : status;
-}
-
 enum kl_status vault_change_consents_add(struct vault_change *change,
                                          const struct vault_consent_draft *drafts, size_t count,
                                          struct kl_err *err)
@@ -421,6 +415,7 @@ enum kl_status vault_change_consents_add(struct vault_change *change,
         return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_consents",
                        "a subject's ledger holds at most 512 consents", NULL);
     }
+    ledger = old;
     ledger.entries = kl_arena_array(change->arena, old.count + count, sizeof *ledger.entries);
     if (ledger.entries == NULL) {
         return kl_fail_memory(err);
@@ -429,7 +424,6 @@ enum kl_status vault_change_consents_add(struct vault_change *change,
         memcpy(ledger.entries, old.entries, old.count * sizeof *ledger.entries);
     }
     ledger.count = old.count;
-    ledger.closed_us = old.closed_us;
     for (i = 0; status == KL_OK && i < count; i++) {
         for (k = 0; k < ledger.count; k++) {
             if (ledger.entries[k].withdrawn_us == 0 &&
@@ -438,8 +432,8 @@ enum kl_status vault_change_consents_add(struct vault_change *change,
             }
         }
         ledger.entries[ledger.count] = drafts[i].entry;
-        status =
-            evidence_put(change, drafts[i].evidence, &ledger.entries[ledger.count].evidence, err);
+        status = vault_change_evidence_put(change, drafts[i].evidence,
+                                           &ledger.entries[ledger.count].evidence, err);
         ledger.count++;
     }
     return status == KL_OK ? vault_change_ledger_put(change, &ledger, err) : status;

@@ -1,4 +1,6 @@
 /* The questions about a subject that the policy answers. */
+#include "vault/journal.h"
+#include "vault/retention.h"
 #include "vault/subject_internal.h"
 
 #include <string.h>
@@ -90,7 +92,9 @@ static bool has_special_field(const struct vault_policy *policy)
     return false;
 }
 
-/* Whether an answer may hang on a consent: the purpose's basis, a recipient, a transfer, data of a special category. */
+/*
+ * Whether an answer may hang on a consent: the purpose's basis, a recipient, a transfer, data of a special category.
+ */
 static bool asks_consent(const struct vault_policy *policy, const struct vault_query *query)
 {
     enum vault_basis basis;
@@ -127,7 +131,8 @@ bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
 
 /* A consent that was given for the controller says nothing about a recipient, nor the other way round. */
 static void add_consent(struct vault_facts *facts, const struct vault_policy *policy,
-                        const struct vault_query *query, const struct vault_ledger_entry *entry)
+                        const struct vault_query *query, int64_t restricted_us,
+                        const struct vault_ledger_entry *entry)
 {
     uint64_t bit = UINT64_C(1) << vault_policy_purpose_find(policy, entry->purpose);
     bool for_controller = entry->recipient == NULL;
@@ -143,6 +148,27 @@ static void add_consent(struct vault_facts *facts, const struct vault_policy *po
         facts->recipient_consents |= bit;
         facts->recipient_explicit_consents |= entry->is_explicit ? bit : 0;
     }
+    if ((for_controller || for_recipient) && query->purpose != VAULT_NONE &&
+        bit == UINT64_C(1) << query->purpose && entry->given_us > facts->consented_us) {
+        facts->consented_us = entry->given_us;
+    }
+    if ((for_controller || for_recipient) && facts->restricted &&
+        entry->given_us >= restricted_us) {
+        facts->consents_in_restriction |= bit;
+    }
+}
+
+/* An objection against which the controller recorded compelling grounds stands in the way of direct marketing alone. */
+static void add_objection(struct vault_facts *facts, const struct vault_policy *policy,
+                          const struct vault_ledger_objection *objection)
+{
+    int purpose = vault_policy_purpose_find(policy, objection->purpose);
+
+    if (purpose != VAULT_NONE && objection->ended_us == 0 &&
+        (objection->compelling == KMS_VALUE_NONE ||
+         vault_policy_purpose(policy, purpose)->direct_marketing)) {
+        facts->objections |= UINT64_C(1) << purpose;
+    }
 }
 
 enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *subject,
@@ -154,16 +180,21 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     struct vault_ledger ledger = {0};
     size_t i;
 
-    if (asks_consent(policy, query)) {
+    if (asks_consent(policy, query) || subject->base.limits ||
+        vault_journal_holds(vault, subject->tenant, subject->slot)) {
         status = vault_subject_ledger(vault, subject, arena, &ledger, err);
     }
     if (status != KL_OK) {
         return status;
     }
+    facts.restricted = ledger.restriction.at_us != 0;
     for (i = 0; i < ledger.count; i++) {
         if (vault_ledger_entry_counts(&ledger.entries[i], policy, query->now_us)) {
-            add_consent(&facts, policy, query, &ledger.entries[i]);
+            add_consent(&facts, policy, query, ledger.restriction.at_us, &ledger.entries[i]);
         }
+    }
+    for (i = 0; i < ledger.objection_count; i++) {
+        add_objection(&facts, policy, &ledger.objections[i]);
     }
     *ret = facts;
     return KL_OK;
@@ -185,9 +216,32 @@ static bool may_know_of(const struct vault_caller *caller, const struct vault_su
     return false;
 }
 
+/* Types of which the purpose's clock has run out for every record there is. */
+static uint64_t ended_types(const struct vault_subject *subject, const struct vault_policy *policy,
+                            const struct vault_query *query, const struct vault_facts *facts)
+{
+    struct vault_facts of = *facts;
+    uint64_t ended = 0;
+    uint64_t open = 0;
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+        int type = record->gone ? VAULT_NONE : vault_policy_record_find(policy, record->type);
+
+        if (type == VAULT_NONE) {
+            continue;
+        }
+        vault_retention_facts(policy, query, record, &of);
+        *(of.ended == 0 ? &open : &ended) |= UINT64_C(1) << type;
+    }
+    return ended & ~open;
+}
+
 enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
                                    const struct kl_id *subject, const struct vault_query *query,
-                                   struct vault_facts *ret_facts, struct kl_err *err)
+                                   struct vault_facts *ret_facts, uint64_t *ret_ended_types,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_subject found = {0};
@@ -206,6 +260,9 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
     }
     if (status == KL_OK) {
         status = vault_facts_of(vault, &found, caller->policy, query, arena, ret_facts, err);
+    }
+    if (status == KL_OK) {
+        *ret_ended_types = ended_types(&found, caller->policy, query, ret_facts);
     }
     vault_subject_done(&found);
     kl_arena_free(arena);
@@ -249,6 +306,14 @@ bool vault_role_allows(const struct vault_caller *caller, const struct vault_que
         }
     }
     return false;
+}
+
+bool vault_may_about(const struct vault_caller *caller, enum vault_action action, int purpose,
+                     const struct kl_id *subject)
+{
+    struct vault_query query = vault_query_of(caller, action, purpose, VAULT_NONE, subject);
+
+    return vault_role_allows(caller, &query);
 }
 
 enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field,

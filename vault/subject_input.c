@@ -284,23 +284,24 @@ static enum kl_status draft_word(const char *word, const char *member, const cha
     return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
-static enum kl_status draft_evidence(const char *evidence, const char *where,
-                                     struct kl_arena *arena, const char **ret, struct kl_err *err)
+enum kl_status vault_draft_text(const char *text, const char *member, const char *where,
+                                struct kl_arena *arena, const char **ret, struct kl_err *err)
 {
-    size_t size = evidence == NULL ? 0 : strnlen(evidence, VAULT_EVIDENCE_MAX_BYTES + 1);
+    size_t size = text == NULL ? 0 : strnlen(text, VAULT_EVIDENCE_MAX_BYTES + 1);
 
     *ret = NULL;
     if (size == 0) {
         return KL_OK;
     }
-    if (size > VAULT_EVIDENCE_MAX_BYTES || !kl_utf8_valid(evidence, size)) {
-        kl_err_where(err, "%s/evidence", where);
-        return size > VAULT_EVIDENCE_MAX_BYTES ? kl_fail(err, KL_ERR_TOO_LARGE, "value_too_large",
-                                                         "evidence is at most 4096 bytes", NULL)
-                                               : kl_fail(err, KL_ERR_INVALID, "invalid_value",
-                                                         "evidence is not well-formed UTF-8", NULL);
+    if (size > VAULT_EVIDENCE_MAX_BYTES || !kl_utf8_valid(text, size)) {
+        kl_err_where(err, "%s/%s", where, member);
+        return size > VAULT_EVIDENCE_MAX_BYTES
+                   ? kl_failf(err, KL_ERR_TOO_LARGE, "value_too_large", "%s is at most %d bytes",
+                              member, VAULT_EVIDENCE_MAX_BYTES)
+                   : kl_failf(err, KL_ERR_INVALID, "invalid_value", "%s is not well-formed UTF-8",
+                              member);
     }
-    *ret = kl_arena_text(arena, evidence, size);
+    *ret = kl_arena_text(arena, text, size);
     return *ret == NULL ? kl_fail_memory(err) : KL_OK;
 }
 
@@ -357,7 +358,7 @@ enum kl_status vault_draft_consent(const struct vault_caller *caller,
         status = draft_word(input->channel, "channel", where, arena, &draft.entry.channel, err);
     }
     if (status == KL_OK) {
-        status = draft_evidence(input->evidence, where, arena, &draft.evidence, err);
+        status = vault_draft_text(input->evidence, "evidence", where, arena, &draft.evidence, err);
     }
     if (status == KL_OK) {
         status = draft_times(caller, input, where, &draft.entry, err);

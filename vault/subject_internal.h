@@ -71,6 +71,11 @@ KL_MUST_USE enum kl_status vault_subject_ledger(struct vault *vault,
                                                 const struct vault_subject *subject,
                                                 struct kl_arena *arena, struct vault_ledger *ret,
                                                 struct kl_err *err);
+/* A text beside the ledger, in the arena; NULL where value is KMS_VALUE_NONE. KL_ERR_GONE, KL_ERR_CORRUPT and others as kms_unseal(). */
+KL_MUST_USE enum kl_status vault_evidence_read(struct vault *vault,
+                                               const struct vault_subject *subject, uint64_t value,
+                                               struct kl_arena *arena, const char **ret,
+                                               struct kl_err *err);
 /* What a value is sealed for: record, field, and the record's version when it was written. ret is cleared first. */
 void vault_value_context(const struct kl_id *record, const char *field, uint64_t version,
                          struct kl_buf *ret);
@@ -126,6 +131,9 @@ int vault_policy_field_of(const struct vault_policy *policy,
                           const struct vault_manifest_field *field);
 /* Whether the role may do this (action, purpose) to any field at all, whatever the other gates say. */
 bool vault_role_allows(const struct vault_caller *caller, const struct vault_query *query);
+/* The same of an act about a subject; purpose VAULT_NONE: for any purpose. */
+bool vault_may_about(const struct vault_caller *caller, enum vault_action action, int purpose,
+                     const struct kl_id *subject);
 /*
  * May the caller do that action to every field that the subject (record >= 0: that one record) has? Fields that the policy does not know
  * are not asked about. KL_ERR_NOT_FOUND "not_found": to none of them. KL_ERR_FORBIDDEN "withheld": not to all.
@@ -208,6 +216,13 @@ KL_MUST_USE enum kl_status vault_draft_fields(const struct vault_caller *caller,
                                               bool may_remove, const char *where,
                                               struct kl_arena *arena,
                                               struct vault_field_draft **ret, struct kl_err *err);
+/*
+ * A text of somebody's making, at most VAULT_EVIDENCE_MAX_BYTES, copied to the arena; ret NULL when there is none. member: what it is called in
+ * the request. KL_ERR_TOO_LARGE "value_too_large", KL_ERR_INVALID "invalid_value".
+ */
+KL_MUST_USE enum kl_status vault_draft_text(const char *text, const char *member, const char *where,
+                                            struct kl_arena *arena, const char **ret,
+                                            struct kl_err *err);
 KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller,
                                                const struct vault_consent_input *input,
                                                const char *where, struct kl_arena *arena,
@@ -285,6 +300,9 @@ KL_MUST_USE enum kl_status vault_change_field_set(struct vault_change *change,
                                                   struct vault_manifest_record *record, size_t at,
                                                   const struct vault_field_draft *draft,
                                                   struct kl_err *err);
+/* Seal a text beside the ledger, under a value slot that is taken for it; NULL: KMS_VALUE_NONE. */
+KL_MUST_USE enum kl_status vault_change_evidence_put(struct vault_change *change, const char *text,
+                                                     uint64_t *ret_value, struct kl_err *err);
 /* Add drafted consents to the ledger: one in force for the same purpose and recipient is thereby replaced. */
 KL_MUST_USE enum kl_status vault_change_consents_add(struct vault_change *change,
                                                      const struct vault_consent_draft *drafts,

@@ -1,11 +1,15 @@
 /* Reading: every field is decided on first; only what will be shown is fetched and opened; nothing leaves before its audit entry. */
 #include "vault/subject_read.h"
+#include "vault/retention.h"
 
 #include <string.h>
 
 /* ---- deciding ---- */
 
-/* Decisions by field, made once each; and where the shown records lie in the subject. */
+/*
+ * Decisions by field, made once each for records that the purpose's clock has not run out for, and for others; and where the shown
+ * records lie in the subject, and which of the two they are.
+ */
 struct reading {
     struct vault *vault;
     const struct vault_policy *policy;
@@ -13,10 +17,11 @@ struct reading {
     const struct vault_subject *subject;
     struct kl_arena *arena;
     struct vault_facts facts;
-    struct vault_decision decisions[VAULT_FIELDS_MAX];
-    bool decided[VAULT_FIELDS_MAX];
+    struct vault_decision decisions[2][VAULT_FIELDS_MAX];
+    bool decided[2][VAULT_FIELDS_MAX];
     struct vault_record_result *records;
     size_t *at;
+    bool *ended;
     size_t record_count;
     struct vault_value_wanted *wanted;
     struct vault_field_result **wanted_for;
@@ -24,14 +29,17 @@ struct reading {
     bool reached;
 };
 
+/* Of the record that the facts are about. */
 static struct vault_decision decide(struct reading *reading, int field)
 {
-    if (!reading->decided[field]) {
-        reading->decisions[field] =
+    bool ended = reading->facts.ended != 0;
+
+    if (!reading->decided[ended][field]) {
+        reading->decisions[ended][field] =
             vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field);
-        reading->decided[field] = true;
+        reading->decided[ended][field] = true;
     }
-    return reading->decisions[field];
+    return reading->decisions[ended][field];
 }
 
 /* Whether the role passes for any field of the type; with purpose VAULT_NONE in the query: for any purpose. */
@@ -149,6 +157,7 @@ static enum kl_status decide_record(struct reading *reading, size_t at, struct k
     if (result->fields == NULL) {
         return kl_fail_memory(err);
     }
+    vault_retention_facts(reading->policy, &reading->plan->query, record, &reading->facts);
     for (i = 0; status == KL_OK && i < record->field_count; i++) {
         const struct vault_manifest_field *field = &record->fields[i];
         int number = vault_policy_field_of(reading->policy, record, field);
@@ -181,6 +190,7 @@ static enum kl_status decide_record(struct reading *reading, size_t at, struct k
     result->source = record->source;
     result->version = record->version;
     result->created_us = record->created_us;
+    reading->ended[reading->record_count] = reading->facts.ended != 0;
     reading->at[reading->record_count++] = at;
     return status;
 }
@@ -210,10 +220,11 @@ static enum kl_status decide_all(struct reading *reading, const struct kl_id *on
     }
     reading->records = kl_arena_array(reading->arena, count, sizeof *reading->records);
     reading->at = kl_arena_array(reading->arena, count, sizeof *reading->at);
+    reading->ended = kl_arena_array(reading->arena, count, sizeof *reading->ended);
     reading->wanted = kl_arena_array(reading->arena, fields, sizeof *reading->wanted);
     reading->wanted_for = kl_arena_array(reading->arena, fields, sizeof *reading->wanted_for);
-    if (reading->records == NULL || reading->at == NULL || reading->wanted == NULL ||
-        reading->wanted_for == NULL) {
+    if (reading->records == NULL || reading->at == NULL || reading->ended == NULL ||
+        reading->wanted == NULL || reading->wanted_for == NULL) {
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
@@ -272,8 +283,17 @@ static enum kl_status open_values(struct reading *reading, struct kl_err *err)
 
 /* ---- the audit entry ---- */
 
-/* What is said of one type: its records by value slot, its fields with view or gate. Fields of a type are decided alike in all records. */
-static void act_type(struct vault_act *act, const struct reading *reading, int type)
+static bool is_of(const struct reading *reading, size_t i, int type, bool ended)
+{
+    return reading->ended[i] == ended &&
+           vault_policy_record_find(reading->policy, reading->records[i].type) == type;
+}
+
+/*
+ * What is said of one type: its records by value slot, its fields with view or gate. Fields of a type are decided alike in all records,
+ * but for the purpose's clock.
+ */
+static void act_type(struct vault_act *act, const struct reading *reading, int type, bool ended)
 {
     const struct vault_policy_record *of = vault_policy_record(reading->policy, type);
     struct kl_json_out *out = &act->out;
@@ -288,7 +308,7 @@ static void act_type(struct vault_act *act, const struct reading *reading, int t
     kl_json_key(out, "records");
     kl_json_array_begin(out);
     for (i = 0; i < reading->record_count; i++) {
-        if (vault_policy_record_find(reading->policy, reading->records[i].type) != type) {
+        if (!is_of(reading, i, type, ended)) {
             continue;
         }
         kl_json_put_int(out, (int64_t)reading->subject->head.records[reading->at[i]].value);
@@ -302,7 +322,7 @@ static void act_type(struct vault_act *act, const struct reading *reading, int t
         kl_json_key(out, pass == 0 ? "fields" : "withheld");
         kl_json_object_begin(out);
         for (field = of->field_first; field < of->field_first + of->field_count; field++) {
-            const struct vault_decision *decision = &reading->decisions[field];
+            const struct vault_decision *decision = &reading->decisions[ended][field];
 
             if (present[field] && (decision->withheld != VAULT_GATE_NONE) == (pass == 1)) {
                 kl_json_add_text(out, vault_policy_field(reading->policy, field)->name,
@@ -327,7 +347,8 @@ static void act_transfers(struct vault_act *act, const struct reading *reading)
             const struct vault_field_result *field = &reading->records[i].fields[k];
             int type = vault_policy_record_find(reading->policy, reading->records[i].type);
             const struct vault_decision *decision =
-                &reading->decisions[vault_policy_field_find(reading->policy, type, field->name)];
+                &reading->decisions[reading->ended[i]]
+                                   [vault_policy_field_find(reading->policy, type, field->name)];
 
             if (decision->withheld == VAULT_GATE_NONE && decision->transfer != VAULT_NONE) {
                 lines |= UINT64_C(1) << decision->transfer;
@@ -351,7 +372,7 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
 {
     enum kl_status status = KL_OK;
     const struct vault_query *query = &reading->plan->query;
-    uint64_t types = 0;
+    uint64_t types[2] = {0};
     size_t i;
 
     vault_subject_act_begin(act, caller,
@@ -365,13 +386,19 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
         kl_json_add_text(&act->out, "recipient",
                          vault_policy_recipient(reading->policy, query->recipient)->name);
     }
+    if (query->ground != VAULT_GROUND_NONE) {
+        kl_json_add_text(&act->out, "ground", vault_ground_name(query->ground));
+    }
     kl_json_key(&act->out, "shown");
     kl_json_array_begin(&act->out);
     for (i = 0; i < reading->record_count; i++) {
-        types |= UINT64_C(1) << vault_policy_record_find(reading->policy, reading->records[i].type);
+        types[reading->ended[i]] |=
+            UINT64_C(1) << vault_policy_record_find(reading->policy, reading->records[i].type);
     }
-    for (; types != 0; types &= types - 1) {
-        act_type(act, reading, __builtin_ctzll(types));
+    for (i = 0; i < 2; i++) {
+        for (; types[i] != 0; types[i] &= types[i] - 1) {
+            act_type(act, reading, __builtin_ctzll(types[i]), i == 1);
+        }
     }
     kl_json_array_end(&act->out);
     act_transfers(act, reading);

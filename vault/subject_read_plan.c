@@ -66,6 +66,7 @@ enum kl_status vault_read_plan_make(const struct vault_caller *caller,
     }
     if (status == KL_OK) {
         ret->query = vault_query_of(caller, VAULT_ACTION_READ, purpose, recipient, subject);
+        ret->query.ground = input->ground;
     }
     return status;
 }

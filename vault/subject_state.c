@@ -503,8 +503,7 @@ static enum kl_status ledger_once(struct vault *vault, const struct vault_subjec
     kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
     if (!subject->head.has_ledger) {
         ledger.closed_us = vault_journal_since(vault, subject->tenant);
-        *ret = ledger;
-        goto out;
+        goto mark;
     }
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
     if (status == KL_OK) {
@@ -520,15 +519,15 @@ static enum kl_status ledger_once(struct vault *vault, const struct vault_subjec
     if (status == KL_OK) {
         status = vault_ledger_decode(text, arena, &ledger, err);
     }
+
+mark:
     if (status == KL_OK) {
-        status =
-            vault_journal_ledger(vault, subject->tenant, subject->slot, &ledger, &changed, err);
+        status = vault_journal_ledger(vault, subject->tenant, subject->slot, arena, &ledger,
+                                      &changed, err);
     }
     if (status == KL_OK) {
         *ret = ledger;
     }
-
-out:
     kl_buf_done(&row);
     kl_buf_done(&plain);
     return status;

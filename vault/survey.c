@@ -149,9 +149,9 @@ static enum kl_status ledger_open(struct vault_survey *survey, const struct vaul
         *ret_whole = false;
         return KL_OK;
     }
-    for (i = 0; status == KL_OK && i < ledger.count; i++) {
-        if (ledger.entries[i].evidence != KMS_VALUE_NONE) {
-            status = value_open(survey, subject, ledger.entries[i].evidence,
+    for (i = 0; status == KL_OK && i < ledger.count + ledger.objection_count; i++) {
+        if (vault_ledger_evidence(&ledger, i) != KMS_VALUE_NONE) {
+            status = value_open(survey, subject, vault_ledger_evidence(&ledger, i),
                                 kl_slice_text(EVIDENCE_CONTEXT), plain, &opened, ret_whole, err);
         }
     }

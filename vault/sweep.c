@@ -4,6 +4,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/act.h"
+#include "vault/night.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -120,15 +121,6 @@ enum kl_status vault_sweep_list(struct vault *vault, const struct vault_caller *
 
 /* ---- by night ---- */
 
-/* The last moment at or before now_us that is that second of a day, UTC. */
-static int64_t last_night(int32_t at_s, int64_t now_us)
-{
-    int64_t day_us = now_us - now_us % KL_TIME_DAY_US;
-    int64_t at_us = day_us + at_s * KL_TIME_SECOND_US;
-
-    return at_us <= now_us ? at_us : at_us - KL_TIME_DAY_US;
-}
-
 int64_t vault_sweep_next_us(struct vault *vault, int64_t after_us)
 {
     struct vault_upkeep_options options = {.sweep_at_s = -1};
@@ -136,62 +128,24 @@ int64_t vault_sweep_next_us(struct vault *vault, int64_t after_us)
     if (vault->upkeep != NULL) {
         options = vault_upkeep_options(vault);
     }
-    return options.sweep_at_s < 0 ? 0 : last_night(options.sweep_at_s, after_us) + KL_TIME_DAY_US;
-}
-
-/* When the last nightly sweep was started; before the first, when the vault was made. */
-static enum kl_status night_read(struct vault *vault, int64_t *ret_us, struct kl_err *err)
-{
-    struct vault_row_key key = vault_row_meta(VAULT_META_SWEEP_NIGHT);
-    struct kms_state state;
-    uint64_t night_us = 0;
-    bool there = false;
-    enum kl_status status = vault_sweep_numbers(vault, &key, &night_us, 1, &there, err);
-
-    kms_state(vault->keys, &state);
-    if (status == KL_OK) {
-        *ret_us = there ? (int64_t)night_us : state.created_us;
-    }
-    return status;
-}
-
-static enum kl_status night_write(struct vault *vault, int64_t now_us, struct kl_err *err)
-{
-    struct vault_row_key key = vault_row_meta(VAULT_META_SWEEP_NIGHT);
-    struct vault_batch *batch = vault_batch_new();
-    struct vault_commit commit = {.tenant = KMS_TENANT_VAULT, .batch = batch};
-    unsigned char bytes[8];
-    enum kl_status status = KL_OK;
-
-    if (batch == NULL) {
-        return kl_fail_memory(err);
-    }
-    kl_put_u64be(bytes, (uint64_t)now_us);
-    vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, sizeof bytes));
-    status = vault_commit_submit(vault->committer, &commit, err);
-    vault_batch_free(batch);
-    return status;
+    return options.sweep_at_s < 0 ? 0
+                                  : vault_night_last(options.sweep_at_s, after_us) + KL_TIME_DAY_US;
 }
 
 static enum kl_status nightly(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
     static const struct vault_sweep_terms terms = {.nightly = true};
-    struct vault_upkeep_options options = vault_upkeep_options(vault);
     struct kl_buf shown;
-    int64_t before_us = 0;
-    enum kl_status status = KL_OK;
+    bool due = false;
+    enum kl_status status = vault_night_is_due(vault, VAULT_META_SWEEP_NIGHT, now_us, &due, err);
 
-    if (options.sweep_at_s < 0) {
-        return KL_OK;
-    }
-    status = night_read(vault, &before_us, err);
-    if (status != KL_OK || before_us >= last_night(options.sweep_at_s, now_us)) {
+    if (status != KL_OK || !due) {
         return status;
     }
     kl_buf_init(&shown, VAULT_JOB_TEXT_MAX_BYTES * 2);
     status = start(vault, NULL, &terms, NULL, &shown, NULL, err);
     kl_buf_done(&shown);
-    return status == KL_OK ? night_write(vault, now_us, err) : status;
+    return status == KL_OK ? vault_night_write(vault, VAULT_META_SWEEP_NIGHT, now_us, err) : status;
 }
 
 const struct vault_upkeep_task vault_sweep_nightly = {"sweep", NIGHTLY_INTERVAL_MS, nightly};

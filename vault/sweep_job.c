@@ -109,26 +109,6 @@ static void terms_read(const struct vault_job *job, struct vault_sweep_terms *re
 
 /* ---- tenants ---- */
 
-/* The first tenant with at least that number, and how far it is among all. False: there is none. */
-static bool tenant_from(struct vault *vault, uint64_t number, uint64_t *ret_number,
-                        double *ret_share)
-{
-    size_t i = 0;
-    bool found = false;
-
-    pthread_rwlock_rdlock(&vault->tenants.lock);
-    while (i < vault->tenants.count && vault->tenants.items[i]->number < number) {
-        i++;
-    }
-    found = i < vault->tenants.count;
-    if (found) {
-        *ret_number = vault->tenants.items[i]->number;
-        *ret_share = (double)i / (double)vault->tenants.count;
-    }
-    pthread_rwlock_unlock(&vault->tenants.lock);
-    return found;
-}
-
 /* After this one. ret_done: it was the last. */
 static void tenant_next(struct vault *vault, const struct vault_job *job, struct vault_sweep *sweep,
                         bool *ret_done)
@@ -140,8 +120,8 @@ static void tenant_next(struct vault *vault, const struct vault_job *job, struct
     sweep->phase = VAULT_SWEEP_START;
     sweep->position_bytes = 0;
     memset(&sweep->build, 0, sizeof sweep->build);
-    *ret_done =
-        job->tenant != KMS_TENANT_VAULT || !tenant_from(vault, sweep->tenant + 1, &next, &share);
+    *ret_done = job->tenant != KMS_TENANT_VAULT ||
+                !vault_tenants_from(vault, sweep->tenant + 1, &next, &share);
     if (!*ret_done) {
         sweep->tenant = next;
     }
@@ -305,7 +285,7 @@ static double progress_of(struct vault *vault, const struct vault_job *job,
     if (job->tenant != KMS_TENANT_VAULT) {
         return phase;
     }
-    (void)tenant_from(vault, sweep->tenant, &number, &share);
+    (void)vault_tenants_from(vault, sweep->tenant, &number, &share);
     return share;
 }
 

@@ -77,6 +77,25 @@ static size_t position(const struct vault_tenants *tenants, uint64_t number)
     return low;
 }
 
+bool vault_tenants_from(struct vault *vault, uint64_t number, uint64_t *ret_number,
+                        double *ret_share)
+{
+    size_t i = 0;
+    bool found = false;
+
+    pthread_rwlock_rdlock(&vault->tenants.lock);
+    while (i < vault->tenants.count && vault->tenants.items[i]->number < number) {
+        i++;
+    }
+    found = i < vault->tenants.count;
+    if (found) {
+        *ret_number = vault->tenants.items[i]->number;
+        *ret_share = (double)i / (double)vault->tenants.count;
+    }
+    pthread_rwlock_unlock(&vault->tenants.lock);
+    return found;
+}
+
 struct vault_tenant *vault_tenants_by_number(struct vault *vault, uint64_t number)
 {
     struct vault_tenant *found = NULL;

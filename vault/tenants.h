@@ -26,6 +26,9 @@ void vault_tenants_done(struct vault_tenants *tenants);
 /* NULL: there is none. */
 struct vault_tenant *vault_tenants_find(struct vault *vault, const char *name);
 struct vault_tenant *vault_tenants_by_number(struct vault *vault, uint64_t number);
+/* The first tenant with at least that number, and how far it is among all (0..1). False: there is none. */
+bool vault_tenants_from(struct vault *vault, uint64_t number, uint64_t *ret_number,
+                        double *ret_share);
 
 /* A counted reference to the policy in force (NULL: none) and its number; ends with vault_policy_unref(). */
 struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault_tenant *tenant,

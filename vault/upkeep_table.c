@@ -4,6 +4,7 @@
 #include "vault/journal.h"
 #include "vault/mirrors.h"
 #include "vault/retained.h"
+#include "vault/retention_job.h"
 #include "vault/rotation.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
@@ -12,10 +13,9 @@
 #include <stddef.h>
 
 const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
-    [VAULT_JOB_ROTATION] = &vault_rotation_job,
-    [VAULT_JOB_SWEEP] = &vault_sweep_job,
-    [VAULT_JOB_BACKUP] = &vault_backup_job,
-    [VAULT_JOB_VERIFY] = &vault_verify_job,
+    [VAULT_JOB_ROTATION] = &vault_rotation_job,   [VAULT_JOB_SWEEP] = &vault_sweep_job,
+    [VAULT_JOB_BACKUP] = &vault_backup_job,       [VAULT_JOB_VERIFY] = &vault_verify_job,
+    [VAULT_JOB_RETENTION] = &vault_retention_job,
 };
 
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
@@ -23,6 +23,6 @@ static const struct vault_upkeep_task mirrors_task = {"mirrors", 5000, vault_mir
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task, &vault_journal_task,  &mirrors_task, &tenants_task,
-    &retained_task,    &vault_sweep_nightly, NULL,
+    &vault_trail_task, &vault_journal_task,      &mirrors_task,        &tenants_task,
+    &retained_task,    &vault_retention_nightly, &vault_sweep_nightly, NULL,
 };

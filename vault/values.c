@@ -136,9 +136,9 @@ static enum kl_status ledger_read(struct vault_values *values, struct vault_valu
                            kl_buf_slice(&text), err);
     }
     kl_buf_done(&text);
-    for (i = 0; status == KL_OK && i < ledger->count; i++) {
-        if (ledger->entries[i].evidence != KMS_VALUE_NONE) {
-            status = item_read(values, of, ledger->entries[i].evidence,
+    for (i = 0; status == KL_OK && i < ledger->count + ledger->objection_count; i++) {
+        if (vault_ledger_evidence(ledger, i) != KMS_VALUE_NONE) {
+            status = item_read(values, of, vault_ledger_evidence(ledger, i),
                                kl_slice_text(EVIDENCE_CONTEXT), err);
         }
     }
@@ -147,7 +147,7 @@ static enum kl_status ledger_read(struct vault_values *values, struct vault_valu
 
 static size_t items_max(const struct vault_subject *subject, const struct vault_ledger *ledger)
 {
-    size_t count = 1 + ledger->count;
+    size_t count = 1 + ledger->count + ledger->objection_count;
     size_t i;
 
     for (i = 0; i < subject->head.record_count; i++) {

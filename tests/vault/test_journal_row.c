@@ -58,9 +58,14 @@ static struct vault_closing closing_of(const struct fixture *fixture, enum vault
     if (kind == VAULT_CLOSING_CONSENT || kind == VAULT_CLOSING_OBJECTION) {
         closing.purpose = "mailing";
     }
+    if (of_subject) {
+        closing.entries = 3;
+    }
+    if (kind == VAULT_CLOSING_OBJECTION || kind == VAULT_CLOSING_RESTRICTION) {
+        closing.ground = 2;
+    }
     if (kind == VAULT_CLOSING_CONSENT) {
         closing.recipient = "speaker";
-        closing.entries = 3;
     }
     if (kind == VAULT_CLOSING_CREDENTIAL) {
         memset(closing.mac, 0x5a, sizeof closing.mac);
@@ -107,6 +112,7 @@ static void test_every_kind_reads_back_as_it_was_written(void **state)
         assert_int_equal(read.kind, kind);
         assert_int_equal(read.seq, SEQ);
         assert_int_equal(read.entries, closing.entries);
+        assert_int_equal(read.ground, closing.ground);
         assert_int_equal(read.policy, closing.policy);
         assert_true(same_text(read.purpose, closing.purpose));
         assert_true(same_text(read.recipient, closing.recipient));
@@ -178,6 +184,15 @@ static void test_a_subjects_closings_go_with_the_subject_and_no_others(void **st
     }
 }
 
+static bool mark(struct fixture *fixture, const struct vault_closing *closing,
+                 struct vault_ledger *ledger)
+{
+    bool changed = false;
+
+    assert_int_equal(vault_closing_mark(closing, fixture->arena, ledger, &changed, NULL), KL_OK);
+    return changed;
+}
+
 static void test_a_withdrawal_marks_what_was_in_the_ledger_then(void **state)
 {
     struct vault_ledger_entry entries[] = {
@@ -187,20 +202,55 @@ static void test_a_withdrawal_marks_what_was_in_the_ledger_then(void **state)
         {.purpose = "service", .recipient = "speaker"},
         {.purpose = "mailing", .recipient = "speaker"},
     };
+    struct fixture *fixture = *state;
     struct vault_ledger ledger = {.entries = entries, .count = 5};
     struct vault_closing closing = closing_of(*state, VAULT_CLOSING_CONSENT);
 
     closing.entries = 4;
-    assert_true(vault_closing_withdraw(&closing, &ledger));
+    assert_true(mark(fixture, &closing, &ledger));
     assert_int_equal(entries[0].withdrawn_us, 0);
     assert_int_equal(entries[1].withdrawn_us, closing.at_us);
     assert_int_equal(entries[2].withdrawn_us, 5);
     assert_int_equal(entries[3].withdrawn_us, 0);
     assert_int_equal(entries[4].withdrawn_us, 0);
-    assert_false(vault_closing_withdraw(&closing, &ledger));
+    assert_false(mark(fixture, &closing, &ledger));
     closing.recipient = NULL;
-    assert_true(vault_closing_withdraw(&closing, &ledger));
+    assert_true(mark(fixture, &closing, &ledger));
     assert_int_equal(entries[0].withdrawn_us, closing.at_us);
+}
+
+static void test_an_objection_marks_a_ledger_that_does_not_know_of_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vault_closing closing = closing_of(fixture, VAULT_CLOSING_OBJECTION);
+    struct vault_ledger ledger = {0};
+
+    assert_true(mark(fixture, &closing, &ledger));
+    assert_int_equal(ledger.objection_count, 1);
+    assert_string_equal(ledger.objections[0].purpose, closing.purpose);
+    assert_int_equal(ledger.objections[0].count, closing.entries);
+    assert_int_equal(ledger.objections[0].ground, closing.ground);
+    assert_int_equal(ledger.objections[0].at_us, closing.at_us);
+    assert_false(mark(fixture, &closing, &ledger));
+    ledger.objections[0].ended_us = closing.at_us + 1; /* taken back later: it stays so */
+    assert_false(mark(fixture, &closing, &ledger));
+    closing.entries++; /* and objected to once more */
+    assert_true(mark(fixture, &closing, &ledger));
+    assert_int_equal(ledger.objections[0].ended_us, 0);
+}
+
+static void test_a_restriction_marks_a_ledger_that_does_not_know_of_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vault_closing closing = closing_of(fixture, VAULT_CLOSING_RESTRICTION);
+    struct vault_ledger ledger = {.restriction = {.count = closing.entries}};
+
+    assert_false(mark(fixture, &closing, &ledger)); /* lifted by now */
+    ledger.restriction.count--;
+    assert_true(mark(fixture, &closing, &ledger));
+    assert_int_equal(ledger.restriction.at_us, closing.at_us);
+    assert_int_equal(ledger.restriction.ground, closing.ground);
+    assert_int_equal(ledger.restriction.count, closing.entries);
 }
 
 int main(void)
@@ -214,6 +264,10 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_withdrawal_marks_what_was_in_the_ledger_then, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_an_objection_marks_a_ledger_that_does_not_know_of_it,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_restriction_marks_a_ledger_that_does_not_know_of_it,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,16 +352,12 @@ static void test_what_is_not_enforced_yet_is_said(void **state)
         uint32_t bits;
     } cases[] = {
         {NULL, "", "", 0},
-        {"basis: contract", "basis: legitimate_interest", "", VAULT_UNENFORCED_OBJECTION},
-        {"basis: contract", "basis: public_task", "", VAULT_UNENFORCED_OBJECTION},
-        {"basis: contract", "basis: consent, direct_marketing: true", "",
-         VAULT_UNENFORCED_OBJECTION},
+        {"basis: contract", "basis: legitimate_interest", "", 0},
+        {"basis: contract", "basis: consent, direct_marketing: true", "", 0},
         {"basis: contract", "basis: contract, direct_marketing: false", "", 0},
-        {"do: [read]", "do: [read, object]", "", VAULT_UNENFORCED_OBJECTION},
-        {"do: [read]", "do: [read, restrict]", "", VAULT_UNENFORCED_RESTRICTION},
+        {"do: [read]", "do: [read, object, restrict]", "", 0},
         {"do: [read]", "do: [read, hold]", "", 0},
-        {"basis: contract", "basis: contract, retain: P1Y after end", "",
-         VAULT_UNENFORCED_RETENTION},
+        {"basis: contract", "basis: contract, retain: P1Y after end", "", 0},
         {"for: [service]", "for: [service], when: { hours: 08:00-18:00 }", "",
          VAULT_UNENFORCED_CONDITIONS},
         {"for: [service]", "for: [service], when: { volume_per_hour: 10 }", "",
@@ -419,7 +415,9 @@ static void test_names_lead_to_numbers_and_back(void **state)
     assert_string_equal(purpose->name, "p_consent");
     assert_int_equal(purpose->basis, VAULT_BASIS_CONSENT);
     assert_string_equal(purpose->notice, "web.v2");
-    assert_true(purpose->has_retention);
+    assert_string_equal(purpose->retain_event, "consent");
+    assert_int_equal(purpose->retain.months, 12);
+    assert_true(purpose->asks_renewal);
     assert_false(purpose->forbidden);
     purpose = vault_policy_purpose(policy, vault_policy_purpose_find(policy, "resale"));
     assert_true(purpose->forbidden);

@@ -182,10 +182,10 @@ static void test_what_is_not_enforced_needs_a_yes_and_stays_said(void **state)
     struct kl_err err = {0};
     uint64_t number = 0;
 
-    changed("{ basis: contract }", "{ basis: contract, retain: P10Y after service_end }", text);
+    changed("roles:\n", "on_erase: { keep_statistics: [customer.email: count] }\nroles:\n", text);
     apply_refused(fixture, text, KL_ERR_CONFLICT, &err);
     assert_string_equal(err.code, "unenforced");
-    assert_non_null(strstr(err.client_text, "retention"));
+    assert_non_null(strstr(err.client_text, "on_erase"));
     caller = admin_steward(fixture);
     assert_int_equal(apply(fixture, &caller, text, true, &number, NULL), KL_OK);
     assert_int_equal(number, 1);
@@ -193,7 +193,7 @@ static void test_what_is_not_enforced_needs_a_yes_and_stays_said(void **state)
     admin_reopen(fixture);
     vault_readiness(fixture->vault, &readiness);
     assert_true(readiness.ready);
-    assert_int_equal(readiness.unenforced, VAULT_UNENFORCED_RETENTION);
+    assert_int_equal(readiness.unenforced, VAULT_UNENFORCED_ON_ERASE);
 }
 
 /* A row of the tenant's policies with some of its text replaced by as much other text. */

@@ -94,6 +94,7 @@ struct vault_explain_input {
     const char *action; /* NULL: "read" */
     const char *from;   /* country; NULL: none */
     const char *recipient;
+    enum vault_ground ground;
     const struct kl_id *subject;
     const char *const *fields;
     size_t field_count;
@@ -291,6 +292,38 @@ KL_MUST_USE enum kl_status vault_sweep_show(struct vault *vault, const struct va
                                             struct kl_err *err);
 KL_MUST_USE enum kl_status vault_sweep_list(struct vault *vault, const struct vault_caller *caller,
                                             size_t limit, struct kl_buf *ret, struct kl_err *err);
+
+/* ---- what no purpose keeps any more (operator, or a steward of its own tenant) ---- */
+
+#define VAULT_RETENTION_PREFIX "rtn" /* ids of runs */
+#define VAULT_RETENTION_RATE_MAX 10000
+#define VAULT_RETENTION_RATE_DEFAULT 200
+/* per_second: how many erasures a second at most, 1..VAULT_RETENTION_RATE_MAX; 0: VAULT_RETENTION_RATE_DEFAULT. dry_run: only count. */
+struct vault_retention_input {
+    int64_t per_second;
+    bool dry_run;
+};
+/*
+ * Begin to erase what is due: records that no purpose keeps any more, and subjects of whom nothing else is left; each with its receipt, by the
+ * role "vault", reason "retention". In the caller's tenant, or (an operator who names none) in all. Done every night as well. ret: the job as JSON
+ * {"id","state","started_at","ended_at","progress","failed_code"?,"tenant","nightly","dry_run","subjects_seen","subjects_due","records_due",
+ * "subjects_erased","records_erased","failed"}. KL_ERR_INVALID "invalid_rate", "invalid_idempotency_key", "idempotency_key_reused";
+ * KL_ERR_BUSY "jobs_waiting".
+ */
+KL_MUST_USE enum kl_status vault_retention_start(struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const struct vault_retention_input *input,
+                                                 const struct vault_idempotency *idempotency,
+                                                 struct kl_buf *ret, bool *ret_replayed,
+                                                 struct kl_err *err);
+/* As vault_sweep_show() and vault_sweep_list(). */
+KL_MUST_USE enum kl_status vault_retention_show(struct vault *vault,
+                                                const struct vault_caller *caller,
+                                                const struct kl_id *run, struct kl_buf *ret,
+                                                struct kl_err *err);
+KL_MUST_USE enum kl_status vault_retention_list(struct vault *vault,
+                                                const struct vault_caller *caller, size_t limit,
+                                                struct kl_buf *ret, struct kl_err *err);
 
 /*
  * What a server runs beside its requests: jobs (rotations, sweeps, backups), the nightly sweep, what falls due, mirrors that come back.

@@ -81,10 +81,24 @@ enum vault_gate {
     VAULT_GATE_TRANSFER,
     VAULT_GATES
 };
+/*
+ * What lets a use go on although the subject restricted it (GDPR art. 18(2)) or objected to it (art. 21(1)). It is claimed with the request,
+ * by a role whose grant says so, and is in the trail.
+ */
+enum vault_ground {
+    VAULT_GROUND_NONE,
+    VAULT_GROUND_LEGAL_CLAIM,     /* restriction and objection */
+    VAULT_GROUND_PROTECT_PERSON,  /* restriction: the rights of another person */
+    VAULT_GROUND_PUBLIC_INTEREST, /* restriction: important public interest */
+    VAULT_GROUNDS
+};
 const char *vault_action_name(enum vault_action action);
 const char *vault_basis_name(enum vault_basis basis);
 const char *vault_view_name(enum vault_view view);
-const char *vault_gate_name(enum vault_gate gate); /* "role", "purpose", ... */
+const char *vault_gate_name(enum vault_gate gate);       /* "role", "purpose", ... */
+const char *vault_ground_name(enum vault_ground ground); /* "none", "legal_claim", ... */
+/* False: no ground has that name; "none" is none. */
+bool vault_ground_parse(const char *name, enum vault_ground *ret);
 
 /* ---- parsing ---- */
 
@@ -109,9 +123,6 @@ struct vault_findings {
 };
 
 /* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_OBJECTION 1u
-#define VAULT_UNENFORCED_RESTRICTION 2u
-#define VAULT_UNENFORCED_RETENTION 4u
 #define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
 #define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
 #define VAULT_UNENFORCED_ON_ERASE 32u
@@ -178,13 +189,28 @@ struct vault_policy_field {
     const char *category; /* NULL: none */
     const char *special;  /* "health" (GDPR art. 9); NULL: none */
 };
+/*
+ * retain_event      the clock of the purpose: it is over that long after the event; NULL: none. "consent" is the giving of the
+ *                   consent that counts for the purpose, "created" the record's making; others are noted on a record.
+ * keeps_nothing     it is served as long as a record is there, and is no reason to keep it
+ * asks_renewal      people are asked again before their consent ends
+ * direct_marketing  an objection to it is absolute (GDPR art. 21(3))
+ * answers_rights    it serves the rights of the very person: neither objection nor restriction keeps data from it
+ */
 struct vault_policy_purpose {
     const char *name;
     enum vault_basis basis; /* means nothing for a forbidden one */
     bool forbidden;
     const char *notice; /* consent counts only when given for this notice; NULL: any */
-    bool has_retention;
+    const char *retain_event;
+    struct kl_duration retain;
+    bool keeps_nothing;
+    bool asks_renewal;
+    bool direct_marketing;
+    bool answers_rights;
 };
+#define VAULT_EVENT_CONSENT "consent"
+#define VAULT_EVENT_CREATED "created"
 /*
  * kind             "processor", "sub_processor", "controller", "joint_controller", "authority" or
  *                  "successor"
@@ -207,6 +233,10 @@ const struct vault_policy_purpose *vault_policy_purpose(const struct vault_polic
 const struct vault_policy_recipient *vault_policy_recipient(const struct vault_policy *policy,
                                                             int recipient);
 const char *vault_policy_role_name(const struct vault_policy *policy, int role);
+/* Whether the purpose is one that people may object to: for legitimate interest or a public task, or direct marketing (GDPR art. 21). */
+bool vault_policy_may_object(const struct vault_policy *policy, int purpose);
+/* Whether an event of that name starts a clock of any purpose of the record type. */
+bool vault_policy_event_known(const struct vault_policy *policy, int record, const char *event);
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy);
 
 /* ---- the decision ---- */
@@ -221,6 +251,7 @@ enum vault_residency vault_policy_residency_default(const struct vault_policy *p
  * location             declared; unset: in the EEA (where the vault is)
  * recipient            VAULT_NONE: the controller itself
  * own_subject          the credential is bound to the very subject
+ * ground               claimed with the request; counts only where a grant of the role lets it
  */
 struct vault_query {
     int role;
@@ -230,10 +261,11 @@ struct vault_query {
     struct vault_country location;
     int recipient;
     bool own_subject;
+    enum vault_ground ground;
     int64_t now_us;
 };
 /*
- * What is known of the subject; zeroed means: EEA, nothing consented.
+ * What is known of the subject; zeroed means: EEA, nothing consented, objected to, restricted or over.
  *
  * consents                     purposes with a consent that counts now (given, for the policy's
  *                              notice, not withdrawn, not expired), to the controller
@@ -241,6 +273,11 @@ struct vault_query {
  * recipient_consents           the same, given for query.recipient by name; such a consent also
  *                              covers the use by that recipient, for no other
  * recipient_explicit_consents  those of them that were explicit
+ * objections                   purposes objected to, those with recorded compelling grounds left out
+ * restricted                   the subject's data is only to be stored
+ * consents_in_restriction      purposes consented to after that
+ * ended                        purposes whose clock has run out; of the one record that the decision is about
+ * consented_us                 when the consent that counts for the query's purpose was given; 0: none. Not asked by the decision
  */
 struct vault_facts {
     enum vault_residency residency;
@@ -248,6 +285,11 @@ struct vault_facts {
     uint64_t explicit_consents;
     uint64_t recipient_consents;
     uint64_t recipient_explicit_consents;
+    uint64_t objections;
+    bool restricted;
+    uint64_t consents_in_restriction;
+    uint64_t ended;
+    int64_t consented_us;
 };
 /*
  * withheld  VAULT_GATE_NONE: shown as view says

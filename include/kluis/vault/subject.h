@@ -128,6 +128,7 @@ struct vault_read_input {
     const char *
         purpose; /* NULL: the credential's single purpose; KL_ERR_INVALID "purpose_required" without one */
     const char *recipient; /* NULL: the controller itself */
+    enum vault_ground ground;
     const char *const *fields;
     size_t field_count;
 };
@@ -203,6 +204,7 @@ struct vault_lookup_input {
     const char *field;
     struct vault_value_input value;
     const char *purpose;
+    enum vault_ground ground;
     size_t limit;       /* 1..VAULT_PAGE_MAX */
     const char *cursor; /* NULL: from the start */
 };
@@ -210,6 +212,26 @@ KL_MUST_USE enum kl_status vault_lookup(struct vault *vault, const struct vault_
                                         const struct vault_lookup_input *input,
                                         struct kl_arena *arena, struct kl_id **ret_subjects,
                                         size_t *ret_count, char *ret_cursor, struct kl_err *err);
+
+/* ---- restriction, objection, events: the kinds ---- */
+
+/* GDPR art. 18(1) a to d. */
+enum vault_restriction_ground {
+    VAULT_RESTRICTION_ACCURACY_CONTESTED,
+    VAULT_RESTRICTION_UNLAWFUL,
+    VAULT_RESTRICTION_NEEDED_FOR_CLAIM,
+    VAULT_RESTRICTION_OBJECTION_PENDING,
+    VAULT_RESTRICTION_GROUNDS
+};
+/* GDPR art. 21(1), (2) and (6). */
+enum vault_objection_ground {
+    VAULT_OBJECTION_SITUATION,
+    VAULT_OBJECTION_DIRECT_MARKETING,
+    VAULT_OBJECTION_RESEARCH,
+    VAULT_OBJECTION_GROUNDS
+};
+const char *vault_restriction_ground_name(enum vault_restriction_ground ground);
+const char *vault_objection_ground_name(enum vault_objection_ground ground);
 
 /* ---- consent ---- */
 
@@ -250,6 +272,100 @@ KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault,
                                                   const struct vault_caller *caller,
                                                   const struct kl_id *subject, const char *purpose,
                                                   const char *recipient, struct kl_err *err);
+
+/* ---- restriction and objection ---- */
+
+struct vault_restriction {
+    bool in_force;
+    enum vault_restriction_ground ground; /* where in force */
+    int64_t since_us;
+};
+/* Needs `restrict` on all that the subject has. KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld". */
+KL_MUST_USE enum kl_status vault_restriction_read(struct vault *vault,
+                                                  const struct vault_caller *caller,
+                                                  const struct kl_id *subject,
+                                                  struct vault_restriction *ret,
+                                                  struct kl_err *err);
+/*
+ * From the next read on the subject's data is only stored (GDPR art. 18): it is used with a consent given since, by the very person, for a
+ * purpose that answers rights, or on a ground (enum vault_ground). Again: the ground is changed, the time stays. Errors as of
+ * vault_restriction_read(); KL_ERR_UNAVAILABLE as of a consent's withdrawal.
+ */
+KL_MUST_USE enum kl_status vault_restriction_set(struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const struct kl_id *subject,
+                                                 enum vault_restriction_ground ground,
+                                                 struct kl_err *err);
+/*
+ * Lift it. told_us: when the person was told that it will be lifted (art. 18(3)): since it began, and not in the future; else KL_ERR_CONFLICT
+ * "person_not_told". KL_ERR_NOT_FOUND "not_restricted"; others as of vault_restriction_read().
+ */
+KL_MUST_USE enum kl_status vault_restriction_lift(struct vault *vault,
+                                                  const struct vault_caller *caller,
+                                                  const struct kl_id *subject, int64_t told_us,
+                                                  struct kl_err *err);
+
+struct vault_objection_input {
+    const char *purpose;
+    enum vault_objection_ground ground;
+    const char *compelling_grounds; /* the controller's, art. 21(1); NULL: none */
+};
+struct vault_objection_result {
+    const char *purpose;
+    enum vault_objection_ground ground;
+    const char *
+        compelling_grounds; /* NULL: none, or kept from the credential's place by the gate transfer */
+    bool has_compelling_grounds;
+    int64_t since_us;
+    int64_t ended_us; /* 0: it stands */
+};
+/* Those for purposes that the role has `object` for. Errors as of vault_consent_list(). */
+KL_MUST_USE enum kl_status vault_objection_list(struct vault *vault,
+                                                const struct vault_caller *caller,
+                                                const struct kl_id *subject, struct kl_arena *arena,
+                                                struct vault_objection_result **ret,
+                                                size_t *ret_count, struct kl_err *err);
+/*
+ * Note an objection; it acts on the next read. Or, where one stands already, the controller's compelling grounds, with which it does not
+ * keep the purpose from the data any more; an objection that is repeated without them counts again. Needs `object` for the purpose.
+ * KL_ERR_INVALID "unknown_purpose", "invalid_value"; KL_ERR_CONFLICT "objection_not_possible" (the purpose is none that can be
+ * objected to: a consent is withdrawn), "objection_absolute" (no grounds prevail over an objection to direct marketing);
+ * KL_ERR_TOO_LARGE "value_too_large", "too_many_objections"; KL_ERR_NOT_FOUND "not_found".
+ */
+KL_MUST_USE enum kl_status vault_objection_set(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *subject,
+                                               const struct vault_objection_input *input,
+                                               struct kl_err *err);
+/* The person takes it back. KL_ERR_NOT_FOUND "no_objection", "not_found"; KL_ERR_INVALID "unknown_purpose". */
+KL_MUST_USE enum kl_status vault_objection_end(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct kl_id *subject, const char *purpose,
+                                               struct kl_err *err);
+
+/* ---- events ---- */
+
+/* Until when a purpose keeps a record, as far as is known. */
+struct vault_keeping {
+    const char *purpose;
+    int64_t until_us; /* KL_TIME_MAX_US: no end is known */
+};
+/*
+ * Note that something happened to what a record is about ("service_end"), which starts or moves the clocks of purposes; at_us 0: now; may lie
+ * ahead. vault_record_event_remove(): it did not happen after all. Needs `write` on every field that the record has.
+ * ret: for each purpose of the record's type that is a reason to keep it; the arena's.
+ * KL_ERR_INVALID "unknown_event" (no purpose of the type has a clock that it starts; also the built-in ones); KL_ERR_TOO_LARGE
+ * "too_many_events"; KL_ERR_NOT_FOUND "not_found", "no_event" (nothing to remove); KL_ERR_FORBIDDEN "withheld".
+ */
+KL_MUST_USE enum kl_status vault_record_event(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+    const struct kl_id *record, const char *event, int64_t at_us, struct kl_arena *arena,
+    struct vault_keeping **ret, size_t *ret_count, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_record_event_remove(struct vault *vault,
+                                                     const struct vault_caller *caller,
+                                                     const struct kl_id *subject,
+                                                     const struct kl_id *record, const char *event,
+                                                     struct kl_err *err);
 
 /* ---- erasure ---- */
 

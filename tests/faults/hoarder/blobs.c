@@ -20,7 +20,6 @@
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
 #define BESIDE_KEY_BYTES 26
-#define FORMAT_HELD 2
 #define BUCKET_KEY_BYTES 22 /* of all rows of one bucket */
 #define BUCKET_ROW_KEY_BYTES 27
 
@@ -385,7 +384,6 @@ static void learn_fields(struct blobs *blobs, struct place place, const unsigned
 void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes manifest)
 {
     struct reader reader = {manifest, true};
-    uint64_t format;
     struct bytes id;
 
     if (learner.covers != blobs->count) {
@@ -398,7 +396,7 @@ void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes ma
         stop("a manifest that is not padded");
     }
     reader.in.size--;
-    format = take_number(&reader, 1);
+    (void)take(&reader, 1);
     id = take(&reader, 16);
     (void)take_name(&reader);
     (void)take_name(&reader);
@@ -407,10 +405,12 @@ void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes ma
         learn_fields(blobs, *place, id.at, &reader);
         learn_fields(blobs, *place, id.at, &reader);
     }
-    if (format == FORMAT_HELD) {
+    for (uint64_t events = take_number(&reader, 2); events > 0 && reader.ok; events--) {
         (void)take_name(&reader);
         (void)take(&reader, 8);
     }
+    (void)take_name(&reader);
+    (void)take(&reader, 8);
     if (!reader.ok || reader.in.size > 0) {
         stop("a record's manifest that the format does not know");
     }

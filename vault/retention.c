@@ -1,0 +1,166 @@
+#include "vault/retention.h"
+
+#include "vault/subject_internal.h"
+
+#include <string.h>
+
+static int64_t event_at(const struct vault_manifest_record *record, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < record->event_count; i++) {
+        if (strcmp(record->events[i].name, name) == 0) {
+            return record->events[i].at_us;
+        }
+    }
+    return VAULT_RETENTION_OPEN;
+}
+
+/* The moment a clock starts with; VAULT_RETENTION_OPEN: it has not happened. */
+static int64_t clock_start(const struct vault_policy_purpose *purpose,
+                           const struct vault_manifest_record *record, int64_t consented_us)
+{
+    if (strcmp(purpose->retain_event, VAULT_EVENT_CONSENT) == 0) {
+        return consented_us == 0 ? VAULT_RETENTION_OPEN : consented_us;
+    }
+    if (strcmp(purpose->retain_event, VAULT_EVENT_CREATED) == 0) {
+        return record->created_us;
+    }
+    return event_at(record, purpose->retain_event);
+}
+
+int64_t vault_retention_clock(const struct vault_policy_purpose *purpose,
+                              const struct vault_manifest_record *record, int64_t consented_us)
+{
+    int64_t start;
+
+    if (purpose->retain_event == NULL) {
+        return VAULT_RETENTION_OPEN;
+    }
+    start = clock_start(purpose, record, consented_us);
+    return start == VAULT_RETENTION_OPEN ? VAULT_RETENTION_OPEN
+                                         : kl_time_add(start, &purpose->retain);
+}
+
+void vault_retention_facts(const struct vault_policy *policy, const struct vault_query *query,
+                           const struct vault_manifest_record *record, struct vault_facts *ret)
+{
+    const struct vault_policy_purpose *purpose;
+
+    ret->ended = 0;
+    if (query->purpose == VAULT_NONE) {
+        return;
+    }
+    purpose = vault_policy_purpose(policy, query->purpose);
+    if (vault_retention_clock(purpose, record, ret->consented_us) <= query->now_us) {
+        ret->ended = UINT64_C(1) << query->purpose;
+    }
+}
+
+/* ---- keeping ---- */
+
+static bool rests_on_consent(const struct vault_policy_purpose *purpose)
+{
+    return purpose->basis == VAULT_BASIS_CONSENT || purpose->basis == VAULT_BASIS_EXPLICIT_CONSENT;
+}
+
+/* When one consent ends by itself or was withdrawn. */
+static int64_t entry_end(const struct vault_ledger_entry *entry)
+{
+    int64_t expires_us = entry->expires_us == 0 ? VAULT_RETENTION_OPEN : entry->expires_us;
+
+    return entry->withdrawn_us != 0 && entry->withdrawn_us < expires_us ? entry->withdrawn_us
+                                                                        : expires_us;
+}
+
+/*
+ * To whomever the consent was given, it keeps the record. The latest end of all; of a consent that was never given, the end of the time in
+ * which it may still come.
+ */
+static int64_t consent_keeps(const struct vault_policy_purpose *purpose,
+                             const struct vault_manifest_record *record,
+                             const struct vault_ledger *ledger)
+{
+    const struct kl_duration pending = {.days = VAULT_RETENTION_PENDING_DAYS};
+    int64_t latest_us = 0;
+    bool given = false;
+    size_t i;
+
+    for (i = 0; i < ledger->count; i++) {
+        const struct vault_ledger_entry *entry = &ledger->entries[i];
+        int64_t end_us;
+
+        if (strcmp(entry->purpose, purpose->name) != 0) {
+            continue;
+        }
+        given = true;
+        end_us = vault_retention_clock(purpose, record, entry->given_us);
+        end_us = entry_end(entry) < end_us ? entry_end(entry) : end_us;
+        latest_us = end_us > latest_us ? end_us : latest_us;
+    }
+    return given ? latest_us : kl_time_add(record->created_us, &pending);
+}
+
+int64_t vault_retention_keeps(const struct vault_policy *policy, int purpose,
+                              const struct vault_manifest_record *record,
+                              const struct vault_ledger *ledger)
+{
+    const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
+
+    if (of->keeps_nothing) {
+        return 0;
+    }
+    return rests_on_consent(of) ? consent_keeps(of, record, ledger)
+                                : vault_retention_clock(of, record, 0);
+}
+
+bool vault_retention_of(const struct vault_policy *policy,
+                        const struct vault_manifest_record *record,
+                        const struct vault_ledger *ledger, struct vault_retention *ret)
+{
+    struct vault_retention longest = {.until_us = 0, .purpose = VAULT_NONE};
+    int type = vault_policy_record_find(policy, record->type);
+    uint64_t purposes = type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
+
+    for (; purposes != 0; purposes &= purposes - 1) {
+        int purpose = __builtin_ctzll(purposes);
+        int64_t until_us = vault_policy_purpose(policy, purpose)->forbidden
+                               ? 0
+                               : vault_retention_keeps(policy, purpose, record, ledger);
+
+        if (until_us > longest.until_us) {
+            longest.until_us = until_us;
+            longest.purpose = purpose;
+        }
+    }
+    *ret = longest;
+    return longest.purpose != VAULT_NONE;
+}
+
+bool vault_retention_obligation(const struct vault_policy *policy,
+                                const struct vault_manifest_record *record, int64_t now_us,
+                                struct vault_retention *ret)
+{
+    struct vault_retention longest = {.until_us = now_us, .purpose = VAULT_NONE};
+    int type = vault_policy_record_find(policy, record->type);
+    uint64_t purposes = type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
+
+    for (; purposes != 0; purposes &= purposes - 1) {
+        int purpose = __builtin_ctzll(purposes);
+        const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
+        int64_t until_us;
+
+        if (of->forbidden || of->keeps_nothing || of->retain_event == NULL ||
+            of->basis != VAULT_BASIS_LEGAL_OBLIGATION) {
+            continue;
+        }
+        until_us = vault_retention_clock(of, record, 0);
+        until_us = until_us == VAULT_RETENTION_OPEN ? kl_time_add(now_us, &of->retain) : until_us;
+        if (until_us > longest.until_us) {
+            longest.until_us = until_us;
+            longest.purpose = purpose;
+        }
+    }
+    *ret = longest;
+    return longest.purpose != VAULT_NONE;
+}
