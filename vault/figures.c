@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const unenforced_names[] = {
-    "objection", "restriction", "retention", "conditions", "types", "on_erase", "requests"};
+static const char *const unenforced_names[] = {"objection", "restriction", "retention",
+                                               "types",     "on_erase",    "requests"};
 
 void vault_unenforced_names(uint32_t bits, const char *ret[9])
 {

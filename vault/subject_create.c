@@ -35,7 +35,7 @@ static enum kl_status plan_residency(struct vault *vault, const struct vault_cal
     return status;
 }
 
-static enum kl_status plan_records(const struct vault_caller *caller,
+static enum kl_status plan_records(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_subject_input *input, struct kl_arena *arena,
                                    struct plan *plan, struct kl_err *err)
 {
@@ -64,6 +64,11 @@ static enum kl_status plan_records(const struct vault_caller *caller,
         (void)snprintf(where, sizeof where, "/records/%zu", i);
         status = vault_draft_record(caller, &query, &facts, &input->records[i], where, arena,
                                     &plan->records[i], err);
+    }
+    for (i = 0; status == KL_OK && i < input->record_count; i++) {
+        (void)snprintf(where, sizeof where, "/records/%zu", i);
+        status =
+            vault_draft_record_secrets(vault, caller->policy, &plan->records[i], where, arena, err);
     }
     return status;
 }
@@ -208,7 +213,7 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
 
     status = plan_residency(vault, caller, input->residency, &plan, err);
     if (status == KL_OK) {
-        status = plan_records(caller, input, arena, &plan, err);
+        status = plan_records(vault, caller, input, arena, &plan, err);
     }
     if (status != KL_OK) {
         return status;
