@@ -78,7 +78,7 @@ static struct timespec deadline(void)
     return until;
 }
 
-static enum kl_status begin(struct vault_secrets *secrets, struct kl_err *err)
+enum kl_status vault_secrets_enter(struct vault_secrets *secrets, struct kl_err *err)
 {
     const struct timespec until = deadline();
     bool room = false;
@@ -103,7 +103,7 @@ static enum kl_status begin(struct vault_secrets *secrets, struct kl_err *err)
     return KL_OK;
 }
 
-static void end(struct vault_secrets *secrets)
+void vault_secrets_leave(struct vault_secrets *secrets)
 {
     (void)pthread_mutex_lock(&secrets->lock);
     secrets->working--;
@@ -176,13 +176,8 @@ enum kl_status vault_secret_hash(struct vault_secrets *secrets, struct kl_slice 
                                  struct kl_err *err)
 {
     struct parts parts = fresh(secrets);
-    enum kl_status status = begin(secrets, err);
+    enum kl_status status = make_tag(&parts, secret, err);
 
-    if (status != KL_OK) {
-        return status;
-    }
-    status = make_tag(&parts, secret, err);
-    end(secrets);
     if (status == KL_OK) {
         write_parts(&parts, ret_hash);
     }
@@ -197,15 +192,11 @@ enum kl_status vault_secret_verify(struct vault_secrets *secrets, struct kl_slic
     struct parts asked;
     enum kl_status status = hash.size == 0 ? KL_OK : read_parts(hash, &stored, err);
 
-    if (status == KL_OK) {
-        status = begin(secrets, err);
-    }
     if (status != KL_OK) {
         return status;
     }
     asked = stored;
     status = make_tag(&asked, secret, err);
-    end(secrets);
     if (status == KL_OK) {
         *ret_match = hash.size > 0 && sodium_memcmp(asked.tag, stored.tag, sizeof asked.tag) == 0;
     }

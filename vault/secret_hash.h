@@ -40,8 +40,16 @@ struct vault_secrets *vault_secrets_new(bool light);
 void vault_secrets_free(struct vault_secrets *secrets); /* NULL is fine; nobody may be inside */
 
 /*
+ * Be one of those who work; until vault_secrets_leave().
+ * KL_ERR_BUSY "secrets_busy": too many are, and did not end in time.
+ */
+KL_MUST_USE enum kl_status vault_secrets_enter(struct vault_secrets *secrets, struct kl_err *err);
+void vault_secrets_leave(struct vault_secrets *secrets);
+
+/*
+ * By somebody who has entered, as the next one.
  * secret  as vault_value_normalise() gave it.
- * KL_ERR_BUSY "secrets_busy": too many at once. KL_ERR_NO_MEMORY.
+ * KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_secret_hash(struct vault_secrets *secrets, struct kl_slice secret,
                                              unsigned char ret_hash[VAULT_SECRET_HASH_BYTES],

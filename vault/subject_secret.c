@@ -33,7 +33,11 @@ static enum kl_status hash_draft(struct vault *vault, const struct vault_policy_
     }
     if (number >= hashes->count) {
         assert(number == hashes->count);
-        status = vault_secret_hash(vault->secrets, draft->value, hashes->hashes[number], err);
+        status = vault_secrets_enter(vault->secrets, err);
+        if (status == KL_OK) {
+            status = vault_secret_hash(vault->secrets, draft->value, hashes->hashes[number], err);
+            vault_secrets_leave(vault->secrets);
+        }
         hashes->count += status == KL_OK ? 1 : 0;
     }
     if (status == KL_OK) {
@@ -291,17 +295,36 @@ static void give_try(const struct verifying *verifying)
     }
 }
 
+static enum kl_status too_many(uint32_t wait_s, struct kl_err *err)
+{
+    kl_err_retry(err, wait_s);
+    return kl_fail(err, KL_ERR_FORBIDDEN, "too_many_attempts",
+                   "too many tries that did not match; try again later", NULL);
+}
+
+/* Who has tried too often does not even wait for a turn. */
+static enum kl_status look_at_tries(const struct verifying *verifying, struct kl_err *err)
+{
+    uint32_t wait_s = 0;
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        if (vault_limits_is_full(verifying->vault->tries, &verifying->tries[i],
+                                 kl_time_monotonic_us(), &wait_s)) {
+            return too_many(wait_s, err);
+        }
+    }
+    return KL_OK;
+}
+
 /* The try counts before it is known whether it matches: many at once are no way around. */
 static enum kl_status take_try(struct verifying *verifying, struct kl_err *err)
 {
     uint32_t wait_s = 0;
 
-    name_tries(verifying);
     if (!vault_limits_take(verifying->vault->tries, verifying->tries, 2, kl_time_monotonic_us(),
                            &wait_s)) {
-        kl_err_retry(err, wait_s);
-        return kl_fail(err, KL_ERR_FORBIDDEN, "too_many_attempts",
-                       "too many tries that did not match; try again later", NULL);
+        return too_many(wait_s, err);
     }
     if (!vault_volume_take(verifying->vault, verifying->caller, verifying->charged)) {
         give_try(verifying);
@@ -372,19 +395,40 @@ static enum kl_status audit_refused(const struct verifying *verifying, struct kl
     return why->status;
 }
 
+/* One of those who work: there are fewer of them than tries, so that right ones that come at once are not refused. */
+static_assert(VAULT_SECRETS_AT_ONCE < VAULT_TRIES_FIELD_MAX, "a crowd is no reason to refuse");
+static enum kl_status try_once(struct verifying *verifying, bool *ret_match, struct kl_err *err)
+{
+    enum kl_status status = take_try(verifying, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_secret_verify(verifying->vault->secrets, verifying->hash, verifying->secret,
+                                 ret_match, err);
+    if (status != KL_OK || *ret_match) {
+        give_try(verifying);
+    }
+    return status;
+}
+
 /* What was found, and may be verified. */
 static enum kl_status verify_found(struct verifying *verifying, bool *ret_match, struct kl_err *err)
 {
     bool match = false;
-    enum kl_status status = take_try(verifying, err);
+    enum kl_status status = KL_OK;
 
-    if (status != KL_OK) {
-        return audit_refused(verifying, err);
+    name_tries(verifying);
+    status = look_at_tries(verifying, err);
+    if (status == KL_OK) {
+        status = vault_secrets_enter(verifying->vault->secrets, err);
+        if (status == KL_OK) {
+            status = try_once(verifying, &match, err);
+            vault_secrets_leave(verifying->vault->secrets);
+        }
     }
-    status = vault_secret_verify(verifying->vault->secrets, verifying->hash, verifying->secret,
-                                 &match, err);
-    if (status != KL_OK || match) {
-        give_try(verifying);
+    if (status == KL_ERR_FORBIDDEN) {
+        return audit_refused(verifying, err);
     }
     if (status == KL_OK) {
         status = audit_match(verifying, match, err);
