@@ -86,6 +86,7 @@ enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *
     enum kl_status status = KL_OK;
     struct vault_idempotency_ticket ticket = {0};
     struct vault_subject_result result = {0};
+    struct vault_idempotency remembered = {0};
     struct kl_err own = {0};
     struct kl_buf answer;
 
@@ -95,7 +96,10 @@ enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *
         return status;
     }
     kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
-    status = vault_idempotency_begin(vault, caller, idempotency, &ticket, &answer, err);
+    status = vault_draft_idempotency(vault, caller, input, 1, idempotency, &remembered, err);
+    if (status == KL_OK) {
+        status = vault_idempotency_begin(vault, caller, &remembered, &ticket, &answer, err);
+    }
     if (status == KL_OK && answer.size > 0) {
         status = vault_answer_replay(kl_buf_slice(&answer), arena, &result, err);
     } else if (status == KL_OK) {

@@ -204,3 +204,19 @@ enum kl_status vault_secret_verify(struct vault_secrets *secrets, struct kl_slic
     sodium_memzero(&stored, sizeof stored);
     return status;
 }
+
+enum kl_status vault_secret_stretch(const struct vault_secrets *secrets, struct kl_slice text,
+                                    const unsigned char salt[VAULT_SECRET_SALT_BYTES],
+                                    unsigned char ret[VAULT_SECRET_TAG_BYTES], struct kl_err *err)
+{
+    struct parts parts = {.passes = secrets->passes, .memory_kib = secrets->memory_kib};
+    enum kl_status status = KL_OK;
+
+    memcpy(parts.salt, salt, sizeof parts.salt);
+    status = make_tag(&parts, text, err);
+    if (status == KL_OK) {
+        memcpy(ret, parts.tag, sizeof parts.tag);
+    }
+    sodium_memzero(&parts, sizeof parts);
+    return status;
+}

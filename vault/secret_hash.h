@@ -62,4 +62,11 @@ KL_MUST_USE enum kl_status vault_secret_verify(struct vault_secrets *secrets, st
                                                struct kl_slice secret, bool *ret_match,
                                                struct kl_err *err);
 
+/* 32 bytes of a secret text that are as slow to guess at as the hashes above, the same each time for one salt. By somebody who has entered. */
+KL_MUST_USE enum kl_status vault_secret_stretch(const struct vault_secrets *secrets,
+                                                struct kl_slice text,
+                                                const unsigned char salt[VAULT_SECRET_SALT_BYTES],
+                                                unsigned char ret[VAULT_SECRET_TAG_BYTES],
+                                                struct kl_err *err);
+
 #endif

@@ -248,6 +248,7 @@ enum kl_status vault_subject_create(struct vault *vault, const struct vault_call
 {
     enum kl_status status = KL_OK;
     struct vault_idempotency_ticket ticket = {0};
+    struct vault_idempotency remembered = {0};
     struct kl_err own = {0};
     struct kl_buf answer;
 
@@ -257,7 +258,11 @@ enum kl_status vault_subject_create(struct vault *vault, const struct vault_call
         return status;
     }
     kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
-    status = vault_idempotency_begin(vault, caller, idempotency, &ticket, &answer, err);
+    status = vault_draft_idempotency(vault, caller, input->records, input->record_count,
+                                     idempotency, &remembered, err);
+    if (status == KL_OK) {
+        status = vault_idempotency_begin(vault, caller, &remembered, &ticket, &answer, err);
+    }
     if (status == KL_OK && answer.size > 0) {
         status = vault_answer_replay(kl_buf_slice(&answer), arena, ret, err);
     } else if (status == KL_OK) {

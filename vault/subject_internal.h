@@ -236,6 +236,14 @@ KL_MUST_USE enum kl_status vault_draft_secrets(struct vault *vault,
                                                struct vault_field_draft *drafts, size_t count,
                                                const char *where, struct vault_draft_hashes *hashes,
                                                struct kl_err *err);
+/*
+ * What is remembered of a request with an Idempotency-Key is a keyed hash of its body: of one that brings secrets it is made as slow to guess
+ * at as they are. ret: idempotency, with another fingerprint where records have secrets. KL_ERR_BUSY "secrets_busy", KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_draft_idempotency(
+    struct vault *vault, const struct vault_caller *caller,
+    const struct vault_record_input *records, size_t count,
+    const struct vault_idempotency *idempotency, struct vault_idempotency *ret, struct kl_err *err);
 /* The same of a whole record, with hashes in the arena. */
 KL_MUST_USE enum kl_status vault_draft_record_secrets(struct vault *vault,
                                                       const struct vault_policy *policy,

@@ -89,6 +89,74 @@ enum kl_status vault_draft_record_secrets(struct vault *vault, const struct vaul
                                err);
 }
 
+/* ---- requests that come again ---- */
+
+static bool brings_secret(const struct vault_policy *policy,
+                          const struct vault_record_input *record)
+{
+    const int type = vault_policy_record_find(policy, record->type);
+    size_t i;
+    int field;
+
+    for (i = 0; type != VAULT_NONE && i < record->field_count; i++) {
+        field = vault_policy_field_find(policy, type, record->fields[i].name);
+        if (field != VAULT_NONE && vault_policy_field(policy, field)->type == VAULT_TYPE_SECRET) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The salt is of the credential and its key, so that the same request has the same fingerprint. */
+static enum kl_status stretch(struct vault *vault, const struct vault_caller *caller,
+                              struct vault_idempotency *idempotency, struct kl_err *err)
+{
+    unsigned char salt[VAULT_SECRET_SALT_BYTES];
+    enum kl_status status = vault_secrets_enter(vault->secrets, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    crypto_generichash(salt, sizeof salt, (const unsigned char *)idempotency->key,
+                       strlen(idempotency->key), caller->credential.bytes, KL_ID_BYTES);
+    status = vault_secret_stretch(
+        vault->secrets, kl_slice_of(idempotency->fingerprint, sizeof idempotency->fingerprint),
+        salt, idempotency->fingerprint, err);
+    vault_secrets_leave(vault->secrets);
+    return status;
+}
+
+enum kl_status vault_draft_idempotency(struct vault *vault, const struct vault_caller *caller,
+                                       const struct vault_record_input *records, size_t count,
+                                       const struct vault_idempotency *idempotency,
+                                       struct vault_idempotency *ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_idempotency made = {0};
+    const struct vault_query write =
+        vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE,
+                       caller->bound ? &caller->bound_subject : NULL);
+    size_t i;
+
+    if (idempotency != NULL) {
+        made = *idempotency;
+    }
+    if (!vault_policy_may(caller->policy, &write)) {
+        count = 0; /* it will be refused, and nothing remembered */
+    }
+    for (i = 0; made.key != NULL && i < count; i++) {
+        if (brings_secret(caller->policy, &records[i])) {
+            status = stretch(vault, caller, &made, err);
+            break;
+        }
+    }
+    if (status == KL_OK) {
+        *ret = made;
+    }
+    sodium_memzero(&made, sizeof made);
+    return status;
+}
+
 /* ---- verifying: what is asked about ---- */
 
 struct verifying {

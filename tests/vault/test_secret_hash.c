@@ -113,6 +113,23 @@ static void test_a_hash_of_other_parameters_is_verified_all_the_same(void **stat
     assert_false(matches(strong, hash, "open says me"));
 }
 
+static void test_a_stretched_text_is_the_same_for_one_salt(void **state)
+{
+    unsigned char salt[VAULT_SECRET_SALT_BYTES] = {0};
+    unsigned char one[VAULT_SECRET_TAG_BYTES];
+    unsigned char two[VAULT_SECRET_TAG_BYTES];
+
+    (void)state;
+    assert_int_equal(vault_secret_stretch(light, kl_slice_text("text"), salt, one, NULL), KL_OK);
+    assert_int_equal(vault_secret_stretch(light, kl_slice_text("text"), salt, two, NULL), KL_OK);
+    assert_memory_equal(one, two, sizeof one);
+    assert_int_equal(vault_secret_stretch(light, kl_slice_text("texu"), salt, two, NULL), KL_OK);
+    assert_memory_not_equal(one, two, sizeof one);
+    salt[0] = 1;
+    assert_int_equal(vault_secret_stretch(light, kl_slice_text("text"), salt, two, NULL), KL_OK);
+    assert_memory_not_equal(one, two, sizeof one);
+}
+
 static void test_no_hash_matches_nothing(void **state)
 {
     bool match = true;
@@ -271,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_the_parameters_are_those_of_the_rfc),
         cmocka_unit_test(test_a_known_answer_comes_out_right),
         cmocka_unit_test(test_a_hash_of_other_parameters_is_verified_all_the_same),
+        cmocka_unit_test(test_a_stretched_text_is_the_same_for_one_salt),
         cmocka_unit_test(test_no_hash_matches_nothing),
         cmocka_unit_test(test_a_damaged_hash_is_said_or_does_not_match),
         cmocka_unit_test(test_who_comes_when_too_many_are_there_is_told_to_come_again),

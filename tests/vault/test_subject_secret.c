@@ -337,6 +337,47 @@ static void test_verifications_count_for_a_volume(void **state)
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"volume_exceeded\""), 2);
 }
 
+/* What is stored of the request is as slow to guess at as the secret, and a request that comes again is known by it. */
+static void test_a_request_with_a_secret_that_comes_again_is_known(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_caller caller = fixture_caller(fixture, "site");
+    const struct vault_field_input fields[] = {fixture_field("password", SECRET)};
+    const struct vault_field_input open[] = {fixture_field("name", "Ann")};
+    struct vault_record_input record = {.type = "account", .fields = fields, .field_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
+    struct vault_idempotency again = {.key = "k1",
+                                      .fingerprint = "0123456789abcdef0123456789abcde"};
+    struct vault_idempotency kept = {0};
+    struct vault_subject_result one = {0};
+    struct vault_subject_result two = {0};
+
+    for (int i = 0; i < 2; i++) {
+        if (vault_subject_create(fixture_vault(fixture), &caller, &input, &again, fixture->arena,
+                                 i == 0 ? &one : &two, &fixture->err) != KL_OK) {
+            fail_msg("not made: %s", fixture->err.client_text);
+        }
+    }
+    assert_true(two.replayed && kl_id_equal(&one.id, &two.id));
+    assert_int_equal(
+        vault_draft_idempotency(fixture_vault(fixture), &caller, &record, 1, &again, &kept, NULL),
+        KL_OK);
+    assert_string_equal(kept.key, "k1");
+    assert_memory_not_equal(kept.fingerprint, again.fingerprint, sizeof kept.fingerprint);
+    record.fields = open;
+    assert_int_equal(
+        vault_draft_idempotency(fixture_vault(fixture), &caller, &record, 1, &again, &kept, NULL),
+        KL_OK);
+    assert_memory_equal(kept.fingerprint, again.fingerprint, sizeof kept.fingerprint);
+    again.fingerprint[0] ^= 1;
+    record.fields = fields;
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &caller, &input, &again,
+                                          fixture->arena, &two, &fixture->err),
+                     KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "idempotency_key_reused");
+    vault_caller_done(&caller);
+}
+
 static void put_unhashed(void)
 {
     struct vault_policy *compiled = NULL;
@@ -376,6 +417,7 @@ int main(void)
         WITH_VAULT(test_a_field_is_tried_a_bounded_number_of_times),
         WITH_VAULT(test_a_credential_tries_a_bounded_number_of_times),
         WITH_VAULT(test_verifications_count_for_a_volume),
+        WITH_VAULT(test_a_request_with_a_secret_that_comes_again_is_known),
         cmocka_unit_test(test_a_secret_that_was_not_hashed_is_not_stored),
     };
 
