@@ -7,6 +7,7 @@
 
 #define RETRY_BUSY_S 1
 #define RETRY_UNAVAILABLE_S 5
+#define RETRY_MAX_S 86400
 
 /*
  * Failures in how a request is made; the other KL_ERR_INVALID are about what it says, and are 422.
@@ -38,7 +39,8 @@ static const struct {
     {"length_required", 411},    {"unsupported_media_type", 415}, {"expectation_failed", 417},
     {"method_not_allowed", 405}, {"header_too_large", 431},       {"request_timeout", 408},
     {"http_version", 505},       {"too_many_requests", 429},      {"not_acceptable", 406},
-    {"uri_too_long", 414},       {"query_too_long", 414},
+    {"uri_too_long", 414},       {"query_too_long", 414},         {"too_many_attempts", 429},
+    {"volume_exceeded", 429},
 };
 
 static const struct {
@@ -140,6 +142,9 @@ static int retry_after_s(const struct kl_err *err, int http_status)
 {
     if (http_status != 503 && http_status != 429) {
         return 0;
+    }
+    if (err->retry_after_s > 0) {
+        return (int)(err->retry_after_s < RETRY_MAX_S ? err->retry_after_s : RETRY_MAX_S);
     }
     return err->status == KL_ERR_BUSY ? RETRY_BUSY_S : RETRY_UNAVAILABLE_S;
 }

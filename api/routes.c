@@ -26,6 +26,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}/records/{rec}", api_record_read, 0, READ},
     {"PATCH", "/v1/subjects/{sub}/records/{rec}", api_record_patch, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}", api_record_delete, 0, REASON},
+    {"POST", "/v1/subjects/{sub}/records/{rec}/verify", api_record_verify, API_ROUTE_JSON, TENANT},
     {"PUT", "/v1/subjects/{sub}/records/{rec}/hold", api_hold_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}/hold", api_hold_delete, 0, TENANT},
     {"GET", "/v1/subjects/{sub}/consents", api_consent_list, 0, TENANT},

@@ -33,6 +33,7 @@ API_HANDLER(api_record_add);
 API_HANDLER(api_record_read);
 API_HANDLER(api_record_patch);
 API_HANDLER(api_record_delete);
+API_HANDLER(api_record_verify);
 /* api/routes_consents.c */
 API_HANDLER(api_consent_list);
 API_HANDLER(api_consent_put);

@@ -157,13 +157,21 @@ static void write_explained(struct kl_json_out *out, const struct vault_explain_
         kl_json_add_bool(out, vault_gate_name(gate), result->passes[gate]);
     }
     kl_json_object_end(out);
+    kl_json_key(out, "conditions");
+    kl_json_array_begin(out);
+    for (int i = 0; i < VAULT_UNMET_COUNT; i++) {
+        if ((result->unmet & (1u << i)) != 0) {
+            kl_json_put_text(out, vault_unmet_name(i));
+        }
+    }
+    kl_json_array_end(out);
     kl_json_object_end(out);
 }
 
 API_HANDLER(api_explain)
 {
     static const char *const KNOWN[] = {"role",    "purpose", "action", "from", "recipient",
-                                        "subject", "ground",  "fields", NULL};
+                                        "subject", "ground",  "fields", "at",   NULL};
     const struct kl_json_value *body = api_request_json(request);
     const char *ground = NULL;
     struct vault_explain_input input = {0};
@@ -181,6 +189,7 @@ API_HANDLER(api_explain)
         (status = api_input_ground(ground, &input.ground, err)) != KL_OK ||
         (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
                                err)) != KL_OK ||
+        (status = api_input_time(body, "at", "", &input.at_us, err)) != KL_OK ||
         (status = api_input_names(body, "fields", "", VAULT_FIELDS_MAX, request->arena,
                                   &input.fields, &input.field_count, err)) != KL_OK) {
         return status;

@@ -121,3 +121,34 @@ API_HANDLER(api_record_delete)
     }
     return status;
 }
+
+API_HANDLER(api_record_verify)
+{
+    static const char *const KNOWN[] = {"field", "value", "purpose", NULL};
+    const struct kl_json_value *body = api_request_json(request);
+    struct vault_verify_input input = {.subject = request->match.ids[0],
+                                       .record = request->match.ids[1]};
+    bool match = false;
+    enum kl_status status = kl_json_expect(body, KNOWN, "", err);
+
+    if (status != KL_OK ||
+        (status = api_input_text(body, "field", "", true, &input.field, err)) != KL_OK ||
+        (status = api_input_text(body, "purpose", "", false, &input.purpose, err)) != KL_OK ||
+        (status = api_input_value(kl_json_member(body, "value"), request->arena, &input.value,
+                                  err)) != KL_OK) {
+        return status;
+    }
+    if (input.value.kind == KL_JSON_ABSENT) {
+        status = kl_fail(err, KL_ERR_INVALID, "missing_key", "this member is needed", NULL);
+        kl_err_where(err, "/value");
+        return status;
+    }
+    status = vault_record_verify(request->app->vault, &request->caller, &input, &match, err);
+    if (status == KL_OK) {
+        struct kl_json_out out = api_response_json(response, 200);
+        kl_json_object_begin(&out);
+        kl_json_add_bool(&out, "match", match);
+        kl_json_object_end(&out);
+    }
+    return status;
+}

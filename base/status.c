@@ -92,6 +92,13 @@ void kl_err_where(struct kl_err *err, const char *format, ...)
     va_end(args);
 }
 
+void kl_err_retry(struct kl_err *err, unsigned retry_after_s)
+{
+    if (err != NULL) {
+        err->retry_after_s = retry_after_s;
+    }
+}
+
 void kl_err_clear(struct kl_err *err)
 {
     if (err != NULL) {

@@ -107,6 +107,7 @@ enum cli_exit cli_subject_erase(struct cli_call *call);
 enum cli_exit cli_record_add(struct cli_call *call);
 enum cli_exit cli_record_read(struct cli_call *call);
 enum cli_exit cli_record_patch(struct cli_call *call);
+enum cli_exit cli_record_verify(struct cli_call *call);
 enum cli_exit cli_record_erase(struct cli_call *call);
 enum cli_exit cli_record_hold(struct cli_call *call);
 enum cli_exit cli_record_release(struct cli_call *call);

@@ -66,6 +66,12 @@ static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE,
 static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, GROUND, END};
 static const struct cli_option record_patch_options[] = {
     {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
+static const struct cli_option record_verify_options[] = {
+    {"field", "FIELD", "the field of the record, of type secret"},
+    PURPOSE,
+    {"value-file", "FILE",
+     "a file with the value; else it is asked for, or comes from standard input"},
+    END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},
@@ -184,6 +190,9 @@ const struct cli_command cli_commands[] = {
      cli_record_read},
     {"record", "patch", "SUBJECT RECORD [FILE]", 2, 3,
      "rectify: JSON {\"fields\":{...}}, null removes", record_patch_options, cli_record_patch},
+    {"record", "verify", "SUBJECT RECORD", 2, 2,
+     "whether a value is the secret that is kept; exit status 1 when it is not",
+     record_verify_options, cli_record_verify},
     {"record", "erase", "SUBJECT RECORD", 2, 2, "shred one record; the subject goes on",
      erase_options, cli_record_erase},
     {"record", "hold", "SUBJECT RECORD", 2, 2,

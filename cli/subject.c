@@ -268,6 +268,69 @@ enum cli_exit cli_record_patch(struct cli_call *call)
                                 COUNT(record_columns));
 }
 
+/* The value to verify: a file without the end of its last line, a prompt, or a line of standard input. */
+static enum kl_status read_secret(struct cli_call *call, struct kl_buf *ret)
+{
+    const char *file = cli_call_value(call, "value-file");
+    if (file == NULL)
+        return cli_input_line(cli_call_value(call, "field"), ret, &call->err);
+    enum kl_status status = cli_input_read(file, ret, &call->err);
+    if (status == KL_OK && ret->size > 0 && ret->bytes[ret->size - 1] == '\n')
+        ret->size--;
+    if (status == KL_OK && ret->size > 0 && ret->bytes[ret->size - 1] == '\r')
+        ret->size--;
+    return status;
+}
+
+static enum kl_status send_secret(struct cli_call *call, struct cli_response *ret)
+{
+    struct kl_buf value = {0}, body;
+    struct cli_path path;
+    kl_buf_init(&body, CLI_INPUT_MAX_BYTES);
+    subject_path(call, &path, true);
+    cli_path_text(&path, "/verify");
+    enum kl_status status = read_secret(call, &value);
+    if (status == KL_OK) {
+        struct kl_json_out out = kl_json_out(&body);
+        kl_json_object_begin(&out);
+        kl_json_add_text(&out, "field", cli_call_value(call, "field"));
+        kl_json_key(&out, "value");
+        kl_json_put_text_n(&out, value.bytes, value.size);
+        if (cli_call_is_set(call, "purpose"))
+            kl_json_add_text(&out, "purpose", cli_call_value(call, "purpose"));
+        kl_json_object_end(&out);
+        struct cli_request request = {.body = kl_buf_slice(&body)};
+        status = cli_call_send(call, "POST", path.text, &request, ret);
+    }
+    kl_buf_done(&value);
+    kl_buf_done(&body);
+    return status;
+}
+
+enum cli_exit cli_record_verify(struct cli_call *call)
+{
+    if (!cli_call_is_set(call, "field")) {
+        (void)fprintf(stderr, "kluis: --field is needed: the field of the record to verify\n");
+        return CLI_USAGE;
+    }
+    struct cli_response response;
+    if (send_secret(call, &response) != KL_OK)
+        return CLI_FAILED;
+    enum cli_exit result = CLI_FAILED;
+    struct kl_json *json = NULL;
+    if (kl_json_parse(response.body.bytes, response.body.size, &json, &call->err) == KL_OK) {
+        const bool match = kl_json_bool(kl_json_member(kl_json_root(json), "match"));
+        result = match ? CLI_DONE : CLI_FAILED;
+        if (call->format == CLI_FORMAT_JSON)
+            cli_output_json(&response);
+        else
+            (void)puts(match ? "match" : "no match");
+    }
+    kl_json_free(json);
+    cli_response_done(&response);
+    return result;
+}
+
 enum cli_exit cli_record_erase(struct cli_call *call)
 {
     return erase(call, true, "Shred this record? Nothing brings it back.");

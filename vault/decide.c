@@ -39,11 +39,9 @@ struct matched {
 
 /* ---- role ---- */
 
-static enum policy_unset condition_holds(const struct policy_grant *grant,
-                                         const struct vault_query *query)
+static enum policy_unset location_holds(const struct policy_grant *grant,
+                                        const struct vault_query *query)
 {
-    if (grant->own_subject && !query->own_subject)
-        return POLICY_UNSET_NO;
     if (!grant->has_location)
         return POLICY_UNSET_YES;
     if (!vault_country_is_set(query->location))
@@ -52,9 +50,26 @@ static enum policy_unset condition_holds(const struct policy_grant *grant,
                                                                          : POLICY_UNSET_NO;
 }
 
+static bool hours_hold(const struct policy_grant *grant, const struct vault_query *query)
+{
+    return !grant->has_hours || vault_hours_hold(&grant->hours, query->now_us);
+}
+
+static enum policy_unset condition_holds(const struct policy_grant *grant, bool used_up,
+                                         const struct vault_query *query)
+{
+    const enum policy_unset here = location_holds(grant, query);
+
+    if (here == POLICY_UNSET_NO || (grant->own_subject && !query->own_subject) ||
+        !hours_hold(grant, query))
+        return POLICY_UNSET_NO;
+    return used_up ? POLICY_UNSET_MAYBE : here;
+}
+
 /*
  * Take away the grants whose condition does not hold. A condition that may hold or not (a country
- * of the EEA is named and the credential declares none) allows nothing and still makes stricter.
+ * of the EEA is named and the credential declares none), and a volume that is used up, allow nothing
+ * and still make stricter.
  */
 static uint64_t sift(const struct policy_role *role, const struct vault_query *query,
                      uint64_t grants, uint64_t *ret_maybe)
@@ -65,7 +80,8 @@ static uint64_t sift(const struct policy_role *role, const struct vault_query *q
     for (uint64_t left = grants & role->conditional; left != 0; left &= left - 1) {
         const int number = __builtin_ctzll(left);
         const uint64_t bit = UINT64_C(1) << number;
-        const enum policy_unset holds = condition_holds(&role->grants[number], query);
+        const enum policy_unset holds =
+            condition_holds(&role->grants[number], (query->used_up & bit) != 0, query);
         if (holds != POLICY_UNSET_YES)
             sure &= ~bit;
         if (holds == POLICY_UNSET_NO)
@@ -336,6 +352,8 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
         return withhold(VAULT_GATE_RETENTION);
     if (!gate_transfer(&question, &decision))
         return withhold(VAULT_GATE_TRANSFER);
+    if (question.field->type == VAULT_TYPE_SECRET)
+        decision.view = VAULT_VIEW_PRESENT;
     return decision;
 }
 
@@ -387,4 +405,80 @@ bool vault_policy_may_leave(const struct vault_policy *policy, const struct vaul
     *ret_view = decision.view;
     *ret_transfer = decision.transfer;
     return true;
+}
+
+/* ---- conditions, one by one ---- */
+
+static uint64_t matching(const struct vault_policy *policy, const struct vault_query *query,
+                         int field)
+{
+    const struct policy_role *role = &policy->roles[query->role];
+    uint64_t grants = role->by_action[query->action] & role->by_field[field];
+
+    return query->purpose == VAULT_NONE ? grants : grants & role->by_purpose[query->purpose];
+}
+
+uint64_t vault_policy_volume_grants(const struct vault_policy *policy, int role)
+{
+    return role == VAULT_NONE ? 0 : policy->roles[role].limited;
+}
+
+uint32_t vault_policy_volume(const struct vault_policy *policy, int role, int grant)
+{
+    assert(policy_bit(policy->roles[role].limited, grant));
+    return policy->roles[role].grants[grant].volume;
+}
+
+uint64_t vault_policy_charged(const struct vault_policy *policy, const struct vault_query *query,
+                              int field)
+{
+    const struct policy_role *role;
+    uint64_t maybe = 0;
+
+    if (query->role == VAULT_NONE)
+        return 0;
+    role = &policy->roles[query->role];
+    if (role->limited == 0)
+        return 0;
+    return sift(role, query, matching(policy, query, field), &maybe) & role->limited;
+}
+
+static unsigned unmet_of(const struct policy_grant *grant, bool used_up,
+                         const struct vault_query *query)
+{
+    return (location_holds(grant, query) != POLICY_UNSET_YES ? VAULT_UNMET_LOCATION : 0) |
+           (!hours_hold(grant, query) ? VAULT_UNMET_HOURS : 0) |
+           (grant->own_subject && !query->own_subject ? VAULT_UNMET_OWN_SUBJECT : 0) |
+           (used_up ? VAULT_UNMET_VOLUME : 0);
+}
+
+unsigned vault_policy_unmet(const struct vault_policy *policy, const struct vault_query *query,
+                            int field)
+{
+    const struct policy_role *role;
+    uint64_t maybe = 0;
+    uint64_t left;
+    unsigned unmet = 0;
+
+    if (query->role == VAULT_NONE)
+        return 0;
+    role = &policy->roles[query->role];
+    left = matching(policy, query, field);
+    if (sift(role, query, left, &maybe) != 0)
+        return 0;
+    for (; left != 0; left &= left - 1) {
+        const int number = __builtin_ctzll(left);
+
+        unmet |= unmet_of(&role->grants[number], policy_bit(query->used_up, number), query);
+    }
+    return unmet;
+}
+
+const char *vault_unmet_name(int number)
+{
+    static const char *const names[VAULT_UNMET_COUNT] = {"location", "hours", "own_subject",
+                                                         "volume_per_hour"};
+
+    assert(number >= 0 && number < VAULT_UNMET_COUNT);
+    return names[number];
 }

@@ -2,6 +2,7 @@
 #include "vault/act.h"
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
+#include "vault/volume.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static enum kl_status take_role(struct vault *vault, const struct vault_caller *
         query->role = caller->role;
         query->credential_purposes = caller->purposes;
         query->location = caller->location;
+        query->used_up = vault_volume_used_up(vault, caller);
         return KL_OK;
     }
     if (role == NULL) {
@@ -89,7 +91,7 @@ static enum kl_status take_query(struct vault *vault, const struct vault_caller 
     enum kl_status status = take_role(vault, caller, input->role, query, err);
 
     query->recipient = VAULT_NONE;
-    query->now_us = caller->now_us;
+    query->now_us = input->at_us == 0 ? caller->now_us : input->at_us;
     query->ground = input->ground;
     query->own_subject = caller->bound && input->subject != NULL &&
                          kl_id_equal(&caller->bound_subject, input->subject);
@@ -249,6 +251,7 @@ static enum kl_status answer(const struct vault_caller *caller, const struct vau
         }
         results[count].decision = explain_field(caller, query, facts == NULL ? NULL : &of_type,
                                                 (int)i, results[count].passes);
+        results[count].unmet = vault_policy_unmet(policy, query, (int)i);
         count++;
     }
     if (results == NULL) {
@@ -264,10 +267,12 @@ static enum kl_status about_subject(struct vault *vault, const struct vault_call
                                     struct vault_facts *ret_facts, uint64_t *ret_ended_types,
                                     struct kl_err *err)
 {
-    enum kl_status status =
-        vault_subject_facts(vault, caller, subject, query, ret_facts, ret_ended_types, err);
+    struct vault_query now = *query;
+    enum kl_status status = KL_OK;
     uint64_t slot = 0;
 
+    now.now_us = caller->now_us;
+    status = vault_subject_facts(vault, caller, subject, &now, ret_facts, ret_ended_types, err);
     if (status == KL_OK) {
         status = vault_subject_slot(vault, caller->tenant, subject, &slot, err);
     }

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const unenforced_names[] = {NULL,    NULL,       NULL,      "conditions",
-                                               "types", "on_erase", "requests"};
+static const char *const unenforced_names[] = {"types", "on_erase", "requests"};
 
 void vault_unenforced_names(uint32_t bits, const char *ret[9])
 {
@@ -15,7 +14,7 @@ void vault_unenforced_names(uint32_t bits, const char *ret[9])
     size_t i;
 
     for (i = 0; i < sizeof unenforced_names / sizeof unenforced_names[0]; i++) {
-        if ((bits & (1u << i)) != 0 && unenforced_names[i] != NULL) {
+        if ((bits & (1u << i)) != 0) {
             ret[count++] = unenforced_names[i];
         }
     }

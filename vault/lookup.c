@@ -1,6 +1,7 @@
 /* Finding subjects by an indexed value. */
 #include "vault/retention.h"
 #include "vault/subject_internal.h"
+#include "vault/volume.h"
 
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct looking {
     struct vault_audit_entry **entries;
     size_t count;
     bool ended;
+    bool asked[VAULT_FIELDS_MAX]; /* the field alone */
 };
 
 /* ---- the question ---- */
@@ -189,6 +191,12 @@ static bool is_listed(const struct looking *looking, const struct kl_id *subject
     return false;
 }
 
+/* What the role may look up in an hour is used up: nobody is found, whoever is there. */
+static bool is_closed(const struct looking *looking)
+{
+    return vault_volume_is_closed(looking->vault, looking->caller, &looking->query, looking->asked);
+}
+
 static enum kl_status look_at(struct looking *looking, const struct vault_index_entry *entry,
                               struct kl_err *err)
 {
@@ -197,6 +205,10 @@ static enum kl_status look_at(struct looking *looking, const struct vault_index_
     struct vault_act *act = &looking->acts[looking->count];
     bool found = false;
 
+    if (is_closed(looking)) {
+        return vault_volume_exceeded(looking->vault, looking->caller, err);
+    }
+    looking->query.used_up = vault_volume_used_up(looking->vault, looking->caller);
     kl_arena_reset(looking->scratch);
     status = vault_subject_load(looking->vault, looking->caller->tenant, entry->slot,
                                 looking->scratch, &subject, err);
@@ -204,6 +216,12 @@ static enum kl_status look_at(struct looking *looking, const struct vault_index_
         status = may_find(looking, &subject, entry->discriminator, &found, err);
     }
     if (status == KL_OK && found && !is_listed(looking, &subject.base.subject)) {
+        if (!vault_volume_take(
+                looking->vault, looking->caller,
+                vault_policy_charged(looking->caller->policy, &looking->query, looking->field))) {
+            vault_subject_done(&subject);
+            return vault_volume_exceeded(looking->vault, looking->caller, err);
+        }
         look_act(looking, act, entry->slot);
         status = vault_subject_act_end(act, err);
         looking->entries[looking->count] = &act->entry;
@@ -235,6 +253,11 @@ static enum kl_status look(struct looking *looking, struct kl_err *err)
                 return KL_OK;
             }
             status = look_at(looking, &entries[i], err);
+            if (status == KL_ERR_FORBIDDEN && looking->count > 0) { /* its volume is used up */
+                kl_err_clear(err);
+                looking->ended = false;
+                return KL_OK;
+            }
             looking->skip++;
         }
     }
@@ -307,6 +330,7 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     if (status != KL_OK) {
         return status;
     }
+    looking.asked[looking.field] = true;
     kl_buf_init(&looking.form, VAULT_TAG_VALUE_MAX_BYTES);
     status = form_make(&looking, &input->value, err);
     if (status != KL_OK) {
@@ -318,6 +342,8 @@ enum kl_status vault_lookup(struct vault *vault, const struct vault_caller *call
     if (looking.query.role == VAULT_NONE || !vault_policy_may(caller->policy, &looking.query)) {
         status = kl_fail(err, KL_ERR_FORBIDDEN, "withheld",
                          "the role of this credential may not look up for this purpose", NULL);
+    } else if (is_closed(&looking)) {
+        status = vault_volume_exceeded(vault, caller, err);
     } else {
         looking.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
         status = looking.scratch == NULL ? kl_fail_memory(err)

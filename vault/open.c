@@ -6,12 +6,16 @@
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
+#include "vault/limits.h"
 #include "vault/rekeying.h"
 #include "vault/restore.h"
 #include "vault/rows.h"
+#include "vault/secret_hash.h"
+#include "vault/subject_secret.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
+#include "vault/volume.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -80,6 +84,9 @@ void vault_close(struct vault *vault)
     vault_journal_free(vault->journal);
     vault_rekeying_free(vault->rekeying);
     vault_idempotency_guard_free(vault->idempotency);
+    vault_secrets_free(vault->secrets);
+    vault_limits_free(vault->volume);
+    vault_limits_free(vault->tries);
     vault_tenants_done(&vault->tenants);
     kms_close(vault->keys);
     vault_store_close(vault->data_store);
@@ -185,7 +192,11 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
-    if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL) {
+    vault->secrets = vault_secrets_new(vault->argon2_light);
+    vault->tries = vault_limits_new(VAULT_TRIES_PLACES);
+    vault->volume = vault_limits_new(VAULT_VOLUME_PLACES);
+    if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL ||
+        vault->secrets == NULL || vault->tries == NULL || vault->volume == NULL) {
         return kl_fail_memory(err);
     }
     return KL_OK;

@@ -11,7 +11,7 @@
 /* Does `strict` apply whenever `wide` does, as far as their conditions go? */
 static bool implied(const struct policy_grant *strict, const struct policy_grant *wide)
 {
-    if (strict->has_unenforced || (strict->own_subject && !wide->own_subject))
+    if (strict->has_hours || (strict->own_subject && !wide->own_subject))
         return false;
     if (!strict->has_location)
         return true;
@@ -110,6 +110,42 @@ static void check_lookup(struct policy_parse *parse, const struct policy_role *r
                       "role '%s' may look up none of these fields: none has an index", role->name);
 }
 
+static bool is_named(const struct policy_grant *grant, size_t field)
+{
+    return policy_bit(grant->named[field / 64], (int)(field % 64));
+}
+
+/* A secret that is meant to be shown, or to be verified where there is none. A star means what fits. */
+static void check_secrets(struct policy_parse *parse, const struct policy_role *role,
+                          const struct policy_grant *grant)
+{
+    const struct vault_policy *policy = parse->policy;
+    bool has_secret = false;
+
+    for (size_t field = 0; field < policy->field_count; field++) {
+        const bool is_secret = policy->fields[field].type == VAULT_TYPE_SECRET;
+        has_secret =
+            has_secret || (is_secret && policy_bit(grant->fields[field / 64], (int)(field % 64)));
+        if (is_secret && is_named(grant, field) && grant->view != VAULT_VIEW_PRESENT &&
+            (grant->actions & SHOWS) != 0)
+            vault_policy_warn(parse, grant->line, grant->column, "secret_never_shown",
+                              "'%s' is a secret: whatever the view, role '%s' sees no more than "
+                              "whether it is there",
+                              policy->field_names[field], role->name);
+    }
+    if ((grant->actions & BIT(VAULT_ACTION_VERIFY)) != 0 && !has_secret)
+        vault_policy_warn(parse, grant->line, grant->column, "verify_without_secret",
+                          "role '%s' may verify none of these fields: none is a secret",
+                          role->name);
+}
+
+static void check_volume(struct policy_parse *parse, const struct policy_grant *grant)
+{
+    if (grant->volume > 0 && (grant->actions & (USES | BIT(VAULT_ACTION_HOLD))) == 0)
+        vault_policy_warn(parse, grant->line, grant->column, "volume_without_effect",
+                          "volume_per_hour has no effect on these actions: they show nobody");
+}
+
 static void check_role(struct policy_parse *parse, const struct policy_role *role)
 {
     size_t useful = 0;
@@ -117,6 +153,8 @@ static void check_role(struct policy_parse *parse, const struct policy_role *rol
     for (size_t i = 0; i < role->grant_count; i++) {
         useful += check_grant(parse, role, i);
         check_lookup(parse, role, &role->grants[i]);
+        check_secrets(parse, role, &role->grants[i]);
+        check_volume(parse, &role->grants[i]);
     }
     if (useful == 0)
         vault_policy_warn(parse, role->line, role->column, "role_without_use",

@@ -10,6 +10,7 @@
 #include "kluis/base/time.h"
 #include "kluis/base/yaml.h"
 #include "kluis/vault/policy.h"
+#include "vault/hours.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -39,8 +40,11 @@ struct policy_grant {
     bool has_location;
     enum policy_unset unset;
     struct policy_countries location;
-    bool has_unenforced; /* hours, volume_per_hour: kept as if they held */
-    uint32_t grounds;    /* bit per ground that may be claimed */
+    uint32_t grounds; /* bit per ground that may be claimed */
+    bool has_hours;
+    struct vault_hours hours;
+    uint32_t volume;                    /* subjects an hour; 0: any number */
+    uint64_t named[POLICY_FIELD_WORDS]; /* fields that a pattern names, not a star */
     unsigned line;
     unsigned column;
 };
@@ -56,7 +60,8 @@ struct policy_role {
     uint64_t by_action[VAULT_ACTIONS];
     uint64_t by_view[VAULT_VIEWS];
     uint64_t by_ground[VAULT_GROUNDS];
-    uint64_t conditional; /* grants with a `when` that is looked at */
+    uint64_t conditional; /* grants with a `when` */
+    uint64_t limited;     /* those with a volume */
     uint64_t *by_purpose; /* per purpose */
     uint64_t *by_field;   /* per field */
     unsigned line;

@@ -44,9 +44,11 @@ static void read_do(struct policy_parse *parse, policy_node node, struct policy_
         parse->policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
 }
 
-static void add_field_bit(struct policy_grant *grant, size_t field)
+static void add_field_bit(struct policy_grant *grant, size_t field, bool is_named)
 {
     grant->fields[field / 64] |= UINT64_C(1) << (field % 64);
+    if (is_named)
+        grant->named[field / 64] |= UINT64_C(1) << (field % 64);
 }
 
 /*
@@ -98,7 +100,7 @@ static void read_pattern(struct policy_parse *parse, policy_node node, struct po
                            strncmp(record, text, strlen(record)) == 0);
         if (record_fits &&
             (any_field || (dot != NULL && strcmp(dot + 1, policy->fields[i].name) == 0))) {
-            add_field_bit(grant, i);
+            add_field_bit(grant, i, !any_field);
             found = true;
         }
     }
@@ -116,7 +118,7 @@ static void read_fields(struct policy_parse *parse, policy_node grant_node, poli
                 "a grant to read, write, look up, verify, export, disclose or report "
                 "needs the key 'fields'");
         for (size_t i = 0; i < parse->policy->field_count; i++)
-            add_field_bit(grant, i);
+            add_field_bit(grant, i, false);
         return;
     }
     if (!vault_policy_list(parse, node, "fields", VAULT_FIELDS_MAX))
@@ -152,22 +154,23 @@ static void read_location(struct policy_parse *parse, policy_node node, struct p
         grant->unset = POLICY_UNSET_YES;
 }
 
-static bool is_clock(const char *text)
-{
-    return text[0] >= '0' && text[0] <= '2' && text[1] >= '0' && text[1] <= '9' &&
-           !(text[0] == '2' && text[1] > '3') && text[2] == ':' && text[3] >= '0' &&
-           text[3] <= '5' && text[4] >= '0' && text[4] <= '9';
-}
-
 static void read_hours(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
 {
     const char *text = vault_policy_scalar_text(parse, node, "hours");
+    bool has_zone = false;
 
     if (text == NULL)
         return;
-    if (strlen(text) != 11 || text[5] != '-' || !is_clock(text) || !is_clock(text + 6))
-        vault_policy_error(parse, node, "invalid_hours", "hours are written 08:00-18:00");
-    grant->has_unenforced = true;
+    grant->has_hours = vault_hours_parse(text, &grant->hours, &has_zone);
+    if (!grant->has_hours)
+        vault_policy_error(
+            parse, node, "invalid_hours",
+            "hours are written 08:00-18:00 and a zone: UTC, +01:00, or one of the EEA "
+            "as Europe/Brussels");
+    else if (!has_zone)
+        vault_policy_warn(parse, node->line, node->column, "hours_without_zone",
+                          "hours without a zone are UTC; say which, as in 08:00-18:00 "
+                          "Europe/Brussels");
 }
 
 static void read_volume(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
@@ -180,7 +183,8 @@ static void read_volume(struct policy_parse *parse, policy_node node, struct pol
         strtol(text, NULL, 10) < 1 || strtol(text, NULL, 10) > VOLUME_MAX)
         vault_policy_error(parse, node, "invalid_number",
                            "volume_per_hour is a number from 1 to %d", VOLUME_MAX);
-    grant->has_unenforced = true;
+    else
+        grant->volume = (uint32_t)strtol(text, NULL, 10);
 }
 
 static void read_own_subject(struct policy_parse *parse, policy_node node,
@@ -203,8 +207,6 @@ static void read_when(struct policy_parse *parse, policy_node node, struct polic
     read_hours(parse, kl_yaml_member(node, "hours"), grant);
     read_own_subject(parse, kl_yaml_member(node, "own_subject"), grant);
     read_volume(parse, kl_yaml_member(node, "volume_per_hour"), grant);
-    if (grant->has_unenforced)
-        parse->policy->unenforced |= VAULT_UNENFORCED_CONDITIONS;
 }
 
 /* ---- grants and roles ---- */
@@ -272,8 +274,10 @@ static void compile_grant(const struct vault_policy *policy, struct policy_role 
     for (int ground = 0; ground < VAULT_GROUNDS; ground++)
         if ((grant->grounds & BIT(ground)) != 0)
             role->by_ground[ground] |= bit;
-    if (grant->own_subject || grant->has_location)
+    if (grant->own_subject || grant->has_location || grant->has_hours || grant->volume > 0)
         role->conditional |= bit;
+    if (grant->volume > 0)
+        role->limited |= bit;
 }
 
 static void read_role(struct policy_parse *parse, policy_node node, struct policy_role *role)

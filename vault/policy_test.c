@@ -54,15 +54,17 @@ static void read_from(struct policy_parse *parse, policy_node node, struct vault
         vault_policy_error(parse, node, err.code, "%s", err.client_text);
 }
 
-/* A day stands for its first moment in UTC. */
+/* A day stands for its first moment in UTC; a time of day for that time today. */
 static void read_at(struct policy_parse *parse, policy_node node, int64_t *ret_now_us)
 {
     const char *text = vault_policy_scalar_text(parse, node, "at");
 
     if (text != NULL && kl_date_parse(text, strlen(text), ret_now_us, NULL) != KL_OK &&
-        kl_time_parse(text, strlen(text), ret_now_us, NULL) != KL_OK)
+        kl_time_parse(text, strlen(text), ret_now_us, NULL) != KL_OK &&
+        !vault_hours_moment(text, *ret_now_us, ret_now_us))
         vault_policy_error(parse, node, "invalid_date",
-                           "at is a date, or a moment as RFC 3339 writes it");
+                           "at is a date, a moment as RFC 3339 writes it, or a time of day as "
+                           "22:30 Europe/Brussels");
 }
 
 static void read_consents(struct policy_parse *parse, policy_node node, const char *key,
@@ -81,6 +83,8 @@ static void read_facts(struct policy_parse *parse, policy_node node, struct poli
     policy_node residency = kl_yaml_member(node, "residency");
     policy_node own = kl_yaml_member(node, "own_subject");
     policy_node restricted = kl_yaml_member(node, "restricted");
+    policy_node beyond = kl_yaml_member(node, "beyond_volume");
+    bool used_up = false;
     struct vault_facts *facts = &test->facts;
 
     read_consents(parse, node, "consent", &facts->consents);
@@ -100,6 +104,8 @@ static void read_facts(struct policy_parse *parse, policy_node node, struct poli
                                : VAULT_RESIDENCY_EEA;
     if (own != NULL)
         (void)vault_policy_bool(parse, own, "own_subject", &test->query.own_subject);
+    if (beyond != NULL && vault_policy_bool(parse, beyond, "beyond_volume", &used_up) && used_up)
+        test->query.used_up = vault_policy_volume_grants(parse->policy, test->query.role);
 }
 
 /* plain, masked, token, present, allowed (any of them), or "withheld GATE". */
@@ -144,18 +150,19 @@ static struct policy_case read_case(struct policy_parse *parse, policy_node node
                                        "for",
                                        "from",
                                        "consent",
-                                       "explicit_consent",
                                        "recipient",
+                                       "explicit_consent",
                                        "recipient_consent",
                                        "at",
                                        "residency",
                                        "expect",
                                        "own_subject",
+                                       "beyond_volume",
                                        "description",
                                        "objection",
                                        "restricted",
-                                       "consent_in_restriction",
                                        "ended",
+                                       "consent_in_restriction",
                                        "ground",
                                        NULL};
     const struct vault_policy *policy = parse->policy;

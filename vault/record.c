@@ -66,6 +66,9 @@ static enum kl_status record_add(struct vault *vault, const struct vault_caller 
     }
     status = vault_draft_record(caller, &query, &facts, input, "", arena, &draft, err);
     if (status == KL_OK) {
+        status = vault_draft_record_secrets(vault, caller->policy, &draft, "", arena, err);
+    }
+    if (status == KL_OK) {
         status = vault_subject_change(vault, caller, subject, add_body, &adding, err);
     }
     if (status == KL_OK) {
@@ -83,6 +86,7 @@ enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *
     enum kl_status status = KL_OK;
     struct vault_idempotency_ticket ticket = {0};
     struct vault_subject_result result = {0};
+    struct vault_idempotency remembered = {0};
     struct kl_err own = {0};
     struct kl_buf answer;
 
@@ -92,7 +96,10 @@ enum kl_status vault_record_add(struct vault *vault, const struct vault_caller *
         return status;
     }
     kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
-    status = vault_idempotency_begin(vault, caller, idempotency, &ticket, &answer, err);
+    status = vault_draft_idempotency(vault, caller, input, 1, idempotency, &remembered, err);
+    if (status == KL_OK) {
+        status = vault_idempotency_begin(vault, caller, &remembered, &ticket, &answer, err);
+    }
     if (status == KL_OK && answer.size > 0) {
         status = vault_answer_replay(kl_buf_slice(&answer), arena, &result, err);
     } else if (status == KL_OK) {
@@ -113,6 +120,7 @@ struct patching {
     uint64_t if_version;
     const struct vault_field_input *fields;
     size_t field_count;
+    struct vault_draft_hashes hashes;
     uint64_t version;
 };
 
@@ -261,6 +269,10 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     if (status == KL_OK) {
         status = vault_draft_fields(change->caller, &query, &facts, type, patching->fields,
                                     patching->field_count, true, "", change->arena, &drafts, err);
+    }
+    if (status == KL_OK) {
+        status = vault_draft_secrets(change->vault, change->caller->policy, drafts,
+                                     patching->field_count, "", &patching->hashes, err);
     }
     if (status == KL_OK) {
         status = patch_room(change, record, patching->field_count, err);

@@ -324,6 +324,7 @@ enum kl_status vault_change_field_set(struct vault_change *change,
     struct vault_manifest_field *field = &record->fields[at];
     struct kl_buf context;
 
+    assert(of->type != VAULT_TYPE_SECRET || draft->hashed);
     kl_buf_init(&context, VAULT_VALUE_CONTEXT_MAX_BYTES);
     field->name = of->name;
     field->type = of->type;

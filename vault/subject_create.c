@@ -35,7 +35,7 @@ static enum kl_status plan_residency(struct vault *vault, const struct vault_cal
     return status;
 }
 
-static enum kl_status plan_records(const struct vault_caller *caller,
+static enum kl_status plan_records(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_subject_input *input, struct kl_arena *arena,
                                    struct plan *plan, struct kl_err *err)
 {
@@ -64,6 +64,11 @@ static enum kl_status plan_records(const struct vault_caller *caller,
         (void)snprintf(where, sizeof where, "/records/%zu", i);
         status = vault_draft_record(caller, &query, &facts, &input->records[i], where, arena,
                                     &plan->records[i], err);
+    }
+    for (i = 0; status == KL_OK && i < input->record_count; i++) {
+        (void)snprintf(where, sizeof where, "/records/%zu", i);
+        status =
+            vault_draft_record_secrets(vault, caller->policy, &plan->records[i], where, arena, err);
     }
     return status;
 }
@@ -208,7 +213,7 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
 
     status = plan_residency(vault, caller, input->residency, &plan, err);
     if (status == KL_OK) {
-        status = plan_records(caller, input, arena, &plan, err);
+        status = plan_records(vault, caller, input, arena, &plan, err);
     }
     if (status != KL_OK) {
         return status;
@@ -243,6 +248,7 @@ enum kl_status vault_subject_create(struct vault *vault, const struct vault_call
 {
     enum kl_status status = KL_OK;
     struct vault_idempotency_ticket ticket = {0};
+    struct vault_idempotency remembered = {0};
     struct kl_err own = {0};
     struct kl_buf answer;
 
@@ -252,7 +258,11 @@ enum kl_status vault_subject_create(struct vault *vault, const struct vault_call
         return status;
     }
     kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
-    status = vault_idempotency_begin(vault, caller, idempotency, &ticket, &answer, err);
+    status = vault_draft_idempotency(vault, caller, input->records, input->record_count,
+                                     idempotency, &remembered, err);
+    if (status == KL_OK) {
+        status = vault_idempotency_begin(vault, caller, &remembered, &ticket, &answer, err);
+    }
     if (status == KL_OK && answer.size > 0) {
         status = vault_answer_replay(kl_buf_slice(&answer), arena, ret, err);
     } else if (status == KL_OK) {

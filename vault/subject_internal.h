@@ -11,6 +11,7 @@
 #include "kluis/vault/subject.h"
 #include "vault/act.h"
 #include "vault/manifest.h"
+#include "vault/secret_hash.h"
 #include "vault/vault_internal.h"
 
 #include <stdbool.h>
@@ -87,10 +88,18 @@ struct vault_value_wanted {
     const struct vault_manifest_field *field;
     struct kl_slice value;
 };
-/* KL_ERR_GONE "value_gone": a row or key is not there (any more); look at the subject again. KL_ERR_CORRUPT and others as kms_unseal. */
+/*
+ * KL_ERR_GONE "value_gone": a row or key is not there (any more); look at the subject again. KL_ERR_CORRUPT and others as kms_unseal.
+ * KL_ERR_INTERNAL "secret_read": one of them is a secret, which is for vault_subject_secret_open() alone; nothing was opened.
+ */
 KL_MUST_USE enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
                                                 struct vault_value_wanted *wanted, size_t count,
                                                 struct kl_arena *arena, struct kl_err *err);
+/* The hash of one secret, to verify against; errors as above. */
+KL_MUST_USE enum kl_status vault_subject_secret_open(struct vault *vault, uint64_t tenant,
+                                                     uint64_t slot,
+                                                     struct vault_value_wanted *wanted,
+                                                     struct kl_arena *arena, struct kl_err *err);
 /* A pseudonym, the same for this subject and field for as long as the subject is there; nothing of the value goes into it. */
 KL_MUST_USE enum kl_status vault_subject_token(struct vault *vault,
                                                const struct vault_subject *subject,
@@ -178,10 +187,14 @@ KL_MUST_USE enum kl_status vault_refusal_act(struct vault_act *act,
 
 /* ---- checked input (subject_input.c) ---- */
 
-/* value: normalised; form: as the index compares it, empty when the field is not indexed. */
+/*
+ * value: normalised; form: as the index compares it, empty when the field is not indexed. A secret's value is its hash once hashed is set
+ * (vault_draft_secrets()); before that it cannot be put into a change.
+ */
 struct vault_field_draft {
     int field;
     bool remove;
+    bool hashed;
     struct kl_slice value;
     struct kl_slice form;
 };
@@ -223,6 +236,35 @@ KL_MUST_USE enum kl_status vault_draft_fields(const struct vault_caller *caller,
 KL_MUST_USE enum kl_status vault_draft_text(const char *text, const char *member, const char *where,
                                             struct kl_arena *arena, const char **ret,
                                             struct kl_err *err);
+/* Secrets of one record in a request: a hash takes a while, so a change that is made again takes those it has. Zeroed before the first use. */
+#define VAULT_SECRETS_INPUT_MAX 4
+struct vault_draft_hashes {
+    size_t count;
+    unsigned char hashes[VAULT_SECRETS_INPUT_MAX][VAULT_SECRET_HASH_BYTES];
+};
+/*
+ * Put hashes in the place of the secrets among drafts. They lie in hashes, which must live as long as the drafts.
+ * KL_ERR_INVALID "secret_too_short" (err->where names the field), KL_ERR_TOO_LARGE "too_many_secrets"; KL_ERR_BUSY "secrets_busy".
+ */
+KL_MUST_USE enum kl_status vault_draft_secrets(struct vault *vault,
+                                               const struct vault_policy *policy,
+                                               struct vault_field_draft *drafts, size_t count,
+                                               const char *where, struct vault_draft_hashes *hashes,
+                                               struct kl_err *err);
+/*
+ * What is remembered of a request with an Idempotency-Key is a keyed hash of its body: of one that brings secrets it is made as slow to guess
+ * at as they are. ret: idempotency, with another fingerprint where records have secrets. KL_ERR_BUSY "secrets_busy", KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_draft_idempotency(
+    struct vault *vault, const struct vault_caller *caller,
+    const struct vault_record_input *records, size_t count,
+    const struct vault_idempotency *idempotency, struct vault_idempotency *ret, struct kl_err *err);
+/* The same of a whole record, with hashes in the arena. */
+KL_MUST_USE enum kl_status vault_draft_record_secrets(struct vault *vault,
+                                                      const struct vault_policy *policy,
+                                                      struct vault_record_draft *draft,
+                                                      const char *where, struct kl_arena *arena,
+                                                      struct kl_err *err);
 KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller,
                                                const struct vault_consent_input *input,
                                                const char *where, struct kl_arena *arena,

@@ -143,6 +143,12 @@ static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl
     return status;
 }
 
+/* The role's volume was used up by those before. */
+static bool is_beyond(enum kl_status status, const struct kl_err *err)
+{
+    return status == KL_ERR_FORBIDDEN && strcmp(err->code, "volume_exceeded") == 0;
+}
+
 static enum kl_status list_page(struct listing *listing, uint64_t first, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -168,7 +174,7 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
         before = listing->last_slot;
         listing->last_slot = kl_get_u64be(key.bytes + key.size - 8);
         status = list_one(listing, listing->last_slot, row, err);
-        if (status == KL_ERR_NO_MEMORY && listing->count > 0) {
+        if (listing->count > 0 && (status == KL_ERR_NO_MEMORY || is_beyond(status, err))) {
             /* The page is full: whoever does not fit is the first of the next. */
             kl_err_clear(err);
             listing->last_slot = before;

@@ -1,6 +1,7 @@
 /* Reading: every field is decided on first; only what will be shown is fetched and opened; nothing leaves before its audit entry. */
 #include "vault/subject_read.h"
 #include "vault/retention.h"
+#include "vault/volume.h"
 
 #include <string.h>
 
@@ -8,12 +9,17 @@
 
 /*
  * Decisions by field, made once each for records that the purpose's clock has not run out for, and for others; and where the shown
- * records lie in the subject, and which of the two they are.
+ * records lie in the subject, and which of the two they are. query: the plan's, with the volume that is used up now.
+ * charged: grants with a volume under which something is shown; beyond: something is withheld for a volume alone.
  */
 struct reading {
     struct vault *vault;
+    const struct vault_caller *caller;
     const struct vault_policy *policy;
     const struct vault_read_plan *plan;
+    struct vault_query query;
+    uint64_t charged;
+    bool beyond;
     const struct vault_subject *subject;
     struct kl_arena *arena;
     struct vault_facts facts;
@@ -29,6 +35,18 @@ struct reading {
     bool reached;
 };
 
+static void count_volume(struct reading *reading, int field, const struct vault_decision *decision)
+{
+    if (decision->withheld == VAULT_GATE_NONE) {
+        reading->charged |= vault_policy_charged(reading->policy, &reading->query, field);
+    } else if (decision->withheld == VAULT_GATE_ROLE && reading->query.used_up != 0) {
+        reading->beyond =
+            reading->beyond ||
+            vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field)
+                    .withheld == VAULT_GATE_NONE;
+    }
+}
+
 /* Of the record that the facts are about. */
 static struct vault_decision decide(struct reading *reading, int field)
 {
@@ -36,8 +54,9 @@ static struct vault_decision decide(struct reading *reading, int field)
 
     if (!reading->decided[ended][field]) {
         reading->decisions[ended][field] =
-            vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field);
+            vault_policy_decide(reading->policy, &reading->query, &reading->facts, field);
         reading->decided[ended][field] = true;
+        count_volume(reading, field, &reading->decisions[ended][field]);
     }
     return reading->decisions[ended][field];
 }
@@ -239,6 +258,41 @@ static enum kl_status decide_all(struct reading *reading, const struct kl_id *on
     return status;
 }
 
+static void start_again(struct reading *reading)
+{
+    reading->query = reading->plan->query;
+    reading->query.used_up = vault_volume_used_up(reading->vault, reading->caller);
+    reading->charged = 0;
+    reading->beyond = false;
+    reading->reached = false;
+    reading->record_count = 0;
+    reading->wanted_count = 0;
+    memset(reading->decided, 0, sizeof reading->decided);
+}
+
+/* Decide, and count the subject where the role's grants say how many an hour. Nothing is left of it for that alone: the refusal. */
+static enum kl_status decide_within_volume(struct reading *reading, const struct kl_id *only,
+                                           struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned tries = 0;
+
+    do {
+        start_again(reading);
+        status = decide_all(reading, only, err);
+        if (reading->beyond && !reading->reached &&
+            (status == KL_OK || status == KL_ERR_NOT_FOUND)) {
+            kl_err_clear(err);
+            return vault_volume_exceeded(reading->vault, reading->caller, err);
+        }
+        if (status != KL_OK ||
+            vault_volume_take(reading->vault, reading->caller, reading->charged)) {
+            return status;
+        }
+    } while (++tries < VAULT_VOLUME_TRIES);
+    return vault_volume_exceeded(reading->vault, reading->caller, err);
+}
+
 /* ---- opening ---- */
 
 static enum kl_status mask(struct reading *reading, const struct vault_value_wanted *wanted,
@@ -418,8 +472,13 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
                                  bool *ret_reached, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct reading reading = {
-        .vault = vault, .policy = caller->policy, .plan = plan, .subject = subject, .arena = arena};
+    struct reading reading = {.vault = vault,
+                              .caller = caller,
+                              .policy = caller->policy,
+                              .plan = plan,
+                              .query = plan->query,
+                              .subject = subject,
+                              .arena = arena};
 
     status =
         vault_facts_of(vault, subject, caller->policy, &plan->query, arena, &reading.facts, err);
@@ -427,7 +486,7 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
         status = vault_not_found(err);
     }
     if (status == KL_OK) {
-        status = decide_all(&reading, record, err);
+        status = decide_within_volume(&reading, record, err);
     }
     if (status == KL_OK) {
         status = open_values(&reading, err);

@@ -24,7 +24,7 @@ KL_MUST_USE enum kl_status vault_read_plan_make(const struct vault_caller *calle
  * Decide for every field, open those that are to be shown, and begin and close the audit entry act, which has to be committed before ret
  * is handed out. ret_reached: some field was not withheld.
  * KL_ERR_NOT_FOUND "not_found": the role has no grant on anything the subject has, or there is no such record. KL_ERR_GONE "value_gone":
- * load the subject again.
+ * load the subject again. KL_ERR_FORBIDDEN "volume_exceeded": see volume.h.
  */
 KL_MUST_USE enum kl_status vault_read_loaded(
     struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,

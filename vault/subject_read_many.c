@@ -1,5 +1,6 @@
 /* Reads by id: found, read, and handed out when one commit has their audit entries. */
 #include "vault/subject_read.h"
+#include "vault/volume.h"
 
 #include <string.h>
 
@@ -55,6 +56,9 @@ static enum kl_status read_one(struct vault *vault, const struct vault_caller *c
         status = vault_subject_slot(vault, caller->tenant, &input->subject, &slot, &why);
         kl_err_clear(&why);
         status = vault_not_found(err);
+    } else if (vault_volume_is_closed(vault, caller, &plan.query,
+                                      plan.named ? plan.wanted : NULL)) {
+        status = vault_volume_exceeded(vault, caller, err);
     } else {
         status = read_found(vault, caller, input, &plan, arena, act, ret, err);
     }

@@ -472,9 +472,9 @@ out:
     return status;
 }
 
-enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                    struct vault_value_wanted *wanted, size_t count,
-                                    struct kl_arena *arena, struct kl_err *err)
+static enum kl_status values_open(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct vault_value_wanted *wanted, size_t count,
+                                  struct kl_arena *arena, struct kl_err *err)
 {
     uint64_t seen = vault_rekeying_now(vault);
     enum kl_status status = values_once(vault, tenant, slot, wanted, count, arena, err);
@@ -484,6 +484,28 @@ enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64
         status = values_once(vault, tenant, slot, wanted, count, arena, err);
     }
     return status;
+}
+
+enum kl_status vault_subject_values(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                    struct vault_value_wanted *wanted, size_t count,
+                                    struct kl_arena *arena, struct kl_err *err)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (wanted[i].field->type == VAULT_TYPE_SECRET) {
+            return kl_fail(err, KL_ERR_INTERNAL, "secret_read", "internal error",
+                           "a secret was to be read back");
+        }
+    }
+    return values_open(vault, tenant, slot, wanted, count, arena, err);
+}
+
+enum kl_status vault_subject_secret_open(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                         struct vault_value_wanted *wanted, struct kl_arena *arena,
+                                         struct kl_err *err)
+{
+    return values_open(vault, tenant, slot, wanted, 1, arena, err);
 }
 
 static enum kl_status ledger_once(struct vault *vault, const struct vault_subject *subject,

@@ -210,6 +210,8 @@ static enum kl_status normalise(enum vault_type type, struct kl_slice text, stru
         return vault_value_ip(trim(text), ret, err);
     case VAULT_TYPE_JSON:
         return json(text, ret, err);
+    case VAULT_TYPE_SECRET:
+        return vault_value_secret(text, ret, err);
     default:
         return kl_fail(err, KL_ERR_INTERNAL, "internal", "internal error", "type %d", (int)type);
     }
@@ -219,6 +221,8 @@ static size_t type_max_bytes(enum vault_type type)
 {
     if (type == VAULT_TYPE_TEXT || type == VAULT_TYPE_JSON)
         return VAULT_VALUE_MAX_BYTES;
+    if (type == VAULT_TYPE_SECRET)
+        return VAULT_SECRET_MAX_BYTES;
     return type == VAULT_TYPE_EMAIL ? VAULT_EMAIL_MAX_BYTES : VAULT_SHORT_MAX_BYTES;
 }
 
@@ -229,7 +233,7 @@ enum kl_status vault_value_normalise(enum vault_type type, const struct vault_va
     struct kl_buf out;
     enum kl_status status;
 
-    if (type == VAULT_TYPE_SECRET || type == VAULT_TYPE_FILE)
+    if (type == VAULT_TYPE_FILE)
         return kl_failf(err, KL_ERR_INVALID, "type_not_supported",
                         "fields of type %s are not supported by this version",
                         vault_type_name(type));

@@ -28,6 +28,9 @@ KL_MUST_USE enum kl_status vault_value_map(struct kl_slice text, unsigned option
                                            struct kl_buf *ret, struct kl_err *err);
 KL_MUST_USE enum kl_status vault_value_text(struct kl_slice text, struct kl_buf *ret,
                                             struct kl_err *err);
+/* RFC 8265, 4.2.2. KL_ERR_INVALID "invalid_value", "unassigned_character". */
+KL_MUST_USE enum kl_status vault_value_secret(struct kl_slice text, struct kl_buf *ret,
+                                              struct kl_err *err);
 KL_MUST_USE enum kl_status vault_value_email(struct kl_slice text, struct kl_buf *ret,
                                              struct kl_err *err);
 

@@ -122,6 +122,46 @@ enum kl_status vault_value_text(struct kl_slice text, struct kl_buf *ret, struct
     return status;
 }
 
+/* Spaces of other widths as U+0020; false: a control character or a broken one. */
+static bool add_with_plain_spaces(struct kl_slice text, struct kl_buf *out)
+{
+    for (size_t at = 0; at < text.size;) {
+        utf8proc_int32_t point = 0;
+        utf8proc_ssize_t size =
+            utf8proc_iterate(text.bytes + at, (utf8proc_ssize_t)(text.size - at), &point);
+        utf8proc_category_t category;
+        if (size <= 0)
+            return false;
+        category = utf8proc_category(point);
+        if (category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL ||
+            category == UTF8PROC_CATEGORY_ZP)
+            return false;
+        if (category == UTF8PROC_CATEGORY_ZS)
+            kl_buf_add_byte(out, ' ');
+        else
+            kl_buf_add(out, text.bytes + at, (size_t)size);
+        at += (size_t)size;
+    }
+    return true;
+}
+
+enum kl_status vault_value_secret(struct kl_slice text, struct kl_buf *ret, struct kl_err *err)
+{
+    struct kl_buf plain;
+    enum kl_status status = KL_OK;
+
+    kl_buf_init(&plain, VALUE_INPUT_MAX_BYTES);
+    if (!add_with_plain_spaces(text, &plain))
+        status = vault_value_invalid(err, "a secret has no control characters and no line breaks");
+    if (status == KL_OK)
+        status = kl_buf_status(&plain, err);
+    if (status == KL_OK)
+        status = vault_value_map(kl_buf_slice(&plain),
+                                 UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_REJECTNA, ret, err);
+    kl_buf_done(&plain);
+    return status;
+}
+
 /* A letter of RFC 5322 atext, a dot, or beyond ASCII (RFC 6531). */
 static bool is_local_byte(unsigned char byte)
 {

@@ -87,6 +87,9 @@ struct vault {
     uint32_t
         restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
     struct vault_counters counters;
+    struct vault_secrets *secrets; /* how many secrets are worked on at once; secret_hash.h */
+    struct vault_limits *tries;    /* secrets that did not match; subject_secret.h */
+    struct vault_limits *volume;   /* subjects shown under grants with a volume; volume.h */
 };
 
 /* ---- helpers of every operation ---- */

@@ -137,6 +137,17 @@ static void test_response_headers_go_with_the_status(void **state)
     assert_non_null(strstr(text, "\r\nRetry-After: "));
     assert_null(strstr(text, "WWW-Authenticate"));
     assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
+    err = failure(KL_ERR_FORBIDDEN, "too_many_attempts");
+    kl_err_retry(&err, 77);
+    api_response_problem(&response, &err, "req-1", NULL);
+    write_head(&response, false, false, text, sizeof text);
+    assert_int_equal(strncmp(text, "HTTP/1.1 429 Too Many Requests\r\n", 32), 0);
+    assert_non_null(strstr(text, "\r\nRetry-After: 77\r\n"));
+    err = failure(KL_ERR_FORBIDDEN, "volume_exceeded");
+    kl_err_retry(&err, UINT32_MAX);
+    api_response_problem(&response, &err, "req-1", NULL);
+    write_head(&response, false, false, text, sizeof text);
+    assert_non_null(strstr(text, "\r\nRetry-After: 86400\r\n"));
     api_response_done(&response);
 }
 

@@ -37,6 +37,7 @@ static void test_nobody_has_to_ask_for_words(void **state)
     assert_int_equal(kl_failf(NULL, KL_ERR_IO, "code", "%d", 1), KL_ERR_IO);
     kl_err_where(NULL, "%d", 1);
     kl_err_clear(NULL);
+    kl_err_retry(NULL, 1);
 }
 
 static void test_memory_that_ran_out_may_be_there_again(void **state)
@@ -98,8 +99,11 @@ static void test_a_cleared_err_takes_the_next_failure(void **state)
     (void)state;
     kl_err_where(&err, "1:2");
     (void)kl_fail(&err, KL_ERR_IO, "first", "one", "log");
+    kl_err_retry(&err, 30);
+    assert_int_equal(err.retry_after_s, 30);
     kl_err_clear(&err);
     assert_int_equal(err.status, KL_OK);
+    assert_int_equal(err.retry_after_s, 0);
     assert_string_equal(err.where, "");
     (void)kl_fail(&err, KL_ERR_INVALID, "second", "two", NULL);
     assert_string_equal(err.code, "second");

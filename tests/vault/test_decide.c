@@ -333,6 +333,114 @@ static void test_explain_names_every_gate_that_says_no(void **state)
     vault_policy_unref(policy);
 }
 
+/* ---- conditions ---- */
+
+static const char time_and_volume[] =
+    "policy: conditions\n"
+    "version: 1\n"
+    "controller: { name: Example BV, country: BE, contact: privacy@example.example }\n"
+    "records:\n"
+    "  person:\n"
+    "    fields: { name: { type: text }, other: { type: text }, pass: { type: secret } }\n"
+    "    purposes: [service]\n"
+    "purposes: { service: { basis: contract } }\n"
+    "roles:\n"
+    "  agency:\n"
+    "    - { do: [read], fields: [person.*], for: [service] }\n"
+    "    - { do: [read], fields: [person.name], for: [service], view: masked, when: { volume_per_hour: "
+    "5, location: outside_eea } }\n"
+    "    - { do: [verify], fields: [person.pass], for: [service], when: { volume_per_hour: 7, hours: "
+    "08:00-18:00 UTC } }\n"
+    "  self:\n"
+    "    - { do: [read], fields: [person.*], for: [service], when: { own_subject: true, hours: "
+    "08:00-18:00 UTC } }\n";
+
+#define HOUR_US (3600 * KL_TIME_SECOND_US)
+
+static void test_a_volume_that_is_used_up_allows_nothing_and_still_restricts(void **state)
+{
+    struct vault_policy *policy = policy_of(time_and_volume);
+    struct vault_facts facts = {.residency = VAULT_RESIDENCY_NONE};
+    struct vault_query query = query_of(policy, "agency", "service");
+    const int name = policy_field_of(policy, "person.name");
+    const int pass = policy_field_of(policy, "person.pass");
+
+    (void)state;
+    set_location(&query, "GB");
+    shown(policy, &query, &facts, name, VAULT_VIEW_MASKED);
+    query.used_up = 2;
+    shown(policy, &query, &facts, name, VAULT_VIEW_MASKED);
+    query.action = VAULT_ACTION_VERIFY;
+    query.now_us += 9 * HOUR_US;
+    assert_int_equal(vault_policy_decide(policy, &query, &facts, pass).withheld, VAULT_GATE_NONE);
+    query.used_up = 4;
+    withheld(policy, &query, &facts, pass, VAULT_GATE_ROLE);
+    assert_false(vault_policy_may(policy, &query));
+    vault_policy_unref(policy);
+}
+
+static void test_what_a_shown_field_counts_for_is_said(void **state)
+{
+    struct vault_policy *policy = policy_of(time_and_volume);
+    struct vault_query query = query_of(policy, "agency", "service");
+    const int name = policy_field_of(policy, "person.name");
+
+    (void)state;
+    assert_int_equal(vault_policy_volume_grants(policy, query.role), 2 | 4);
+    assert_int_equal(vault_policy_volume_grants(policy, VAULT_NONE), 0);
+    assert_int_equal(vault_policy_volume(policy, query.role, 1), 5);
+    assert_int_equal(vault_policy_volume(policy, query.role, 2), 7);
+    assert_int_equal(vault_policy_charged(policy, &query, name), 0); /* it is in the EEA */
+    set_location(&query, "GB");
+    assert_int_equal(vault_policy_charged(policy, &query, name), 2);
+    assert_int_equal(vault_policy_charged(policy, &query, policy_field_of(policy, "person.other")),
+                     0);
+    query.used_up = 2;
+    assert_int_equal(vault_policy_charged(policy, &query, name), 0);
+    query = query_of(policy, "self", "service");
+    assert_int_equal(vault_policy_volume_grants(policy, query.role), 0);
+    query.role = VAULT_NONE;
+    assert_int_equal(vault_policy_charged(policy, &query, name), 0);
+    vault_policy_unref(policy);
+}
+
+static void test_conditions_that_do_not_hold_are_named(void **state)
+{
+    struct vault_policy *policy = policy_of(time_and_volume);
+    struct vault_query query = query_of(policy, "self", "service");
+    const int pass = policy_field_of(policy, "person.pass");
+
+    (void)state;
+    assert_int_equal(vault_policy_unmet(policy, &query, pass),
+                     VAULT_UNMET_OWN_SUBJECT | VAULT_UNMET_HOURS);
+    query.own_subject = true;
+    assert_int_equal(vault_policy_unmet(policy, &query, pass), VAULT_UNMET_HOURS);
+    query.now_us += 8 * HOUR_US;
+    assert_int_equal(vault_policy_unmet(policy, &query, pass), 0);
+    query = query_of(policy, "agency", "service");
+    query.action = VAULT_ACTION_VERIFY;
+    query.used_up = 4;
+    assert_int_equal(vault_policy_unmet(policy, &query, pass),
+                     VAULT_UNMET_VOLUME | VAULT_UNMET_HOURS);
+    query.action = VAULT_ACTION_EXPORT; /* no grant at all */
+    assert_int_equal(vault_policy_unmet(policy, &query, pass), 0);
+    assert_string_equal(vault_unmet_name(0), "location");
+    assert_string_equal(vault_unmet_name(3), "volume_per_hour");
+    vault_policy_unref(policy);
+}
+
+static void test_a_secret_is_present_at_most(void **state)
+{
+    struct vault_policy *policy = policy_of(time_and_volume);
+    struct vault_facts facts = {.residency = VAULT_RESIDENCY_NONE};
+    struct vault_query query = query_of(policy, "agency", "service");
+
+    (void)state;
+    shown(policy, &query, &facts, policy_field_of(policy, "person.other"), VAULT_VIEW_PLAIN);
+    shown(policy, &query, &facts, policy_field_of(policy, "person.pass"), VAULT_VIEW_PRESENT);
+    vault_policy_unref(policy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +457,10 @@ int main(void)
         cmocka_unit_test(test_a_country_that_is_not_declared_allows_nothing_and_still_restricts),
         cmocka_unit_test(test_the_strictest_view_that_matches_wins),
         cmocka_unit_test(test_explain_names_every_gate_that_says_no),
+        cmocka_unit_test(test_a_volume_that_is_used_up_allows_nothing_and_still_restricts),
+        cmocka_unit_test(test_what_a_shown_field_counts_for_is_said),
+        cmocka_unit_test(test_conditions_that_do_not_hold_are_named),
+        cmocka_unit_test(test_a_secret_is_present_at_most),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

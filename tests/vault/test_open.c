@@ -292,13 +292,13 @@ static void test_unenforced_bits_have_names(void **state)
     (void)state;
     vault_unenforced_names(0, names);
     assert_null(names[0]);
-    vault_unenforced_names(VAULT_UNENFORCED_CONDITIONS | VAULT_UNENFORCED_ON_ERASE, names);
-    assert_string_equal(names[0], "conditions");
+    vault_unenforced_names(VAULT_UNENFORCED_TYPES | VAULT_UNENFORCED_ON_ERASE, names);
+    assert_string_equal(names[0], "types");
     assert_string_equal(names[1], "on_erase");
     assert_null(names[2]);
     vault_unenforced_names(UINT32_MAX, names);
-    assert_string_equal(names[0], "conditions");
-    assert_null(names[4]);
+    assert_string_equal(names[0], "types");
+    assert_null(names[3]);
 }
 
 static void test_closing_nothing_is_fine(void **state)

@@ -23,6 +23,40 @@ static void test_long_text_beyond_ascii_is_composed_too(void **state)
     value_becomes(VAULT_TYPE_TEXT, text, expected);
 }
 
+static void test_a_secret_is_an_opaque_string(void **state)
+{
+    static char long_one[VAULT_SECRET_MAX_BYTES + 2];
+
+    (void)state;
+    value_becomes(VAULT_TYPE_SECRET, " Open  Sesame ", " Open  Sesame ");
+    value_becomes(VAULT_TYPE_SECRET, "e\xcc\x81t\xc3\xa9", "\xc3\xa9t\xc3\xa9");
+    value_becomes(VAULT_TYPE_SECRET,
+                  "a\xc2\xa0"
+                  "b\xe3\x80\x80"
+                  "c",
+                  "a b c"); /* RFC 8265, 4.2.2 */
+    value_becomes(VAULT_TYPE_SECRET, "x", "x");
+    value_invalid_text(VAULT_TYPE_SECRET, "a\tb");
+    value_invalid_text(VAULT_TYPE_SECRET, "a\nb");
+    value_invalid_text(VAULT_TYPE_SECRET, "a\xe2\x80\xa8"
+                                          "b"); /* U+2028 */
+    value_invalid_text(VAULT_TYPE_SECRET, "a\xc2\x85"
+                                          "b");
+    value_refused(VAULT_TYPE_SECRET,
+                  kl_slice_text("a\xcd\xb8"
+                                "b"),
+                  KL_JSON_TEXT, KL_ERR_INVALID, "unassigned_character"); /* U+0378 */
+    value_refused(VAULT_TYPE_SECRET, kl_slice_text(""), KL_JSON_TEXT, KL_ERR_INVALID,
+                  "empty_value");
+    value_refused(VAULT_TYPE_SECRET, kl_slice_text("1"), KL_JSON_NUMBER, KL_ERR_INVALID,
+                  "invalid_type");
+    memset(long_one, 'a', VAULT_SECRET_MAX_BYTES);
+    value_becomes(VAULT_TYPE_SECRET, long_one, long_one);
+    long_one[VAULT_SECRET_MAX_BYTES] = 'a';
+    value_refused(VAULT_TYPE_SECRET, kl_slice_text(long_one), KL_JSON_TEXT, KL_ERR_TOO_LARGE,
+                  "value_too_large");
+}
+
 static void test_line_breaks_of_forms_become_line_feeds(void **state)
 {
     (void)state;
@@ -130,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_is_composed),
+        cmocka_unit_test(test_a_secret_is_an_opaque_string),
         cmocka_unit_test(test_long_text_beyond_ascii_is_composed_too),
         cmocka_unit_test(test_line_breaks_of_forms_become_line_feeds),
         cmocka_unit_test(test_control_characters_are_refused_in_text),

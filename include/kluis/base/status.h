@@ -43,7 +43,7 @@ enum kl_status {
  * is not KL_OK where        the place in the input: a JSON pointer ("/records/0/fields/email")
  * or "line:column"; may be empty client_text  may leave the server: says what is wrong and what
  * to do next; never a value, never a secret log_text     stays on the server; no personal data,
- * no secret either
+ * no secret either. retry_after_s  when the same may work again, where that is known; 0: not known
  */
 struct kl_err {
     enum kl_status status;
@@ -51,6 +51,7 @@ struct kl_err {
     char where[KL_ERR_WHERE_BYTES];
     char client_text[KL_ERR_TEXT_BYTES];
     char log_text[KL_ERR_TEXT_BYTES];
+    unsigned retry_after_s;
 };
 
 /*
@@ -85,6 +86,9 @@ enum kl_status kl_fail_memory(struct kl_err *err);
  * noted already.
  */
 void kl_err_where(struct kl_err *err, const char *format, ...) KL_PRINTF(2, 3);
+
+/* Note in how many seconds it may work again. Nothing happens when err is NULL. */
+void kl_err_retry(struct kl_err *err, unsigned retry_after_s);
 
 /* Make err empty (KL_OK), for use again. NULL is fine. */
 void kl_err_clear(struct kl_err *err);

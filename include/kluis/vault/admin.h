@@ -95,6 +95,7 @@ struct vault_explain_input {
     const char *from;   /* country; NULL: none */
     const char *recipient;
     enum vault_ground ground;
+    int64_t at_us; /* as if it were then, with what is known of the subject now; 0: now */
     const struct kl_id *subject;
     const char *const *fields;
     size_t field_count;
@@ -103,6 +104,8 @@ struct vault_explain_result {
     const char *field; /* "type.field" */
     struct vault_decision decision;
     bool passes[VAULT_GATES];
+    unsigned
+        unmet; /* VAULT_UNMET_* bits: conditions because of which a grant does not count; 0 when the role passes */
 };
 KL_MUST_USE enum kl_status vault_explain(struct vault *vault, const struct vault_caller *caller,
                                          const struct vault_explain_input *input,

@@ -123,10 +123,9 @@ struct vault_findings {
 };
 
 /* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
-#define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
-#define VAULT_UNENFORCED_ON_ERASE 32u
-#define VAULT_UNENFORCED_REQUESTS 64u
+#define VAULT_UNENFORCED_TYPES 1u /* file */
+#define VAULT_UNENFORCED_ON_ERASE 2u
+#define VAULT_UNENFORCED_REQUESTS 4u
 
 struct vault_policy;
 
@@ -252,6 +251,8 @@ enum vault_residency vault_policy_residency_default(const struct vault_policy *p
  * recipient            VAULT_NONE: the controller itself
  * own_subject          the credential is bound to the very subject
  * ground               claimed with the request; counts only where a grant of the role lets it
+ * used_up              grants of the role whose volume_per_hour is used up (bits): such a grant allows
+ *                      nothing, and still makes stricter
  */
 struct vault_query {
     int role;
@@ -263,6 +264,7 @@ struct vault_query {
     bool own_subject;
     enum vault_ground ground;
     int64_t now_us;
+    uint64_t used_up;
 };
 /*
  * What is known of the subject; zeroed means: EEA, nothing consented, objected to, restricted or over.
@@ -305,7 +307,8 @@ struct vault_decision {
 /*
  * Decide for one field. No allocation, no clock, no lock. Read, lookup, verify, export and disclose
  * pass all gates; report passes role, purpose and transfer, the other actions role and purpose.
- * A view is the strictest among the grants that match and the transfer lines that allow.
+ * A view is the strictest among the grants that match and the transfer lines that allow; of a field of
+ * type secret it is never more open than present.
  * Without facts (NULL) it decides as with zeroed ones: what rests on consent is withheld.
  */
 struct vault_decision vault_policy_decide(const struct vault_policy *policy,
@@ -316,6 +319,25 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
  * holds (and so may know that a subject exists).
  */
 bool vault_policy_may(const struct vault_policy *policy, const struct vault_query *query);
+/* The grants of a role with a volume_per_hour (bits), and that of one of them. Role VAULT_NONE: none. */
+uint64_t vault_policy_volume_grants(const struct vault_policy *policy, int role);
+uint32_t vault_policy_volume(const struct vault_policy *policy, int role, int grant);
+/* Those of them under which the query gets that field, when no gate withholds it: what it counts for. */
+uint64_t vault_policy_charged(const struct vault_policy *policy, const struct vault_query *query,
+                              int field);
+/*
+ * Conditions (`when`) because of which grants for that action, purpose and field do not hold now; 0
+ * when the role passes, or there is no such grant. For `explain`.
+ */
+#define VAULT_UNMET_LOCATION 1u
+#define VAULT_UNMET_HOURS 2u
+#define VAULT_UNMET_OWN_SUBJECT 4u
+#define VAULT_UNMET_VOLUME 8u
+#define VAULT_UNMET_COUNT 4
+unsigned vault_policy_unmet(const struct vault_policy *policy, const struct vault_query *query,
+                            int field);
+/* "location", "hours", "own_subject", "volume_per_hour": of the bits from the lowest, 0..VAULT_UNMET_COUNT - 1. */
+const char *vault_unmet_name(int number);
 /*
  * Whether what is known of somebody beside their fields (their consents) may go to where the credential is: the gate transfer alone, for
  * the query's purpose. False: it may not. ret_view: no more of it than that; ret_transfer: the line that allows it, VAULT_NONE when none

@@ -115,6 +115,7 @@ struct vault_subject_result {
  * into the request ("/records/0/fields/email"). KL_ERR_FORBIDDEN "withheld" (where: the field; text: the gate), "residency".
  * KL_ERR_CONFLICT "not_unique"; "idempotency_key_reused" (KL_ERR_INVALID: another body), "idempotent_result_erased" (KL_ERR_GONE).
  * KL_ERR_REFUSED "no_policy". KL_ERR_TOO_LARGE "too_many_records", "value_too_large". KL_ERR_UNAVAILABLE "audit_unavailable".
+ * Secrets are kept as hashes: "secret_too_short" (KL_ERR_INVALID), "too_many_secrets" (KL_ERR_TOO_LARGE), KL_ERR_BUSY "secrets_busy".
  */
 KL_MUST_USE enum kl_status vault_subject_create(
     struct vault *vault, const struct vault_caller *caller, const struct vault_subject_input *input,
@@ -134,7 +135,8 @@ struct vault_read_input {
 };
 /*
  * Read fields. A field asked for by name that is withheld is listed with its gate; without names, fields that role withholds are left out
- * and the others listed. KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose", "unknown_field", "unknown_recipient", "purpose_required".
+ * and the others listed. KL_ERR_FORBIDDEN "volume_exceeded" (with err->retry_after_s): nothing is shown because the role's volume_per_hour is
+ * used up; of lists and lookups too, whose pages end before the first subject that is too many. KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose", "unknown_field", "unknown_recipient", "purpose_required".
  */
 KL_MUST_USE enum kl_status vault_subject_read(struct vault *vault,
                                               const struct vault_caller *caller,
@@ -193,6 +195,27 @@ KL_MUST_USE enum kl_status vault_record_patch(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
     const struct kl_id *record, uint64_t if_version, const struct vault_field_input *fields,
     size_t field_count, uint64_t *ret_version, struct kl_err *err);
+
+/*
+ * Whether a value is the secret that a record has in a field (its name within the record's type); needs `verify` for the purpose, past all
+ * gates. A record without that secret answers no, after as long. The audit entry, durable before the answer, says field, purpose and
+ * whether it matched. ret_match is set on KL_OK only.
+ * KL_ERR_NOT_FOUND "not_found": also when the role may verify nothing in a record of that type. KL_ERR_FORBIDDEN "withheld" (the text names
+ * the gate); "too_many_attempts": of this field of this record, or by this credential (vault/subject_secret.h), "volume_exceeded": both with
+ * err->retry_after_s. KL_ERR_BUSY "secrets_busy". KL_ERR_INVALID "unknown_field", "field_not_secret", "unknown_purpose", "purpose_required",
+ * "invalid_type", "empty_value", "invalid_value", "unassigned_character"; KL_ERR_TOO_LARGE "value_too_large".
+ */
+struct vault_verify_input {
+    struct kl_id subject;
+    struct kl_id record;
+    const char *field;
+    const char *purpose; /* NULL: the credential's single purpose */
+    struct vault_value_input value;
+};
+KL_MUST_USE enum kl_status vault_record_verify(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const struct vault_verify_input *input,
+                                               bool *ret_match, struct kl_err *err);
 
 /*
  * Find subjects by an indexed field ("newsletter.email") and value; needs `lookup` on the field for the purpose, on each subject found.

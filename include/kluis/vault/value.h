@@ -14,8 +14,8 @@
 #include <stddef.h>
 
 /*
- * Types up to json are read and written as JSON values; `secret` and `file` are known to the policy
- * and refused by this version.
+ * Types up to json are read and written as JSON values. A `secret` is written as one, kept as a hash,
+ * and never read: it is verified. `file` is known to the policy and refused by this version.
  */
 enum vault_type {
     VAULT_TYPE_TEXT,
@@ -37,6 +37,8 @@ const char *vault_type_name(enum vault_type type);
 
 #define VAULT_VALUE_MAX_BYTES 65536 /* text and json, after normalisation */
 #define VAULT_EMAIL_MAX_BYTES 254   /* RFC 5321 section 4.5.3.1.3, without the brackets */
+#define VAULT_SECRET_MAX_BYTES 1024 /* a secret, after normalisation */
+#define VAULT_SECRET_MIN_BYTES 8    /* one that is stored (NIST SP 800-63B, 5.1.1.2) */
 #define VAULT_SHORT_MAX_BYTES 256   /* every other type */
 
 /*
@@ -61,13 +63,16 @@ struct vault_value_input {
  * iban      upper case without spaces, length and check digits as ISO 13616 has them
  * ip        RFC 5952; an IPv4-mapped IPv6 address as the IPv4 address it stands for
  * json      compact, NFC
+ * secret    as an OpaqueString (RFC 8265, 4.2): NFC, other spaces as U+0020, no control characters, no
+ *           unassigned ones; it is hashed before it is kept (vault/secret_hash.h)
  *
  * The same form comes out again when it is given as input.
  *
  * ret  appended to on KL_OK only.
  *
  * KL_ERR_INVALID "invalid_type" (a JSON kind that the type does not take), "type_not_supported"
- * (secret, file), "empty_value", "invalid_value" (client_text says which rule, never the value);
+ * (file), "empty_value", "invalid_value" (client_text says which rule, never the value),
+ * "unassigned_character" (secret);
  * KL_ERR_TOO_LARGE "value_too_large", or ret is full; KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_value_normalise(enum vault_type type,
