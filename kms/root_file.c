@@ -1,6 +1,6 @@
 #include "kms/root_file.h"
 
-#include "kluis/base/file.h"
+#include "kms/root_at.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,12 +14,12 @@
 
 struct root_file {
     struct kms_root_place place; /* first */
+    struct kms_root_at at;
     int fd;
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct kms_root_form form;
     bool form_given;
     struct kl_secret *passphrase; /* until the first load; NULL: none, or used */
-    char path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
 };
 
 static const struct kms_root_place_kind root_file_kind;
@@ -36,6 +36,15 @@ static enum kl_status fail_io(struct kl_err *err, const char *what)
 
     return kl_fail(err, KL_ERR_IO, "root_file_io", "the root file could not be used",
                    "the root file could not be %s: %s", what, strerror(reason));
+}
+
+static enum kl_status fail_foreign(struct kl_err *err)
+{
+    return kl_fail(
+        err, KL_ERR_REFUSED, "root_file_foreign",
+        "what lies where the root file should is no root file of this vault: it was not touched; "
+        "look what it is, and move it away",
+        NULL);
 }
 
 static enum kl_status fail_memory(struct kl_err *err)
@@ -130,13 +139,14 @@ static void file_close(struct kms_root_place *place)
     if (file->fd >= 0) {
         (void)close(file->fd); /* every write was synced */
     }
+    kms_root_at_done(&file->at);
     kms_root_form_done(&file->form);
     kl_secret_free(file->passphrase);
     free(file);
 }
 
-static struct root_file *file_new(const char *path, enum kms_root_kind kind, bool accept_f0,
-                                  const unsigned char store_id[KMS_STORE_ID_BYTES])
+static struct root_file *file_new(int folder, const char *path, enum kms_root_kind kind,
+                                  bool accept_f0, const unsigned char store_id[KMS_STORE_ID_BYTES])
 {
     struct root_file *file = calloc(1, sizeof *file);
     const char *name = kind == KMS_ROOT_BARE ? "file" : "passphrase";
@@ -150,25 +160,22 @@ static struct root_file *file_new(const char *path, enum kms_root_kind kind, boo
     file->fd = -1;
     file->form.kind = kind;
     memcpy(file->store_id, store_id, KMS_STORE_ID_BYTES);
-    memcpy(file->path, path, strnlen(path, KMS_CUSTODIAN_TEXT_MAX_BYTES));
+    kms_root_at_init(&file->at, folder, path);
     return file;
 }
 
-static enum kl_status dir_of_sync(const char *path, struct kl_err *err)
+/* What doctor and backups know of its place. */
+static void place_look(struct root_file *file)
 {
-    char dir[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
-    const char *slash = strrchr(path, '/');
-    size_t bytes = slash == NULL ? 0 : (size_t)(slash - path);
+    struct kms_custodian_report *report = &file->place.report;
+    dev_t device = 0;
+    ino_t inode = 0;
 
-    if (slash == NULL) {
-        return kl_dir_sync(".", err);
+    kms_finality_of_place(file->fd, report);
+    if (kms_root_at_folder(&file->at, &device, &inode)) {
+        report->folder_device = (uint64_t)device;
+        report->folder_inode = (uint64_t)inode;
     }
-    if (bytes == 0) {
-        return kl_dir_sync("/", err);
-    }
-    memcpy(dir, path, bytes);
-    dir[bytes] = '\0';
-    return kl_dir_sync(dir, err);
 }
 
 static enum kl_status lock(int fd, struct kl_err *err)
@@ -202,7 +209,7 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
     enum kl_status status;
 
     kms_finality_prepare(file->fd);
-    kms_finality_of_place(file->fd, &file->place.report);
+    place_look(file);
     status = lock(file->fd, err);
     if (status == KL_OK) {
         status = noise_write(file, err);
@@ -211,7 +218,7 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
         status = fail_io(err, "synced");
     }
     if (status == KL_OK) {
-        status = dir_of_sync(file->path, err);
+        status = kms_root_at_sync(&file->at) ? KL_OK : fail_io(err, "synced");
     }
     if (status == KL_OK) {
         kms_extents_read(file->fd, true, &placed); /* delayed allocation ends here */
@@ -220,17 +227,18 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
 }
 
 /* The file itself; form becomes the place's. */
-static enum kl_status file_create(const char *path, bool accept_f0, struct kms_root_form *form,
+static enum kl_status file_create(int folder, const char *path, bool accept_f0,
+                                  struct kms_root_form *form,
                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    struct root_file *file = file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
 
     if (file == NULL) {
         return fail_memory(err);
     }
-    file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file->fd = kms_root_at_open(&file->at, O_RDWR | O_CREAT | O_EXCL);
     if (file->fd < 0) {
         status = errno == EEXIST
                      ? kl_fail(err, KL_ERR_EXISTS, "root_file_exists",
@@ -241,7 +249,7 @@ static enum kl_status file_create(const char *path, bool accept_f0, struct kms_r
     }
     status = file_fill(file, err);
     if (status != KL_OK) {
-        (void)unlink(path); /* nothing but noise */
+        (void)kms_root_at_remove(&file->at, file->fd); /* nothing but noise */
         file_close(&file->place);
         return status;
     }
@@ -263,12 +271,13 @@ enum kl_status kms_root_file_make(const struct kms_custodian_options *options,
     if (status != KL_OK) {
         return status;
     }
-    status = file_create(custodian->path, options->accept_f0, &form, store_id, ret_place, err);
+    status =
+        file_create(AT_FDCWD, custodian->path, options->accept_f0, &form, store_id, ret_place, err);
     kms_root_form_done(&form);
     return status;
 }
 
-enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
+enum kl_status kms_root_file_make_like(int folder, const char *path, bool accept_f0,
                                        const struct kms_root_form *form,
                                        const unsigned char store_id[KMS_STORE_ID_BYTES],
                                        struct kms_root_place **ret_place, struct kl_err *err)
@@ -279,29 +288,33 @@ enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
     if (status != KL_OK) {
         return status;
     }
-    status = file_create(path, accept_f0, &copy, store_id, ret_place, err);
+    status = file_create(folder, path, accept_f0, &copy, store_id, ret_place, err);
     kms_root_form_done(&copy);
     return status;
 }
 
-/* Overwrite both slots with noise; then the file goes, if it is still the one at its path. */
+/* Overwrite both slots with noise, where there are any; then the file goes, if it is still the one of its name. */
 static enum kl_status file_wipe(struct kms_root_place *place, struct kl_err *err)
 {
     struct root_file *file = file_of(place);
     unsigned char noise[KMS_ROOT_SLOT_BYTES];
     enum kl_status status = KL_OK;
+    struct stat facts;
 
-    for (size_t i = 0; i < 2 && status == KL_OK; i++) {
+    if (fstat(file->fd, &facts) != 0) {
+        return fail_io(err, "read");
+    }
+    if (!S_ISREG(facts.st_mode) || facts.st_size > KMS_ROOT_FILE_BYTES) {
+        return fail_foreign(err);
+    }
+    for (size_t i = 0; i < 2 && status == KL_OK && facts.st_size == KMS_ROOT_FILE_BYTES; i++) {
         randombytes_buf(noise, sizeof noise);
         status = slot_overwrite(file, i, noise, err);
     }
-    if (status != KL_OK || !kms_root_file_is_at(place, file->path)) {
+    if (status != KL_OK) {
         return status;
     }
-    if (unlink(file->path) != 0 && errno != ENOENT) {
-        return fail_io(err, "removed");
-    }
-    return dir_of_sync(file->path, err);
+    return kms_root_at_remove(&file->at, file->fd) ? KL_OK : fail_io(err, "removed");
 }
 
 /* ---- reading ---- */
@@ -428,17 +441,28 @@ static enum kl_status file_load(struct kms_root_place *place, uint64_t generatio
     return status;
 }
 
+static enum kl_status file_find(struct root_file *file, struct kl_err *err)
+{
+    file->fd = kms_root_at_open(&file->at, O_RDWR | O_NONBLOCK);
+    if (file->fd >= 0) {
+        return KL_OK;
+    }
+    if (errno == ELOOP) {
+        return fail_foreign(err);
+    }
+    return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
+                                     "there is no root file at that place", NULL)
+                           : fail_io(err, "opened");
+}
+
 static enum kl_status file_open(struct root_file *file, struct kl_err *err)
 {
-    enum kl_status status;
+    enum kl_status status = file_find(file, err);
 
-    file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) {
-        return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
-                                         "there is no root file at that place", NULL)
-                               : fail_io(err, "opened");
+    if (status != KL_OK) {
+        return status;
     }
-    kms_finality_of_place(file->fd, &file->place.report);
+    place_look(file);
     status = kms_root_place_accept(&file->place, err);
     return status == KL_OK ? lock(file->fd, err) : status;
 }
@@ -449,7 +473,7 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct root_file *file =
-        file_new(custodian->path, custodian->kind, options->accept_f0, store_id);
+        file_new(AT_FDCWD, custodian->path, custodian->kind, options->accept_f0, store_id);
     enum kl_status status = KL_OK;
 
     if (file == NULL) {
@@ -475,13 +499,14 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
     return KL_OK;
 }
 
-enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
+enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept_f0,
                                        const struct kms_root_form *form,
                                        const unsigned char store_id[KMS_STORE_ID_BYTES],
                                        struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    struct root_file *file = file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
+    bool whole = false;
 
     if (file == NULL) {
         return fail_memory(err);
@@ -490,6 +515,9 @@ enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
     status = kms_root_form_copy(form, &file->form, err);
     if (status == KL_OK) {
         status = file_open(file, err);
+    }
+    if (status == KL_OK && (!kms_root_left_is_plain(file->fd, &whole) || !whole)) {
+        status = fail_foreign(err);
     }
     if (status != KL_OK) {
         file_close(&file->place);
@@ -539,29 +567,87 @@ enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t 
     return status;
 }
 
-enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
-                                     struct kl_err *err)
+/* Whose slots its two begin as: of that store, of another one. Of a file of another size: neither. */
+static enum kl_status heads_read(const struct root_file *file, bool *ret_ours, bool *ret_others,
+                                 struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
     unsigned char head[KMS_ROOT_STORE_AT + KMS_STORE_ID_BYTES];
-    bool ours = false;
     struct stat facts;
 
+    *ret_ours = false;
+    *ret_others = false;
     if (fstat(file->fd, &facts) != 0) {
         return fail_io(err, "read");
     }
     for (size_t i = 0; i < 2 && S_ISREG(facts.st_mode) && facts.st_size == KMS_ROOT_FILE_BYTES;
          i++) {
         ssize_t got = pread(file->fd, head, sizeof head, (off_t)(i * KMS_ROOT_SLOT_BYTES));
+        bool same;
 
         if (got < 0) {
             return fail_io(err, "read");
         }
-        ours |= got == (ssize_t)sizeof head &&
-                memcmp(head, KMS_ROOT_MAGIC, KMS_ROOT_MAGIC_BYTES) == 0 &&
-                memcmp(head + KMS_ROOT_STORE_AT, file->store_id, KMS_STORE_ID_BYTES) == 0;
+        if (got != (ssize_t)sizeof head ||
+            memcmp(head, KMS_ROOT_MAGIC, KMS_ROOT_MAGIC_BYTES) != 0) {
+            continue;
+        }
+        same = memcmp(head + KMS_ROOT_STORE_AT, file->store_id, KMS_STORE_ID_BYTES) == 0;
+        *ret_ours |= same;
+        *ret_others |= !same;
     }
-    *ret_ours = ours;
+    return KL_OK;
+}
+
+enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
+                                     struct kl_err *err)
+{
+    bool ours = false;
+    bool others = false;
+    enum kl_status status = heads_read(file_of(place), &ours, &others, err);
+
+    if (status == KL_OK) {
+        *ret_ours = ours;
+    }
+    return status;
+}
+
+/* A file that is not whole was never filled, or is full of noise: it is ours by its place alone. */
+static enum kl_status left_check(struct root_file *file, struct kl_err *err)
+{
+    bool whole = false;
+    bool ours = false;
+    bool others = false;
+    enum kl_status status = KL_OK;
+
+    if (!kms_root_left_is_plain(file->fd, &whole)) {
+        return fail_foreign(err);
+    }
+    status = lock(file->fd, err);
+    if (status == KL_OK) {
+        status = heads_read(file, &ours, &others, err);
+    }
+    return status == KL_OK && others && !ours ? fail_foreign(err) : status;
+}
+
+enum kl_status kms_root_file_open_left(int folder, const char *path,
+                                       const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                       struct kms_root_place **ret_place, struct kl_err *err)
+{
+    struct root_file *file = file_new(folder, path, KMS_ROOT_BARE, true, store_id);
+    enum kl_status status;
+
+    if (file == NULL) {
+        return fail_memory(err);
+    }
+    status = file_find(file, err);
+    if (status == KL_OK) {
+        status = left_check(file, err);
+    }
+    if (status != KL_OK) {
+        file_close(&file->place);
+        return status;
+    }
+    *ret_place = &file->place;
     return KL_OK;
 }
 
@@ -570,7 +656,7 @@ bool kms_root_file_is_at(const struct kms_root_place *place, const char *path)
     struct stat mine;
     struct stat there;
 
-    return fstat(file_of(place)->fd, &mine) == 0 && stat(path, &there) == 0 &&
+    return fstat(file_of(place)->fd, &mine) == 0 && lstat(path, &there) == 0 &&
            mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 

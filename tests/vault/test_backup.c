@@ -31,6 +31,15 @@ static void assert_refused(struct vault_fixture *fixture, const char *directory,
     assert_string_equal(fixture->err.where, where);
 }
 
+/* The directory as a job holds it, for the calls below; the test program's end closes it. */
+static int opened(const char *dir)
+{
+    int fd = -1;
+
+    assert_int_equal(vault_backup_dir_open(dir, true, &fd, NULL), KL_OK);
+    return fd;
+}
+
 static int64_t verified_mark(struct vault_fixture *fixture)
 {
     struct vault_row_key key = vault_row_meta(VAULT_META_VERIFIED);
@@ -64,7 +73,8 @@ static void test_a_backup_has_a_signed_manifest_and_every_file(void **state)
     kms_state(vault->keys, &keys);
     backup_path(fixture, "", dir);
     vault_backup_manifest_init(&manifest);
-    assert_int_equal(vault_backup_manifest_read(vault->keys, dir, &id, &manifest, &err), KL_OK);
+    assert_int_equal(vault_backup_manifest_read(vault->keys, opened(dir), &id, &manifest, &err),
+                     KL_OK);
     assert_memory_equal(manifest.stamp.store_id, vault->store_id, KMS_STORE_ID_BYTES);
     assert_string_equal(manifest.country.code, "IE");
     assert_int_equal(manifest.generation, keys.generation);
@@ -128,20 +138,20 @@ static void test_a_changed_manifest_is_no_backup(void **state)
     assert_int_equal(kl_file_replace(path, 0600, text.bytes, text.size, NULL), KL_OK);
     vault_backup_manifest_init(&manifest);
     assert_int_equal(
-        vault_backup_manifest_read(fixture_vault(fixture)->keys, dir, &id, &manifest, &err),
+        vault_backup_manifest_read(fixture_vault(fixture)->keys, opened(dir), &id, &manifest, &err),
         KL_ERR_REFUSED);
     assert_string_equal(err.code, "backup_signature");
     kl_err_clear(&err);
     /* without its second line, and cut short */
     assert_int_equal(kl_file_replace(path, 0600, text.bytes, 40, NULL), KL_OK);
     assert_int_equal(
-        vault_backup_manifest_read(fixture_vault(fixture)->keys, dir, &id, &manifest, &err),
+        vault_backup_manifest_read(fixture_vault(fixture)->keys, opened(dir), &id, &manifest, &err),
         KL_ERR_CORRUPT);
     assert_string_equal(err.code, "backup_damaged");
     kl_err_clear(&err);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(
-        vault_backup_manifest_read(fixture_vault(fixture)->keys, dir, &id, &manifest, &err),
+        vault_backup_manifest_read(fixture_vault(fixture)->keys, opened(dir), &id, &manifest, &err),
         KL_ERR_NOT_FOUND);
     assert_string_equal(err.code, "no_backup");
     vault_backup_manifest_done(&manifest);
@@ -168,7 +178,7 @@ static void test_the_list_has_the_newest_first(void **state)
     assert_non_null(strstr((const char *)list.bytes, one));
     assert_true(strstr((const char *)list.bytes, two) < strstr((const char *)list.bytes, one));
     backup_path(fixture, "", dir);
-    assert_int_equal(vault_backup_directory_list(dir, &entries, &count, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_list(opened(dir), &entries, &count, NULL), KL_OK);
     assert_int_equal(count, 2);
     assert_true(kl_id_equal(&entries[0].id, &second));
     free(entries);
@@ -192,7 +202,7 @@ static void test_old_backups_go_but_the_newest_that_was_verified(void **state)
     (void)backup_make(fixture, NULL, 0);
     last = backup_make(fixture, NULL, 1);
     backup_path(fixture, "", dir);
-    assert_int_equal(vault_backup_directory_list(dir, &entries, &count, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_list(opened(dir), &entries, &count, NULL), KL_OK);
     assert_int_equal(count, 2);
     assert_true(kl_id_equal(&entries[0].id, &last));
     assert_true(kl_id_equal(&entries[1].id, &first));
@@ -243,9 +253,7 @@ static void test_what_a_crash_in_the_middle_left_is_removed(void **state)
     (void)snprintf(part, sizeof part, "%s/%s.part", dir, name);
     assert_int_equal(mkdir(part, 0700), 0);
     put_file(part, "CURRENT");
-    (void)snprintf(part, sizeof part, "%s/shared", dir);
-    assert_int_equal(mkdir(part, 0700), 0);
-    put_file(part, "000099.sst.part");
+    put_file(part, "000099.sst");
     fixture_path(fixture, "data/backup.tmp", left);
     assert_int_equal(mkdir(left, 0700), 0);
     put_file(left, "000099.sst");
@@ -261,8 +269,8 @@ static void test_what_a_crash_in_the_middle_left_is_removed(void **state)
     assert_int_equal(access(left, F_OK), -1);
     fixture_path(fixture, "data/backup.tmp", left);
     assert_int_equal(access(left, F_OK), -1);
-    (void)backup_make(fixture, NULL, 5);
-    (void)snprintf(part, sizeof part, "%s/shared/000099.sst.part", dir);
+    assert_int_equal(access(part, F_OK), -1);
+    (void)snprintf(part, sizeof part, "%s/%s/000099.sst", dir, name);
     assert_int_equal(access(part, F_OK), -1);
 }
 
@@ -295,6 +303,102 @@ static void test_a_directory_has_to_be_absolute_and_apart_from_the_data(void **s
     assert_refused(fixture, name, "IE", KL_ERR_INVALID, "invalid_directory", "/directory");
 }
 
+/* What somebody who can write to the directory puts there: data/ in place of what a backup removes files from. */
+static void test_links_in_the_directory_cost_the_vault_nothing(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    char dir[ADMIN_PATH_BYTES];
+    char data[ADMIN_PATH_BYTES];
+    char path[ADMIN_PATH_BYTES + 64];
+    char name[KL_ID_TEXT_BYTES];
+    const struct vault_backup_input input = {.directory = dir, .country = "IE", .keep = 1};
+    struct kl_json *job = NULL;
+    struct kl_id id;
+
+    backup_path(fixture, "", dir);
+    fixture_path(fixture, "data/data", data);
+    (void)backup_make(fixture, NULL, 0);
+    (void)snprintf(path, sizeof path, "%s/shared", dir);
+    admin_remove(path);
+    assert_int_equal(symlink(data, path), 0);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    job = backup_job(fixture, &id, false);
+    backup_assert_text(job, "state", "failed");
+    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
+    kl_json_free(job);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    id_text(&id, name);
+    (void)snprintf(path, sizeof path, "%s/%s.part", dir, name);
+    assert_int_equal(symlink(data, path), 0);
+    job = backup_job(fixture, &id, false);
+    backup_assert_text(job, "state", "failed");
+    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
+    kl_json_free(job);
+    fixture_reopen(fixture);
+    restore_assert_there(fixture, &made, "ana@example.org");
+}
+
+static void test_a_directory_of_others_or_open_to_them_is_refused(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    char dir[ADMIN_PATH_BYTES];
+    struct kl_json *job = NULL;
+    struct kl_id id = backup_make(fixture, NULL, 0);
+
+    backup_path(fixture, "", dir);
+    assert_int_equal(chmod(dir, 0770), 0);
+    assert_refused(fixture, dir, "IE", KL_ERR_CONFLICT, "backup_directory_unsafe", "/directory");
+    job = backup_verify(fixture, &id);
+    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
+    kl_json_free(job);
+    assert_int_equal(chmod(dir, 0700), 0);
+    (void)backup_make(fixture, NULL, 0);
+}
+
+/* Between asking and making: the path leads elsewhere by then. */
+static void test_a_directory_is_apart_from_keys_by_whatever_name(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    char dir[ADMIN_PATH_BYTES];
+    char place[ADMIN_PATH_BYTES];
+    char aside[ADMIN_PATH_BYTES];
+    char mirror[ADMIN_PATH_BYTES];
+    const struct vault_backup_input input = {.directory = dir, .country = "IE"};
+    struct vault_mirror_result added;
+    struct vault_caller caller = admin_operator(fixture->admin);
+    struct kl_json *job = NULL;
+    struct kl_id id;
+    int fd = -1;
+
+    fixture_path(fixture, "mirror", mirror);
+    assert_int_equal(
+        vault_mirror_add(fixture_vault(fixture), &caller, mirror, "IE", &added, &fixture->err),
+        KL_OK);
+    assert_refused(fixture, mirror, "IE", KL_ERR_INVALID, "invalid_directory", "/directory");
+    (void)snprintf(place, sizeof place, "%s", fixture->admin->folder);
+    fd = opened(place);
+    assert_int_equal(vault_backup_directory_apart(fixture_vault(fixture), fd, &fixture->err),
+                     KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_directory");
+    kl_err_clear(&fixture->err);
+    vault_backup_dir_close(fd);
+    backup_path(fixture, "", dir);
+    fixture_path(fixture, "aside", aside);
+    fixture_path(fixture, "data/data", place);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    assert_int_equal(rename(dir, aside), 0);
+    assert_int_equal(symlink(place, dir), 0);
+    job = backup_job(fixture, &id, false);
+    backup_assert_text(job, "failed_code", "invalid_directory");
+    kl_json_free(job);
+    assert_int_equal(unlink(dir), 0);
+    assert_int_equal(rename(aside, dir), 0);
+    (void)backup_make(fixture, NULL, 0);
+    vault_caller_done(&caller);
+}
+
 static void test_a_directory_with_something_else_or_anothers_backups_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -302,6 +406,7 @@ static void test_a_directory_with_something_else_or_anothers_backups_is_refused(
     unsigned char other[KMS_STORE_ID_BYTES] = {9};
     char dir[ADMIN_PATH_BYTES];
     char file[ADMIN_PATH_BYTES + 32];
+    int fd = -1;
 
     fixture_path(fixture, "full", dir);
     assert_int_equal(mkdir(dir, 0700), 0);
@@ -309,7 +414,9 @@ static void test_a_directory_with_something_else_or_anothers_backups_is_refused(
     assert_int_equal(kl_file_create(file, 0600, "x", 1, NULL), KL_OK);
     assert_refused(fixture, dir, "IE", KL_ERR_CONFLICT, "backup_directory_not_empty", "/directory");
     fixture_path(fixture, "other", dir);
-    assert_int_equal(vault_backup_directory_take(dir, other, ireland, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_make(dir, &fd, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_take(fd, other, ireland, NULL), KL_OK);
+    vault_backup_dir_close(fd);
     assert_refused(fixture, dir, "IE", KL_ERR_CONFLICT, "backup_other_store", "/directory");
     fixture_path(fixture, "mine", dir);
     (void)backup_make(fixture, dir, 0);
@@ -424,7 +531,7 @@ static void test_a_full_disk_fails_the_job_and_takes_no_room(void **state)
 
     fixture_path(fixture, "small", dir);
     assert_int_equal(mkdir(dir, 0700), 0);
-    if (mount("none", dir, "tmpfs", 0, "size=24k") != 0) {
+    if (mount("none", dir, "tmpfs", 0, "size=24k,mode=700") != 0) {
         skip();
     }
     (void)fixture_newsletter(fixture, "ana@example.org", true);
@@ -565,6 +672,9 @@ int main(void)
         WITH(test_a_job_that_a_crash_left_finds_its_backup_or_makes_it),
         WITH(test_what_a_crash_in_the_middle_left_is_removed),
         WITH(test_a_directory_has_to_be_absolute_and_apart_from_the_data),
+        WITH(test_links_in_the_directory_cost_the_vault_nothing),
+        WITH(test_a_directory_of_others_or_open_to_them_is_refused),
+        WITH(test_a_directory_is_apart_from_keys_by_whatever_name),
         WITH(test_a_directory_with_something_else_or_anothers_backups_is_refused),
         WITH(test_what_lies_in_the_eea_stays_there_unless_every_policy_allows_it),
         WITH(test_only_operators_ask_and_look),

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define KMS_CUSTODIAN_TEXT_MAX_BYTES 4096
 #define KMS_PASSPHRASE_MIN_BYTES 8
@@ -63,6 +64,9 @@ struct kms_custodian_report {
     char file_system
         [32];      /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..."; of a token its label */
     bool in_place; /* the extents did not move and are not shared */
+    uint64_t
+        folder_device; /* of a root file that is open: st_dev and st_ino of its folder; else 0 */
+    uint64_t folder_inode;
     char reason[256];
     char advice[256];
 };

@@ -437,6 +437,9 @@ struct kms_state {
     int64_t created_us;
     enum kms_finality finality;
     char custodian_kind[16];
+    uint64_t
+        root_folder_device; /* where the root file lies, as in kms_custodian_report; 0: there is none */
+    uint64_t root_folder_inode;
     uint64_t commits; /* since open */
     uint64_t pages_cached;
     uint64_t page_cache_max;
