@@ -57,6 +57,13 @@ struct kms_custodian_options {
  */
 KL_MUST_USE enum kl_status kms_custodian_module_trusted(const char *custodian, struct kl_err *err);
 
+/*
+ * The text of a custodian as it may be written down, in a trail: a path, or the address of a token without a PIN or where one is (pin-value,
+ * pin-source), and without what RFC 7512 does not know. Empty for what names no custodian, which may be anything.
+ */
+void kms_custodian_text_public(const char *custodian,
+                               char ret_text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]);
+
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
 struct kms_custodian_report {
     enum kms_finality finality;
