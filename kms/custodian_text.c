@@ -1,30 +1,49 @@
 /* The text of a custodian as it may be written down: where a root key went, and no secret. */
 #include "kms/token.h"
 
-#include <p11-kit/uri.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* What RFC 7512 knows, written anew, so that nothing goes along that is only there because it was not understood. */
-static void token_write(const char *custodian, char ret_text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1])
-{
-    P11KitUri *uri = p11_kit_uri_new();
-    char *text = NULL;
+/* RFC 7512, 2.3 and 2.4, without pin-value and pin-source: what says which token. Vendors' own attributes may hold anything. */
+static const char *const of_path[] = {
+    "token",  "manufacturer",    "serial", "model", "library-manufacturer", "library-description",
+    "object", "library-version", "id",     "type",  "slot-manufacturer",    "slot-description",
+    "slot-id"};
+static const char *const of_query[] = {"module-name", "module-path"};
 
-    (void)snprintf(ret_text, KMS_CUSTODIAN_TEXT_MAX_BYTES + 1, "pkcs11:");
-    if (uri == NULL || p11_kit_uri_parse(custodian, P11_KIT_URI_FOR_ANY, uri) != P11_KIT_URI_OK) {
-        p11_kit_uri_free(uri);
-        return;
+static bool is_one_of(const char *name, size_t size, const char *const *names, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (strlen(names[i]) == size && memcmp(names[i], name, size) == 0) {
+            return true;
+        }
     }
-    p11_kit_uri_set_pin_value(uri, NULL);
-    p11_kit_uri_set_pin_source(uri, NULL);
-    if (p11_kit_uri_format(uri, P11_KIT_URI_FOR_ANY, &text) == P11_KIT_URI_OK &&
-        strlen(text) <= KMS_CUSTODIAN_TEXT_MAX_BYTES) {
-        memcpy(ret_text, text, strlen(text) + 1);
+    return false;
+}
+
+/* The attributes of one kind, in their order. Every separator parts here, also where it should not be: a PIN after a wrong one is one too. */
+static void attributes_add(const char *uri, const char *const *names, size_t count,
+                           const char *first, const char *next, char *text)
+{
+    static const char separators[] = ";&?";
+    const char *at = uri + strlen(KMS_TOKEN_SCHEME);
+    const char *between = first;
+    size_t used = strlen(text);
+
+    while (*at != '\0') {
+        size_t size = strcspn(at, separators);
+        const char *equals = memchr(at, '=', size);
+
+        if (equals != NULL && is_one_of(at, (size_t)(equals - at), names, count)) {
+            used += (size_t)snprintf(text + used, KMS_CUSTODIAN_TEXT_MAX_BYTES + 1 - used, "%s%.*s",
+                                     between, (int)size, at); /* never longer than uri is */
+            between = next;
+        }
+        at += size + (at[size] != '\0' ? 1 : 0);
     }
-    free(text);
-    p11_kit_uri_free(uri);
 }
 
 void kms_custodian_text_public(const char *custodian,
@@ -35,7 +54,10 @@ void kms_custodian_text_public(const char *custodian,
         return;
     }
     if (kms_token_is_named(custodian)) {
-        token_write(custodian, ret_text);
+        memcpy(ret_text, KMS_TOKEN_SCHEME, sizeof KMS_TOKEN_SCHEME);
+        attributes_add(custodian, of_path, sizeof of_path / sizeof of_path[0], "", ";", ret_text);
+        attributes_add(custodian, of_query, sizeof of_query / sizeof of_query[0], "?", "&",
+                       ret_text);
     } else if (strncmp(custodian, "file:", 5) == 0 || strncmp(custodian, "passphrase:", 11) == 0) {
         memcpy(ret_text, custodian, strlen(custodian) + 1);
     }

@@ -40,7 +40,7 @@ enum kl_status kms_mirror_dir_open(const char *dir, int *ret_folder, struct kl_e
     if (!kms_folder_is_ours(folder)) {
         (void)close(folder);
         return kl_fail(
-            err, KL_ERR_REFUSED, "mirror_dir_unsafe",
+            err, KL_ERR_CONFLICT, "mirror_dir_unsafe",
             "the folder of the mirror is another user's, or others may write to it: it has to be "
             "the server's user's own (chown, chmod go-w)",
             NULL);

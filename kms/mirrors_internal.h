@@ -187,12 +187,12 @@ void kms_mirror_outside(struct kms_mirror *mirror);
 /*
  * The folder is there, durably, is empty, and lies where it may. ret_dir: its name without links.
  * KL_ERR_INVALID "mirror_dir"; KL_ERR_EXISTS "mirror_exists" not empty; KL_ERR_IO "mirror_io";
- * KL_ERR_REFUSED "mirror_dir_unsafe" it is another user's, or others may write to it.
+ * KL_ERR_CONFLICT "mirror_dir_unsafe" it is another user's, or others may write to it.
  */
 KL_MUST_USE enum kl_status kms_mirror_dir_make(const struct kms *kms, const char *dir,
                                                char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1],
                                                struct kl_err *err);
-/* The folder of a mirror, open, this user's or root's, and nobody else may write to it. "mirror_dir_unsafe", KL_ERR_IO "mirror_io". */
+/* The folder of a mirror, open, this user's or root's, and nobody else may write to it. KL_ERR_CONFLICT "mirror_dir_unsafe", KL_ERR_IO "mirror_io". */
 KL_MUST_USE enum kl_status kms_mirror_dir_open(const char *dir, int *ret_folder,
                                                struct kl_err *err);
 /* Whether dir still is the folder that is open. */

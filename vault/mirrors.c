@@ -245,6 +245,10 @@ static enum kl_status add_checked(struct vault *vault, const struct vault_caller
             return kl_fail(err, KL_ERR_INVALID, "mirror_io", cause.client_text, "%s: %s",
                            cause.code, cause.log_text);
         }
+        if (strcmp(cause.code, "root_file_foreign") == 0) { /* in the folder that was named */
+            kl_err_where(err, "/directory");
+            status = KL_ERR_CONFLICT;
+        }
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
     return KL_OK;

@@ -64,13 +64,13 @@ static void test_add_refuses_a_folder_that_others_may_write_to(void **state)
     mirror_fixture_path(fixture, "m0", "", path);
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(chmod(path, 0770), 0);
-    refuse_add(fixture, path, "", KL_ERR_REFUSED, "mirror_dir_unsafe");
+    refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
     assert_int_equal(chmod(path, 01777), 0);
-    refuse_add(fixture, path, "", KL_ERR_REFUSED, "mirror_dir_unsafe");
+    refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
     assert_int_equal(chmod(path, 0700), 0);
     if (geteuid() == 0) {
         assert_int_equal(chown(path, 65534, 65534), 0);
-        refuse_add(fixture, path, "", KL_ERR_REFUSED, "mirror_dir_unsafe");
+        refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
         assert_int_equal(chown(path, 0, 0), 0);
     }
     assert_int_equal(kms_mirror_add(fixture->kms->kms, path, "IE", id, NULL), KL_OK);

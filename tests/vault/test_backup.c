@@ -4,6 +4,7 @@
 #include "kluis/base/file.h"
 #include "tests/support/test.h"
 #include "vault/backup.h"
+#include "vault/job.h"
 #include "vault/rows.h"
 #include "vault/vault_internal.h"
 
@@ -426,6 +427,47 @@ static void test_a_directory_with_something_else_or_anothers_backups_is_refused(
     assert_refused(fixture, dir, "IE", KL_ERR_CORRUPT, "backup_damaged", "/directory");
 }
 
+/* A policy in force looks at mirrors alone: a backup that is under way looks for itself before it gets its name. */
+static void test_a_backup_under_way_gets_no_name_where_a_new_policy_forbids_it(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    char dir[ADMIN_PATH_BYTES];
+    char name[KL_ID_TEXT_BYTES];
+    char path[ADMIN_PATH_BYTES + 64];
+    const struct vault_backup_input input = {.directory = dir, .country = "US"};
+    char policy[8192];
+    const char *line = "  transfers:\n";
+    const char *at = strstr(vault_policy_text, line) + strlen(line);
+    struct vault *vault = fixture_vault(fixture);
+    enum kl_status status = KL_OK;
+    struct kl_err err = {0};
+    struct vault_job job;
+    struct kl_id id;
+    bool done = false;
+
+    (void)snprintf(policy, sizeof policy, "%.*s    - { to: [US], mechanism: standard_clauses }\n%s",
+                   (int)(at - vault_policy_text), vault_policy_text, at);
+    (void)admin_apply(fixture->admin, policy);
+    fixture_path(fixture, "far", dir);
+    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
+    vault_job_init(&job);
+    assert_int_equal(vault_job_read(vault, VAULT_JOB_BACKUP, &id, &job, NULL), KL_OK);
+    assert_int_equal(vault_backup_job.step(vault, &job, &done, &err), KL_OK); /* allowed, begun */
+    (void)admin_apply(fixture->admin, vault_policy_text);
+    while (status == KL_OK && !done) {
+        status = vault_backup_job.step(vault, &job, &done, &err);
+    }
+    assert_int_equal(status, KL_ERR_FORBIDDEN);
+    assert_string_equal(err.code, "residency");
+    assert_false(done);
+    vault_job_done(&job);
+    id_text(&id, name);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(access(path, F_OK), -1);
+    (void)snprintf(path, sizeof path, "%s/%s.part", dir, name);
+    assert_int_equal(access(path, F_OK), -1); /* nor is it left there */
+}
+
 static void test_what_lies_in_the_eea_stays_there_unless_every_policy_allows_it(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -676,6 +718,7 @@ int main(void)
         WITH(test_a_directory_of_others_or_open_to_them_is_refused),
         WITH(test_a_directory_is_apart_from_keys_by_whatever_name),
         WITH(test_a_directory_with_something_else_or_anothers_backups_is_refused),
+        WITH(test_a_backup_under_way_gets_no_name_where_a_new_policy_forbids_it),
         WITH(test_what_lies_in_the_eea_stays_there_unless_every_policy_allows_it),
         WITH(test_only_operators_ask_and_look),
         WITH(test_numbers_outside_their_range_are_refused),

@@ -226,7 +226,7 @@ KL_MUST_USE enum kl_status vault_mirror_list(struct vault *vault, const struct v
 /*
  * Make a mirror in an empty or missing folder of that country; when this returns it is in step. The country is checked like that of the store:
  * KL_ERR_FORBIDDEN "residency". KL_ERR_INVALID "mirror_dir", "invalid_country", "unknown_region"; KL_ERR_EXISTS "mirror_exists";
- * KL_ERR_TOO_LARGE "mirrors_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_INVALID "mirror_io" the folder
+ * KL_ERR_TOO_LARGE "mirrors_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_CONFLICT "mirror_dir_unsafe", "root_file_foreign" (kluis/kms/kms.h); KL_ERR_INVALID "mirror_io" the folder
  * cannot be used.
  */
 KL_MUST_USE enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *caller,
