@@ -37,9 +37,10 @@ static void attributes_add(const char *uri, const char *const *names, size_t cou
         size_t size = strcspn(at, separators);
         const char *equals = memchr(at, '=', size);
 
-        if (equals != NULL && is_one_of(at, (size_t)(equals - at), names, count)) {
+        if (equals != NULL && is_one_of(at, (size_t)(equals - at), names, count) &&
+            used + strlen(between) + size <= KMS_CUSTODIAN_TEXT_MAX_BYTES) {
             used += (size_t)snprintf(text + used, KMS_CUSTODIAN_TEXT_MAX_BYTES + 1 - used, "%s%.*s",
-                                     between, (int)size, at); /* never longer than uri is */
+                                     between, (int)size, at);
             between = next;
         }
         at += size + (at[size] != '\0' ? 1 : 0);

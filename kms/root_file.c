@@ -1,6 +1,4 @@
-#include "kms/root_file.h"
-
-#include "kms/root_at.h"
+#include "kms/root_file_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,25 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct root_file {
-    struct kms_root_place place; /* first */
-    struct kms_root_at at;
-    int fd;
-    unsigned char store_id[KMS_STORE_ID_BYTES];
-    struct kms_root_form form;
-    bool form_given;
-    struct kl_secret *passphrase; /* until the first load; NULL: none, or used */
-};
-
 static const struct kms_root_place_kind root_file_kind;
 
-static struct root_file *file_of(const struct kms_root_place *place)
+struct root_file *kms_root_file_of(const struct kms_root_place *place)
 {
     assert(place->kind == &root_file_kind);
     return (struct root_file *)place;
 }
 
-static enum kl_status fail_io(struct kl_err *err, const char *what)
+enum kl_status kms_root_file_fail_io(struct kl_err *err, const char *what)
 {
     int reason = errno;
 
@@ -38,7 +26,7 @@ static enum kl_status fail_io(struct kl_err *err, const char *what)
                    "the root file could not be %s: %s", what, strerror(reason));
 }
 
-static enum kl_status fail_foreign(struct kl_err *err)
+enum kl_status kms_root_file_fail_foreign(struct kl_err *err)
 {
     return kl_fail(
         err, KL_ERR_REFUSED, "root_file_foreign",
@@ -47,7 +35,7 @@ static enum kl_status fail_foreign(struct kl_err *err)
         NULL);
 }
 
-static enum kl_status fail_memory(struct kl_err *err)
+enum kl_status kms_root_file_fail_memory(struct kl_err *err)
 {
     return kl_fail(err, KL_ERR_NO_MEMORY, "no_locked_memory", "the server is out of memory",
                    "no memory can be locked for a root key");
@@ -67,7 +55,7 @@ static enum kl_status write_all(int fd, const unsigned char *bytes, size_t size,
             continue;
         }
         if (part <= 0) {
-            return fail_io(err, "written");
+            return kms_root_file_fail_io(err, "written");
         }
         done += (size_t)part;
     }
@@ -82,7 +70,7 @@ static enum kl_status bytes_store(struct root_file *file, size_t slot,
         write_all(file->fd, bytes, KMS_ROOT_SLOT_BYTES, (off_t)(slot * KMS_ROOT_SLOT_BYTES), err);
 
     if (status == KL_OK && fdatasync(file->fd) != 0) {
-        status = fail_io(err, "synced");
+        status = kms_root_file_fail_io(err, "synced");
     }
     return status;
 }
@@ -117,7 +105,7 @@ static enum kl_status slot_overwrite(struct root_file *file, size_t slot,
 static enum kl_status file_store(struct kms_root_place *place, uint64_t generation,
                                  const unsigned char key[KMS_KEY_BYTES], struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     unsigned char bytes[KMS_ROOT_SLOT_BYTES];
     struct kms_root_slot slot;
     enum kl_status status;
@@ -132,9 +120,9 @@ static enum kl_status file_store(struct kms_root_place *place, uint64_t generati
 
 /* ---- life ---- */
 
-static void file_close(struct kms_root_place *place)
+void kms_root_file_close(struct kms_root_place *place)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
 
     if (file->fd >= 0) {
         (void)close(file->fd); /* every write was synced */
@@ -145,8 +133,9 @@ static void file_close(struct kms_root_place *place)
     free(file);
 }
 
-static struct root_file *file_new(int folder, const char *path, enum kms_root_kind kind,
-                                  bool accept_f0, const unsigned char store_id[KMS_STORE_ID_BYTES])
+struct root_file *kms_root_file_new(int folder, const char *path, enum kms_root_kind kind,
+                                    bool accept_f0,
+                                    const unsigned char store_id[KMS_STORE_ID_BYTES])
 {
     struct root_file *file = calloc(1, sizeof *file);
     const char *name = kind == KMS_ROOT_BARE ? "file" : "passphrase";
@@ -178,7 +167,7 @@ static void place_look(struct root_file *file)
     }
 }
 
-static enum kl_status lock(int fd, struct kl_err *err)
+enum kl_status kms_root_file_lock(int fd, struct kl_err *err)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         return KL_OK;
@@ -187,7 +176,7 @@ static enum kl_status lock(int fd, struct kl_err *err)
         return kl_fail(err, KL_ERR_BUSY, "root_file_locked", "another process uses the root file",
                        NULL);
     }
-    return fail_io(err, "locked");
+    return kms_root_file_fail_io(err, "locked");
 }
 
 /* Noise in both slots, placed on the disk, so that whatever is stored is an overwrite. */
@@ -210,15 +199,15 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
 
     kms_finality_prepare(file->fd);
     place_look(file);
-    status = lock(file->fd, err);
+    status = kms_root_file_lock(file->fd, err);
     if (status == KL_OK) {
         status = noise_write(file, err);
     }
     if (status == KL_OK && fsync(file->fd) != 0) {
-        status = fail_io(err, "synced");
+        status = kms_root_file_fail_io(err, "synced");
     }
     if (status == KL_OK) {
-        status = kms_root_at_sync(&file->at) ? KL_OK : fail_io(err, "synced");
+        status = kms_root_at_sync(&file->at) ? KL_OK : kms_root_file_fail_io(err, "synced");
     }
     if (status == KL_OK) {
         kms_extents_read(file->fd, true, &placed); /* delayed allocation ends here */
@@ -232,25 +221,25 @@ static enum kl_status file_create(int folder, const char *path, bool accept_f0,
                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(folder, path, form->kind, accept_f0, store_id);
+    struct root_file *file = kms_root_file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
     file->fd = kms_root_at_open(&file->at, O_RDWR | O_CREAT | O_EXCL);
     if (file->fd < 0) {
         status = errno == EEXIST
                      ? kl_fail(err, KL_ERR_EXISTS, "root_file_exists",
                                "the root file is there already; it is never overwritten", NULL)
-                     : fail_io(err, "made");
-        file_close(&file->place);
+                     : kms_root_file_fail_io(err, "made");
+        kms_root_file_close(&file->place);
         return status;
     }
     status = file_fill(file, err);
     if (status != KL_OK) {
         (void)kms_root_at_remove(&file->at, file->fd); /* nothing but noise */
-        file_close(&file->place);
+        kms_root_file_close(&file->place);
         return status;
     }
     file->form = *form;
@@ -296,16 +285,16 @@ enum kl_status kms_root_file_make_like(int folder, const char *path, bool accept
 /* Overwrite both slots with noise, where there are any; then the file goes, if it is still the one of its name. */
 static enum kl_status file_wipe(struct kms_root_place *place, struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     unsigned char noise[KMS_ROOT_SLOT_BYTES];
     enum kl_status status = KL_OK;
     struct stat facts;
 
     if (fstat(file->fd, &facts) != 0) {
-        return fail_io(err, "read");
+        return kms_root_file_fail_io(err, "read");
     }
     if (!S_ISREG(facts.st_mode) || facts.st_size > KMS_ROOT_FILE_BYTES) {
-        return fail_foreign(err);
+        return kms_root_file_fail_foreign(err);
     }
     for (size_t i = 0; i < 2 && status == KL_OK && facts.st_size == KMS_ROOT_FILE_BYTES; i++) {
         randombytes_buf(noise, sizeof noise);
@@ -314,7 +303,7 @@ static enum kl_status file_wipe(struct kms_root_place *place, struct kl_err *err
     if (status != KL_OK) {
         return status;
     }
-    return kms_root_at_remove(&file->at, file->fd) ? KL_OK : fail_io(err, "removed");
+    return kms_root_at_remove(&file->at, file->fd) ? KL_OK : kms_root_file_fail_io(err, "removed");
 }
 
 /* ---- reading ---- */
@@ -327,7 +316,7 @@ static enum kl_status read_slots(int fd, struct kms_root_slot slots[2], bool val
     struct stat facts;
 
     if (fstat(fd, &facts) != 0) {
-        return fail_io(err, "read");
+        return kms_root_file_fail_io(err, "read");
     }
     if (!S_ISREG(facts.st_mode) || facts.st_size != KMS_ROOT_FILE_BYTES) {
         return kl_fail(err, KL_ERR_CORRUPT, "root_file_corrupt", "this is not a root file", NULL);
@@ -336,7 +325,7 @@ static enum kl_status read_slots(int fd, struct kms_root_slot slots[2], bool val
         ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)(i * KMS_ROOT_SLOT_BYTES));
 
         if (got < 0) {
-            status = fail_io(err, "read");
+            status = kms_root_file_fail_io(err, "read");
             break;
         }
         /* A generation in the other's slot was put there by hand. */
@@ -417,7 +406,7 @@ static enum kl_status form_take(struct root_file *file, const struct kms_root_sl
 static enum kl_status file_load(struct kms_root_place *place, uint64_t generation,
                                 unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_slot slots[2];
     const struct kms_root_slot *slot = NULL;
     bool valid[2] = {false, false};
@@ -441,30 +430,30 @@ static enum kl_status file_load(struct kms_root_place *place, uint64_t generatio
     return status;
 }
 
-static enum kl_status file_find(struct root_file *file, struct kl_err *err)
+enum kl_status kms_root_file_find(struct root_file *file, struct kl_err *err)
 {
     file->fd = kms_root_at_open(&file->at, O_RDWR | O_NONBLOCK);
     if (file->fd >= 0) {
         return KL_OK;
     }
     if (errno == ELOOP) {
-        return fail_foreign(err);
+        return kms_root_file_fail_foreign(err);
     }
     return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
                                      "there is no root file at that place", NULL)
-                           : fail_io(err, "opened");
+                           : kms_root_file_fail_io(err, "opened");
 }
 
 static enum kl_status file_open(struct root_file *file, struct kl_err *err)
 {
-    enum kl_status status = file_find(file, err);
+    enum kl_status status = kms_root_file_find(file, err);
 
     if (status != KL_OK) {
         return status;
     }
     place_look(file);
     status = kms_root_place_accept(&file->place, err);
-    return status == KL_OK ? lock(file->fd, err) : status;
+    return status == KL_OK ? kms_root_file_lock(file->fd, err) : status;
 }
 
 enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
@@ -473,16 +462,16 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct root_file *file =
-        file_new(AT_FDCWD, custodian->path, custodian->kind, options->accept_f0, store_id);
+        kms_root_file_new(AT_FDCWD, custodian->path, custodian->kind, options->accept_f0, store_id);
     enum kl_status status = KL_OK;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
     if (custodian->kind == KMS_ROOT_PASSPHRASE) {
         file->passphrase = kl_secret_new(options->passphrase_bytes);
         if (file->passphrase == NULL) {
-            status = fail_memory(err);
+            status = kms_root_file_fail_memory(err);
         } else {
             memcpy(kl_secret_bytes(file->passphrase), options->passphrase,
                    options->passphrase_bytes);
@@ -492,7 +481,7 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
         status = file_open(file, err);
     }
     if (status != KL_OK) {
-        file_close(&file->place);
+        kms_root_file_close(&file->place);
         return status;
     }
     *ret_place = &file->place;
@@ -504,12 +493,12 @@ enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept
                                        const unsigned char store_id[KMS_STORE_ID_BYTES],
                                        struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(folder, path, form->kind, accept_f0, store_id);
+    struct root_file *file = kms_root_file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
     bool whole = false;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
     file->form_given = true;
     status = kms_root_form_copy(form, &file->form, err);
@@ -517,10 +506,10 @@ enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept
         status = file_open(file, err);
     }
     if (status == KL_OK && (!kms_root_left_is_plain(file->fd, &whole) || !whole)) {
-        status = fail_foreign(err);
+        status = kms_root_file_fail_foreign(err);
     }
     if (status != KL_OK) {
-        file_close(&file->place);
+        kms_root_file_close(&file->place);
         return status;
     }
     *ret_place = &file->place;
@@ -536,12 +525,12 @@ bool kms_root_place_is_file(const struct kms_root_place *place)
 
 const struct kms_root_form *kms_root_file_form(const struct kms_root_place *place)
 {
-    return &file_of(place)->form;
+    return &kms_root_file_of(place)->form;
 }
 
 void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form *form)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_form before = file->form;
     const char *name = form->kind == KMS_ROOT_BARE ? "file" : "passphrase";
 
@@ -553,7 +542,7 @@ void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form 
 enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t ret_generations[2],
                                          struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_slot slots[2];
     bool valid[2] = {false, false};
     enum kl_status status = read_slots(file->fd, slots, valid, err);
@@ -567,98 +556,14 @@ enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t 
     return status;
 }
 
-/* Whose slots its two begin as: of that store, of another one. Of a file of another size: neither. */
-static enum kl_status heads_read(const struct root_file *file, bool *ret_ours, bool *ret_others,
-                                 struct kl_err *err)
-{
-    unsigned char head[KMS_ROOT_STORE_AT + KMS_STORE_ID_BYTES];
-    struct stat facts;
-
-    *ret_ours = false;
-    *ret_others = false;
-    if (fstat(file->fd, &facts) != 0) {
-        return fail_io(err, "read");
-    }
-    for (size_t i = 0; i < 2 && S_ISREG(facts.st_mode) && facts.st_size == KMS_ROOT_FILE_BYTES;
-         i++) {
-        ssize_t got = pread(file->fd, head, sizeof head, (off_t)(i * KMS_ROOT_SLOT_BYTES));
-        bool same;
-
-        if (got < 0) {
-            return fail_io(err, "read");
-        }
-        if (got != (ssize_t)sizeof head ||
-            memcmp(head, KMS_ROOT_MAGIC, KMS_ROOT_MAGIC_BYTES) != 0) {
-            continue;
-        }
-        same = memcmp(head + KMS_ROOT_STORE_AT, file->store_id, KMS_STORE_ID_BYTES) == 0;
-        *ret_ours |= same;
-        *ret_others |= !same;
-    }
-    return KL_OK;
-}
-
-enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
-                                     struct kl_err *err)
-{
-    bool ours = false;
-    bool others = false;
-    enum kl_status status = heads_read(file_of(place), &ours, &others, err);
-
-    if (status == KL_OK) {
-        *ret_ours = ours;
-    }
-    return status;
-}
-
-/* A file that is not whole was never filled, or is full of noise: it is ours by its place alone. */
-static enum kl_status left_check(struct root_file *file, struct kl_err *err)
-{
-    bool whole = false;
-    bool ours = false;
-    bool others = false;
-    enum kl_status status = KL_OK;
-
-    if (!kms_root_left_is_plain(file->fd, &whole)) {
-        return fail_foreign(err);
-    }
-    status = lock(file->fd, err);
-    if (status == KL_OK) {
-        status = heads_read(file, &ours, &others, err);
-    }
-    return status == KL_OK && others && !ours ? fail_foreign(err) : status;
-}
-
-enum kl_status kms_root_file_open_left(int folder, const char *path,
-                                       const unsigned char store_id[KMS_STORE_ID_BYTES],
-                                       struct kms_root_place **ret_place, struct kl_err *err)
-{
-    struct root_file *file = file_new(folder, path, KMS_ROOT_BARE, true, store_id);
-    enum kl_status status;
-
-    if (file == NULL) {
-        return fail_memory(err);
-    }
-    status = file_find(file, err);
-    if (status == KL_OK) {
-        status = left_check(file, err);
-    }
-    if (status != KL_OK) {
-        file_close(&file->place);
-        return status;
-    }
-    *ret_place = &file->place;
-    return KL_OK;
-}
-
 bool kms_root_file_is_at(const struct kms_root_place *place, const char *path)
 {
     struct stat mine;
     struct stat there;
 
-    return fstat(file_of(place)->fd, &mine) == 0 && lstat(path, &there) == 0 &&
+    return fstat(kms_root_file_of(place)->fd, &mine) == 0 && lstat(path, &there) == 0 &&
            mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
 static const struct kms_root_place_kind root_file_kind = {
-    .store = file_store, .load = file_load, .wipe = file_wipe, .close = file_close};
+    .store = file_store, .load = file_load, .wipe = file_wipe, .close = kms_root_file_close};

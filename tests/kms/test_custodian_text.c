@@ -44,6 +44,11 @@ static void test_what_names_no_custodian_is_not_shown(void **state)
     assert_text("a passphrase in the wrong place", "");
     assert_text("", "");
     assert_text("pkcs11:token=%zz?pin-value=1234", "pkcs11:token=%zz");
+    /* the longest there is would have one more character when it is written */
+    memset(long_one, 'a', sizeof long_one);
+    memcpy(long_one, "pkcs11:module-path=", 19);
+    long_one[KMS_CUSTODIAN_TEXT_MAX_BYTES] = '\0';
+    assert_text(long_one, "pkcs11:");
     memset(long_one, 'a', sizeof long_one);
     memcpy(long_one, "file:/", 6);
     long_one[sizeof long_one - 1] = '\0';

@@ -304,102 +304,6 @@ static void test_a_directory_has_to_be_absolute_and_apart_from_the_data(void **s
     assert_refused(fixture, name, "IE", KL_ERR_INVALID, "invalid_directory", "/directory");
 }
 
-/* What somebody who can write to the directory puts there: data/ in place of what a backup removes files from. */
-static void test_links_in_the_directory_cost_the_vault_nothing(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    char dir[ADMIN_PATH_BYTES];
-    char data[ADMIN_PATH_BYTES];
-    char path[ADMIN_PATH_BYTES + 64];
-    char name[KL_ID_TEXT_BYTES];
-    const struct vault_backup_input input = {.directory = dir, .country = "IE", .keep = 1};
-    struct kl_json *job = NULL;
-    struct kl_id id;
-
-    backup_path(fixture, "", dir);
-    fixture_path(fixture, "data/data", data);
-    (void)backup_make(fixture, NULL, 0);
-    (void)snprintf(path, sizeof path, "%s/shared", dir);
-    admin_remove(path);
-    assert_int_equal(symlink(data, path), 0);
-    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
-    job = backup_job(fixture, &id, false);
-    backup_assert_text(job, "state", "failed");
-    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
-    kl_json_free(job);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
-    id_text(&id, name);
-    (void)snprintf(path, sizeof path, "%s/%s.part", dir, name);
-    assert_int_equal(symlink(data, path), 0);
-    job = backup_job(fixture, &id, false);
-    backup_assert_text(job, "state", "failed");
-    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
-    kl_json_free(job);
-    fixture_reopen(fixture);
-    restore_assert_there(fixture, &made, "ana@example.org");
-}
-
-static void test_a_directory_of_others_or_open_to_them_is_refused(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    char dir[ADMIN_PATH_BYTES];
-    struct kl_json *job = NULL;
-    struct kl_id id = backup_make(fixture, NULL, 0);
-
-    backup_path(fixture, "", dir);
-    assert_int_equal(chmod(dir, 0770), 0);
-    assert_refused(fixture, dir, "IE", KL_ERR_CONFLICT, "backup_directory_unsafe", "/directory");
-    job = backup_verify(fixture, &id);
-    backup_assert_text(job, "failed_code", "backup_directory_unsafe");
-    kl_json_free(job);
-    assert_int_equal(chmod(dir, 0700), 0);
-    (void)backup_make(fixture, NULL, 0);
-}
-
-/* Between asking and making: the path leads elsewhere by then. */
-static void test_a_directory_is_apart_from_keys_by_whatever_name(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    char dir[ADMIN_PATH_BYTES];
-    char place[ADMIN_PATH_BYTES];
-    char aside[ADMIN_PATH_BYTES];
-    char mirror[ADMIN_PATH_BYTES];
-    const struct vault_backup_input input = {.directory = dir, .country = "IE"};
-    struct vault_mirror_result added;
-    struct vault_caller caller = admin_operator(fixture->admin);
-    struct kl_json *job = NULL;
-    struct kl_id id;
-    int fd = -1;
-
-    fixture_path(fixture, "mirror", mirror);
-    assert_int_equal(
-        vault_mirror_add(fixture_vault(fixture), &caller, mirror, "IE", &added, &fixture->err),
-        KL_OK);
-    assert_refused(fixture, mirror, "IE", KL_ERR_INVALID, "invalid_directory", "/directory");
-    (void)snprintf(place, sizeof place, "%s", fixture->admin->folder);
-    fd = opened(place);
-    assert_int_equal(vault_backup_directory_apart(fixture_vault(fixture), fd, &fixture->err),
-                     KL_ERR_INVALID);
-    assert_string_equal(fixture->err.code, "invalid_directory");
-    kl_err_clear(&fixture->err);
-    vault_backup_dir_close(fd);
-    backup_path(fixture, "", dir);
-    fixture_path(fixture, "aside", aside);
-    fixture_path(fixture, "data/data", place);
-    assert_int_equal(backup_ask(fixture, &input, &id), KL_OK);
-    assert_int_equal(rename(dir, aside), 0);
-    assert_int_equal(symlink(place, dir), 0);
-    job = backup_job(fixture, &id, false);
-    backup_assert_text(job, "failed_code", "invalid_directory");
-    kl_json_free(job);
-    assert_int_equal(unlink(dir), 0);
-    assert_int_equal(rename(aside, dir), 0);
-    (void)backup_make(fixture, NULL, 0);
-    vault_caller_done(&caller);
-}
-
 static void test_a_directory_with_something_else_or_anothers_backups_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -714,9 +618,6 @@ int main(void)
         WITH(test_a_job_that_a_crash_left_finds_its_backup_or_makes_it),
         WITH(test_what_a_crash_in_the_middle_left_is_removed),
         WITH(test_a_directory_has_to_be_absolute_and_apart_from_the_data),
-        WITH(test_links_in_the_directory_cost_the_vault_nothing),
-        WITH(test_a_directory_of_others_or_open_to_them_is_refused),
-        WITH(test_a_directory_is_apart_from_keys_by_whatever_name),
         WITH(test_a_directory_with_something_else_or_anothers_backups_is_refused),
         WITH(test_a_backup_under_way_gets_no_name_where_a_new_policy_forbids_it),
         WITH(test_what_lies_in_the_eea_stays_there_unless_every_policy_allows_it),
