@@ -6,7 +6,7 @@
 
 API_HANDLER(api_custodian_put)
 {
-    static const char *const KNOWN[] = {"custodian", "passphrase", NULL};
+    static const char *const KNOWN[] = {"custodian", "country", "passphrase", NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_custodian_input input = {0};
     struct vault_custodian_result result = {.kind = ""};
@@ -15,6 +15,7 @@ API_HANDLER(api_custodian_put)
 
     if (status != KL_OK ||
         (status = api_input_text(body, "custodian", "", true, &input.custodian, err)) != KL_OK ||
+        (status = api_input_text(body, "country", "", true, &input.country, err)) != KL_OK ||
         (status = api_input_text(body, "passphrase", "", false, &passphrase, err)) != KL_OK) {
         return status;
     }

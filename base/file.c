@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,16 +64,18 @@ static enum kl_status read_all(int fd, const char *path, size_t max, struct kl_b
     }
 }
 
-enum kl_status kl_file_read(const char *path, size_t max, struct kl_buf *ret, struct kl_err *err)
+/* Without O_NONBLOCK the open of a pipe would wait for its writer. */
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* fd is closed in every case; one below 0 is an open that failed. */
+static enum kl_status read_and_close(int fd, const char *path, size_t max, struct kl_buf *ret,
+                                     struct kl_err *err)
 {
     enum kl_status status;
     struct kl_buf buf;
     struct stat info;
-    int fd;
 
     kl_buf_init(&buf, max);
-    /* Without O_NONBLOCK the open of a pipe would wait for its writer. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return fail_errno("open", path, err);
     }
@@ -94,6 +98,17 @@ out:
     kl_buf_done(&buf);
     (void)close(fd);
     return status;
+}
+
+enum kl_status kl_file_read(const char *path, size_t max, struct kl_buf *ret, struct kl_err *err)
+{
+    return read_and_close(open(path, READ_FLAGS), path, max, ret, err);
+}
+
+enum kl_status kl_file_read_at(int folder, const char *name, size_t max, struct kl_buf *ret,
+                               struct kl_err *err)
+{
+    return read_and_close(openat(folder, name, READ_FLAGS | O_NOFOLLOW), name, max, ret, err);
 }
 
 static bool write_all(int fd, const unsigned char *bytes, size_t size)
@@ -173,6 +188,48 @@ enum kl_status kl_file_create(const char *path, mode_t mode, const void *bytes, 
     if (status != KL_OK) {
         (void)unlink(path);
     }
+    return status;
+}
+
+enum kl_status kl_file_create_at(int folder, const char *name, mode_t mode, const void *bytes,
+                                 size_t size, struct kl_err *err)
+{
+    enum kl_status status;
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return errno == EEXIST ? fail_errno("make", name, err) : fail_io("make", name, err);
+    }
+    status = fill_and_close(fd, name, mode, bytes, size, err);
+    if (status == KL_OK && fsync(folder) != 0) {
+        status = fail_io("sync the folder of", name, err);
+    }
+    if (status != KL_OK) {
+        (void)unlinkat(folder, name, 0);
+    }
+    return status;
+}
+
+enum kl_status kl_file_replace_at(int folder, const char *name, mode_t mode, const void *bytes,
+                                  size_t size, struct kl_err *err)
+{
+    enum kl_status status;
+    size_t temporary_bytes = strlen(name) + sizeof ".xxxxxxxx";
+    char *temporary = malloc(temporary_bytes);
+
+    if (temporary == NULL) {
+        return fail_memory(err);
+    }
+    (void)snprintf(temporary, temporary_bytes, "%s.%08" PRIx32, name, randombytes_random());
+    status = kl_file_create_at(folder, temporary, mode, bytes, size, err);
+    if (status == KL_OK && renameat(folder, temporary, folder, name) != 0) {
+        status = fail_io("replace", name, err);
+        (void)unlinkat(folder, temporary, 0);
+    }
+    if (status == KL_OK && fsync(folder) != 0) {
+        status = fail_io("sync the folder of", name, err);
+    }
+    free(temporary);
     return status;
 }
 

@@ -161,6 +161,7 @@ static const struct cli_option hold_options[] = {
 static const struct cli_option custodian_options[] = {
     {"custodian", "KIND:PLACE",
      "file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it"},
+    {"country", "COUNTRY", "where it lies: country or region"},
     {"passphrase-file", "FILE",
      "the new passphrase, or the token's PIN; else it is asked for, twice"},
     END};

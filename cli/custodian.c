@@ -31,11 +31,13 @@ static enum kl_status read_passphrase(struct cli_call *call, const char *custodi
     return status;
 }
 
-static void write_body(const char *custodian, const struct kl_buf *passphrase, struct kl_buf *body)
+static void write_body(const char *custodian, const char *country, const struct kl_buf *passphrase,
+                       struct kl_buf *body)
 {
     struct kl_json_out out = kl_json_out(body);
     kl_json_object_begin(&out);
     kl_json_add_text(&out, "custodian", custodian);
+    kl_json_add_text(&out, "country", country);
     if (passphrase->size > 0) {
         kl_json_key(&out, "passphrase");
         kl_json_put_text_n(&out, passphrase->bytes, passphrase->size);
@@ -43,14 +45,14 @@ static void write_body(const char *custodian, const struct kl_buf *passphrase, s
     kl_json_object_end(&out);
 }
 
-static enum kl_status send_change(struct cli_call *call, const char *custodian,
+static enum kl_status send_change(struct cli_call *call, const char *custodian, const char *country,
                                   struct cli_response *ret)
 {
     struct kl_buf passphrase = {0}, body;
     kl_buf_init(&body, 16384);
     enum kl_status status = read_passphrase(call, custodian, &passphrase);
     if (status == KL_OK) {
-        write_body(custodian, &passphrase, &body);
+        write_body(custodian, country, &passphrase, &body);
         struct cli_request request = {.body = kl_buf_slice(&body)};
         status = cli_call_send(call, "PUT", "/v1/keys/custodian", &request, ret);
     }
@@ -70,8 +72,13 @@ enum cli_exit cli_key_custodian(struct cli_call *call)
             "kluis: --custodian is needed: file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it\n");
         return CLI_USAGE;
     }
+    const char *country = cli_call_value(call, "country");
+    if (country == NULL) {
+        (void)fprintf(stderr, "kluis: --country is needed: where the custodian lies, such as IE\n");
+        return CLI_USAGE;
+    }
     struct cli_response response;
-    if (send_change(call, custodian, &response) != KL_OK)
+    if (send_change(call, custodian, country, &response) != KL_OK)
         return CLI_FAILED;
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -191,15 +192,16 @@ static enum kl_status fail_leftover(const struct kms_custodian_row *row, struct 
 static enum kl_status file_destroy(struct kms *kms, const struct kms_custodian_row *row,
                                    struct kl_err *err)
 {
-    static const struct kms_root_form bare = {.kind = KMS_ROOT_BARE};
     struct kms_root_place *place = NULL;
     bool ours = false;
     char folder[PATH_MAX];
     const char *path = path_of(row->leftover);
     struct kl_err cause = {0};
-    enum kl_status status =
-        kms_root_file_open_like(path, true, &bare, kms->store_id, &place, &cause);
+    enum kl_status status = kms_root_file_open_left(AT_FDCWD, path, kms->store_id, &place, &cause);
 
+    if (status == KL_ERR_REFUSED) {
+        return KL_OK;
+    }
     if (status == KL_ERR_NOT_FOUND) {
         return kms_path_folder(path, folder) ? KL_OK : fail_leftover(row, err);
     }
@@ -296,8 +298,8 @@ static enum kl_status place_make(struct kms *kms, struct kms_move *move, struct 
     const char *path = path_of(move->text);
 
     if (move->with_file) {
-        return kms_root_file_make_like(path, move->to->accept_f0, &move->form, kms->store_id,
-                                       &move->place, err);
+        return kms_root_file_make_like(AT_FDCWD, path, move->to->accept_f0, &move->form,
+                                       kms->store_id, &move->place, err);
     }
     return kms_root_place_make(move->to, kms->store_id, kms->rows.storage, &move->place, err);
 }

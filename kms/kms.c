@@ -472,6 +472,8 @@ void kms_state(struct kms *kms, struct kms_state *ret_state)
     ret_state->created_us = kms->created_us;
     ret_state->finality = kms->place.finality;
     memcpy(ret_state->custodian_kind, kms->place.kind, sizeof ret_state->custodian_kind);
+    ret_state->root_folder_device = kms->place.folder_device;
+    ret_state->root_folder_inode = kms->place.folder_inode;
     ret_state->commits = kms->commits;
     ret_state->pages_cached = kms->cache.table.pages;
     ret_state->page_cache_max = kms->cache.pages_max;

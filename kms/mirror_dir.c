@@ -2,13 +2,16 @@
 #include "kms/mirrors_internal.h"
 
 #include "kluis/base/file.h"
+#include "kms/root_at.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static enum kl_status refuse_dir(struct kl_err *err)
 {
@@ -27,13 +30,43 @@ static enum kl_status dir_io(struct kl_err *err, const char *what)
                    "the folder of a mirror could not be %s: %s", what, strerror(reason));
 }
 
-static enum kl_status empty_check(const char *dir, struct kl_err *err)
+enum kl_status kms_mirror_dir_open(const char *dir, int *ret_folder, struct kl_err *err)
 {
-    DIR *folder = opendir(dir);
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (folder < 0) {
+        return dir_io(err, "opened");
+    }
+    if (!kms_folder_is_ours(folder)) {
+        (void)close(folder);
+        return kl_fail(
+            err, KL_ERR_CONFLICT, "mirror_dir_unsafe",
+            "the folder of the mirror is another user's, or others may write to it: it has to be "
+            "the server's user's own (chown, chmod go-w)",
+            NULL);
+    }
+    *ret_folder = folder;
+    return KL_OK;
+}
+
+bool kms_mirror_dir_is(const char *dir, int folder)
+{
+    struct stat open_one;
+    struct stat named;
+
+    return fstat(folder, &open_one) == 0 && lstat(dir, &named) == 0 &&
+           open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+/* fd becomes the folder's. */
+static enum kl_status empty_check(int fd, struct kl_err *err)
+{
+    DIR *folder = fdopendir(fd);
     const struct dirent *entry;
     bool empty = true;
 
     if (folder == NULL) {
+        (void)close(fd);
         return dir_io(err, "read");
     }
     while (empty && (entry = readdir(folder)) != NULL) {
@@ -62,6 +95,7 @@ enum kl_status kms_mirror_dir_make(const struct kms *kms, const char *dir,
                                    char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1], struct kl_err *err)
 {
     char resolved[PATH_MAX];
+    int folder = -1;
     enum kl_status status;
 
     if (dir[0] != '/' || strlen(dir) > KMS_MIRROR_DIR_MAX_BYTES ||
@@ -79,7 +113,10 @@ enum kl_status kms_mirror_dir_make(const struct kms *kms, const char *dir,
     }
     status = parent_sync(resolved, err);
     if (status == KL_OK) {
-        status = empty_check(resolved, err);
+        status = kms_mirror_dir_open(resolved, &folder, err);
+    }
+    if (status == KL_OK) {
+        status = empty_check(folder, err);
     }
     if (status == KL_OK) {
         memcpy(ret_dir, resolved, strlen(resolved) + 1);

@@ -1,6 +1,7 @@
 /* The disk of a mirror: opening it, whose it is, its root file, its end. The thread of the mirror alone. */
 #include "kms/mirrors_internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,10 @@ void kms_mirror_shut(struct kms_mirror *mirror)
     if (mirror->storage_open) {
         mirror->all->source->close(mirror->all->source->context, &mirror->storage);
         mirror->storage_open = false;
+    }
+    if (mirror->folder >= 0) {
+        (void)close(mirror->folder);
+        mirror->folder = -1;
     }
 }
 
@@ -64,6 +69,12 @@ static enum kl_status storage_open(struct kms_mirror *mirror, bool fresh, struct
     if (source == NULL) {
         return kl_fail(err, KL_ERR_UNAVAILABLE, "mirror_io", "mirrors cannot be opened", NULL);
     }
+    if (mirror->folder < 0) {
+        status = kms_mirror_dir_open(mirror->dir, &mirror->folder, &cause);
+        if (status != KL_OK) {
+            return kms_mirror_fail(err, status, "its folder", &cause);
+        }
+    }
     kms_mirror_path(mirror, "keys", path);
     memset(&mirror->storage, 0, sizeof mirror->storage);
     status = source->open(source->context, path, false, &mirror->storage, &cause);
@@ -75,6 +86,11 @@ static enum kl_status storage_open(struct kms_mirror *mirror, bool fresh, struct
         return kms_mirror_fail(err, status, "its rows could not be opened", &cause);
     }
     mirror->storage_open = true;
+    if (!kms_mirror_dir_is(mirror->dir, mirror->folder)) {
+        kms_mirror_shut(mirror);
+        return kl_fail(err, KL_ERR_IO, "mirror_io", "the folder of the mirror could not be used",
+                       "the folder of a mirror was replaced while it was opened");
+    }
     return KL_OK;
 }
 
@@ -94,19 +110,17 @@ enum kl_status kms_mirror_form_now(struct kms_mirror *mirror, bool *ret_with_fil
     return status;
 }
 
-/* Whatever root file lies there: overwritten, removed. */
+/* The root file of this store that lies there, or what was to become one. Anything else is not ours, and stays. */
 enum kl_status kms_mirror_root_destroy(struct kms_mirror *mirror, struct kl_err *err)
 {
-    static const struct kms_root_form bare = {.kind = KMS_ROOT_BARE};
     struct kl_err cause = {0};
-    char path[KMS_MIRROR_PATH_BYTES];
     enum kl_status status = KL_OK;
 
-    kms_mirror_path(mirror, "root", path);
     if (mirror->place == NULL) {
-        status = kms_root_file_open_like(path, true, &bare, mirror->id, &mirror->place, &cause);
+        status = kms_root_file_open_left(mirror->folder, "root", mirror->all->store_id,
+                                         &mirror->place, &cause);
     }
-    if (status == KL_ERR_NOT_FOUND && access(mirror->dir, F_OK) == 0) {
+    if (status == KL_ERR_NOT_FOUND && kms_mirror_dir_is(mirror->dir, mirror->folder)) {
         status = KL_OK;
     } else if (status == KL_OK) {
         status = kms_root_place_wipe(mirror->place, &cause);
@@ -126,7 +140,6 @@ static enum kl_status root_open(struct kms_mirror *mirror, struct kl_err *err)
 {
     struct kl_err cause = {0};
     struct kms_root_form form;
-    char path[KMS_MIRROR_PATH_BYTES];
     bool with_file = false;
     enum kl_status status =
         kms_mirror_form_now(mirror, &with_file, &form, &mirror->form_number, err);
@@ -134,9 +147,8 @@ static enum kl_status root_open(struct kms_mirror *mirror, struct kl_err *err)
     if (status != KL_OK || !with_file) {
         return status;
     }
-    kms_mirror_path(mirror, "root", path);
-    status = kms_root_file_open_like(path, mirror->all->accept_f0, &form, mirror->all->store_id,
-                                     &mirror->place, &cause);
+    status = kms_root_file_open_like(mirror->folder, "root", mirror->all->accept_f0, &form,
+                                     mirror->all->store_id, &mirror->place, &cause);
     kms_root_form_done(&form);
     return status == KL_OK
                ? KL_OK
@@ -368,15 +380,14 @@ enum kl_status kms_mirror_look(struct kms_mirror *mirror, struct kl_err *err)
 static enum kl_status drop_check(struct kms_mirror *mirror, const struct facts *facts,
                                  struct kl_err *err)
 {
-    char path[KMS_MIRROR_PATH_BYTES];
     bool with_file;
 
     kms_mirror_lock(mirror->all);
     with_file = mirror->all->with_file;
     kms_mirror_unlock(mirror->all);
-    kms_mirror_path(mirror, "root", path);
     if (facts->joining || facts->self == KMS_MIRROR_DESTROYED || !with_file ||
-        mirror->place != NULL || access(path, F_OK) == 0) {
+        mirror->place != NULL ||
+        faccessat(mirror->folder, "root", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
         return KL_OK;
     }
     return fail_other(err, "its root file is missing");

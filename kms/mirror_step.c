@@ -15,7 +15,6 @@ static enum kl_status form_update(struct kms_mirror *mirror, struct kl_err *err)
     struct kms_root_form form;
     uint64_t number = 0;
     bool with_file = false;
-    char path[KMS_MIRROR_PATH_BYTES];
     enum kl_status status;
 
     kms_mirror_lock(mirror->all);
@@ -33,9 +32,8 @@ static enum kl_status form_update(struct kms_mirror *mirror, struct kl_err *err)
     } else if (mirror->place != NULL) {
         kms_root_file_form_swap(mirror->place, &form);
     } else {
-        kms_mirror_path(mirror, "root", path);
-        status = kms_root_file_make_like(path, mirror->all->accept_f0, &form, mirror->all->store_id,
-                                         &mirror->place, err);
+        status = kms_root_file_make_like(mirror->folder, "root", mirror->all->accept_f0, &form,
+                                         mirror->all->store_id, &mirror->place, err);
     }
     if (status == KL_OK) {
         mirror->form_number = number;

@@ -153,6 +153,7 @@ enum kl_status kms_mirror_new(struct kms_mirrors *all, const unsigned char id[KM
         return fail_memory(err);
     }
     mirror->all = all;
+    mirror->folder = -1;
     memcpy(mirror->id, id, sizeof mirror->id);
     memcpy(mirror->dir, dir, strlen(dir) + 1);
     memcpy(mirror->label, label, strlen(label) + 1);

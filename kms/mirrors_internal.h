@@ -75,6 +75,7 @@ struct kms_mirror {
     struct kl_secret *store_key; /* the thread's while order is KMS_ORDER_STORE */
 
     /* The thread's own. */
+    int folder; /* dir, open while its storage is; below 0: not */
     struct kms_storage storage;
     bool storage_open;
     struct kms_root_place
@@ -153,7 +154,7 @@ enum kl_status kms_mirror_fail(struct kl_err *err, enum kl_status status, const 
 KL_MUST_USE enum kl_status kms_mirror_form_now(struct kms_mirror *mirror, bool *ret_with_file,
                                                struct kms_root_form *ret_form, uint64_t *ret_number,
                                                struct kl_err *err);
-/* Whatever root file lies there: overwritten, removed. */
+/* The root file that lies there: overwritten, removed. KL_ERR_REFUSED "root_file_foreign": what lies there is something else, and stays. */
 KL_MUST_USE enum kl_status kms_mirror_root_destroy(struct kms_mirror *mirror, struct kl_err *err);
 KL_MUST_USE enum kl_status kms_mirror_self_set(struct kms_mirror *mirror, enum kms_mirror_self self,
                                                struct kl_err *err);
@@ -185,11 +186,17 @@ void kms_mirror_outside(struct kms_mirror *mirror);
 
 /*
  * The folder is there, durably, is empty, and lies where it may. ret_dir: its name without links.
- * KL_ERR_INVALID "mirror_dir"; KL_ERR_EXISTS "mirror_exists" not empty; KL_ERR_IO "mirror_io".
+ * KL_ERR_INVALID "mirror_dir"; KL_ERR_EXISTS "mirror_exists" not empty; KL_ERR_IO "mirror_io";
+ * KL_ERR_CONFLICT "mirror_dir_unsafe" it is another user's, or others may write to it.
  */
 KL_MUST_USE enum kl_status kms_mirror_dir_make(const struct kms *kms, const char *dir,
                                                char ret_dir[KMS_MIRROR_DIR_MAX_BYTES + 1],
                                                struct kl_err *err);
+/* The folder of a mirror, open, this user's or root's, and nobody else may write to it. KL_ERR_CONFLICT "mirror_dir_unsafe", KL_ERR_IO "mirror_io". */
+KL_MUST_USE enum kl_status kms_mirror_dir_open(const char *dir, int *ret_folder,
+                                               struct kl_err *err);
+/* Whether dir still is the folder that is open. */
+bool kms_mirror_dir_is(const char *dir, int folder);
 
 /* ---- mirror_rows.c ---- */
 

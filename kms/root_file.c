@@ -1,6 +1,4 @@
-#include "kms/root_file.h"
-
-#include "kluis/base/file.h"
+#include "kms/root_file_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,25 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct root_file {
-    struct kms_root_place place; /* first */
-    int fd;
-    unsigned char store_id[KMS_STORE_ID_BYTES];
-    struct kms_root_form form;
-    bool form_given;
-    struct kl_secret *passphrase; /* until the first load; NULL: none, or used */
-    char path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
-};
-
 static const struct kms_root_place_kind root_file_kind;
 
-static struct root_file *file_of(const struct kms_root_place *place)
+struct root_file *kms_root_file_of(const struct kms_root_place *place)
 {
     assert(place->kind == &root_file_kind);
     return (struct root_file *)place;
 }
 
-static enum kl_status fail_io(struct kl_err *err, const char *what)
+enum kl_status kms_root_file_fail_io(struct kl_err *err, const char *what)
 {
     int reason = errno;
 
@@ -38,7 +26,16 @@ static enum kl_status fail_io(struct kl_err *err, const char *what)
                    "the root file could not be %s: %s", what, strerror(reason));
 }
 
-static enum kl_status fail_memory(struct kl_err *err)
+enum kl_status kms_root_file_fail_foreign(struct kl_err *err)
+{
+    return kl_fail(
+        err, KL_ERR_REFUSED, "root_file_foreign",
+        "what lies where the root file should is no root file of this vault: it was not touched; "
+        "look what it is, and move it away",
+        NULL);
+}
+
+enum kl_status kms_root_file_fail_memory(struct kl_err *err)
 {
     return kl_fail(err, KL_ERR_NO_MEMORY, "no_locked_memory", "the server is out of memory",
                    "no memory can be locked for a root key");
@@ -58,7 +55,7 @@ static enum kl_status write_all(int fd, const unsigned char *bytes, size_t size,
             continue;
         }
         if (part <= 0) {
-            return fail_io(err, "written");
+            return kms_root_file_fail_io(err, "written");
         }
         done += (size_t)part;
     }
@@ -73,7 +70,7 @@ static enum kl_status bytes_store(struct root_file *file, size_t slot,
         write_all(file->fd, bytes, KMS_ROOT_SLOT_BYTES, (off_t)(slot * KMS_ROOT_SLOT_BYTES), err);
 
     if (status == KL_OK && fdatasync(file->fd) != 0) {
-        status = fail_io(err, "synced");
+        status = kms_root_file_fail_io(err, "synced");
     }
     return status;
 }
@@ -108,7 +105,7 @@ static enum kl_status slot_overwrite(struct root_file *file, size_t slot,
 static enum kl_status file_store(struct kms_root_place *place, uint64_t generation,
                                  const unsigned char key[KMS_KEY_BYTES], struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     unsigned char bytes[KMS_ROOT_SLOT_BYTES];
     struct kms_root_slot slot;
     enum kl_status status;
@@ -123,20 +120,22 @@ static enum kl_status file_store(struct kms_root_place *place, uint64_t generati
 
 /* ---- life ---- */
 
-static void file_close(struct kms_root_place *place)
+void kms_root_file_close(struct kms_root_place *place)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
 
     if (file->fd >= 0) {
         (void)close(file->fd); /* every write was synced */
     }
+    kms_root_at_done(&file->at);
     kms_root_form_done(&file->form);
     kl_secret_free(file->passphrase);
     free(file);
 }
 
-static struct root_file *file_new(const char *path, enum kms_root_kind kind, bool accept_f0,
-                                  const unsigned char store_id[KMS_STORE_ID_BYTES])
+struct root_file *kms_root_file_new(int folder, const char *path, enum kms_root_kind kind,
+                                    bool accept_f0,
+                                    const unsigned char store_id[KMS_STORE_ID_BYTES])
 {
     struct root_file *file = calloc(1, sizeof *file);
     const char *name = kind == KMS_ROOT_BARE ? "file" : "passphrase";
@@ -150,28 +149,25 @@ static struct root_file *file_new(const char *path, enum kms_root_kind kind, boo
     file->fd = -1;
     file->form.kind = kind;
     memcpy(file->store_id, store_id, KMS_STORE_ID_BYTES);
-    memcpy(file->path, path, strnlen(path, KMS_CUSTODIAN_TEXT_MAX_BYTES));
+    kms_root_at_init(&file->at, folder, path);
     return file;
 }
 
-static enum kl_status dir_of_sync(const char *path, struct kl_err *err)
+/* What doctor and backups know of its place. */
+static void place_look(struct root_file *file)
 {
-    char dir[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
-    const char *slash = strrchr(path, '/');
-    size_t bytes = slash == NULL ? 0 : (size_t)(slash - path);
+    struct kms_custodian_report *report = &file->place.report;
+    dev_t device = 0;
+    ino_t inode = 0;
 
-    if (slash == NULL) {
-        return kl_dir_sync(".", err);
+    kms_finality_of_place(file->fd, report);
+    if (kms_root_at_folder(&file->at, &device, &inode)) {
+        report->folder_device = (uint64_t)device;
+        report->folder_inode = (uint64_t)inode;
     }
-    if (bytes == 0) {
-        return kl_dir_sync("/", err);
-    }
-    memcpy(dir, path, bytes);
-    dir[bytes] = '\0';
-    return kl_dir_sync(dir, err);
 }
 
-static enum kl_status lock(int fd, struct kl_err *err)
+enum kl_status kms_root_file_lock(int fd, struct kl_err *err)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         return KL_OK;
@@ -180,7 +176,7 @@ static enum kl_status lock(int fd, struct kl_err *err)
         return kl_fail(err, KL_ERR_BUSY, "root_file_locked", "another process uses the root file",
                        NULL);
     }
-    return fail_io(err, "locked");
+    return kms_root_file_fail_io(err, "locked");
 }
 
 /* Noise in both slots, placed on the disk, so that whatever is stored is an overwrite. */
@@ -202,16 +198,16 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
     enum kl_status status;
 
     kms_finality_prepare(file->fd);
-    kms_finality_of_place(file->fd, &file->place.report);
-    status = lock(file->fd, err);
+    place_look(file);
+    status = kms_root_file_lock(file->fd, err);
     if (status == KL_OK) {
         status = noise_write(file, err);
     }
     if (status == KL_OK && fsync(file->fd) != 0) {
-        status = fail_io(err, "synced");
+        status = kms_root_file_fail_io(err, "synced");
     }
     if (status == KL_OK) {
-        status = dir_of_sync(file->path, err);
+        status = kms_root_at_sync(&file->at) ? KL_OK : kms_root_file_fail_io(err, "synced");
     }
     if (status == KL_OK) {
         kms_extents_read(file->fd, true, &placed); /* delayed allocation ends here */
@@ -220,29 +216,30 @@ static enum kl_status file_fill(struct root_file *file, struct kl_err *err)
 }
 
 /* The file itself; form becomes the place's. */
-static enum kl_status file_create(const char *path, bool accept_f0, struct kms_root_form *form,
+static enum kl_status file_create(int folder, const char *path, bool accept_f0,
+                                  struct kms_root_form *form,
                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    struct root_file *file = kms_root_file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
-    file->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file->fd = kms_root_at_open(&file->at, O_RDWR | O_CREAT | O_EXCL);
     if (file->fd < 0) {
         status = errno == EEXIST
                      ? kl_fail(err, KL_ERR_EXISTS, "root_file_exists",
                                "the root file is there already; it is never overwritten", NULL)
-                     : fail_io(err, "made");
-        file_close(&file->place);
+                     : kms_root_file_fail_io(err, "made");
+        kms_root_file_close(&file->place);
         return status;
     }
     status = file_fill(file, err);
     if (status != KL_OK) {
-        (void)unlink(path); /* nothing but noise */
-        file_close(&file->place);
+        (void)kms_root_at_remove(&file->at, file->fd); /* nothing but noise */
+        kms_root_file_close(&file->place);
         return status;
     }
     file->form = *form;
@@ -263,12 +260,13 @@ enum kl_status kms_root_file_make(const struct kms_custodian_options *options,
     if (status != KL_OK) {
         return status;
     }
-    status = file_create(custodian->path, options->accept_f0, &form, store_id, ret_place, err);
+    status =
+        file_create(AT_FDCWD, custodian->path, options->accept_f0, &form, store_id, ret_place, err);
     kms_root_form_done(&form);
     return status;
 }
 
-enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
+enum kl_status kms_root_file_make_like(int folder, const char *path, bool accept_f0,
                                        const struct kms_root_form *form,
                                        const unsigned char store_id[KMS_STORE_ID_BYTES],
                                        struct kms_root_place **ret_place, struct kl_err *err)
@@ -279,29 +277,33 @@ enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
     if (status != KL_OK) {
         return status;
     }
-    status = file_create(path, accept_f0, &copy, store_id, ret_place, err);
+    status = file_create(folder, path, accept_f0, &copy, store_id, ret_place, err);
     kms_root_form_done(&copy);
     return status;
 }
 
-/* Overwrite both slots with noise; then the file goes, if it is still the one at its path. */
+/* Overwrite both slots with noise, where there are any; then the file goes, if it is still the one of its name. */
 static enum kl_status file_wipe(struct kms_root_place *place, struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     unsigned char noise[KMS_ROOT_SLOT_BYTES];
     enum kl_status status = KL_OK;
+    struct stat facts;
 
-    for (size_t i = 0; i < 2 && status == KL_OK; i++) {
+    if (fstat(file->fd, &facts) != 0) {
+        return kms_root_file_fail_io(err, "read");
+    }
+    if (!S_ISREG(facts.st_mode) || facts.st_size > KMS_ROOT_FILE_BYTES) {
+        return kms_root_file_fail_foreign(err);
+    }
+    for (size_t i = 0; i < 2 && status == KL_OK && facts.st_size == KMS_ROOT_FILE_BYTES; i++) {
         randombytes_buf(noise, sizeof noise);
         status = slot_overwrite(file, i, noise, err);
     }
-    if (status != KL_OK || !kms_root_file_is_at(place, file->path)) {
+    if (status != KL_OK) {
         return status;
     }
-    if (unlink(file->path) != 0 && errno != ENOENT) {
-        return fail_io(err, "removed");
-    }
-    return dir_of_sync(file->path, err);
+    return kms_root_at_remove(&file->at, file->fd) ? KL_OK : kms_root_file_fail_io(err, "removed");
 }
 
 /* ---- reading ---- */
@@ -314,7 +316,7 @@ static enum kl_status read_slots(int fd, struct kms_root_slot slots[2], bool val
     struct stat facts;
 
     if (fstat(fd, &facts) != 0) {
-        return fail_io(err, "read");
+        return kms_root_file_fail_io(err, "read");
     }
     if (!S_ISREG(facts.st_mode) || facts.st_size != KMS_ROOT_FILE_BYTES) {
         return kl_fail(err, KL_ERR_CORRUPT, "root_file_corrupt", "this is not a root file", NULL);
@@ -323,7 +325,7 @@ static enum kl_status read_slots(int fd, struct kms_root_slot slots[2], bool val
         ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)(i * KMS_ROOT_SLOT_BYTES));
 
         if (got < 0) {
-            status = fail_io(err, "read");
+            status = kms_root_file_fail_io(err, "read");
             break;
         }
         /* A generation in the other's slot was put there by hand. */
@@ -404,7 +406,7 @@ static enum kl_status form_take(struct root_file *file, const struct kms_root_sl
 static enum kl_status file_load(struct kms_root_place *place, uint64_t generation,
                                 unsigned char ret_key[KMS_KEY_BYTES], struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_slot slots[2];
     const struct kms_root_slot *slot = NULL;
     bool valid[2] = {false, false};
@@ -428,19 +430,30 @@ static enum kl_status file_load(struct kms_root_place *place, uint64_t generatio
     return status;
 }
 
+enum kl_status kms_root_file_find(struct root_file *file, struct kl_err *err)
+{
+    file->fd = kms_root_at_open(&file->at, O_RDWR | O_NONBLOCK);
+    if (file->fd >= 0) {
+        return KL_OK;
+    }
+    if (errno == ELOOP) {
+        return kms_root_file_fail_foreign(err);
+    }
+    return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
+                                     "there is no root file at that place", NULL)
+                           : kms_root_file_fail_io(err, "opened");
+}
+
 static enum kl_status file_open(struct root_file *file, struct kl_err *err)
 {
-    enum kl_status status;
+    enum kl_status status = kms_root_file_find(file, err);
 
-    file->fd = open(file->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) {
-        return errno == ENOENT ? kl_fail(err, KL_ERR_NOT_FOUND, "root_file_missing",
-                                         "there is no root file at that place", NULL)
-                               : fail_io(err, "opened");
+    if (status != KL_OK) {
+        return status;
     }
-    kms_finality_of_place(file->fd, &file->place.report);
+    place_look(file);
     status = kms_root_place_accept(&file->place, err);
-    return status == KL_OK ? lock(file->fd, err) : status;
+    return status == KL_OK ? kms_root_file_lock(file->fd, err) : status;
 }
 
 enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
@@ -449,16 +462,16 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
                                   struct kms_root_place **ret_place, struct kl_err *err)
 {
     struct root_file *file =
-        file_new(custodian->path, custodian->kind, options->accept_f0, store_id);
+        kms_root_file_new(AT_FDCWD, custodian->path, custodian->kind, options->accept_f0, store_id);
     enum kl_status status = KL_OK;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
     if (custodian->kind == KMS_ROOT_PASSPHRASE) {
         file->passphrase = kl_secret_new(options->passphrase_bytes);
         if (file->passphrase == NULL) {
-            status = fail_memory(err);
+            status = kms_root_file_fail_memory(err);
         } else {
             memcpy(kl_secret_bytes(file->passphrase), options->passphrase,
                    options->passphrase_bytes);
@@ -468,31 +481,35 @@ enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
         status = file_open(file, err);
     }
     if (status != KL_OK) {
-        file_close(&file->place);
+        kms_root_file_close(&file->place);
         return status;
     }
     *ret_place = &file->place;
     return KL_OK;
 }
 
-enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
+enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept_f0,
                                        const struct kms_root_form *form,
                                        const unsigned char store_id[KMS_STORE_ID_BYTES],
                                        struct kms_root_place **ret_place, struct kl_err *err)
 {
-    struct root_file *file = file_new(path, form->kind, accept_f0, store_id);
+    struct root_file *file = kms_root_file_new(folder, path, form->kind, accept_f0, store_id);
     enum kl_status status;
+    bool whole = false;
 
     if (file == NULL) {
-        return fail_memory(err);
+        return kms_root_file_fail_memory(err);
     }
     file->form_given = true;
     status = kms_root_form_copy(form, &file->form, err);
     if (status == KL_OK) {
         status = file_open(file, err);
     }
+    if (status == KL_OK && (!kms_root_left_is_plain(file->fd, &whole) || !whole)) {
+        status = kms_root_file_fail_foreign(err);
+    }
     if (status != KL_OK) {
-        file_close(&file->place);
+        kms_root_file_close(&file->place);
         return status;
     }
     *ret_place = &file->place;
@@ -508,12 +525,12 @@ bool kms_root_place_is_file(const struct kms_root_place *place)
 
 const struct kms_root_form *kms_root_file_form(const struct kms_root_place *place)
 {
-    return &file_of(place)->form;
+    return &kms_root_file_of(place)->form;
 }
 
 void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form *form)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_form before = file->form;
     const char *name = form->kind == KMS_ROOT_BARE ? "file" : "passphrase";
 
@@ -525,7 +542,7 @@ void kms_root_file_form_swap(struct kms_root_place *place, struct kms_root_form 
 enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t ret_generations[2],
                                          struct kl_err *err)
 {
-    struct root_file *file = file_of(place);
+    struct root_file *file = kms_root_file_of(place);
     struct kms_root_slot slots[2];
     bool valid[2] = {false, false};
     enum kl_status status = read_slots(file->fd, slots, valid, err);
@@ -539,40 +556,14 @@ enum kl_status kms_root_file_generations(struct kms_root_place *place, uint64_t 
     return status;
 }
 
-enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
-                                     struct kl_err *err)
-{
-    struct root_file *file = file_of(place);
-    unsigned char head[KMS_ROOT_STORE_AT + KMS_STORE_ID_BYTES];
-    bool ours = false;
-    struct stat facts;
-
-    if (fstat(file->fd, &facts) != 0) {
-        return fail_io(err, "read");
-    }
-    for (size_t i = 0; i < 2 && S_ISREG(facts.st_mode) && facts.st_size == KMS_ROOT_FILE_BYTES;
-         i++) {
-        ssize_t got = pread(file->fd, head, sizeof head, (off_t)(i * KMS_ROOT_SLOT_BYTES));
-
-        if (got < 0) {
-            return fail_io(err, "read");
-        }
-        ours |= got == (ssize_t)sizeof head &&
-                memcmp(head, KMS_ROOT_MAGIC, KMS_ROOT_MAGIC_BYTES) == 0 &&
-                memcmp(head + KMS_ROOT_STORE_AT, file->store_id, KMS_STORE_ID_BYTES) == 0;
-    }
-    *ret_ours = ours;
-    return KL_OK;
-}
-
 bool kms_root_file_is_at(const struct kms_root_place *place, const char *path)
 {
     struct stat mine;
     struct stat there;
 
-    return fstat(file_of(place)->fd, &mine) == 0 && stat(path, &there) == 0 &&
+    return fstat(kms_root_file_of(place)->fd, &mine) == 0 && lstat(path, &there) == 0 &&
            mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
 static const struct kms_root_place_kind root_file_kind = {
-    .store = file_store, .load = file_load, .wipe = file_wipe, .close = file_close};
+    .store = file_store, .load = file_load, .wipe = file_wipe, .close = kms_root_file_close};

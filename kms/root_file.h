@@ -33,29 +33,40 @@ bool kms_path_inside(const char *path, const char *folder);
 
 /*
  * A root file that was not there: mode 0600, full of noise, its blocks placed. As kms_root_place_make(); with a form the passphrase is not
- * needed: form is copied.
+ * needed: form is copied. folder: AT_FDCWD, or an open one in which path is a name (root_at.h).
  */
 KL_MUST_USE enum kl_status kms_root_file_make(const struct kms_custodian_options *options,
                                               const struct kms_custodian *custodian,
                                               const unsigned char store_id[KMS_STORE_ID_BYTES],
                                               struct kms_root_place **ret_place,
                                               struct kl_err *err);
-KL_MUST_USE enum kl_status kms_root_file_make_like(const char *path, bool accept_f0,
+KL_MUST_USE enum kl_status kms_root_file_make_like(int folder, const char *path, bool accept_f0,
                                                    const struct kms_root_form *form,
                                                    const unsigned char store_id[KMS_STORE_ID_BYTES],
                                                    struct kms_root_place **ret_place,
                                                    struct kl_err *err);
 /*
  * One that is there, locked. The first load finds out whether the passphrase is right; opened with a form, a slot of another one is
- * KL_ERR_UNAUTHORISED. Errors as kms_root_place_open(); KL_ERR_BUSY "root_file_locked" another process has it.
+ * KL_ERR_UNAUTHORISED. Errors as kms_root_place_open(); KL_ERR_BUSY "root_file_locked" another process has it; KL_ERR_REFUSED
+ * "root_file_foreign" a link, and, opened with a form, what is no file of this user's alone of the size of a root file.
  */
 KL_MUST_USE enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
                                               const struct kms_custodian *custodian,
                                               const unsigned char store_id[KMS_STORE_ID_BYTES],
                                               struct kms_root_place **ret_place,
                                               struct kl_err *err);
-KL_MUST_USE enum kl_status kms_root_file_open_like(const char *path, bool accept_f0,
+KL_MUST_USE enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept_f0,
                                                    const struct kms_root_form *form,
+                                                   const unsigned char store_id[KMS_STORE_ID_BYTES],
+                                                   struct kms_root_place **ret_place,
+                                                   struct kl_err *err);
+
+/*
+ * One that may have been left there, to be wiped: of that store, or not yet filled with more than noise. Nothing is written to it before
+ * kms_root_place_wipe(). KL_ERR_NOT_FOUND "root_file_missing"; KL_ERR_REFUSED "root_file_foreign" it is a link, has another name too, is another
+ * user's, is larger, or is another store's root file; KL_ERR_BUSY "root_file_locked"; KL_ERR_IO, KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status kms_root_file_open_left(int folder, const char *path,
                                                    const unsigned char store_id[KMS_STORE_ID_BYTES],
                                                    struct kms_root_place **ret_place,
                                                    struct kl_err *err);
@@ -76,7 +87,7 @@ KL_MUST_USE enum kl_status kms_root_file_generations(struct kms_root_place *plac
  */
 KL_MUST_USE enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_ours,
                                                  struct kl_err *err);
-/* Whether path leads to the same file. */
+/* Whether path is the same file, and no link to it. */
 bool kms_root_file_is_at(const struct kms_root_place *place, const char *path);
 
 #endif

@@ -73,7 +73,7 @@ KL_MUST_USE enum kl_status vault_backup_manifest_write(struct kms *keys,
  * the caller also after a failure. KL_ERR_NOT_FOUND "no_backup"; KL_ERR_REFUSED "backup_signature": not signed by this vault; "backup_format"
  * a newer version made it; KL_ERR_CORRUPT "backup_damaged"; KL_ERR_IO.
  */
-KL_MUST_USE enum kl_status vault_backup_manifest_read(struct kms *keys, const char *dir,
+KL_MUST_USE enum kl_status vault_backup_manifest_read(struct kms *keys, int dir,
                                                       const struct kl_id *id,
                                                       struct vault_backup_manifest *ret,
                                                       struct kl_err *err);
@@ -84,7 +84,7 @@ KL_MUST_USE enum kl_status vault_backup_manifest_parse(struct kms *keys, struct 
                                                        struct vault_backup_manifest *ret,
                                                        struct kl_err *err);
 
-/* ---- the directory ---- */
+/* ---- the directory: a path, then a descriptor (vault_backup_dir_open()) that is held as long as it is worked with ---- */
 
 /* dir is absolute, short, of printable characters, and no part of outside_of nor the other way round. KL_ERR_INVALID "invalid_directory". */
 KL_MUST_USE enum kl_status vault_backup_directory_valid(const char *dir, const char *outside_of,
@@ -94,14 +94,23 @@ KL_MUST_USE enum kl_status vault_backup_directory_valid(const char *dir, const c
  * KL_ERR_IO "backup_io".
  */
 KL_MUST_USE enum kl_status vault_backup_directory_read(
-    const char *dir, unsigned char ret_store_id[KMS_STORE_ID_BYTES],
-    struct vault_country *ret_country, struct kl_err *err);
+    int dir, unsigned char ret_store_id[KMS_STORE_ID_BYTES], struct vault_country *ret_country,
+    struct kl_err *err);
+/* Open it for writing, made when it is missing; its parent is there. As vault_backup_dir_open(). */
+KL_MUST_USE enum kl_status vault_backup_directory_make(const char *dir, int *ret_dir,
+                                                       struct kl_err *err);
 /*
- * Make sure that dir is one of this store in that country; what is missing is made. KL_ERR_CONFLICT "backup_directory_not_empty", "backup_other_store",
+ * That an open directory is none of those that hold keys, nor in one or around one: data/, keys/, the folder of the root file (that itself), mirrors.
+ * By device and inode, which bind mounts and links do not change. KL_ERR_INVALID "invalid_directory".
+ */
+KL_MUST_USE enum kl_status vault_backup_directory_apart(struct vault *vault, int dir,
+                                                        struct kl_err *err);
+/*
+ * Make sure that dir is one of this store in that country; an empty one becomes that. KL_ERR_CONFLICT "backup_directory_not_empty", "backup_other_store",
  * "backup_other_country"; KL_ERR_IO, KL_ERR_CORRUPT "backup_damaged".
  */
 KL_MUST_USE enum kl_status vault_backup_directory_take(
-    const char *dir, const unsigned char store_id[KMS_STORE_ID_BYTES], struct vault_country country,
+    int dir, const unsigned char store_id[KMS_STORE_ID_BYTES], struct vault_country country,
     struct kl_err *err);
 /*
  * The ids of all backups that are complete, with when they were taken, newest first; signatures are not looked at, and what cannot be read is passed over.
@@ -111,8 +120,7 @@ struct vault_backup_entry {
     struct kl_id id;
     int64_t taken_us;
 };
-KL_MUST_USE enum kl_status vault_backup_directory_list(const char *dir,
-                                                       struct vault_backup_entry **ret,
+KL_MUST_USE enum kl_status vault_backup_directory_list(int dir, struct vault_backup_entry **ret,
                                                        size_t *ret_count, struct kl_err *err);
 
 /* ---- jobs (backup_job.c, backup_verify.c) ---- */

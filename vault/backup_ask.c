@@ -79,12 +79,20 @@ static enum kl_status directory_take(struct vault *vault, const char *directory,
                                      struct vault_backup_params *params, struct kl_err *err)
 {
     struct kl_err cause = {0};
+    int dir = -1;
     enum kl_status status = vault_backup_directory_valid(directory, vault->data_dir, &cause);
 
     if (status == KL_OK) {
         memcpy(params->directory, directory, strlen(directory) + 1);
-        status = vault_backup_directory_take(directory, vault->store_id, params->country, &cause);
+        status = vault_backup_directory_make(directory, &dir, &cause);
     }
+    if (status == KL_OK) {
+        status = vault_backup_directory_apart(vault, dir, &cause);
+    }
+    if (status == KL_OK) {
+        status = vault_backup_directory_take(dir, vault->store_id, params->country, &cause);
+    }
+    vault_backup_dir_close(dir);
     if (status != KL_OK) {
         kl_err_where(err, "/directory");
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);

@@ -118,22 +118,17 @@ static enum kl_status take_members(const struct kl_json_value *root,
     return KL_OK;
 }
 
-enum kl_status vault_backup_directory_read(const char *dir,
-                                           unsigned char ret_store_id[KMS_STORE_ID_BYTES],
+enum kl_status vault_backup_directory_read(int dir, unsigned char ret_store_id[KMS_STORE_ID_BYTES],
                                            struct vault_country *ret_country, struct kl_err *err)
 {
-    char path[VAULT_PATH_MAX_BYTES];
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_country country;
     struct kl_buf text = {0};
     struct kl_json *json = NULL;
     struct kl_err cause = {0};
-    enum kl_status status = vault_path(dir, VAULT_BACKUP_FILE, path, err);
+    enum kl_status status =
+        kl_file_read_at(dir, VAULT_BACKUP_FILE, DIRECTORY_FILE_MAX_BYTES, &text, &cause);
 
-    if (status != KL_OK) {
-        return status;
-    }
-    status = kl_file_read(path, DIRECTORY_FILE_MAX_BYTES, &text, &cause);
     if (status == KL_ERR_NOT_FOUND) {
         return kl_failf(err, KL_ERR_NOT_FOUND, "backup_directory",
                         "this is no directory of backups: it has no %s", VAULT_BACKUP_FILE);
@@ -157,15 +152,14 @@ enum kl_status vault_backup_directory_read(const char *dir,
     return status;
 }
 
-static enum kl_status file_write(const char *dir, const unsigned char store_id[KMS_STORE_ID_BYTES],
+static enum kl_status file_write(int dir, const unsigned char store_id[KMS_STORE_ID_BYTES],
                                  struct vault_country country, struct kl_err *err)
 {
-    char path[VAULT_PATH_MAX_BYTES];
     char id[2 * KMS_STORE_ID_BYTES + 1];
     struct kl_buf text;
     struct kl_json_out out;
     struct kl_err cause = {0};
-    enum kl_status status = vault_path(dir, VAULT_BACKUP_FILE, path, err);
+    enum kl_status status = KL_OK;
 
     kl_buf_init(&text, DIRECTORY_FILE_MAX_BYTES);
     kl_hex(store_id, KMS_STORE_ID_BYTES, id);
@@ -177,11 +171,9 @@ static enum kl_status file_write(const char *dir, const unsigned char store_id[K
     kl_json_add_time(&out, "made_at", kl_time_now_us());
     kl_json_object_end(&out);
     kl_buf_add_byte(&text, '\n');
+    status = kl_buf_status(&text, err);
     if (status == KL_OK) {
-        status = kl_buf_status(&text, err);
-    }
-    if (status == KL_OK) {
-        status = kl_file_replace(path, 0600, text.bytes, text.size, &cause);
+        status = kl_file_replace_at(dir, VAULT_BACKUP_FILE, 0600, text.bytes, text.size, &cause);
         if (status != KL_OK) {
             status = kl_fail(err, status, "backup_io", "the backup directory cannot be written",
                              "%s", cause.log_text);
@@ -192,15 +184,14 @@ static enum kl_status file_write(const char *dir, const unsigned char store_id[K
 }
 
 /* Leftovers of a file that was being written when the machine stopped count as nothing. */
-static enum kl_status check_empty(const char *dir, struct kl_err *err)
+static enum kl_status check_empty(int dir, struct kl_err *err)
 {
-    DIR *folder = opendir(dir);
+    DIR *folder = vault_backup_folder_entries(dir);
     const struct dirent *entry = NULL;
     bool empty = true;
 
     if (folder == NULL) {
-        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read",
-                       "open %s: %m", dir);
+        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read", "%m");
     }
     while (empty && (entry = readdir(folder)) != NULL) {
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
@@ -216,14 +207,14 @@ static enum kl_status check_empty(const char *dir, struct kl_err *err)
                      NULL);
 }
 
-static enum kl_status directory_make(const char *dir, struct kl_err *err)
+enum kl_status vault_backup_directory_make(const char *dir, int *ret_dir, struct kl_err *err)
 {
     char parent[VAULT_PATH_MAX_BYTES];
     struct kl_err cause = {0};
     enum kl_status status = KL_OK;
 
     if (mkdir(dir, 0700) != 0) {
-        return errno == EEXIST ? KL_OK
+        return errno == EEXIST ? vault_backup_dir_open(dir, true, ret_dir, err)
                                : kl_fail(err, KL_ERR_IO, "backup_io",
                                          "the backup directory cannot be made", "make %s: %m", dir);
     }
@@ -232,22 +223,18 @@ static enum kl_status directory_make(const char *dir, struct kl_err *err)
         status = kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be made", "%s",
                          cause.log_text);
     }
-    return status;
+    return status == KL_OK ? vault_backup_dir_open(dir, true, ret_dir, err) : status;
 }
 
-enum kl_status vault_backup_directory_take(const char *dir,
+enum kl_status vault_backup_directory_take(int dir,
                                            const unsigned char store_id[KMS_STORE_ID_BYTES],
                                            struct vault_country country, struct kl_err *err)
 {
     unsigned char there[KMS_STORE_ID_BYTES];
     struct vault_country declared;
     struct kl_err cause = {0};
-    enum kl_status status = directory_make(dir, err);
+    enum kl_status status = vault_backup_directory_read(dir, there, &declared, &cause);
 
-    if (status != KL_OK) {
-        return status;
-    }
-    status = vault_backup_directory_read(dir, there, &declared, &cause);
     if (status == KL_ERR_NOT_FOUND) {
         status = check_empty(dir, err);
         return status == KL_OK ? file_write(dir, store_id, country, err) : status;
@@ -278,9 +265,8 @@ static int newest_first(const void *a, const void *b)
     return one < other ? 1 : one > other ? -1 : 0;
 }
 
-static enum kl_status entry_add(const char *dir, const char *name,
-                                struct vault_backup_entry *entries, size_t *count,
-                                struct kl_err *err)
+static enum kl_status entry_add(int dir, const char *name, struct vault_backup_entry *entries,
+                                size_t *count, struct kl_err *err)
 {
     struct vault_backup_manifest manifest;
     struct kl_id id;
@@ -303,20 +289,19 @@ static enum kl_status entry_add(const char *dir, const char *name,
     return KL_OK;
 }
 
-enum kl_status vault_backup_directory_list(const char *dir, struct vault_backup_entry **ret,
+enum kl_status vault_backup_directory_list(int dir, struct vault_backup_entry **ret,
                                            size_t *ret_count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_backup_entry *entries = calloc(VAULT_BACKUPS_MAX, sizeof *entries);
-    DIR *folder = opendir(dir);
+    DIR *folder = vault_backup_folder_entries(dir);
     const struct dirent *entry = NULL;
     size_t count = 0;
 
     if (entries == NULL) {
         status = kl_fail_memory(err);
     } else if (folder == NULL) {
-        status = kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read",
-                         "open %s: %m", dir);
+        status = kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read", "%m");
     }
     while (status == KL_OK && (entry = readdir(folder)) != NULL) {
         status = entry_add(dir, entry->d_name, entries, &count, err);

@@ -6,7 +6,6 @@
  */
 #include "vault/backup.h"
 
-#include "kluis/base/file.h"
 #include "kluis/base/json.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
@@ -31,11 +30,12 @@
 #define PIECE_BYTES ((uint64_t)2 * 1024 * 1024)
 #define MIB ((uint64_t)1024 * 1024)
 
-/* began_us: monotonic, for the rate. */
+/* began_us: monotonic, for the rate. dir: the directory, open from the beginning to the end; below 0: not yet. */
 struct vault_backup_run {
     struct kl_id id;
     char name[KL_ID_TEXT_BYTES];
     struct vault_backup_params params;
+    int dir;
     struct vault_backup_manifest manifest;
     struct vault_backup_manifest
         before; /* the newest there was: its tables need not be read again */
@@ -74,6 +74,7 @@ void vault_backup_run_free(struct vault *vault)
     vault_backup_work_free(run->work);
     vault_backup_manifest_done(&run->manifest);
     vault_backup_manifest_done(&run->before);
+    vault_backup_dir_close(run->dir);
     free(run);
     vault->backup_run = NULL;
     if (checkpoint_remove(vault, &err) != KL_OK) {
@@ -137,15 +138,33 @@ static enum kl_status heads_write(struct vault *vault, struct kl_buf *heads, str
     return status == KL_OK ? kl_buf_status(heads, err) : status;
 }
 
-/* The directory is still this store's and allowed: since it was asked a disk may have gone, or a policy changed. It is not made again here. */
-static enum kl_status directory_check(struct vault *vault, const struct vault_backup_params *params,
+/* Opened and held: what its path leads to later makes no difference. It is not made again here. */
+static enum kl_status directory_open(struct vault *vault, struct vault_backup_run *run,
+                                     struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_backup_dir_open(run->params.directory, true, &run->dir, &cause);
+
+    if (status == KL_OK) {
+        return vault_backup_directory_apart(vault, run->dir, err);
+    }
+    if (status == KL_ERR_NOT_FOUND) {
+        return kl_fail(err, KL_ERR_IO, "backup_io",
+                       "the backup directory is not there any more, or its disk is not mounted",
+                       "%s", run->params.directory);
+    }
+    return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
+/* The directory is still this store's and allowed: since it was asked a disk may have gone, or a policy changed. */
+static enum kl_status directory_check(struct vault *vault, const struct vault_backup_run *run,
                                       struct kl_err *err)
 {
+    const struct vault_backup_params *params = &run->params;
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_country country;
     struct kl_err cause = {0};
-    enum kl_status status =
-        vault_backup_directory_read(params->directory, store_id, &country, &cause);
+    enum kl_status status = vault_backup_directory_read(run->dir, store_id, &country, &cause);
 
     if (status == KL_ERR_NOT_FOUND) {
         return kl_fail(err, KL_ERR_IO, "backup_io",
@@ -175,14 +194,13 @@ static enum kl_status before_read(struct vault *vault, struct vault_backup_run *
     size_t count = 0;
     size_t i;
     bool found = false;
-    enum kl_status status =
-        vault_backup_directory_list(run->params.directory, &entries, &count, err);
+    enum kl_status status = vault_backup_directory_list(run->dir, &entries, &count, err);
 
     for (i = 0; status == KL_OK && !found && i < count; i++) {
         vault_backup_manifest_done(&run->before);
         vault_backup_manifest_init(&run->before);
-        found = vault_backup_manifest_read(vault->keys, run->params.directory, &entries[i].id,
-                                           &run->before, NULL) == KL_OK;
+        found = vault_backup_manifest_read(vault->keys, run->dir, &entries[i].id, &run->before,
+                                           NULL) == KL_OK;
     }
     if (!found) {
         vault_backup_files_done(&run->before.files);
@@ -231,8 +249,8 @@ static enum kl_status copy_begin(struct vault *vault, struct vault_backup_run *r
         status = vault_store_checkpoint(vault->data_store, path, err);
     }
     if (status == KL_OK) {
-        status = vault_backup_copy_new(path, run->params.directory, run->name, &run->before.files,
-                                       &run->work, err);
+        status =
+            vault_backup_copy_new(path, run->dir, run->name, &run->before.files, &run->work, err);
     }
     run->began_us = kl_time_monotonic_us();
     return status;
@@ -250,12 +268,16 @@ static enum kl_status run_begin(struct vault *vault, const struct vault_job *job
     }
     vault->backup_run = run;
     run->id = job->id;
+    run->dir = -1;
     kl_id_format(VAULT_BACKUP_PREFIX, &job->id, run->name);
     vault_backup_manifest_init(&run->manifest);
     vault_backup_manifest_init(&run->before);
     status = vault_backup_params_read(kl_buf_slice(&job->params), &run->params, err);
     if (status == KL_OK) {
-        status = directory_check(vault, &run->params, err);
+        status = directory_open(vault, run, err);
+    }
+    if (status == KL_OK) {
+        status = directory_check(vault, run, err);
     }
     return status == KL_OK ? before_read(vault, run, err) : status;
 }
@@ -283,28 +305,37 @@ static void result_write(const struct vault_backup_manifest *manifest, uint64_t 
     kl_json_object_end(&out);
 }
 
+/*
+ * The backup gets its name only where it may still lie: a policy may have come into force since the job began, and looks at mirrors alone. The
+ * turn keeps the next one waiting.
+ */
+static enum kl_status seal(struct vault *vault, struct vault_backup_run *run, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    vault_turn_take(&vault->turn);
+    status = directory_check(vault, run, err);
+    if (status == KL_OK) {
+        status = vault_backup_seal(run->dir, run->name, err);
+    }
+    vault_turn_give(&vault->turn);
+    return status;
+}
+
 static enum kl_status manifest_write(struct vault *vault, struct vault_backup_run *run,
                                      struct kl_err *err)
 {
-    char inside[KL_ID_TEXT_BYTES + sizeof VAULT_BACKUP_MANIFEST_FILE + 8];
-    char path[VAULT_PATH_MAX_BYTES];
     struct kl_buf text;
-    struct kl_err cause = {0};
     enum kl_status status = KL_OK;
 
     kl_buf_init(&text, VAULT_BACKUP_MANIFEST_MAX_BYTES);
-    (void)snprintf(inside, sizeof inside, "%s.part/%s", run->name, VAULT_BACKUP_MANIFEST_FILE);
-    status = vault_path(run->params.directory, inside, path, err);
+    status = vault_backup_manifest_write(vault->keys, &run->manifest, &text, err);
     if (status == KL_OK) {
-        status = vault_backup_manifest_write(vault->keys, &run->manifest, &text, err);
-    }
-    if (status == KL_OK && kl_file_create(path, 0600, text.bytes, text.size, &cause) != KL_OK) {
-        status = kl_fail(err, KL_ERR_IO, "backup_io",
-                         "the backup's manifest cannot be written: is the disk full?", "%s",
-                         cause.log_text);
+        status = vault_backup_put(run->dir, run->name, VAULT_BACKUP_MANIFEST_FILE,
+                                  kl_buf_slice(&text), err);
     }
     kl_buf_done(&text);
-    return status == KL_OK ? vault_backup_seal(run->params.directory, run->name, err) : status;
+    return status == KL_OK ? seal(vault, run, err) : status;
 }
 
 /* All files are there. */
@@ -330,7 +361,7 @@ static enum kl_status run_end(struct vault *vault, struct vault_job *job, struct
         return status;
     }
     if (run->params.keep > 0) {
-        removed = vault_backup_purge(vault, run->params.directory, run->params.keep);
+        removed = vault_backup_purge(vault, run->dir, run->params.keep);
     }
     result_write(&run->manifest, written, removed, &job->result);
     vault_backup_run_free(vault);
@@ -341,8 +372,8 @@ static enum kl_status run_end(struct vault *vault, struct vault_job *job, struct
 static bool made_before(struct vault *vault, struct vault_job *job)
 {
     struct vault_backup_run *run = vault->backup_run;
-    bool made = vault_backup_manifest_read(vault->keys, run->params.directory, &run->id,
-                                           &run->manifest, NULL) == KL_OK;
+    bool made =
+        vault_backup_manifest_read(vault->keys, run->dir, &run->id, &run->manifest, NULL) == KL_OK;
 
     if (made) {
         result_write(&run->manifest, 0, 0, &job->result);
@@ -411,8 +442,8 @@ static void give_up(struct vault *vault, struct vault_job *job, const struct kl_
     struct kl_err left = {0};
 
     if (run != NULL && run->work != NULL &&
-        vault_backup_remove(run->params.directory, run->name, &left) == KL_OK) {
-        (void)vault_backup_purge(vault, run->params.directory, 0);
+        vault_backup_remove(run->dir, run->name, &left) == KL_OK) {
+        (void)vault_backup_purge(vault, run->dir, 0);
     } else if (left.status != KL_OK) {
         kl_log_err(KL_LOG_WARNING, "backup_not_tidied", &left);
     }

@@ -322,29 +322,39 @@ enum kl_status vault_backup_manifest_parse(struct kms *keys, struct kl_slice tex
     return status;
 }
 
-enum kl_status vault_backup_manifest_read(struct kms *keys, const char *dir, const struct kl_id *id,
+/* Whose folder it is need not be looked at: the signature says that the manifest is ours. */
+static enum kl_status text_read(int dir, const char *name, struct kl_buf *ret, struct kl_err *err)
+{
+    int folder = -1;
+    enum kl_status status = vault_backup_folder_open(dir, name, false, &folder, err);
+
+    if (status == KL_OK) {
+        status = kl_file_read_at(folder, VAULT_BACKUP_MANIFEST_FILE,
+                                 VAULT_BACKUP_MANIFEST_MAX_BYTES, ret, err);
+    }
+    vault_backup_dir_close(folder);
+    return status;
+}
+
+enum kl_status vault_backup_manifest_read(struct kms *keys, int dir, const struct kl_id *id,
                                           struct vault_backup_manifest *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char name[KL_ID_TEXT_BYTES];
-    char inside[KL_ID_TEXT_BYTES + sizeof VAULT_BACKUP_MANIFEST_FILE];
-    char path[VAULT_PATH_MAX_BYTES];
     struct kl_buf text = {0};
     struct kl_err cause = {0};
 
     kl_id_format(VAULT_BACKUP_PREFIX, id, name);
-    (void)snprintf(inside, sizeof inside, "%s/%s", name, VAULT_BACKUP_MANIFEST_FILE);
-    status = vault_path(dir, inside, path, err);
-    if (status != KL_OK) {
-        return status;
-    }
-    status = kl_file_read(path, VAULT_BACKUP_MANIFEST_MAX_BYTES, &text, &cause);
+    status = text_read(dir, name, &text, &cause);
     if (status == KL_ERR_NOT_FOUND) {
         return kl_failf(err, KL_ERR_NOT_FOUND, "no_backup",
                         "there is no backup %s in that directory", name);
     }
     if (status == KL_ERR_TOO_LARGE) {
         return damaged(err, "too large");
+    }
+    if (status == KL_ERR_CONFLICT) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
     if (status != KL_OK) {
         return kl_fail(err, status, "backup_io", "the backup directory cannot be read", "%s",

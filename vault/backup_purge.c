@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 
-static enum kl_status remove_old(struct vault *vault, const char *directory, uint32_t keep,
+static enum kl_status remove_old(struct vault *vault, int directory, uint32_t keep,
                                  uint64_t *removed, struct kl_err *err)
 {
     struct vault_backup_entry *entries = NULL;
@@ -32,10 +32,10 @@ static enum kl_status remove_old(struct vault *vault, const char *directory, uin
 }
 
 /* Files of the backups that are there, all of them or a failure. */
-static enum kl_status needed_of(const char *directory, struct vault_backup_files *needed,
+static enum kl_status needed_of(int directory, struct vault_backup_files *needed,
                                 struct kl_err *err)
 {
-    DIR *folder = opendir(directory);
+    DIR *folder = vault_backup_folder_entries(directory);
     const struct dirent *entry = NULL;
     struct vault_backup_manifest manifest;
     enum kl_status status = KL_OK;
@@ -43,8 +43,7 @@ static enum kl_status needed_of(const char *directory, struct vault_backup_files
     size_t i;
 
     if (folder == NULL) {
-        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read",
-                       "open %s: %m", directory);
+        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be read", "%m");
     }
     while (status == KL_OK && (entry = readdir(folder)) != NULL) {
         if (kl_id_parse(VAULT_BACKUP_PREFIX, entry->d_name, &id, NULL) != KL_OK) {
@@ -63,7 +62,7 @@ static enum kl_status needed_of(const char *directory, struct vault_backup_files
     return status;
 }
 
-uint64_t vault_backup_purge(struct vault *vault, const char *directory, uint32_t keep)
+uint64_t vault_backup_purge(struct vault *vault, int directory, uint32_t keep)
 {
     struct vault_backup_files needed = {0};
     struct kl_err err = {0};

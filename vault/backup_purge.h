@@ -11,6 +11,6 @@ struct vault;
  * such tables. Returns how many were removed. What cannot be done is logged and left for the next time; when the manifest of any backup there cannot be
  * read, no table is removed.
  */
-uint64_t vault_backup_purge(struct vault *vault, const char *directory, uint32_t keep);
+uint64_t vault_backup_purge(struct vault *vault, int directory, uint32_t keep);
 
 #endif

@@ -21,10 +21,12 @@
 #define PIECE_BYTES ((uint64_t)4 * 1024 * 1024)
 #define READ_CACHE_BYTES ((size_t)8 * 1024 * 1024)
 
-/* One of work (hashes) and survey (what is in it) is there at a time. */
+/* One of work (hashes) and survey (what is in it) is there at a time. dir, shared: open as long as what is read through them; below 0: not. */
 struct vault_verify_run {
     struct kl_id id;
     struct vault_backup_params params;
+    int dir;
+    int shared;
     struct vault_backup_manifest manifest;
     struct vault_backup_work *work;
     struct vault_store *store;
@@ -52,6 +54,8 @@ void vault_verify_run_free(struct vault *vault)
     vault_backup_work_free(run->work);
     vault_survey_free(run->survey);
     vault_store_close(run->store);
+    vault_backup_dir_close(run->shared);
+    vault_backup_dir_close(run->dir);
     vault_backup_manifest_done(&run->manifest);
     free(run);
     vault->verify_run = NULL;
@@ -138,10 +142,18 @@ static enum kl_status run_begin(struct vault *vault, const struct vault_job *job
     }
     vault->verify_run = run;
     run->id = job->id;
+    run->dir = -1;
+    run->shared = -1;
     vault_backup_manifest_init(&run->manifest);
     status = vault_backup_params_read(kl_buf_slice(&job->params), &run->params, err);
     if (status == KL_OK) {
-        status = vault_backup_manifest_read(vault->keys, run->params.directory, &run->params.backup,
+        status = vault_backup_dir_open(run->params.directory, true, &run->dir, err);
+    }
+    if (status == KL_OK) {
+        status = vault_backup_directory_apart(vault, run->dir, err);
+    }
+    if (status == KL_OK) {
+        status = vault_backup_manifest_read(vault->keys, run->dir, &run->params.backup,
                                             &run->manifest, err);
     }
     kms_state(vault->keys, &state);
@@ -150,9 +162,9 @@ static enum kl_status run_begin(struct vault *vault, const struct vault_job *job
                          "the backup is newer than the keys: these are an old copy of them", NULL);
     }
     kl_id_format(VAULT_BACKUP_PREFIX, &run->params.backup, name);
-    return status == KL_OK ? vault_backup_check_new(run->params.directory, name,
-                                                    &run->manifest.files, &run->work, err)
-                           : status;
+    return status == KL_OK
+               ? vault_backup_check_new(run->dir, name, &run->manifest.files, &run->work, err)
+               : status;
 }
 
 static enum kl_status survey_begin(struct vault *vault, struct vault_verify_run *run,
@@ -168,7 +180,7 @@ static enum kl_status survey_begin(struct vault *vault, struct vault_verify_run 
     run->work = NULL;
     kl_id_format(VAULT_BACKUP_PREFIX, &run->params.backup, name);
     if (status == KL_OK) {
-        status = vault_backup_link(run->params.directory, name, &run->manifest.files, path, err);
+        status = vault_backup_link(run->dir, name, &run->manifest.files, path, &run->shared, err);
     }
     if (status == KL_OK) {
         status = vault_store_open(&options, &run->store, err);

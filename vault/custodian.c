@@ -1,6 +1,8 @@
 /* The root key goes to another custodian, or under another passphrase, while the vault works. */
+#include "kluis/base/log.h"
 #include "vault/act.h"
 #include "vault/erasure.h"
+#include "vault/place.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,18 +46,63 @@ static enum kl_status check_passphrase(const struct vault_custodian_input *input
     return KL_OK;
 }
 
-/* A module that anybody may have put there is an attempt worth an entry: its code would run where the keys are. */
-static enum kl_status check_module(struct vault *vault, const struct vault_caller *caller,
-                                   const char *custodian, struct kl_err *err)
+/*
+ * What is asked for, and that it failed. The entry comes before the act, so that no root key goes anywhere that the trail does not know of; the
+ * act's own entry, custodian_change, comes with its commit. failed: a code; NULL: not.
+ */
+static enum kl_status note(struct vault *vault, const struct vault_caller *caller,
+                           const struct vault_custodian_input *input, const char *failed,
+                           struct kl_err *err)
 {
-    struct kl_err cause = {0};
-    enum kl_status status = kms_custodian_module_trusted(custodian, &cause);
+    enum kl_status status = KL_OK;
+    char location[3];
+    char text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
+    struct vault_country country;
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_act act;
+    struct vault_act *acts[1] = {&act};
+
+    vault_act_begin(&act, vault_act_trail(caller), &who,
+                    failed == NULL ? "custodian_change_asked" : "custodian_change_failed");
+    kms_custodian_text_public(input->custodian, text);
+    if (text[0] != '\0') {
+        kl_json_add_text(&act.out, "custodian", text);
+    }
+    if (vault_place_country(input->country, &country, NULL) == KL_OK) {
+        kl_json_add_text(&act.out, "country", country.code);
+    }
+    if (failed != NULL) {
+        kl_json_add_text(&act.out, "code", failed);
+    }
+    status = vault_act_commit(vault, acts, 1, NULL, err);
+    vault_act_done(&act);
+    return status;
+}
+
+static enum kl_status check_country(struct vault *vault, const struct vault_caller *caller,
+                                    const char *text, struct kl_err *err)
+{
+    struct vault_country country;
+    enum kl_status status = vault_place_country(text, &country, err);
 
     if (status == KL_OK) {
-        return KL_OK;
+        status = vault_copy_allowed(vault, country, caller->now_us, err);
     }
-    kl_err_where(err, "/custodian");
-    return vault_act_refused(vault, caller, "custodian_change", &cause, err);
+    if (status != KL_OK) {
+        kl_err_where(err, "/country");
+    }
+    return status;
+}
+
+/* Its code would run where the keys are. */
+static enum kl_status check_module(const char *custodian, struct kl_err *err)
+{
+    enum kl_status status = kms_custodian_module_trusted(custodian, err);
+
+    if (status != KL_OK) {
+        kl_err_where(err, "/custodian");
+    }
+    return status;
 }
 
 static enum kl_status change(struct vault *vault, const struct vault_caller *caller,
@@ -95,32 +142,57 @@ static enum kl_status change(struct vault *vault, const struct vault_caller *cal
     return status;
 }
 
+static enum kl_status check(struct vault *vault, const struct vault_caller *caller,
+                            const struct vault_custodian_input *input, char ret_kind[16],
+                            struct kl_err *err)
+{
+    enum kl_status status = kind_of(input->custodian, ret_kind, err);
+
+    if (status == KL_OK) {
+        status = check_passphrase(input, ret_kind, err);
+    }
+    if (status == KL_OK) {
+        status = check_country(vault, caller, input->country, err);
+    }
+    return status == KL_OK && strcmp(ret_kind, "pkcs11") == 0 ? check_module(input->custodian, err)
+                                                              : status;
+}
+
 enum kl_status vault_custodian_change(struct vault *vault, const struct vault_caller *caller,
                                       const struct vault_custodian_input *input,
                                       struct vault_custodian_result *ret, struct kl_err *err)
 {
     struct vault_custodian_result result = {0};
+    struct kl_err cause = {0};
     struct kms_state state;
+    enum kl_status noted = KL_OK;
     enum kl_status status =
         vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "custodian_change", err);
 
+    if (status != KL_OK) {
+        return status;
+    }
+    status = check(vault, caller, input, result.kind, &cause);
     if (status == KL_OK) {
-        status = kind_of(input->custodian, result.kind, err);
+        noted = note(vault, caller, input, NULL, err);
+        if (noted != KL_OK) {
+            return noted;
+        }
+        status = change(vault, caller, input, result.kind, &result.generation, &cause);
     }
-    if (status == KL_OK) {
-        status = check_passphrase(input, result.kind, err);
+    if (status != KL_OK) {
+        if (note(vault, caller, input, cause.code, NULL) != KL_OK) {
+            kl_log_err(KL_LOG_ERROR, "custodian_change_failed",
+                       &cause); /* the trail is out of use by then */
+        }
+        if (cause.where[0] != '\0') {
+            kl_err_where(err, "%s", cause.where);
+        }
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
-    if (status == KL_OK && strcmp(result.kind, "pkcs11") == 0) {
-        status = check_module(vault, caller, input->custodian, err);
-    }
-    if (status == KL_OK) {
-        status = change(vault, caller, input, result.kind, &result.generation, err);
-    }
-    if (status == KL_OK) {
-        kms_state(vault->keys, &state);
-        (void)snprintf(result.finality, sizeof result.finality, "%s",
-                       kms_finality_name(state.finality));
-        *ret = result;
-    }
-    return status;
+    kms_state(vault->keys, &state);
+    (void)snprintf(result.finality, sizeof result.finality, "%s",
+                   kms_finality_name(state.finality));
+    *ret = result;
+    return KL_OK;
 }

@@ -1,7 +1,9 @@
 /* What is wrong with a vault and its machine, and what to do. Looks first at files, then opens what it can. */
 #include "vault/doctor.h"
 #include "kluis/base/json.h"
+#include "kluis/base/time.h"
 #include "vault/open.h"
+#include "vault/place.h"
 #include "vault/restore.h"
 #include "vault/tenants.h"
 
@@ -186,9 +188,21 @@ static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
 static void check_mirrors(struct vault *vault, struct kl_json_out *out)
 {
     struct kms_mirror_info infos[KMS_MIRRORS_MAX];
+    char country[8];
+    char text[128];
+    size_t misplaced = vault_copies_misplaced(vault, kl_time_now_us(), country);
     size_t count = 0;
     size_t i;
 
+    if (misplaced > 0) {
+        (void)snprintf(
+            text, sizeof text,
+            "%zu of them in countries where the policies in force do not let them lie (%s)",
+            misplaced, country);
+        vault_check(
+            out, "mirror_country", VAULT_CHECK_WARNING, text,
+            "kluis key mirror drop, or name a transfer to it for all purposes in every policy");
+    }
     kms_mirrors(vault->keys, infos, &count);
     for (i = 0; i < count; i++) {
         check_mirror(&infos[i], vault->accept_f0, out);

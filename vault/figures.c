@@ -1,4 +1,6 @@
 /* How the vault is: readiness and figures. */
+#include "kluis/base/time.h"
+#include "vault/place.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
@@ -59,6 +61,7 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
 {
     struct kms_state state;
     struct kl_err err = {0};
+    char country[8];
     bool broken = false;
 
     memset(ret_readiness, 0, sizeof *ret_readiness);
@@ -71,6 +74,14 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
         (void)snprintf(ret_readiness->warning, sizeof ret_readiness->warning,
                        "%u of %u key mirrors out of step: erasures and rotations are refused",
                        (unsigned)state.mirrors_out_of_step, (unsigned)state.mirrors);
+    }
+    if (vault_copies_misplaced(vault, kl_time_now_us(), country) > 0 &&
+        state.mirrors_out_of_step == 0) {
+        (void)snprintf(
+            ret_readiness->warning, sizeof ret_readiness->warning,
+            "a key mirror lies in %s, where the policies in force do not let it lie: drop it, "
+            "or name a transfer",
+            country);
     }
     if (store_answers(vault, &err) != KL_OK) {
         (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,

@@ -4,6 +4,7 @@
 #include "vault/act.h"
 #include "vault/place.h"
 #include "vault/receipt.h"
+#include "vault/tenants.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -244,6 +245,10 @@ static enum kl_status add_checked(struct vault *vault, const struct vault_caller
             return kl_fail(err, KL_ERR_INVALID, "mirror_io", cause.client_text, "%s: %s",
                            cause.code, cause.log_text);
         }
+        if (strcmp(cause.code, "root_file_foreign") == 0) { /* in the folder that was named */
+            kl_err_where(err, "/directory");
+            status = KL_ERR_CONFLICT;
+        }
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
     return KL_OK;
@@ -289,11 +294,14 @@ enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *
     if (status == KL_OK) {
         status = vault_place_country(country, &in, err);
     }
-    if (status == KL_OK) {
+    if (status ==
+        KL_OK) { /* a policy that comes into force meanwhile would look only at mirrors that are registered */
+        vault_turn_take(&vault->turn);
         status = country_check(vault, caller, directory, in, err);
-    }
-    if (status == KL_OK) {
-        status = add_checked(vault, caller, directory, in.code, &id, err);
+        if (status == KL_OK) {
+            status = add_checked(vault, caller, directory, in.code, &id, err);
+        }
+        vault_turn_give(&vault->turn);
     }
     if (status == KL_OK) {
         status = vault_mirror_list(vault, caller, listed, &count, err);
@@ -360,4 +368,27 @@ enum kl_status vault_mirrors_task(struct vault *vault, int64_t now_us, struct kl
         (void)kms_mirrors_retry(vault->keys);
     }
     return vault_receipts_confirm(vault, now_us, err);
+}
+
+enum kl_status vault_mirrors_place_task(struct vault *vault, int64_t now_us, struct kl_err *err)
+{
+    struct kms_mirror_info infos[KMS_MIRRORS_MAX];
+    enum kl_status status = KL_OK;
+    size_t count = 0;
+    size_t i;
+
+    kms_mirrors(vault->keys, infos, &count);
+    for (i = 0; status == KL_OK && i < count; i++) {
+        struct kl_id id = id_of(&infos[i]);
+        struct noted noted = {.action = "mirror_misplaced",
+                              .mirror = &id,
+                              .directory = infos[i].dir,
+                              .country = infos[i].label,
+                              .failed = "residency"};
+
+        if (vault_copy_misplaced(vault, infos[i].label, now_us)) {
+            status = note(vault, NULL, &noted, err);
+        }
+    }
+    return status;
 }

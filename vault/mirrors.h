@@ -33,5 +33,11 @@ void vault_mirrors_show(struct vault *vault, bool with_directory, struct kl_json
  */
 KL_MUST_USE enum kl_status vault_mirrors_task(struct vault *vault, int64_t now_us,
                                               struct kl_err *err);
+/*
+ * For the upkeep, daily: whether mirrors may still lie where they do, as adequacy decisions end by themselves. One that may not is in the trail
+ * ("mirror_misplaced"), and /readyz and doctor warn of it until it is dropped or a policy names a transfer.
+ */
+KL_MUST_USE enum kl_status vault_mirrors_place_task(struct vault *vault, int64_t now_us,
+                                                    struct kl_err *err);
 
 #endif

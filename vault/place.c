@@ -4,6 +4,7 @@
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool adequacy_covers(const struct policy_transfer *line, struct vault_country country,
@@ -44,19 +45,20 @@ bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_
     return false;
 }
 
+/* new_copy: one that is to be made. A tenant without a policy lets none be made, but one that is there already does not become wrong by it. */
 static bool tenant_allows(struct vault *vault, const struct vault_tenant *tenant,
-                          struct vault_country country, int64_t at_us)
+                          struct vault_country country, int64_t at_us, bool new_copy)
 {
     uint64_t number = 0;
     struct vault_policy *policy = vault_tenant_policy(vault, tenant, &number);
-    bool allowed = policy != NULL && vault_policy_place_allowed(policy, country, at_us);
+    bool allowed = policy == NULL ? !new_copy : vault_policy_place_allowed(policy, country, at_us);
 
     vault_policy_unref(policy);
     return allowed;
 }
 
-enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country country, int64_t at_us,
-                                  struct kl_err *err)
+static enum kl_status copy_allowed(struct vault *vault, struct vault_country country, int64_t at_us,
+                                   bool new_copy, struct kl_err *err)
 {
     const struct vault_tenant *tenant = NULL;
     size_t i = 0;
@@ -68,7 +70,7 @@ enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country coun
         pthread_rwlock_rdlock(&vault->tenants.lock);
         tenant = i < vault->tenants.count ? vault->tenants.items[i] : NULL;
         pthread_rwlock_unlock(&vault->tenants.lock);
-        if (tenant != NULL && !tenant_allows(vault, tenant, country, at_us)) {
+        if (tenant != NULL && !tenant_allows(vault, tenant, country, at_us, new_copy)) {
             return kl_fail(
                 err, KL_ERR_FORBIDDEN, "residency",
                 "what lies in the EEA may be copied to that country only when every tenant's policy names a transfer to it for all purposes",
@@ -77,6 +79,12 @@ enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country coun
         i++;
     } while (tenant != NULL);
     return KL_OK;
+}
+
+enum kl_status vault_copy_allowed(struct vault *vault, struct vault_country country, int64_t at_us,
+                                  struct kl_err *err)
+{
+    return copy_allowed(vault, country, at_us, true, err);
 }
 
 enum kl_status vault_copies_allowed(struct vault *vault, const struct vault_policy *policy,
@@ -104,4 +112,32 @@ enum kl_status vault_copies_allowed(struct vault *vault, const struct vault_poli
         }
     }
     return KL_OK;
+}
+
+bool vault_copy_misplaced(struct vault *vault, const char *label, int64_t at_us)
+{
+    struct vault_country country;
+
+    return vault_country_parse(label, strlen(label), &country, NULL) != KL_OK ||
+           copy_allowed(vault, country, at_us, false, NULL) != KL_OK;
+}
+
+size_t vault_copies_misplaced(struct vault *vault, int64_t at_us, char ret_country[8])
+{
+    struct kms_mirror_info mirrors[KMS_MIRRORS_MAX];
+    size_t count = 0;
+    size_t misplaced = 0;
+    size_t i;
+
+    ret_country[0] = '\0';
+    kms_mirrors(vault->keys, mirrors, &count);
+    for (i = 0; i < count; i++) {
+        if (vault_copy_misplaced(vault, mirrors[i].label, at_us)) {
+            if (misplaced == 0) {
+                (void)snprintf(ret_country, 8, "%.7s", mirrors[i].label);
+            }
+            misplaced++;
+        }
+    }
+    return misplaced;
 }

@@ -11,6 +11,7 @@
 #include "kluis/vault/residency.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vault;
@@ -36,5 +37,13 @@ KL_MUST_USE enum kl_status vault_copy_allowed(struct vault *vault, struct vault_
 KL_MUST_USE enum kl_status vault_copies_allowed(struct vault *vault,
                                                 const struct vault_policy *policy, int64_t at_us,
                                                 struct kl_err *err);
+
+/*
+ * Whether a mirror of that label (its country) lies where, at that moment, a policy in force does not let everything go: an adequacy decision has
+ * ended. A label that is no country is misplaced too.
+ */
+bool vault_copy_misplaced(struct vault *vault, const char *label, int64_t at_us);
+/* How many mirrors are; ret_country: of the first of them, empty when there is none. */
+size_t vault_copies_misplaced(struct vault *vault, int64_t at_us, char ret_country[8]);
 
 #endif

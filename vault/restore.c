@@ -26,6 +26,7 @@
 
 struct restoring {
     const struct vault_restore_options *options;
+    int from;            /* the directory, open from the beginning to the end */
     struct vault *vault; /* its keys alone */
     struct vault_backup_manifest manifest;
     struct vault_restore_result result;
@@ -40,20 +41,20 @@ static void report(const struct restoring *restoring, double done)
 
 /* ---- which backup ---- */
 
-static enum kl_status backup_choose(const struct vault_restore_options *options,
+static enum kl_status backup_choose(int from, const struct vault_restore_options *options,
                                     struct kl_id *ret_id, struct kl_err *err)
 {
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_country country;
     struct vault_backup_entry *entries = NULL;
     size_t count = 0;
-    enum kl_status status = vault_backup_directory_read(options->from, store_id, &country, err);
+    enum kl_status status = vault_backup_directory_read(from, store_id, &country, err);
 
     if (status != KL_OK || options->backup != NULL) {
         *ret_id = options->backup != NULL ? *options->backup : *ret_id;
         return status;
     }
-    status = vault_backup_directory_list(options->from, &entries, &count, err);
+    status = vault_backup_directory_list(from, &entries, &count, err);
     if (status == KL_OK && count == 0) {
         status = kl_fail(err, KL_ERR_NOT_FOUND, "no_backup",
                          "there is no complete backup in that directory", NULL);
@@ -102,7 +103,7 @@ static enum kl_status keys_open(struct restoring *restoring, const struct kl_id 
     }
     kms_state(restoring->vault->keys, &state);
     memcpy(restoring->vault->store_id, state.store_id, sizeof state.store_id);
-    status = vault_backup_manifest_read(restoring->vault->keys, options->from, id,
+    status = vault_backup_manifest_read(restoring->vault->keys, restoring->from, id,
                                         &restoring->manifest, err);
     if (status == KL_OK &&
         memcmp(restoring->manifest.stamp.store_id, state.store_id, sizeof state.store_id) != 0) {
@@ -119,12 +120,13 @@ static enum kl_status keys_open(struct restoring *restoring, const struct kl_id 
 }
 
 /* Whose backups these are, before anything is made: a mirror's keys are only taken for their own store. */
-static enum kl_status store_check(const struct vault_restore_options *options, struct kl_err *err)
+static enum kl_status store_check(int from, const struct vault_restore_options *options,
+                                  struct kl_err *err)
 {
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_country country;
     struct vault_stamp stamp;
-    enum kl_status status = vault_backup_directory_read(options->from, store_id, &country, err);
+    enum kl_status status = vault_backup_directory_read(from, store_id, &country, err);
 
     if (status != KL_OK || !has_stamp(options->vault->data_dir)) {
         return status;
@@ -150,8 +152,8 @@ static enum kl_status files_copy(struct restoring *restoring, const char *to, st
     enum kl_status status = KL_OK;
 
     kl_id_format(VAULT_BACKUP_PREFIX, &restoring->manifest.id, name);
-    status = vault_backup_restore_new(restoring->options->from, name, &restoring->manifest.files,
-                                      to, &work, err);
+    status =
+        vault_backup_restore_new(restoring->from, name, &restoring->manifest.files, to, &work, err);
     while (status == KL_OK && !done) {
         status = vault_backup_step(work, PIECE_BYTES, &done, err);
         vault_backup_progress(work, &bytes, &of, &written);
@@ -259,16 +261,20 @@ static enum kl_status open_once(struct restoring *restoring, struct kl_err *err)
 enum kl_status vault_restore(const struct vault_restore_options *options,
                              struct vault_restore_result *ret, struct kl_err *err)
 {
-    struct restoring restoring = {.options = options};
+    struct restoring restoring = {.options = options, .from = -1};
     struct kl_id id = {{0}};
     enum kl_status status = vault_options_check(options->vault, err);
 
     vault_backup_manifest_init(&restoring.manifest);
-    if (status == KL_OK) {
-        status = store_check(options, err);
+    if (status ==
+        KL_OK) { /* whose it is does not matter here: it is only read, and all of it compared */
+        status = vault_backup_dir_open(options->from, false, &restoring.from, err);
     }
     if (status == KL_OK) {
-        status = backup_choose(options, &id, err);
+        status = store_check(restoring.from, options, err);
+    }
+    if (status == KL_OK) {
+        status = backup_choose(restoring.from, options, &id, err);
     }
     if (status == KL_OK) {
         status = keys_open(&restoring, &id, err);
@@ -286,6 +292,7 @@ enum kl_status vault_restore(const struct vault_restore_options *options,
         *ret = restoring.result;
     }
     vault_close(restoring.vault);
+    vault_backup_dir_close(restoring.from);
     vault_backup_manifest_done(&restoring.manifest);
     return status;
 }

@@ -20,9 +20,12 @@ const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
 
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
 static const struct vault_upkeep_task mirrors_task = {"mirrors", 5000, vault_mirrors_task};
+static const struct vault_upkeep_task mirrors_place_task = {"mirrors_place", 24 * 3600 * 1000,
+                                                            vault_mirrors_place_task};
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
     &vault_trail_task, &vault_journal_task,      &mirrors_task,        &tenants_task,
-    &retained_task,    &vault_retention_nightly, &vault_sweep_nightly, NULL,
+    &retained_task,    &vault_retention_nightly, &vault_sweep_nightly, &mirrors_place_task,
+    NULL,
 };

@@ -3,10 +3,12 @@
 #include "tests/support/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Each test works in a folder of its own, which is the current one. */
 static char folder[] = "/tmp/kluis-test-file-XXXXXX";
@@ -218,6 +220,52 @@ static void test_running_out_of_memory_is_said_and_leaves_nothing(void **state)
     assert_null(buf.bytes);
 }
 
+static void test_a_file_in_an_open_folder_is_never_behind_a_link(void **state)
+{
+    struct kl_buf buf = {0};
+    struct kl_err err = {0};
+    int here = open(".", O_RDONLY | O_DIRECTORY);
+    int sub = -1;
+
+    (void)state;
+    assert_true(here >= 0);
+    assert_int_equal(mkdir("sub", 0700), 0);
+    sub = openat(here, "sub", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(kl_file_create_at(here, "a", 0600, "one", 3, &err), KL_OK);
+    assert_int_equal(kl_file_create_at(here, "a", 0600, "two", 3, &err), KL_ERR_EXISTS);
+    assert_string_equal(err.code, "file_exists");
+    kl_err_clear(&err);
+    assert_int_equal(kl_file_read_at(here, "a", 10, &buf, &err), KL_OK);
+    assert_int_equal(buf.size, 3);
+    assert_memory_equal(buf.bytes, "one", 3);
+    kl_buf_done(&buf);
+    buf = (struct kl_buf){0};
+    assert_int_equal(kl_file_read_at(here, "a", 2, &buf, NULL), KL_ERR_TOO_LARGE);
+    assert_int_equal(kl_file_read_at(here, "b", 2, &buf, &err), KL_ERR_NOT_FOUND);
+    assert_string_equal(err.code, "file_not_found");
+    kl_err_clear(&err);
+    assert_int_equal(symlink("a", "b"), 0);
+    assert_int_equal(kl_file_read_at(here, "b", 10, &buf, &err), KL_ERR_IO);
+    assert_string_equal(err.code, "file_error");
+    assert_null(buf.bytes);
+    assert_int_equal(kl_file_create_at(here, "b", 0600, "x", 1, NULL), KL_ERR_EXISTS);
+    /* replaced itself, not what it leads to */
+    assert_int_equal(kl_file_replace_at(here, "b", 0640, "three", 5, NULL), KL_OK);
+    assert_content("a", "one");
+    assert_content("b", "three");
+    assert_int_equal(files_here(), 3);
+    assert_int_equal(kl_file_replace_at(here, "sub", 0600, "x", 1, &err), KL_ERR_IO);
+    assert_int_equal(files_here(), 3);
+    no_memory_begin(0);
+    assert_int_equal(kl_file_replace_at(here, "a", 0600, "y", 1, NULL), KL_ERR_NO_MEMORY);
+    assert_true(no_memory_end());
+    /* the folder, not its name */
+    assert_int_equal(rmdir("sub"), 0);
+    assert_int_equal(kl_file_create_at(sub, "a", 0600, "x", 1, NULL), KL_ERR_IO);
+    assert_int_equal(close(sub), 0);
+    assert_int_equal(close(here), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static void test_reading_leaves_nothing_behind(void **state)
@@ -244,6 +292,7 @@ int main(void)
         TEST(test_a_file_is_replaced_whole),
         TEST(test_a_failed_write_leaves_the_old_file_and_no_half_one),
         TEST(test_folders_that_are_not_there_are_an_io_error),
+        TEST(test_a_file_in_an_open_folder_is_never_behind_a_link),
         TEST(test_running_out_of_memory_is_said_and_leaves_nothing),
         TEST(test_reading_leaves_nothing_behind),
     };

@@ -4,10 +4,12 @@
 #include "kms/format.h"
 #include "tests/support/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- adding ---- */
 
@@ -51,6 +53,105 @@ static void test_add_refuses_what_does_not_fit(void **state)
     kms_state(fixture->kms->kms, &now);
     assert_int_equal(now.mirrors, 0);
     fixture->kms->options.custodian.forbidden_dir = NULL;
+}
+
+static void test_add_refuses_a_folder_that_others_may_write_to(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    char path[MIRROR_FIXTURE_PATH_BYTES];
+    unsigned char id[KMS_MIRROR_ID_BYTES];
+
+    mirror_fixture_path(fixture, "m0", "", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chmod(path, 0770), 0);
+    refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
+    assert_int_equal(chmod(path, 01777), 0);
+    refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
+    assert_int_equal(chmod(path, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        refuse_add(fixture, path, "", KL_ERR_CONFLICT, "mirror_dir_unsafe");
+        assert_int_equal(chown(path, 0, 0), 0);
+    }
+    assert_int_equal(kms_mirror_add(fixture->kms->kms, path, "IE", id, NULL), KL_OK);
+}
+
+/* Somebody puts something in the place of the root file after the folder was found empty: when its rows are opened. */
+struct trap {
+    char victim[MIRROR_FIXTURE_PATH_BYTES];
+    char root[MIRROR_FIXTURE_PATH_BYTES];
+    enum trap_kind { TRAP_LINK, TRAP_HARD_LINK, TRAP_OPEN_FILE } kind;
+};
+
+static void victim_write(const char *path)
+{
+    unsigned char bytes[KMS_ROOT_FILE_BYTES];
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    memset(bytes, 'v', sizeof bytes);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(close(fd), 0);
+}
+
+static void assert_whole(const char *path)
+{
+    unsigned char bytes[KMS_ROOT_FILE_BYTES];
+    int fd = open(path, O_RDONLY);
+    size_t i;
+
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(close(fd), 0);
+    for (i = 0; i < sizeof bytes; i++) {
+        assert_int_equal(bytes[i], 'v');
+    }
+}
+
+static void spring(void *context)
+{
+    const struct trap *trap = context;
+    struct stat facts;
+
+    if (lstat(trap->root, &facts) == 0) {
+        return; /* opened anew */
+    }
+    if (trap->kind == TRAP_LINK) {
+        assert_int_equal(symlink(trap->victim, trap->root), 0);
+    } else if (trap->kind == TRAP_HARD_LINK) {
+        assert_int_equal(link(trap->victim, trap->root), 0);
+    } else {
+        victim_write(trap->root);
+        assert_int_equal(chmod(trap->root, 0644), 0); /* not as a root file is made */
+    }
+}
+
+static void test_joining_overwrites_nothing_that_is_not_its_own(void **state)
+{
+    struct mirror_fixture *fixture = *state;
+    unsigned char id[KMS_MIRROR_ID_BYTES];
+    struct trap trap = {.kind = TRAP_LINK};
+    struct kl_err err = {0};
+    char path[MIRROR_FIXTURE_PATH_BYTES];
+    char name[16];
+    int kind;
+
+    for (kind = TRAP_LINK; kind <= TRAP_OPEN_FILE; kind++) {
+        trap.kind = (enum trap_kind)kind;
+        (void)snprintf(name, sizeof name, "m%d", kind);
+        mirror_fixture_path(fixture, "victim", "", trap.victim);
+        (void)unlink(trap.victim);
+        victim_write(trap.victim);
+        mirror_fixture_path(fixture, name, "root", trap.root);
+        mirror_fixture_path(fixture, name, "", path);
+        mirror_disks_at_open(fixture->disks, spring, &trap);
+        kl_err_clear(&err);
+        assert_int_equal(kms_mirror_add(fixture->kms->kms, path, "IE", id, &err), KL_ERR_REFUSED);
+        assert_string_equal(err.code, "root_file_foreign");
+        assert_whole(trap.kind == TRAP_OPEN_FILE ? trap.root : trap.victim);
+        assert_int_equal(access(trap.root, F_OK), 0); /* and it stays, to be looked at */
+        mirror_disks_at_open(fixture->disks, NULL, NULL);
+    }
 }
 
 static void test_there_are_no_more_mirrors_than_allowed(void **state)
@@ -316,6 +417,8 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, mirror_fixture_setup, mirror_fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_add_refuses_what_does_not_fit),
+        TEST(test_add_refuses_a_folder_that_others_may_write_to),
+        TEST(test_joining_overwrites_nothing_that_is_not_its_own),
         TEST(test_there_are_no_more_mirrors_than_allowed),
         TEST(test_a_mirror_that_cannot_be_made_leaves_nothing),
         TEST(test_an_interrupted_joining_is_done_again_at_open),

@@ -20,6 +20,8 @@ struct mirror_disks {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool reachable;
+    void (*at_open)(void *context);
+    void *at_open_context;
     bool hanging;
     size_t waiting; /* writes to a storage that hangs, or hung */
     struct disk disks[DISKS_MAX];
@@ -66,6 +68,9 @@ static enum kl_status source_open(void *context, const char *dir, bool create,
     } else {
         if (disk == NULL) {
             disk = disk_add(disks, dir, memory_storage_new());
+        }
+        if (disks->at_open != NULL) {
+            disks->at_open(disks->at_open_context);
         }
         disk->open = true;
         *ret_storage = *memory_storage_face(disk->storage);
@@ -157,6 +162,14 @@ void mirror_disks_reachable(struct mirror_disks *disks, bool reachable)
 {
     (void)pthread_mutex_lock(&disks->lock);
     disks->reachable = reachable;
+    (void)pthread_mutex_unlock(&disks->lock);
+}
+
+void mirror_disks_at_open(struct mirror_disks *disks, void (*call)(void *context), void *context)
+{
+    (void)pthread_mutex_lock(&disks->lock);
+    disks->at_open = call;
+    disks->at_open_context = context;
     (void)pthread_mutex_unlock(&disks->lock);
 }
 

@@ -26,6 +26,8 @@ void mirror_disks_replace(struct mirror_disks *disks, const char *path,
 void mirror_disks_forget(struct mirror_disks *disks, const char *path);
 /* Whether opens work; what is open stays so. */
 void mirror_disks_reachable(struct mirror_disks *disks, bool reachable);
+/* Called whenever rows are opened, by the mirror's thread: what somebody else does to the folder at that moment. NULL: nothing. */
+void mirror_disks_at_open(struct mirror_disks *disks, void (*call)(void *context), void *context);
 /* From now on every write to that storage waits, until all are let go. */
 void mirror_disks_hang(struct mirror_disks *disks, struct memory_storage *storage);
 void mirror_disks_let_go(struct mirror_disks *disks);

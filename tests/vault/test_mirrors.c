@@ -2,13 +2,19 @@
 #include "tests/support/vault_fixture.h"
 
 #include "kluis/base/json.h"
+#include "kluis/base/time.h"
 #include "tests/support/test.h"
 #include "vault/mirrors.h"
+#include "vault/place.h"
 #include "vault/receipt.h"
+#include "vault/tenants.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_BYTES 65536
@@ -163,7 +169,8 @@ static void test_only_operators_see_to_mirrors_and_custodians(void **state)
     struct vault_fixture *fixture = *state;
     struct vault *vault = fixture_vault(fixture);
     struct vault_caller steward = admin_steward(fixture->admin);
-    const struct vault_custodian_input input = {.custodian = "file:/nowhere/root.key"};
+    const struct vault_custodian_input input = {.custodian = "file:/nowhere/root.key",
+                                                .country = "IE"};
     struct vault_custodian_result moved = {.kind = "untouched"};
     struct vault_mirror_result all[VAULT_MIRRORS_MAX];
     const struct kl_id nobody = {{0}};
@@ -180,6 +187,94 @@ static void test_only_operators_see_to_mirrors_and_custodians(void **state)
                      KL_ERR_FORBIDDEN);
     assert_string_equal(moved.kind, "untouched");
     vault_caller_done(&steward);
+}
+
+static int64_t time_of(const char *text)
+{
+    int64_t time = 0;
+
+    assert_int_equal(kl_time_parse(text, strlen(text), &time, NULL), KL_OK);
+    return time;
+}
+
+/* The decision about the United Kingdom has an end. */
+static void test_a_mirror_whose_adequacy_decision_ended_is_in_the_trail(void **state)
+{
+    static const char mark[] = "  transfers:\n";
+    struct vault_fixture *fixture = *state;
+    struct vault *vault = fixture_vault(fixture);
+    struct vault_mirror_result made;
+    const char *rest = strstr(vault_policy_text, mark);
+    char country[8];
+    char text[8192];
+
+    assert_non_null(rest);
+    rest += strlen(mark);
+    assert_true(snprintf(text, sizeof text, "%.*s    - { to: adequate }\n%s",
+                         (int)(rest - vault_policy_text), vault_policy_text,
+                         rest) < (int)sizeof text);
+    assert_int_equal(apply(fixture, text), KL_OK);
+    assert_int_equal(add(fixture, "mirror", "GB", &made), KL_OK);
+    assert_int_equal(vault_mirrors_place_task(vault, time_of("2026-12-01T00:00:00Z"), NULL), KL_OK);
+    assert_int_equal(vault_copies_misplaced(vault, time_of("2026-12-01T00:00:00Z"), country), 0);
+    assert_string_equal(country, "");
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"mirror_misplaced\""), 0);
+    assert_int_equal(vault_mirrors_place_task(vault, time_of("2033-01-01T00:00:00Z"), NULL), KL_OK);
+    assert_int_equal(vault_copies_misplaced(vault, time_of("2033-01-01T00:00:00Z"), country), 1);
+    assert_string_equal(country, "GB");
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"mirror_misplaced\""), 1);
+}
+
+/* As a decision that ended leaves it. */
+static void test_a_misplaced_mirror_is_warned_of(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_readiness readiness;
+    unsigned char id[KMS_MIRROR_ID_BYTES];
+    char path[ADMIN_PATH_BYTES];
+
+    vault_readiness(fixture_vault(fixture), &readiness);
+    assert_string_equal(readiness.warning, "");
+    fixture_path(fixture, "mirror", path);
+    assert_int_equal(kms_mirror_add(fixture_vault(fixture)->keys, path, "US", id, NULL), KL_OK);
+    vault_readiness(fixture_vault(fixture), &readiness);
+    assert_true(readiness.ready);
+    assert_non_null(strstr(readiness.warning, "US"));
+}
+
+struct adding {
+    struct vault_fixture *fixture;
+    atomic_bool ended;
+};
+
+static void *add_on(void *context)
+{
+    struct adding *adding = context;
+    struct vault_mirror_result made;
+
+    assert_int_equal(add(adding->fixture, "mirror", "IE", &made), KL_OK);
+    atomic_store(&adding->ended, true);
+    return NULL;
+}
+
+/* So that none is checked against one policy and registered under the next. */
+static void test_a_mirror_is_added_in_its_turn(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct adding adding = {.fixture = fixture};
+    const struct timespec pause = {0, 200 * 1000 * 1000};
+    struct vault *vault = fixture_vault(fixture);
+    struct vault_mirror_result first;
+    pthread_t thread;
+
+    vault_turn_take(&vault->turn);
+    assert_int_equal(pthread_create(&thread, NULL, add_on, &adding), 0);
+    (void)nanosleep(&pause, NULL);
+    assert_false(atomic_load(&adding.ended));
+    assert_int_equal(count_of(fixture, &first), 0);
+    vault_turn_give(&vault->turn);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(count_of(fixture, &first), 1);
 }
 
 /* An erasure's stored receipt. */
@@ -260,7 +355,7 @@ static enum kl_status move(struct vault_fixture *fixture, const char *kind, cons
                            const char *passphrase, struct vault_custodian_result *ret)
 {
     struct vault_caller chief = admin_operator(fixture->admin);
-    struct vault_custodian_input input = {.passphrase = kl_slice_text(passphrase)};
+    struct vault_custodian_input input = {.country = "IE", .passphrase = kl_slice_text(passphrase)};
     char path[ADMIN_PATH_BYTES];
     char custodian[ADMIN_PATH_BYTES + 16];
     enum kl_status status = KL_OK;
@@ -308,7 +403,44 @@ static void test_a_custodian_that_cannot_be_is_refused(void **state)
     assert_int_equal(move(fixture, "file", "data/root.key", "", &moved), KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "root_file_in_data");
     assert_string_equal(moved.kind, "untouched");
-    fixture_reopen(fixture); /* nothing moved */
+    assert_int_equal(
+        admin_trail_count(fixture->admin, true, "\"action\":\"custodian_change_failed\""), 4);
+    assert_int_equal(
+        admin_trail_count(fixture->admin, true, "\"action\":\"custodian_change_asked\""), 1);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"code\":\"passphrase_length\""), 1);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "/data/root.key\""), 2);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "vault:"), 0); /* may be anything */
+    fixture_reopen(fixture);                                                /* nothing moved */
+}
+
+static void test_a_root_key_goes_to_no_country_that_policies_do_not_name(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_caller chief = admin_operator(fixture->admin);
+    struct vault_custodian_input input = {.country = "US"};
+    struct vault_custodian_result moved = {.kind = "untouched"};
+    char path[ADMIN_PATH_BYTES];
+    char custodian[ADMIN_PATH_BYTES + 16];
+
+    fixture_path(fixture, "moved.key", path);
+    (void)snprintf(custodian, sizeof custodian, "file:%s", path);
+    input.custodian = custodian;
+    assert_int_equal(
+        vault_custodian_change(fixture_vault(fixture), &chief, &input, &moved, &fixture->err),
+        KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "residency");
+    assert_string_equal(fixture->err.where, "/country");
+    kl_err_clear(&fixture->err);
+    input.country = "XX";
+    assert_int_equal(
+        vault_custodian_change(fixture_vault(fixture), &chief, &input, &moved, &fixture->err),
+        KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_country");
+    assert_string_equal(moved.kind, "untouched");
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"code\":\"residency\""), 1);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "\"code\":\"invalid_country\""), 1);
+    vault_caller_done(&chief);
 }
 
 /* Its code would run where the keys are. */
@@ -316,7 +448,7 @@ static void test_a_module_that_is_not_the_administrators_is_not_loaded(void **st
 {
     struct vault_fixture *fixture = *state;
     struct vault_caller chief = admin_operator(fixture->admin);
-    struct vault_custodian_input input = {.passphrase = kl_slice_text("1234")};
+    struct vault_custodian_input input = {.country = "IE", .passphrase = kl_slice_text("1234")};
     struct vault_custodian_result moved = {.kind = "untouched"};
     char path[ADMIN_PATH_BYTES];
     char custodian[ADMIN_PATH_BYTES + 64];
@@ -326,7 +458,8 @@ static void test_a_module_that_is_not_the_administrators_is_not_loaded(void **st
     module = fopen(path, "w");
     assert_non_null(module);
     assert_int_equal(fclose(module), 0);
-    (void)snprintf(custodian, sizeof custodian, "pkcs11:token=a?module-path=%s", path);
+    (void)snprintf(custodian, sizeof custodian,
+                   "pkcs11:token=a?module-path=%s&pin-source=file:/secret", path);
     input.custodian = custodian;
     assert_int_equal(
         vault_custodian_change(fixture_vault(fixture), &chief, &input, &moved, &fixture->err),
@@ -335,6 +468,8 @@ static void test_a_module_that_is_not_the_administrators_is_not_loaded(void **st
     assert_string_equal(fixture->err.where, "/custodian");
     assert_string_equal(moved.kind, "untouched");
     assert_int_equal(admin_trail_count(fixture->admin, true, "token_module_untrusted"), 1);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "module.so"), 1);
+    assert_int_equal(admin_trail_count(fixture->admin, true, "pin-source"), 0);
     vault_caller_done(&chief);
 }
 
@@ -353,7 +488,11 @@ int main(void)
         TEST(test_a_receipt_says_which_mirrors_went_along),
         TEST(test_a_receipt_is_signed_anew_and_only_a_true_one),
         TEST(test_the_root_key_goes_to_another_custodian),
+        TEST(test_a_mirror_whose_adequacy_decision_ended_is_in_the_trail),
+        TEST(test_a_misplaced_mirror_is_warned_of),
+        TEST(test_a_mirror_is_added_in_its_turn),
         TEST(test_a_custodian_that_cannot_be_is_refused),
+        TEST(test_a_root_key_goes_to_no_country_that_policies_do_not_name),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);

@@ -450,18 +450,23 @@ static void test_what_is_no_backup_of_this_vault_is_refused(void **state)
     struct kl_id nobody = kl_id_new();
     struct kl_err err = {0};
     char dir[ADMIN_PATH_BYTES];
+    int fd = -1;
 
     assert_int_equal(restore_try(fixture, NULL, &result, &err), KL_ERR_NOT_FOUND);
     assert_string_equal(err.code, "backup_directory");
     kl_err_clear(&err);
     backup_path(fixture, "", dir);
-    assert_int_equal(vault_backup_directory_take(dir, other, ireland, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_make(dir, &fd, NULL), KL_OK);
+    assert_int_equal(vault_backup_directory_take(fd, other, ireland, NULL), KL_OK);
+    vault_backup_dir_close(fd);
     assert_int_equal(restore_try(fixture, NULL, &result, &err), KL_ERR_REFUSED);
     assert_string_equal(err.code, "backup_other_store");
     kl_err_clear(&err);
     admin_remove(dir);
+    assert_int_equal(vault_backup_directory_make(dir, &fd, NULL), KL_OK);
     assert_int_equal(
-        vault_backup_directory_take(dir, fixture_vault(fixture)->store_id, ireland, NULL), KL_OK);
+        vault_backup_directory_take(fd, fixture_vault(fixture)->store_id, ireland, NULL), KL_OK);
+    vault_backup_dir_close(fd);
     assert_int_equal(restore_try(fixture, NULL, &result, &err), KL_ERR_NOT_FOUND);
     assert_string_equal(err.code, "no_backup");
     kl_err_clear(&err);

@@ -29,6 +29,17 @@ static const char *path_of(const struct store_fixture *fixture, const char *name
     return ret;
 }
 
+/* The directory of backups, as the jobs hold it; made when it is missing. */
+static int backups_open(const struct store_fixture *fixture)
+{
+    char path[PATH_BYTES];
+    int dir = -1;
+
+    (void)mkdir(path_of(fixture, "backups", path), 0700);
+    assert_int_equal(vault_backup_dir_open(path, true, &dir, NULL), KL_OK);
+    return dir;
+}
+
 /* count rows "kind NNNNNNNN" of noise, so that tables cannot be the same by chance. */
 static void fill(struct vault_store *store, char kind, unsigned first, unsigned count)
 {
@@ -70,7 +81,7 @@ struct backup {
 };
 
 /* A backup of the store as it is, in dir. */
-static enum kl_status try_backup(struct store_fixture *fixture, const char *dir, const char *name,
+static enum kl_status try_backup(struct store_fixture *fixture, int dir, const char *name,
                                  const struct vault_backup_files *known, struct backup *ret,
                                  struct kl_err *err)
 {
@@ -109,24 +120,23 @@ static struct backup backup(struct store_fixture *fixture, const char *name,
     static const struct vault_backup_files none = {0};
     struct backup made = {0};
     struct kl_err err = {0};
-    char dir[PATH_BYTES];
+    int dir = backups_open(fixture);
 
-    path_of(fixture, "backups", dir);
-    (void)mkdir(dir, 0700);
     if (try_backup(fixture, dir, name, known == NULL ? &none : known, &made, &err) != KL_OK) {
         fail_msg("no backup: %s %s (%s)", err.code, err.client_text, err.log_text);
     }
+    vault_backup_dir_close(dir);
     return made;
 }
 
 static enum kl_status check(struct store_fixture *fixture, const struct backup *of,
                             struct kl_err *err)
 {
-    char dir[PATH_BYTES];
     struct vault_backup_work *work = NULL;
-    enum kl_status status =
-        vault_backup_check_new(path_of(fixture, "backups", dir), of->name, &of->files, &work, err);
+    int dir = backups_open(fixture);
+    enum kl_status status = vault_backup_check_new(dir, of->name, &of->files, &work, err);
 
+    vault_backup_dir_close(dir);
     if (status == KL_OK) {
         status = run(work, err);
     }
@@ -137,15 +147,15 @@ static enum kl_status check(struct store_fixture *fixture, const struct backup *
 static enum kl_status restore(struct store_fixture *fixture, const struct backup *of,
                               const char *to, uint64_t *ret_written, struct kl_err *err)
 {
-    char dir[PATH_BYTES];
     char target[PATH_BYTES];
     uint64_t bytes = 0;
     uint64_t all = 0;
     struct vault_backup_work *work = NULL;
-    enum kl_status status =
-        vault_backup_restore_new(path_of(fixture, "backups", dir), of->name, &of->files,
-                                 path_of(fixture, to, target), &work, err);
+    int dir = backups_open(fixture);
+    enum kl_status status = vault_backup_restore_new(dir, of->name, &of->files,
+                                                     path_of(fixture, to, target), &work, err);
 
+    vault_backup_dir_close(dir);
     if (status == KL_OK) {
         status = run(work, err);
     }
@@ -300,6 +310,7 @@ static void test_a_backup_outlives_the_one_it_shares_tables_with(void **state)
     char shared[PATH_BYTES];
     size_t tables = 0;
     uint64_t written = 0;
+    int opened = -1;
 
     fill_tables(fixture, 'a');
     first = backup(fixture, "one", NULL);
@@ -308,8 +319,10 @@ static void test_a_backup_outlives_the_one_it_shares_tables_with(void **state)
     path_of(fixture, "backups", dir);
     path_of(fixture, "backups/shared", shared);
     tables = files_in(shared);
-    assert_int_equal(vault_backup_remove(dir, "two", &err), KL_OK);
-    assert_int_equal(vault_backup_collect(dir, &first.files, &err), KL_OK);
+    opened = backups_open(fixture);
+    assert_int_equal(vault_backup_remove(opened, "two", &err), KL_OK);
+    assert_int_equal(vault_backup_collect(opened, &first.files, &err), KL_OK);
+    vault_backup_dir_close(opened);
     assert_true(files_in(shared) < tables);
     assert_int_equal(files_in(dir), 2); /* shared and one */
     assert_int_equal(check(fixture, &second, &err), KL_ERR_CORRUPT);
@@ -325,7 +338,9 @@ static void test_a_backup_opens_where_it_is_read_only(void **state)
 {
     struct store_fixture *fixture = *state;
     char path[PATH_BYTES];
-    char dir[PATH_BYTES];
+    int dir = -1;
+    int shared = -1;
+    int again = -1;
     struct vault_store_options options = {.path = path_of(fixture, "look", path),
                                           .read_only = true};
     struct vault_batch *batch = vault_batch_new();
@@ -336,9 +351,11 @@ static void test_a_backup_opens_where_it_is_read_only(void **state)
     fill_tables(fixture, 'a');
     fill(fixture->store, 'b', 0, 3); /* in the log alone */
     made = backup(fixture, "one", NULL);
-    path_of(fixture, "backups", dir);
-    assert_int_equal(vault_backup_link(dir, "one", &made.files, path, &err), KL_OK);
-    assert_int_equal(vault_backup_link(dir, "one", &made.files, path, &err), KL_OK); /* anew */
+    dir = backups_open(fixture);
+    assert_int_equal(vault_backup_link(dir, "one", &made.files, path, &again, &err), KL_OK);
+    assert_int_equal(vault_backup_link(dir, "one", &made.files, path, &shared, &err), KL_OK);
+    vault_backup_dir_close(again);
+    vault_backup_dir_close(dir);
     assert_int_equal(rows_at(fixture, "look", 'a', true), 2000);
     assert_int_equal(rows_at(fixture, "look", 'b', true), 3);
     assert_int_equal(vault_store_open(&options, &store, &err), KL_OK);
@@ -346,6 +363,7 @@ static void test_a_backup_opens_where_it_is_read_only(void **state)
     assert_int_equal(vault_store_apply(store, batch, true, &err), KL_ERR_IO);
     vault_batch_free(batch);
     vault_store_close(store);
+    vault_backup_dir_close(shared);
     assert_int_equal(vault_backup_folder_remove(path, NULL), KL_OK);
     assert_int_equal(check(fixture, &made, NULL), KL_OK);
     vault_backup_files_done(&made.files);
@@ -414,9 +432,9 @@ static void test_a_file_that_is_missing_cut_or_a_link_is_found(void **state)
 static void test_a_restore_goes_on_where_it_stopped_and_trusts_nothing_it_finds(void **state)
 {
     struct store_fixture *fixture = *state;
-    char dir[PATH_BYTES];
     char target[PATH_BYTES];
     char table[PATH_BYTES + 128];
+    int dir = -1;
     struct vault_backup_work *work = NULL;
     struct kl_err err = {0};
     struct backup made;
@@ -431,7 +449,6 @@ static void test_a_restore_goes_on_where_it_stopped_and_trusts_nothing_it_finds(
     vault_backup_files_done(&made.files);
     fill_tables(fixture, 'b');
     made = backup(fixture, "one", NULL);
-    path_of(fixture, "backups", dir);
     path_of(fixture, "back", target);
     assert_int_equal(restore(fixture, &made, "back", &all, &err), KL_OK);
     /* once more: nothing is written */
@@ -453,7 +470,9 @@ static void test_a_restore_goes_on_where_it_stopped_and_trusts_nothing_it_finds(
     assert_int_equal(rows_at(fixture, "back", 'a', true), 2000);
     /* stopped in the middle */
     assert_int_equal(vault_backup_folder_remove(target, NULL), KL_OK);
+    dir = backups_open(fixture);
     assert_int_equal(vault_backup_restore_new(dir, "one", &made.files, target, &work, &err), KL_OK);
+    vault_backup_dir_close(dir);
     assert_int_equal(vault_backup_step(work, all * 3 / 4, &done, &err), KL_OK);
     assert_false(done);
     vault_backup_work_free(work);
@@ -467,18 +486,16 @@ static void test_a_backup_cut_short_has_no_name_and_is_begun_anew(void **state)
 {
     struct store_fixture *fixture = *state;
     const struct vault_backup_files none = {0};
-    char dir[PATH_BYTES];
     char checkpoint[PATH_BYTES];
     char path[PATH_BYTES];
     struct vault_backup_work *work = NULL;
     struct kl_err err = {0};
     struct backup made;
     bool done = false;
+    int dir = backups_open(fixture);
 
     fill_tables(fixture, 'a');
-    path_of(fixture, "backups", dir);
     path_of(fixture, "checkpoint", checkpoint);
-    (void)mkdir(dir, 0700);
     assert_int_equal(vault_store_checkpoint(fixture->store, checkpoint, &err), KL_OK);
     assert_int_equal(vault_store_checkpoint(fixture->store, checkpoint, &err), KL_ERR_EXISTS);
     assert_string_equal(err.code, "store_copy_exists");
@@ -492,8 +509,142 @@ static void test_a_backup_cut_short_has_no_name_and_is_begun_anew(void **state)
     made = backup(fixture, "one", NULL);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(vault_backup_collect(dir, &made.files, &err), KL_OK);
+    vault_backup_dir_close(dir);
     assert_int_equal(check(fixture, &made, NULL), KL_OK);
     vault_backup_files_done(&made.files);
+}
+
+/* ---- somebody else's links ---- */
+
+/* A folder with a file that nobody may remove; what a link in the directory leads to. */
+static void put_victim(const struct store_fixture *fixture, char ret_folder[PATH_BYTES],
+                       char ret_file[PATH_BYTES])
+{
+    int fd;
+
+    path_of(fixture, "victim", ret_folder);
+    assert_int_equal(mkdir(ret_folder, 0700), 0);
+    path_of(fixture, "victim/000012.sst", ret_file);
+    fd = open(ret_file, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+}
+
+static void assert_unsafe(enum kl_status status, struct kl_err *err)
+{
+    assert_int_equal(status, KL_ERR_CONFLICT);
+    assert_string_equal(err->code, "backup_directory_unsafe");
+    kl_err_clear(err);
+}
+
+static void test_a_link_in_place_of_a_folder_is_refused_and_leads_nowhere(void **state)
+{
+    struct store_fixture *fixture = *state;
+    const struct vault_backup_files none = {0};
+    char victim[PATH_BYTES];
+    char file[PATH_BYTES];
+    char path[PATH_BYTES];
+    char aside[PATH_BYTES];
+    struct backup made;
+    struct backup other = {0};
+    struct kl_err err = {0};
+    int dir = -1;
+    int shared = -7;
+
+    fill_tables(fixture, 'a');
+    put_victim(fixture, victim, file);
+    made = backup(fixture, "one", NULL);
+    dir = backups_open(fixture);
+    /* shared */
+    assert_int_equal(
+        rename(path_of(fixture, "backups/shared", path), path_of(fixture, "aside", aside)), 0);
+    assert_int_equal(symlink(victim, path), 0);
+    assert_unsafe(vault_backup_collect(dir, &none, &err), &err);
+    assert_unsafe(try_backup(fixture, dir, "two", &none, &other, &err), &err);
+    assert_unsafe(check(fixture, &made, &err), &err);
+    assert_unsafe(vault_backup_link(dir, "one", &made.files, aside, &shared, &err), &err);
+    assert_int_equal(shared, -7);
+    assert_int_equal(unlink(path), 0);
+    made.files.count = 0; /* the tables went with aside, which became the folder of links */
+    /* <name>.part, and the backup itself */
+    assert_int_equal(symlink(victim, path_of(fixture, "backups/three.part", path)), 0);
+    assert_unsafe(try_backup(fixture, dir, "three", &none, &other, &err), &err);
+    assert_unsafe(vault_backup_remove(dir, "three", &err), &err);
+    assert_unsafe(vault_backup_seal(dir, "three", &err), &err);
+    assert_unsafe(vault_backup_put(dir, "three", "x", kl_slice_text("x"), &err), &err);
+    assert_int_equal(symlink(victim, path_of(fixture, "backups/four", path)), 0);
+    other.name = "four";
+    assert_unsafe(check(fixture, &other, &err), &err);
+    assert_int_equal(access(file, F_OK), 0);
+    assert_int_equal(files_in(victim), 1);
+    vault_backup_dir_close(dir);
+    vault_backup_files_done(&made.files);
+}
+
+static void test_a_directory_that_others_may_write_to_is_refused(void **state)
+{
+    static const mode_t modes[] = {0770, 0702, 0777, 01777};
+    struct store_fixture *fixture = *state;
+    const struct vault_backup_files none = {0};
+    struct kl_err err = {0};
+    char path[PATH_BYTES];
+    int dir = backups_open(fixture);
+    int other = -7;
+    size_t i;
+
+    path_of(fixture, "backups", path);
+    for (i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_unsafe(vault_backup_dir_open(path, true, &other, &err), &err);
+        assert_int_equal(other, -7);
+    }
+    assert_int_equal(vault_backup_dir_open(path, false, &other, &err), KL_OK); /* only read */
+    vault_backup_dir_close(other);
+    assert_int_equal(chmod(path, 0755), 0);
+    assert_int_equal(mkdir(path_of(fixture, "backups/shared", path), 0700), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_unsafe(vault_backup_collect(dir, &none, &err), &err);
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(path, 0700), 0);
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_unsafe(vault_backup_collect(dir, &none, &err), &err);
+        path_of(fixture, "backups", path);
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_unsafe(vault_backup_dir_open(path, true, &other, &err), &err);
+    }
+    vault_backup_dir_close(dir);
+}
+
+static void test_only_names_of_tables_are_collected(void **state)
+{
+    static const char *const kept[] = {
+        "000012.sst", "notes", "CURRENT",
+        "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCD.sst",
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst.bak"};
+    static const char gone[] =
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst";
+    struct store_fixture *fixture = *state;
+    const struct vault_backup_files none = {0};
+    char path[PATH_BYTES];
+    char name[110];
+    int dir = backups_open(fixture);
+    size_t i;
+
+    assert_int_equal(mkdir(path_of(fixture, "backups/shared", path), 0700), 0);
+    for (i = 0; i <= sizeof kept / sizeof kept[0]; i++) {
+        bool last = i == sizeof kept / sizeof kept[0];
+        int fd;
+
+        (void)snprintf(name, sizeof name, "backups/shared/%s", last ? gone : kept[i]);
+        fd = open(path_of(fixture, name, path), O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(close(fd), 0);
+    }
+    assert_int_equal(vault_backup_collect(dir, &none, NULL), KL_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(files_in(path_of(fixture, "backups/shared", path)),
+                     sizeof kept / sizeof kept[0]);
+    vault_backup_dir_close(dir);
 }
 
 /* ---- the directory fails ---- */
@@ -512,14 +663,17 @@ static void test_a_full_disk_is_said_and_the_store_goes_on(void **state)
     char dir[PATH_BYTES];
     struct kl_err err = {0};
     struct backup made = {.written = 5};
+    int small = -1;
 
     path_of(fixture, "small", dir);
     assert_int_equal(mkdir(dir, 0700), 0);
-    if (mount("none", dir, "tmpfs", 0, "size=2m") != 0) {
+    if (mount("none", dir, "tmpfs", 0, "size=2m,mode=700") != 0) {
         skip();
     }
     fill_tables(fixture, 'a');
-    assert_int_equal(try_backup(fixture, dir, "one", &none, &made, &err), KL_ERR_IO);
+    assert_int_equal(vault_backup_dir_open(dir, true, &small, NULL), KL_OK);
+    assert_int_equal(try_backup(fixture, small, "one", &none, &made, &err), KL_ERR_IO);
+    vault_backup_dir_close(small);
     assert_string_equal(err.code, "backup_disk_full");
     assert_int_equal(made.written, 5);
     assert_store_works(fixture);
@@ -531,22 +685,21 @@ static void test_a_directory_that_is_not_there_is_said_and_the_store_goes_on(voi
     struct store_fixture *fixture = *state;
     const struct vault_backup_files none = {0};
     struct vault_backup_work *work = NULL;
-    char dir[PATH_BYTES];
     char checkpoint[PATH_BYTES];
     char path[PATH_BYTES];
     struct kl_err err = {0};
-    struct backup made = {0};
     bool done = false;
+    int dir = -1;
 
     fill_tables(fixture, 'a');
-    path_of(fixture, "nowhere", dir);
-    assert_int_equal(try_backup(fixture, dir, "one", &none, &made, &err), KL_ERR_IO);
-    assert_string_equal(err.code, "backup_io");
+    path_of(fixture, "nowhere", path);
+    assert_int_equal(vault_backup_dir_open(path, true, &dir, &err), KL_ERR_NOT_FOUND);
+    assert_string_equal(err.code, "backup_directory");
+    assert_int_equal(dir, -1);
     /* it goes away in the middle */
     kl_err_clear(&err);
-    path_of(fixture, "backups", dir);
+    dir = backups_open(fixture);
     path_of(fixture, "checkpoint", checkpoint);
-    assert_int_equal(mkdir(dir, 0700), 0);
     assert_int_equal(vault_store_checkpoint(fixture->store, checkpoint, NULL), KL_OK);
     assert_int_equal(vault_backup_copy_new(checkpoint, dir, "one", &none, &work, &err), KL_OK);
     store_fixture_remove(path_of(fixture, "backups", path));
@@ -555,6 +708,7 @@ static void test_a_directory_that_is_not_there_is_said_and_the_store_goes_on(voi
     assert_false(done);
     assert_string_equal(err.code, "backup_io");
     vault_backup_work_free(work);
+    vault_backup_dir_close(dir);
     assert_store_works(fixture);
 }
 
@@ -594,6 +748,9 @@ int main(void)
         WITH(test_a_file_that_is_missing_cut_or_a_link_is_found),
         WITH(test_a_restore_goes_on_where_it_stopped_and_trusts_nothing_it_finds),
         WITH(test_a_backup_cut_short_has_no_name_and_is_begun_anew),
+        WITH(test_a_link_in_place_of_a_folder_is_refused_and_leads_nowhere),
+        WITH(test_a_directory_that_others_may_write_to_is_refused),
+        WITH(test_only_names_of_tables_are_collected),
         WITH(test_a_full_disk_is_said_and_the_store_goes_on),
         WITH(test_a_directory_that_is_not_there_is_said_and_the_store_goes_on),
         cmocka_unit_test(test_names_that_lead_elsewhere_are_no_file_names),

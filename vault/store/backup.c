@@ -1,11 +1,9 @@
 /* One work over the files of a backup: copied out, checked, or put back, a piece at a time. */
 #include "vault/store/backup_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,18 +13,20 @@
 
 enum work_kind { WORK_COPY, WORK_CHECK, WORK_RESTORE };
 
-/* at: the file under way, open when from >= 0; offset: how much of it is done. to < 0: nothing is written for it. */
+/*
+ * at: the file under way, open when from >= 0; offset: how much of it is done. to < 0: nothing is written for it.
+ * shared, inside: DIR/shared and the folder of this backup; other: copied from, or restored to. Below 0: not there.
+ */
 struct vault_backup_work {
     enum work_kind kind;
-    char dir[VAULT_BACKUP_PATH_BYTES];
-    char other[VAULT_BACKUP_PATH_BYTES]; /* copied from, or restored to */
-    char name[VAULT_BACKUP_NAME_MAX_BYTES + 1];
+    int shared;
+    int inside;
+    int other;
     struct vault_backup_files files;
     const struct vault_backup_files *known;
     size_t at;
     int from;
     int to;
-    char to_path[VAULT_BACKUP_PATH_BYTES];
     uint64_t offset;
     uint64_t bytes;
     uint64_t of;
@@ -36,13 +36,11 @@ struct vault_backup_work {
     unsigned char *chunk;
 };
 
-static enum kl_status work_new(enum work_kind kind, const char *dir, const char *name,
-                               const char *other, struct vault_backup_work **ret_work,
+static enum kl_status work_new(enum work_kind kind, struct vault_backup_work **ret_work,
                                struct kl_err *err)
 {
     struct vault_backup_work *work = calloc(1, sizeof *work);
 
-    assert(strlen(name) <= VAULT_BACKUP_NAME_MAX_BYTES);
     if (work != NULL) {
         work->chunk = malloc(CHUNK_BYTES);
     }
@@ -53,13 +51,9 @@ static enum kl_status work_new(enum work_kind kind, const char *dir, const char 
     work->kind = kind;
     work->from = -1;
     work->to = -1;
-    (void)snprintf(work->name, sizeof work->name, "%s", name);
-    if (snprintf(work->dir, sizeof work->dir, "%s", dir) >= (int)sizeof work->dir ||
-        snprintf(work->other, sizeof work->other, "%s", other) >= (int)sizeof work->other) {
-        vault_backup_work_free(work);
-        return kl_fail(err, KL_ERR_INVALID, "path_too_long", "a path of the backup is too long",
-                       NULL);
-    }
+    work->shared = -1;
+    work->inside = -1;
+    work->other = -1;
     *ret_work = work;
     return KL_OK;
 }
@@ -69,12 +63,11 @@ void vault_backup_work_free(struct vault_backup_work *work)
     if (work == NULL) {
         return;
     }
-    if (work->from >= 0) {
-        (void)close(work->from);
-    }
-    if (work->to >= 0) {
-        (void)close(work->to);
-    }
+    vault_backup_dir_close(work->from);
+    vault_backup_dir_close(work->to);
+    vault_backup_dir_close(work->shared);
+    vault_backup_dir_close(work->inside);
+    vault_backup_dir_close(work->other);
     vault_backup_files_done(&work->files);
     free(work->chunk);
     free(work);
@@ -102,31 +95,24 @@ static enum kl_status files_copy(struct vault_backup_work *work,
     return status;
 }
 
-enum kl_status vault_backup_copy_new(const char *from, const char *dir, const char *name,
+enum kl_status vault_backup_copy_new(const char *from, int dir, const char *name,
                                      const struct vault_backup_files *known,
                                      struct vault_backup_work **ret_work, struct kl_err *err)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
     struct vault_backup_work *work = NULL;
-    enum kl_status status = work_new(WORK_COPY, dir, name, from, &work, err);
+    enum kl_status status = work_new(WORK_COPY, &work, err);
 
     if (status == KL_OK) {
-        status = vault_backup_path(dir, BACKUP_SHARED_DIR, "", path, err);
+        status = vault_backup_folder_open(AT_FDCWD, from, false, &work->other, err);
     }
     if (status == KL_OK) {
-        status = vault_backup_folder_make(path, err);
+        status = vault_backup_folder_make(dir, BACKUP_SHARED_DIR, &work->shared, err);
     }
     if (status == KL_OK) {
-        status = vault_backup_path(dir, name, BACKUP_PART, path, err);
+        status = vault_backup_part_make(dir, name, &work->inside, err);
     }
     if (status == KL_OK) {
-        status = vault_backup_folder_remove(path, err);
-    }
-    if (status == KL_OK) {
-        status = vault_backup_folder_make(path, err);
-    }
-    if (status == KL_OK) {
-        status = vault_backup_folder_list(from, true, &work->files, err);
+        status = vault_backup_folder_list(work->other, from, true, &work->files, err);
     }
     if (status != KL_OK) {
         vault_backup_work_free(work);
@@ -138,15 +124,35 @@ enum kl_status vault_backup_copy_new(const char *from, const char *dir, const ch
     return KL_OK;
 }
 
-enum kl_status vault_backup_check_new(const char *dir, const char *name,
-                                      const struct vault_backup_files *files,
-                                      struct vault_backup_work **ret_work, struct kl_err *err)
+/* A folder that is not there stays closed: its files are missing then, which is said of the first of them. */
+static enum kl_status folder_take(int dir, const char *name, bool ours, int *ret,
+                                  struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_backup_folder_open(dir, name, ours, ret, &cause);
+
+    return status == KL_OK || status == KL_ERR_NOT_FOUND
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
+/* A work that reads a backup. */
+static enum kl_status reading_new(enum work_kind kind, int dir, const char *name,
+                                  const struct vault_backup_files *files,
+                                  struct vault_backup_work **ret_work, struct kl_err *err)
 {
     struct vault_backup_work *work = NULL;
-    enum kl_status status = work_new(WORK_CHECK, dir, name, "", &work, err);
+    bool ours = kind == WORK_CHECK; /* it is opened as a store afterwards */
+    enum kl_status status = work_new(kind, &work, err);
 
     if (status == KL_OK) {
         status = files_copy(work, files, err);
+    }
+    if (status == KL_OK) {
+        status = folder_take(dir, BACKUP_SHARED_DIR, ours, &work->shared, err);
+    }
+    if (status == KL_OK) {
+        status = folder_take(dir, name, ours, &work->inside, err);
     }
     if (status != KL_OK) {
         vault_backup_work_free(work);
@@ -154,6 +160,13 @@ enum kl_status vault_backup_check_new(const char *dir, const char *name,
     }
     *ret_work = work;
     return KL_OK;
+}
+
+enum kl_status vault_backup_check_new(int dir, const char *name,
+                                      const struct vault_backup_files *files,
+                                      struct vault_backup_work **ret_work, struct kl_err *err)
+{
+    return reading_new(WORK_CHECK, dir, name, files, ret_work, err);
 }
 
 static bool files_have(const struct vault_backup_files *files, const char *name)
@@ -169,41 +182,36 @@ static bool files_have(const struct vault_backup_files *files, const char *name)
 }
 
 /* What the backup does not have goes out of the folder. */
-static enum kl_status strangers_remove(const char *to, const struct vault_backup_files *files,
+static enum kl_status strangers_remove(int to, const struct vault_backup_files *files,
                                        struct kl_err *err)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
     struct vault_backup_files there = {0};
-    enum kl_status status = vault_backup_folder_list(to, false, &there, err);
+    enum kl_status status =
+        vault_backup_folder_list(to, "the folder restored to", false, &there, err);
     size_t i;
 
     for (i = 0; status == KL_OK && i < there.count; i++) {
-        if (!files_have(files, there.items[i].name)) {
-            status = vault_backup_path(to, there.items[i].name, "", path, err);
-            if (status == KL_OK && unlink(path) != 0) {
-                status = vault_backup_fail_errno(err, "remove", path);
-            }
+        if (!files_have(files, there.items[i].name) && unlinkat(to, there.items[i].name, 0) != 0) {
+            status = vault_backup_fail_errno(err, "remove", there.items[i].name);
         }
     }
     vault_backup_files_done(&there);
     return status;
 }
 
-enum kl_status vault_backup_restore_new(const char *dir, const char *name,
+enum kl_status vault_backup_restore_new(int dir, const char *name,
                                         const struct vault_backup_files *files, const char *to,
                                         struct vault_backup_work **ret_work, struct kl_err *err)
 {
     struct vault_backup_work *work = NULL;
-    enum kl_status status = work_new(WORK_RESTORE, dir, name, to, &work, err);
+    enum kl_status status = reading_new(WORK_RESTORE, dir, name, files, &work, err);
 
-    if (status == KL_OK) {
-        status = files_copy(work, files, err);
+    if (status != KL_OK) {
+        return status;
     }
+    status = vault_backup_folder_make(AT_FDCWD, to, &work->other, err);
     if (status == KL_OK) {
-        status = vault_backup_folder_make(to, err);
-    }
-    if (status == KL_OK) {
-        status = strangers_remove(to, files, err);
+        status = strangers_remove(work->other, files, err);
     }
     if (status != KL_OK) {
         vault_backup_work_free(work);
@@ -231,17 +239,19 @@ void vault_backup_progress(const struct vault_backup_work *work, uint64_t *ret_b
 /* A table that an earlier backup has: its hash is known, and nothing is read. */
 static bool copied_before(struct vault_backup_work *work, struct vault_backup_file *file)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
+    char name[VAULT_BACKUP_TABLE_NAME_BYTES];
     struct stat info;
     size_t i;
 
     for (i = 0; file->shared && i < work->known->count; i++) {
         const struct vault_backup_file *known = &work->known->items[i];
 
-        if (known->shared && known->inode == file->inode && known->bytes == file->bytes &&
-            known->mtime_ns == file->mtime_ns && strcmp(known->name, file->name) == 0 &&
-            vault_backup_shared_path(work->dir, known->hash, path, NULL) == KL_OK &&
-            lstat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        if (!known->shared || known->inode != file->inode || known->bytes != file->bytes ||
+            known->mtime_ns != file->mtime_ns || strcmp(known->name, file->name) != 0) {
+            continue;
+        }
+        vault_backup_table_name(known->hash, name);
+        if (fstatat(work->shared, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
             (uint64_t)info.st_size == file->bytes) {
             memcpy(file->hash, known->hash, sizeof file->hash);
             return true;
@@ -250,24 +260,35 @@ static bool copied_before(struct vault_backup_work *work, struct vault_backup_fi
     return false;
 }
 
+/* A file to be read, by its name in a folder. */
+static int source_open(int folder, const char *name)
+{
+    if (folder < 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    return openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
 static enum kl_status open_from(struct vault_backup_work *work,
                                 const struct vault_backup_file *file, struct kl_err *err)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
+    char table[VAULT_BACKUP_TABLE_NAME_BYTES];
     struct stat info;
-    enum kl_status status = work->kind == WORK_COPY
-                                ? vault_backup_path(work->other, file->name, "", path, err)
-                                : vault_backup_file_path(work->dir, work->name, file, path, err);
 
-    if (status != KL_OK) {
-        return status;
+    if (work->kind == WORK_COPY) {
+        work->from = source_open(work->other, file->name);
+    } else if (file->shared) {
+        vault_backup_table_name(file->hash, table);
+        work->from = source_open(work->shared, table);
+    } else {
+        work->from = source_open(work->inside, file->name);
     }
-    work->from = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (work->from < 0 && errno == ENOENT && work->kind != WORK_COPY) {
         return vault_backup_damaged(err, file->name, "is missing");
     }
     if (work->from < 0 || fstat(work->from, &info) != 0) {
-        return vault_backup_fail_errno(err, "open", path);
+        return vault_backup_fail_errno(err, "open", file->name);
     }
     if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size != file->bytes) {
         return vault_backup_damaged(err, file->name, "has another size");
@@ -275,38 +296,24 @@ static enum kl_status open_from(struct vault_backup_work *work,
     return KL_OK;
 }
 
+/* A table is made beside the other files, and gets its place when its hash is known. */
 static enum kl_status open_to(struct vault_backup_work *work, const struct vault_backup_file *file,
                               struct kl_err *err)
 {
-    char inside[VAULT_BACKUP_NAME_MAX_BYTES + VAULT_BACKUP_FILE_NAME_BYTES + 16];
-    enum kl_status status = KL_OK;
-
-    if (work->kind == WORK_RESTORE) {
-        status = vault_backup_path(work->other, file->name, "", work->to_path, err);
-    } else {
-        (void)snprintf(inside, sizeof inside, "%s%s/%s",
-                       file->shared ? BACKUP_SHARED_DIR : work->name,
-                       file->shared ? "" : BACKUP_PART, file->name);
-        status = vault_backup_path(work->dir, inside, file->shared ? BACKUP_PART : "",
-                                   work->to_path, err);
-    }
-    if (status != KL_OK) {
-        return status;
-    }
-    work->to = open(work->to_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return work->to >= 0 ? KL_OK : vault_backup_fail_errno(err, "make", work->to_path);
+    work->to = openat(work->kind == WORK_RESTORE ? work->other : work->inside, file->name,
+                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return work->to >= 0 ? KL_OK : vault_backup_fail_errno(err, "make", file->name);
 }
 
 /* Whether a file of that size is there from an earlier attempt; then it is compared first. */
 static bool restored_before(struct vault_backup_work *work, const struct vault_backup_file *file)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
     struct stat info;
 
-    if (work->comparing || vault_backup_path(work->other, file->name, "", path, NULL) != KL_OK) {
+    if (work->comparing) {
         return false;
     }
-    work->from = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    work->from = source_open(work->other, file->name);
     if (work->from < 0) {
         return false;
     }
@@ -340,7 +347,8 @@ static enum kl_status file_begin(struct vault_backup_work *work, struct vault_ba
 
 /* ---- a piece of it ---- */
 
-static enum kl_status write_all(struct vault_backup_work *work, size_t size, struct kl_err *err)
+static enum kl_status write_all(struct vault_backup_work *work, const char *name, size_t size,
+                                struct kl_err *err)
 {
     size_t at = 0;
 
@@ -348,7 +356,7 @@ static enum kl_status write_all(struct vault_backup_work *work, size_t size, str
         ssize_t put = write(work->to, work->chunk + at, size - at);
 
         if (put < 0 && errno != EINTR) {
-            return vault_backup_fail_errno(err, "write", work->to_path);
+            return vault_backup_fail_errno(err, "write", name);
         }
         at += put > 0 ? (size_t)put : 0;
     }
@@ -374,25 +382,25 @@ static enum kl_status file_piece(struct vault_backup_work *work,
     (void)crypto_generichash_update(&work->hash, work->chunk, (unsigned long long)got);
     work->offset += (uint64_t)got;
     work->bytes += (uint64_t)got;
-    return work->to >= 0 ? write_all(work, (size_t)got, err) : KL_OK;
+    return work->to >= 0 ? write_all(work, file->name, (size_t)got, err) : KL_OK;
 }
 
 /* ---- its end ---- */
 
 /* A table that was copied gets its name from what is in it. */
-static enum kl_status table_place(struct vault_backup_work *work, struct kl_err *err)
+static enum kl_status table_place(struct vault_backup_work *work,
+                                  const struct vault_backup_file *file, struct kl_err *err)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status =
-        vault_backup_shared_path(work->dir, work->files.items[work->at].hash, path, err);
+    char name[VAULT_BACKUP_TABLE_NAME_BYTES];
 
-    if (status == KL_OK && rename(work->to_path, path) != 0) {
-        status = vault_backup_fail_errno(err, "rename", work->to_path);
-    }
-    return status;
+    vault_backup_table_name(file->hash, name);
+    return renameat(work->inside, file->name, work->shared, name) == 0
+               ? KL_OK
+               : vault_backup_fail_errno(err, "rename", file->name);
 }
 
-static enum kl_status file_close(struct vault_backup_work *work, struct kl_err *err)
+static enum kl_status file_close(struct vault_backup_work *work, const char *name,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
 
@@ -400,10 +408,10 @@ static enum kl_status file_close(struct vault_backup_work *work, struct kl_err *
     work->from = -1;
     if (work->to >= 0) {
         if (fsync(work->to) != 0) {
-            status = vault_backup_fail_errno(err, "sync", work->to_path);
+            status = vault_backup_fail_errno(err, "sync", name);
         }
         if (close(work->to) != 0 && status == KL_OK) {
-            status = vault_backup_fail_errno(err, "close", work->to_path);
+            status = vault_backup_fail_errno(err, "close", name);
         }
         work->to = -1;
     }
@@ -415,7 +423,7 @@ static enum kl_status file_end(struct vault_backup_work *work, struct vault_back
                                bool *ret_again, struct kl_err *err)
 {
     unsigned char hash[VAULT_BACKUP_HASH_BYTES];
-    enum kl_status status = file_close(work, err);
+    enum kl_status status = file_close(work, file->name, err);
     bool same = false;
 
     (void)crypto_generichash_final(&work->hash, hash, sizeof hash);
@@ -426,7 +434,7 @@ static enum kl_status file_end(struct vault_backup_work *work, struct vault_back
     }
     if (work->kind == WORK_COPY) {
         memcpy(file->hash, hash, sizeof file->hash);
-        return file->shared ? table_place(work, err) : KL_OK;
+        return file->shared ? table_place(work, file, err) : KL_OK;
     }
     if (!same && work->comparing) {
         work->bytes -= file->bytes;
@@ -441,17 +449,12 @@ static enum kl_status file_end(struct vault_backup_work *work, struct vault_back
 
 static enum kl_status all_end(struct vault_backup_work *work, struct kl_err *err)
 {
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status = KL_OK;
-
     if (work->kind == WORK_RESTORE) {
-        return vault_backup_folder_sync(work->other, err);
+        return vault_backup_folder_sync(work->other, "the folder restored to", err);
     }
-    if (work->kind == WORK_CHECK) {
-        return KL_OK;
-    }
-    status = vault_backup_path(work->dir, BACKUP_SHARED_DIR, "", path, err);
-    return status == KL_OK ? vault_backup_folder_sync(path, err) : status;
+    return work->kind == WORK_CHECK
+               ? KL_OK
+               : vault_backup_folder_sync(work->shared, BACKUP_SHARED_DIR, err);
 }
 
 /* Go on with the file at hand; its end moves to the next. */

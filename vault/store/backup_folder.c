@@ -4,6 +4,7 @@
 #include "kluis/base/encode.h"
 #include "kluis/base/file.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,41 +34,113 @@ enum kl_status vault_backup_damaged(struct kl_err *err, const char *file, const 
                     what);
 }
 
-enum kl_status vault_backup_path(const char *dir, const char *name, const char *suffix,
-                                 char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err)
+void vault_backup_table_name(const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
+                             char ret[VAULT_BACKUP_TABLE_NAME_BYTES])
 {
-    int size = snprintf(ret, VAULT_BACKUP_PATH_BYTES, "%s/%s%s", dir, name, suffix);
-
-    if (size < 0 || size >= VAULT_BACKUP_PATH_BYTES) {
-        return kl_fail(err, KL_ERR_INVALID, "path_too_long",
-                       "the path of the backup directory is too long", NULL);
-    }
-    return KL_OK;
+    kl_hex(hash, VAULT_BACKUP_HASH_BYTES, ret);
+    memcpy(ret + 2 * VAULT_BACKUP_HASH_BYTES, BACKUP_TABLE, sizeof BACKUP_TABLE);
 }
 
-enum kl_status vault_backup_shared_path(const char *dir,
-                                        const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
-                                        char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err)
+static void part_name(const char *name, char ret[BACKUP_PART_NAME_BYTES])
 {
-    char name[sizeof BACKUP_SHARED_DIR + 2 * VAULT_BACKUP_HASH_BYTES + 2];
-    char hex[2 * VAULT_BACKUP_HASH_BYTES + 1];
-
-    kl_hex(hash, VAULT_BACKUP_HASH_BYTES, hex);
-    (void)snprintf(name, sizeof name, "%s/%s", BACKUP_SHARED_DIR, hex);
-    return vault_backup_path(dir, name, ".sst", ret, err);
+    assert(strlen(name) <= VAULT_BACKUP_NAME_MAX_BYTES);
+    (void)snprintf(ret, BACKUP_PART_NAME_BYTES, "%s%s", name, BACKUP_PART);
 }
 
-enum kl_status vault_backup_file_path(const char *dir, const char *name,
-                                      const struct vault_backup_file *file,
-                                      char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err)
-{
-    char inside[VAULT_BACKUP_NAME_MAX_BYTES + VAULT_BACKUP_FILE_NAME_BYTES + 2];
+/* ---- opening ---- */
 
-    if (file->shared) {
-        return vault_backup_shared_path(dir, file->hash, ret, err);
+/* What is written to or removed below it may be nobody's but this user's, or root's. */
+static bool is_ours(const struct stat *info)
+{
+    return (info->st_uid == geteuid() || info->st_uid == 0) &&
+           (info->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static enum kl_status fail_unsafe(struct kl_err *err, const char *what)
+{
+    return kl_failf(
+        err, KL_ERR_CONFLICT, "backup_directory_unsafe",
+        "%s is a link, another user's, or others may write to it: a backup directory and its folders "
+        "have to be the server's user's own (chown, chmod go-w); or name another one",
+        what);
+}
+
+static enum kl_status judge(int *folder, bool ours, const char *what, struct kl_err *err)
+{
+    struct stat info;
+    enum kl_status status = KL_OK;
+
+    if (fstat(*folder, &info) != 0) {
+        status = vault_backup_fail_errno(err, "examine", what);
+    } else if (ours && !is_ours(&info)) {
+        status = fail_unsafe(err, what);
     }
-    (void)snprintf(inside, sizeof inside, "%s/%s", name, file->name);
-    return vault_backup_path(dir, inside, "", ret, err);
+    if (status != KL_OK) {
+        (void)close(*folder);
+        *folder = -1;
+    }
+    return status;
+}
+
+enum kl_status vault_backup_dir_open(const char *path, bool ours, int *ret_dir, struct kl_err *err)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum kl_status status = KL_OK;
+
+    if (dir < 0 && errno == ENOENT) {
+        return kl_fail(err, KL_ERR_NOT_FOUND, "backup_directory",
+                       "this is no directory of backups: it is not there", "%s", path);
+    }
+    if (dir < 0) {
+        return vault_backup_fail_errno(err, "open", path);
+    }
+    status = judge(&dir, ours, "the directory", err);
+    if (status == KL_OK) {
+        *ret_dir = dir;
+    }
+    return status;
+}
+
+void vault_backup_dir_close(int dir)
+{
+    if (dir >= 0) {
+        (void)close(dir);
+    }
+}
+
+enum kl_status vault_backup_folder_open(int dir, const char *name, bool ours, int *ret_folder,
+                                        struct kl_err *err)
+{
+    int folder = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    enum kl_status status = KL_OK;
+
+    if (folder < 0 && errno == ENOENT) {
+        return kl_fail(err, KL_ERR_NOT_FOUND, "backup_folder", "the backup is not there", "%s",
+                       name);
+    }
+    if (folder < 0 && (errno == ENOTDIR || errno == ELOOP)) {
+        return fail_unsafe(err, name);
+    }
+    if (folder < 0) {
+        return vault_backup_fail_errno(err, "open", name);
+    }
+    status = judge(&folder, ours, name, err);
+    if (status == KL_OK) {
+        *ret_folder = folder;
+    }
+    return status;
+}
+
+/* What is in a folder; a descriptor of its own, as reading a folder moves it. */
+DIR *vault_backup_folder_entries(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+    if (entries == NULL && fd >= 0) {
+        (void)close(fd);
+    }
+    return entries;
 }
 
 /* ---- lists ---- */
@@ -146,22 +219,22 @@ static enum kl_status list_one(int folder, const char *path, const char *name, b
     return vault_backup_files_add(files, &file, err);
 }
 
-enum kl_status vault_backup_folder_list(const char *path, bool tables,
+enum kl_status vault_backup_folder_list(int folder, const char *what, bool tables,
                                         struct vault_backup_files *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_backup_files files = {0};
     const struct dirent *entry = NULL;
-    DIR *dir = opendir(path);
+    DIR *dir = vault_backup_folder_entries(folder);
 
     if (dir == NULL) {
-        return vault_backup_fail_errno(err, "list", path);
+        return vault_backup_fail_errno(err, "list", what);
     }
     for (errno = 0; status == KL_OK && (entry = readdir(dir)) != NULL; errno = 0) {
-        status = list_one(dirfd(dir), path, entry->d_name, tables, &files, err);
+        status = list_one(folder, what, entry->d_name, tables, &files, err);
     }
     if (status == KL_OK && errno != 0) {
-        status = vault_backup_fail_errno(err, "list", path);
+        status = vault_backup_fail_errno(err, "list", what);
     }
     (void)closedir(dir);
     if (status != KL_OK) {
@@ -177,89 +250,122 @@ enum kl_status vault_backup_folder_list(const char *path, bool tables,
 
 /* ---- making and removing ---- */
 
-enum kl_status vault_backup_folder_sync(const char *path, struct kl_err *err)
+enum kl_status vault_backup_folder_sync(int folder, const char *what, struct kl_err *err)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum kl_status status = KL_OK;
-
-    if (fd < 0 || fsync(fd) != 0) {
-        status = vault_backup_fail_errno(err, "sync", path);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return status;
+    return fsync(folder) == 0 ? KL_OK : vault_backup_fail_errno(err, "sync", what);
 }
 
-enum kl_status vault_backup_folder_make(const char *path, struct kl_err *err)
+enum kl_status vault_backup_folder_make(int dir, const char *name, int *ret_folder,
+                                        struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    char parent[VAULT_BACKUP_PATH_BYTES];
-
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return vault_backup_fail_errno(err, "make", path);
+    if (mkdirat(dir, name, 0700) != 0 && errno != EEXIST) {
+        return vault_backup_fail_errno(err, "make", name);
     }
-    status = vault_backup_path(path, "..", "", parent, err);
-    return status == KL_OK ? vault_backup_folder_sync(parent, err) : status;
+    if (dir != AT_FDCWD && fsync(dir) != 0) {
+        return vault_backup_fail_errno(err, "sync the folder of", name);
+    }
+    return vault_backup_folder_open(dir, name, dir != AT_FDCWD, ret_folder, err);
+}
+
+/* The folder itself is never followed, and what is in it goes by its own name. */
+static enum kl_status folder_remove(int dir, const char *name, bool ours, struct kl_err *err)
+{
+    const struct dirent *entry = NULL;
+    DIR *entries = NULL;
+    int folder = -1;
+    struct kl_err cause = {0};
+    enum kl_status status = vault_backup_folder_open(dir, name, ours, &folder, &cause);
+
+    if (status != KL_OK) {
+        return status == KL_ERR_NOT_FOUND
+                   ? KL_OK
+                   : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    entries = vault_backup_folder_entries(folder);
+    if (entries == NULL) {
+        status = vault_backup_fail_errno(err, "list", name);
+    }
+    while (status == KL_OK && (entry = readdir(entries)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(folder, entry->d_name, 0) != 0) {
+            status = vault_backup_fail_errno(err, "remove a file in", name);
+        }
+    }
+    if (entries != NULL) {
+        (void)closedir(entries);
+    }
+    (void)close(folder);
+    if (status == KL_OK && unlinkat(dir, name, AT_REMOVEDIR) != 0) {
+        status = vault_backup_fail_errno(err, "remove", name);
+    }
+    return status;
 }
 
 enum kl_status vault_backup_folder_remove(const char *path, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    const struct dirent *entry = NULL;
-    DIR *dir = opendir(path);
+    return folder_remove(AT_FDCWD, path, false, err);
+}
 
-    if (dir == NULL) {
-        return errno == ENOENT ? KL_OK : vault_backup_fail_errno(err, "open", path);
+enum kl_status vault_backup_part_make(int dir, const char *name, int *ret_folder,
+                                      struct kl_err *err)
+{
+    char part[BACKUP_PART_NAME_BYTES];
+    enum kl_status status = KL_OK;
+
+    part_name(name, part);
+    status = folder_remove(dir, part, true, err);
+    return status == KL_OK ? vault_backup_folder_make(dir, part, ret_folder, err) : status;
+}
+
+enum kl_status vault_backup_put(int dir, const char *name, const char *file, struct kl_slice bytes,
+                                struct kl_err *err)
+{
+    char part[BACKUP_PART_NAME_BYTES];
+    struct kl_err cause = {0};
+    int folder = -1;
+    enum kl_status status = KL_OK;
+
+    part_name(name, part);
+    status = vault_backup_folder_open(dir, part, true, &folder, err);
+    if (status == KL_OK &&
+        kl_file_create_at(folder, file, 0600, bytes.bytes, bytes.size, &cause) != KL_OK) {
+        status = kl_failf(err, KL_ERR_IO, "backup_io",
+                          "%s cannot be written to the backup: is the disk full?", file);
     }
-    while (status == KL_OK && (entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            unlinkat(dirfd(dir), entry->d_name, 0) != 0) {
-            status = vault_backup_fail_errno(err, "remove a file in", path);
-        }
-    }
-    (void)closedir(dir);
-    if (status == KL_OK && rmdir(path) != 0) {
-        status = vault_backup_fail_errno(err, "remove", path);
-    }
+    vault_backup_dir_close(folder);
     return status;
 }
 
-enum kl_status vault_backup_seal(const char *dir, const char *name, struct kl_err *err)
+enum kl_status vault_backup_seal(int dir, const char *name, struct kl_err *err)
 {
-    char part[VAULT_BACKUP_PATH_BYTES];
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status = vault_backup_path(dir, name, BACKUP_PART, part, err);
+    char part[BACKUP_PART_NAME_BYTES];
+    int folder = -1;
+    enum kl_status status = KL_OK;
 
+    part_name(name, part);
+    status = vault_backup_folder_open(dir, part, true, &folder, err);
     if (status == KL_OK) {
-        status = vault_backup_path(dir, name, "", path, err);
+        status = vault_backup_folder_sync(folder, part, err);
     }
-    if (status == KL_OK) {
-        status = vault_backup_folder_sync(part, err);
-    }
-    if (status == KL_OK && rename(part, path) != 0) {
+    vault_backup_dir_close(folder);
+    if (status == KL_OK && renameat(dir, part, dir, name) != 0) {
         status = vault_backup_fail_errno(err, "rename", part);
     }
-    return status == KL_OK ? vault_backup_folder_sync(dir, err) : status;
+    return status == KL_OK ? vault_backup_folder_sync(dir, "the directory", err) : status;
 }
 
 /* It loses its name first, so that no half of it is ever taken for a backup. */
-enum kl_status vault_backup_remove(const char *dir, const char *name, struct kl_err *err)
+enum kl_status vault_backup_remove(int dir, const char *name, struct kl_err *err)
 {
-    char part[VAULT_BACKUP_PATH_BYTES];
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status = vault_backup_path(dir, name, BACKUP_PART, part, err);
+    char part[BACKUP_PART_NAME_BYTES];
+    enum kl_status status = KL_OK;
 
-    if (status == KL_OK) {
-        status = vault_backup_path(dir, name, "", path, err);
+    part_name(name, part);
+    if (renameat(dir, name, dir, part) != 0 && errno != ENOENT) {
+        return vault_backup_fail_errno(err, "rename", name);
     }
-    if (status == KL_OK && rename(path, part) != 0 && errno != ENOENT) {
-        status = vault_backup_fail_errno(err, "rename", path);
-    }
-    if (status == KL_OK) {
-        status = vault_backup_folder_sync(dir, err);
-    }
-    return status == KL_OK ? vault_backup_folder_remove(part, err) : status;
+    status = vault_backup_folder_sync(dir, "the directory", err);
+    return status == KL_OK ? folder_remove(dir, part, true, err) : status;
 }
 
 static int by_hash(const void *a, const void *b)
@@ -283,104 +389,56 @@ static unsigned char *hashes_of(const struct vault_backup_files *needed)
     return hashes;
 }
 
-static bool is_needed(const char *name, const unsigned char *hashes, size_t count)
+/* <64 hex>.sst, as vault_backup_table_name() writes it. Nothing else in DIR/shared is ours to remove. */
+static bool is_table(const char *name, unsigned char ret_hash[VAULT_BACKUP_HASH_BYTES])
 {
-    unsigned char hash[VAULT_BACKUP_HASH_BYTES];
+    char same[VAULT_BACKUP_TABLE_NAME_BYTES];
 
-    return ends_in(name, ".sst") && strlen(name) == 2 * sizeof hash + strlen(".sst") &&
-           kl_hex_decode(name, 2 * sizeof hash, hash, sizeof hash) &&
-           bsearch(hash, hashes, count, sizeof hash, by_hash) != NULL;
+    if (strlen(name) != sizeof same - 1 ||
+        !kl_hex_decode(name, 2 * VAULT_BACKUP_HASH_BYTES, ret_hash, VAULT_BACKUP_HASH_BYTES)) {
+        return false;
+    }
+    vault_backup_table_name(ret_hash, same);
+    return strcmp(name, same) == 0;
 }
 
-enum kl_status vault_backup_collect(const char *dir, const struct vault_backup_files *needed,
-                                    struct kl_err *err)
-{
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status = vault_backup_path(dir, BACKUP_SHARED_DIR, "", path, err);
-    unsigned char *hashes = hashes_of(needed);
-    const struct dirent *entry = NULL;
-    DIR *shared = NULL;
-
-    if (status == KL_OK && hashes == NULL) {
-        status = kl_fail_memory(err);
-    }
-    if (status == KL_OK) {
-        shared = opendir(path);
-        if (shared == NULL) {
-            status = vault_backup_fail_errno(err, "list", path);
-        }
-    }
-    while (status == KL_OK && (entry = readdir(shared)) != NULL) {
-        if (entry->d_name[0] != '.' && !is_needed(entry->d_name, hashes, needed->count) &&
-            unlinkat(dirfd(shared), entry->d_name, 0) != 0 && errno != EISDIR) {
-            status = vault_backup_fail_errno(err, "remove a table in", path);
-        }
-    }
-    if (shared != NULL) {
-        (void)closedir(shared);
-    }
-    free(hashes);
-    return status;
-}
-
-/* ---- a folder that opens like the store ---- */
-
-static enum kl_status copy_small(const char *from, const char *to, struct kl_err *err)
-{
-    unsigned char chunk[65536];
-    enum kl_status status = KL_OK;
-    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    ssize_t got = 0;
-
-    if (in < 0 || out < 0) {
-        status = vault_backup_fail_errno(err, "open", in < 0 ? from : to);
-    }
-    while (status == KL_OK && (got = read(in, chunk, sizeof chunk)) != 0) {
-        if (got < 0 || write(out, chunk, (size_t)got) != got) {
-            status = vault_backup_fail_errno(err, "copy", from);
-        }
-    }
-    if (in >= 0) {
-        (void)close(in);
-    }
-    if (out >= 0) {
-        (void)close(out);
-    }
-    return status;
-}
-
-static enum kl_status link_one(const char *dir, const char *name,
-                               const struct vault_backup_file *file, const char *to,
-                               struct kl_err *err)
-{
-    char from[VAULT_BACKUP_PATH_BYTES];
-    char path[VAULT_BACKUP_PATH_BYTES];
-    enum kl_status status = vault_backup_file_path(dir, name, file, from, err);
-
-    if (status == KL_OK) {
-        status = vault_backup_path(to, file->name, "", path, err);
-    }
-    if (status == KL_OK && !file->shared) {
-        status = copy_small(from, path, err);
-    } else if (status == KL_OK && symlink(from, path) != 0) {
-        status = vault_backup_fail_errno(err, "make", path);
-    }
-    return status;
-}
-
-enum kl_status vault_backup_link(const char *dir, const char *name,
-                                 const struct vault_backup_files *files, const char *to,
+static enum kl_status collect_in(int shared, const unsigned char *hashes, size_t count,
                                  struct kl_err *err)
 {
-    enum kl_status status = vault_backup_folder_remove(to, err);
-    size_t i;
+    DIR *entries = vault_backup_folder_entries(shared);
+    unsigned char hash[VAULT_BACKUP_HASH_BYTES];
+    const struct dirent *entry = NULL;
+    enum kl_status status = KL_OK;
 
+    if (entries == NULL) {
+        return vault_backup_fail_errno(err, "list", BACKUP_SHARED_DIR);
+    }
+    while (status == KL_OK && (entry = readdir(entries)) != NULL) {
+        if (is_table(entry->d_name, hash) &&
+            bsearch(hash, hashes, count, sizeof hash, by_hash) == NULL &&
+            unlinkat(shared, entry->d_name, 0) != 0 && errno != EISDIR) {
+            status = vault_backup_fail_errno(err, "remove a table in", BACKUP_SHARED_DIR);
+        }
+    }
+    (void)closedir(entries);
+    return status;
+}
+
+enum kl_status vault_backup_collect(int dir, const struct vault_backup_files *needed,
+                                    struct kl_err *err)
+{
+    unsigned char *hashes = hashes_of(needed);
+    int shared = -1;
+    enum kl_status status = KL_OK;
+
+    if (hashes == NULL) {
+        return kl_fail_memory(err);
+    }
+    status = vault_backup_folder_open(dir, BACKUP_SHARED_DIR, true, &shared, err);
     if (status == KL_OK) {
-        status = vault_backup_folder_make(to, err);
+        status = collect_in(shared, hashes, needed->count, err);
     }
-    for (i = 0; status == KL_OK && i < files->count; i++) {
-        status = link_one(dir, name, &files->items[i], to, err);
-    }
+    vault_backup_dir_close(shared);
+    free(hashes);
     return status;
 }

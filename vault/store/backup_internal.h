@@ -9,27 +9,30 @@
 
 #define BACKUP_SHARED_DIR "shared"
 #define BACKUP_PART ".part"
+#define BACKUP_TABLE ".sst"
+#define BACKUP_PART_NAME_BYTES (VAULT_BACKUP_NAME_MAX_BYTES + sizeof BACKUP_PART)
+#define VAULT_BACKUP_TABLE_NAME_BYTES (2 * VAULT_BACKUP_HASH_BYTES + sizeof BACKUP_TABLE)
 
-/* errno as a failure: a full disk, a file that is not there (damaged: it should be), anything else. path is for the log. */
+/* errno as a failure: a full disk, anything else. path is for the log. */
 enum kl_status vault_backup_fail_errno(struct kl_err *err, const char *what, const char *path);
 enum kl_status vault_backup_damaged(struct kl_err *err, const char *file, const char *what);
 
-/* dir/name, or dir/name + suffix. */
-KL_MUST_USE enum kl_status vault_backup_path(const char *dir, const char *name, const char *suffix,
-                                             char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err);
-/* Where a file of a backup lies. */
-KL_MUST_USE enum kl_status vault_backup_file_path(const char *dir, const char *name,
-                                                  const struct vault_backup_file *file,
-                                                  char ret[VAULT_BACKUP_PATH_BYTES],
+/* The name of a table in DIR/shared. */
+void vault_backup_table_name(const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
+                             char ret[VAULT_BACKUP_TABLE_NAME_BYTES]);
+/*
+ * A folder by its name in an open one, as vault_backup_folder_open(); made with mode 0700, its name durable, when it is not there (dir AT_FDCWD: name is
+ * a path of our own: neither judged nor its name made durable).
+ */
+KL_MUST_USE enum kl_status vault_backup_folder_make(int dir, const char *name, int *ret_folder,
+                                                    struct kl_err *err);
+/* DIR/<name>.part, empty: what was in it is removed. */
+KL_MUST_USE enum kl_status vault_backup_part_make(int dir, const char *name, int *ret_folder,
                                                   struct kl_err *err);
-KL_MUST_USE enum kl_status vault_backup_shared_path(
-    const char *dir, const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
-    char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err);
-/* mkdir of mode 0700 with its name made durable; one that is there is fine. */
-KL_MUST_USE enum kl_status vault_backup_folder_make(const char *path, struct kl_err *err);
-KL_MUST_USE enum kl_status vault_backup_folder_sync(const char *path, struct kl_err *err);
-/* The regular files of a folder, without hashes, by name. tables: those that end in .sst are marked shared. */
-KL_MUST_USE enum kl_status vault_backup_folder_list(const char *path, bool tables,
+KL_MUST_USE enum kl_status vault_backup_folder_sync(int folder, const char *what,
+                                                    struct kl_err *err);
+/* The regular files of a folder, without hashes, by name. tables: those that end in .sst are marked shared. what: for the log. */
+KL_MUST_USE enum kl_status vault_backup_folder_list(int folder, const char *what, bool tables,
                                                     struct vault_backup_files *ret,
                                                     struct kl_err *err);
 

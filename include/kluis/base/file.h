@@ -38,6 +38,16 @@ KL_MUST_USE enum kl_status kl_file_create(const char *path, mode_t mode, const v
  */
 KL_MUST_USE enum kl_status kl_file_replace(const char *path, mode_t mode, const void *bytes,
                                            size_t size, struct kl_err *err);
+/*
+ * The same by a name in an open folder, which is a descriptor, where nothing may lead elsewhere: name has no '/', and a link is KL_ERR_IO.
+ * Errors as above; kl_file_replace_at: KL_ERR_EXISTS never in practice (its temporary name is taken).
+ */
+KL_MUST_USE enum kl_status kl_file_read_at(int folder, const char *name, size_t max,
+                                           struct kl_buf *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status kl_file_create_at(int folder, const char *name, mode_t mode,
+                                             const void *bytes, size_t size, struct kl_err *err);
+KL_MUST_USE enum kl_status kl_file_replace_at(int folder, const char *name, mode_t mode,
+                                              const void *bytes, size_t size, struct kl_err *err);
 /* fsync a folder, so that names in it are durable. KL_ERR_IO. */
 KL_MUST_USE enum kl_status kl_dir_sync(const char *path, struct kl_err *err);
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define KMS_CUSTODIAN_TEXT_MAX_BYTES 4096
 #define KMS_PASSPHRASE_MIN_BYTES 8
@@ -56,6 +57,13 @@ struct kms_custodian_options {
  */
 KL_MUST_USE enum kl_status kms_custodian_module_trusted(const char *custodian, struct kl_err *err);
 
+/*
+ * The text of a custodian as it may be written down, in a trail: a path, or the address of a token without a PIN or where one is (pin-value,
+ * pin-source), and without what RFC 7512 does not know. Empty for what names no custodian, which may be anything.
+ */
+void kms_custodian_text_public(const char *custodian,
+                               char ret_text[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]);
+
 /* What `kluisd doctor` says about the place of the root slot. reason and advice are texts for people; they name paths, no secrets. */
 struct kms_custodian_report {
     enum kms_finality finality;
@@ -63,6 +71,9 @@ struct kms_custodian_report {
     char file_system
         [32];      /* "ext4", "xfs", "btrfs", "tmpfs", "overlayfs", "0x..."; of a token its label */
     bool in_place; /* the extents did not move and are not shared */
+    uint64_t
+        folder_device; /* of a root file that is open: st_dev and st_ino of its folder; else 0 */
+    uint64_t folder_inode;
     char reason[256];
     char advice[256];
 };

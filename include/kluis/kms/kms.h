@@ -396,7 +396,9 @@ struct kms_mirror_info {
 /*
  * Make a mirror in an existing, empty or missing directory, copy everything to it, and register it: when this returns it is in step.
  * KL_ERR_EXISTS "mirror_exists" (the directory is not empty), KL_ERR_TOO_LARGE "mirrors_too_many", KL_ERR_REFUSED "finality_f0",
- * KL_ERR_INVALID "mirror_dir" (relative, too long, inside the forbidden directory), "mirror_label", KL_ERR_IO.
+ * KL_ERR_INVALID "mirror_dir" (relative, too long, inside the forbidden directory), "mirror_label", KL_ERR_IO;
+ * KL_ERR_CONFLICT "mirror_dir_unsafe" the directory is another user's, or others may write to it; KL_ERR_REFUSED "root_file_foreign" something that is
+ * no root file of this store lies where the mirror's goes: it was not touched.
  */
 KL_MUST_USE enum kl_status kms_mirror_add(struct kms *kms, const char *dir, const char *label,
                                           unsigned char ret_id[KMS_MIRROR_ID_BYTES],
@@ -437,6 +439,9 @@ struct kms_state {
     int64_t created_us;
     enum kms_finality finality;
     char custodian_kind[16];
+    uint64_t
+        root_folder_device; /* where the root file lies, as in kms_custodian_report; 0: there is none */
+    uint64_t root_folder_inode;
     uint64_t commits; /* since open */
     uint64_t pages_cached;
     uint64_t page_cache_max;

@@ -230,7 +230,7 @@ KL_MUST_USE enum kl_status vault_mirror_list(struct vault *vault, const struct v
 /*
  * Make a mirror in an empty or missing folder of that country; when this returns it is in step. The country is checked like that of the store:
  * KL_ERR_FORBIDDEN "residency". KL_ERR_INVALID "mirror_dir", "invalid_country", "unknown_region"; KL_ERR_EXISTS "mirror_exists";
- * KL_ERR_TOO_LARGE "mirrors_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_INVALID "mirror_io" the folder
+ * KL_ERR_TOO_LARGE "mirrors_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_CONFLICT "mirror_dir_unsafe", "root_file_foreign" (kluis/kms/kms.h); KL_ERR_INVALID "mirror_io" the folder
  * cannot be used.
  */
 KL_MUST_USE enum kl_status vault_mirror_add(struct vault *vault, const struct vault_caller *caller,
@@ -246,9 +246,10 @@ KL_MUST_USE enum kl_status vault_mirror_drop(struct vault *vault, const struct v
 
 /* ---- the custodian of the root key (operator) ---- */
 
-/* custodian: "file:/PATH", "passphrase:/PATH", "pkcs11:URI". passphrase: the new one, or a token's PIN; empty: none. Read, not kept. */
+/* custodian: "file:/PATH", "passphrase:/PATH", "pkcs11:URI". passphrase: the new one, or a token's PIN; empty: none. country: where it lies, as of a mirror. Read, not kept. */
 struct vault_custodian_input {
     const char *custodian;
+    const char *country;
     struct kl_slice passphrase;
 };
 /* kind: "file", "passphrase", "pkcs11". generation: of the root key that came into use. */
@@ -259,9 +260,11 @@ struct vault_custodian_result {
 };
 /*
  * The root key goes to another custodian, or under another passphrase, while the vault works; it is a new root key, and nothing that was before
- * opens anything when this returns. The configuration must name the new custodian before the next start.
+ * opens anything when this returns. The configuration must name the new custodian before the next start. The trail has it before it is done
+ * ("custodian_change_asked", with the custodian's text, never a PIN), when it is done ("custodian_change") and when it failed ("custodian_change_failed").
  * KL_ERR_INVALID "invalid_custodian", "passphrase_length", "unexpected_passphrase", "token_module_untrusted" (kms/custodian.h), those of a custodian's text; KL_ERR_EXISTS
- * "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_UNAVAILABLE "mirror_unreachable"; KL_ERR_BUSY "custodian_changing".
+ * "root_file_exists"; KL_ERR_REFUSED "finality_f0"; KL_ERR_UNAVAILABLE "mirror_unreachable", "audit_unavailable"; KL_ERR_BUSY "custodian_changing";
+ * KL_ERR_INVALID "invalid_country"; KL_ERR_FORBIDDEN "residency" the country is not one to which every policy lets everything go.
  */
 KL_MUST_USE enum kl_status vault_custodian_change(struct vault *vault,
                                                   const struct vault_caller *caller,

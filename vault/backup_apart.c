@@ -1,0 +1,141 @@
+/* That a directory of backups is apart from what holds keys, whatever names lead to it. */
+#include "vault/backup.h"
+#include "vault/open.h"
+#include "vault/vault_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 4096
+
+static enum kl_status invalid(struct kl_err *err, const char *what)
+{
+    return kl_failf(err, KL_ERR_INVALID, "invalid_directory",
+                    "the directory and %s lie within each other: a backup has to be apart", what);
+}
+
+static bool is_same(const struct stat *a, dev_t device, ino_t inode)
+{
+    return a->st_dev == device && a->st_ino == inode;
+}
+
+/* Whether a folder is, or lies in, that one: every folder above it is looked at. What cannot be looked at counts as so. */
+static bool lies_in(int folder, dev_t device, ino_t inode)
+{
+    struct stat facts;
+    dev_t last_device = 0;
+    ino_t last_inode = 0;
+    int at = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool found = at < 0;
+    bool top = false;
+    unsigned depth;
+
+    for (depth = 0; !found && !top && depth < DEPTH_MAX; depth++) {
+        int above = -1;
+
+        found = fstat(at, &facts) != 0 || is_same(&facts, device, inode);
+        top = depth > 0 && is_same(&facts, last_device, last_inode);
+        last_device = facts.st_dev;
+        last_inode = facts.st_ino;
+        above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        (void)close(at);
+        at = above;
+        found = found || (at < 0 && !top);
+    }
+    if (at >= 0) {
+        (void)close(at);
+    }
+    return found || !top;
+}
+
+/* One of our own folders, by its path, which is followed. One that is not there is no matter. */
+static bool touches(int dir, const char *path)
+{
+    struct stat mine;
+    struct stat other;
+    int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool together;
+
+    if (folder < 0) {
+        return false;
+    }
+    together = fstat(dir, &mine) != 0 || fstat(folder, &other) != 0 ||
+               lies_in(dir, other.st_dev, other.st_ino) ||
+               lies_in(folder, mine.st_dev, mine.st_ino);
+    (void)close(folder);
+    return together;
+}
+
+/* Whether path lies in folder, or is it. Both without links. */
+static bool path_in(const char *path, const char *folder)
+{
+    size_t size = strlen(folder);
+
+    return strncmp(path, folder, size) == 0 && (path[size] == '\0' || path[size] == '/');
+}
+
+/* Its disk is not touched, as it may hang: by path, and by what its own thread has seen of its folder. */
+static bool touches_mirror(int dir, const char *path, const struct kms_mirror_info *mirror)
+{
+    return path_in(path, mirror->dir) || path_in(mirror->dir, path) ||
+           (mirror->report.folder_inode != 0 &&
+            lies_in(dir, (dev_t)mirror->report.folder_device, (ino_t)mirror->report.folder_inode));
+}
+
+static enum kl_status mirrors_check(struct vault *vault, int dir, struct kl_err *err)
+{
+    struct kms_mirror_info mirrors[KMS_MIRRORS_MAX];
+    char link[64];
+    char path[VAULT_PATH_MAX_BYTES];
+    size_t count = 0;
+    size_t i;
+    ssize_t size = 0;
+
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    size = readlink(link, path, sizeof path - 1);
+    if (size <= 0) {
+        return kl_fail(err, KL_ERR_IO, "backup_io", "the backup directory cannot be examined",
+                       "read %s: %m", link);
+    }
+    path[size] = '\0';
+    kms_mirrors(vault->keys, mirrors, &count);
+    for (i = 0; i < count; i++) {
+        if (touches_mirror(dir, path, &mirrors[i])) {
+            return invalid(err, "a mirror of the keys");
+        }
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_backup_directory_apart(struct vault *vault, int dir, struct kl_err *err)
+{
+    static const char *const inside[] = {VAULT_DATA_DIR, VAULT_KEYS_DIR};
+    char path[VAULT_PATH_MAX_BYTES];
+    struct kms_state state;
+    struct stat facts;
+    size_t i;
+
+    if (touches(dir, vault->data_dir)) {
+        return invalid(err, "the data directory");
+    }
+    for (i = 0; i < sizeof inside / sizeof inside[0]; i++) { /* they may be links */
+        enum kl_status status = vault_path(vault->data_dir, inside[i], path, err);
+
+        if (status != KL_OK) {
+            return status;
+        }
+        if (touches(dir, path)) {
+            return invalid(err, "the data directory");
+        }
+    }
+    kms_state(vault->keys, &state);
+    if (fstat(dir, &facts) != 0 ||
+        (state.root_folder_inode != 0 &&
+         is_same(&facts, (dev_t)state.root_folder_device, (ino_t)state.root_folder_inode))) {
+        return invalid(err, "the folder of the root file");
+    }
+    return mirrors_check(vault, dir, err);
+}
