@@ -155,6 +155,7 @@ static enum kl_status remove_record(struct vault *vault, struct vault_batch *bat
         memmove(&head.records[at], &head.records[at + 1],
                 (head.record_count - at - 1) * sizeof *head.records);
         head.record_count--;
+        head.gap_count = 0; /* they went in the same commit (subject_unknown.h) */
         head.version++;
         status = vault_head_encode(&head, &changed, err);
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&changed));
