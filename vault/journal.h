@@ -24,7 +24,10 @@
  *
  * LOST. When data/ knows closings that the journal has not (its rows were lost, or are damaged), or the journal was pruned past what
  * data/ has, nobody can say what else was closed. Then a time is written beside the keys ("VS" tenant8): credentials made before it are
- * void, but for the operators', and consents that were in a ledger before it count as withdrawn; both are said in the trail.
+ * void, but for the operators', consents that were in a ledger before it count as withdrawn, and a residency tag that was set before it is taken
+ * for EEA; it is said in the trail.
+ *
+ * A tag taken off again after it was set counts in the same way: the subject's base says how often it got stricter.
  *
  * ONE BY ONE. Who can write to data/ may put back single older rows. A ledger is read with the closings of its subject, a credential with
  * its revocation, for as long as the journal has them; which they are is held in memory.
@@ -54,14 +57,15 @@ enum vault_closing_kind {
     VAULT_CLOSING_CREDENTIAL, /* revoked: mac, credential */
     VAULT_CLOSING_POLICY,     /* in force: policy, body */
     /* Written by no code of this version, and refused at open: what applies them comes with what makes them. */
-    VAULT_CLOSING_OBJECTION,  /* purpose */
-    VAULT_CLOSING_RESTRICTION /* nothing more */
+    VAULT_CLOSING_OBJECTION,   /* purpose */
+    VAULT_CLOSING_RESTRICTION, /* nothing more */
+    VAULT_CLOSING_RESIDENCY    /* the tag got stricter, for the how manieth time: entries */
 };
 
 /*
  * One closing. Filled by the caller up to the line, zeroed below it; texts and body are the caller's. Lives from write to end at one place.
  *
- * slot  the subject's, for CONSENT, OBJECTION and RESTRICTION.
+ * slot  the subject's, for CONSENT, OBJECTION, RESTRICTION and RESIDENCY.
  */
 struct vault_closing {
     enum vault_closing_kind kind;
@@ -104,6 +108,9 @@ void vault_journal_end(struct vault *vault, struct vault_closing *closing);
 KL_MUST_USE enum kl_status vault_journal_ledger(struct vault *vault, uint64_t tenant, uint64_t slot,
                                                 struct vault_ledger *ledger, bool *ret_changed,
                                                 struct kl_err *err);
+/* Make the residency tag of a base that was just read as strict as the journal says. Errors as kms_unseal(). */
+KL_MUST_USE enum kl_status vault_journal_base(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                              struct vault_manifest_base *base, struct kl_err *err);
 /* The time that a lost journal of this tenant voids everything before; 0: none. */
 int64_t vault_journal_since(struct vault *vault, uint64_t tenant);
 /* Mark a credential that was just read as revoked, if the journal says so. */

@@ -24,7 +24,7 @@ void vault_journal_key(uint64_t tenant, uint64_t seq,
 static bool is_of_subject(enum vault_closing_kind kind)
 {
     return kind == VAULT_CLOSING_CONSENT || kind == VAULT_CLOSING_OBJECTION ||
-           kind == VAULT_CLOSING_RESTRICTION;
+           kind == VAULT_CLOSING_RESTRICTION || kind == VAULT_CLOSING_RESIDENCY;
 }
 
 static struct kms_place place_of(uint64_t tenant, uint64_t slot)
@@ -74,6 +74,9 @@ static void plain_make(const struct vault_closing *closing, struct kl_buf *ret)
         break;
     case VAULT_CLOSING_OBJECTION:
         text_add(ret, closing->purpose);
+        break;
+    case VAULT_CLOSING_RESIDENCY:
+        kl_buf_add_u32be(ret, closing->entries);
         break;
     case VAULT_CLOSING_VOID:
     case VAULT_CLOSING_RESTRICTION:
@@ -210,7 +213,7 @@ enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice
     unsigned char kind = kl_read_byte(&in);
     bool room = true;
 
-    if (in.ok && kind > VAULT_CLOSING_RESTRICTION) {
+    if (in.ok && kind > VAULT_CLOSING_RESIDENCY) {
         return kl_fail(err, KL_ERR_REFUSED, "journal_newer",
                        "the journal of closings was written by a later version of this program",
                        NULL);
@@ -230,6 +233,9 @@ enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice
         break;
     case VAULT_CLOSING_OBJECTION:
         room = text_read(&in, arena, &ret->purpose);
+        break;
+    case VAULT_CLOSING_RESIDENCY:
+        ret->entries = kl_read_u32be(&in);
         break;
     case VAULT_CLOSING_VOID:
     case VAULT_CLOSING_RESTRICTION:

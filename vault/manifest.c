@@ -77,6 +77,8 @@ enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base
     kl_buf_add_byte(ret, FORMAT);
     kl_buf_add(ret, base->subject.bytes, KL_ID_BYTES);
     kl_buf_add_byte(ret, (unsigned char)base->residency);
+    kl_buf_add_u32be(ret, base->moves);
+    kl_buf_add_u64be(ret, (uint64_t)base->moved_us);
     kl_buf_add_u64be(ret, (uint64_t)base->created_us);
     kl_buf_add(ret, base->token_seed, sizeof base->token_seed);
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "subject_full", err);
@@ -264,6 +266,8 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
         memcpy(base.subject.bytes, bytes.bytes, KL_ID_BYTES);
     }
     residency = kl_read_byte(&in);
+    base.moves = kl_read_u32be(&in);
+    base.moved_us = (int64_t)kl_read_u64be(&in);
     base.created_us = (int64_t)kl_read_u64be(&in);
     bytes = kl_read_bytes(&in, sizeof base.token_seed);
     if (!known || !kl_reader_done(&in) || residency > VAULT_RESIDENCY_NONE) {

@@ -89,10 +89,15 @@ struct vault_manifest_record {
     int64_t hold_until_us;
     bool gone; /* not written */
 };
-/* token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. */
+/*
+ * moves: how often the tag got stricter (journal.h); moved_us: when it was last set, by whoever made the subject or moved it.
+ * token_seed: what makes this subject's tokens differ from everybody's, and end with the subject.
+ */
 struct vault_manifest_base {
     struct kl_id subject;
     enum vault_residency residency;
+    uint32_t moves;
+    int64_t moved_us;
     int64_t created_us;
     unsigned char token_seed[VAULT_TOKEN_SEED_BYTES];
 };

@@ -23,7 +23,7 @@ static int teardown(void **state)
 static struct vault_manifest_field fields[] = {
     {"email", VAULT_TYPE_EMAIL, VAULT_INDEX_UNIQUE, 3, 1},
     {"notes", VAULT_TYPE_TEXT, VAULT_INDEX_NONE, 900, 7}};
-static struct vault_manifest_field past[] = {{"email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 2, 1}};
+static struct vault_manifest_field past[] = {{"email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 4, 1}};
 
 static struct vault_manifest_record a_record(void)
 {
@@ -102,7 +102,7 @@ static void test_a_record_reads_back_as_it_was_written(void **state)
     assert_int_equal(read.fields[1].value, 900);
     assert_int_equal(read.fields[1].version, 7);
     assert_int_equal(read.past_count, 1);
-    assert_int_equal(read.past[0].value, 2);
+    assert_int_equal(read.past[0].value, 4);
     kl_buf_done(&text);
 }
 
@@ -173,8 +173,12 @@ static void test_a_head_reads_back_as_it_was_written(void **state)
 
 static void test_a_base_reads_back_as_it_was_written(void **state)
 {
-    struct vault_manifest_base base = {
-        .subject = {{9, 8}}, .residency = VAULT_RESIDENCY_NONE, .created_us = 5, .token_seed = {1}};
+    struct vault_manifest_base base = {.subject = {{9, 8}},
+                                       .residency = VAULT_RESIDENCY_NONE,
+                                       .moves = 3,
+                                       .moved_us = 6,
+                                       .created_us = 5,
+                                       .token_seed = {1}};
     struct vault_manifest_base read = {0};
     struct kl_buf text;
 
@@ -184,6 +188,8 @@ static void test_a_base_reads_back_as_it_was_written(void **state)
     assert_int_equal(vault_manifest_base_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
     assert_true(kl_id_equal(&read.subject, &base.subject));
     assert_int_equal(read.residency, VAULT_RESIDENCY_NONE);
+    assert_int_equal(read.moves, 3);
+    assert_int_equal(read.moved_us, 6);
     assert_int_equal(read.created_us, 5);
     assert_int_equal(read.token_seed[0], 1);
     text.bytes[17] = 7; /* no such residency */
