@@ -41,10 +41,25 @@ KL_MUST_USE enum kl_status api_passphrase_read(const struct kl_config *config,
                                                struct kl_secret **ret_passphrase, size_t *ret_bytes,
                                                struct kl_err *err);
 
+#define API_PATH_MAX_BYTES 4096
+
+/*
+ * The path of a credential's file: in --credentials-dir, else in the data directory's parent. Tokens are shown once, so the place for them must
+ * be good before anything is made. KL_ERR_INVALID "usage" too long; KL_ERR_EXISTS "credential_exists"; KL_ERR_IO "credentials_dir".
+ */
+KL_MUST_USE enum kl_status api_credential_path(const struct kl_config *config, const char *data,
+                                               const char *name, char ret_path[API_PATH_MAX_BYTES],
+                                               struct kl_err *err);
+/* A new file of mode 0600 with the token. As kl_file_create(). */
+KL_MUST_USE enum kl_status api_credential_write(const char *path, const struct vault_token *token,
+                                                struct kl_err *err);
+
 /* Print an error the way commands do: text, place and code on stderr. */
 void api_command_say(const struct kl_err *err);
 
 enum api_exit api_command_init(const struct kl_config *config);
+/* Another steward for the tenant that --tenant names: without a server. */
+enum api_exit api_command_steward(const struct kl_config *config);
 enum api_exit api_command_serve(const struct kl_config *config);
 /* verb "list"; "add" with DIR,country=IE; "drop" with a mirror's id: without a server. */
 enum api_exit api_command_mirror(const struct kl_config *config, const char *verb,

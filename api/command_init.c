@@ -1,58 +1,8 @@
 #include "api/command.h"
 
-#include "kluis/base/buf.h"
-#include "kluis/base/file.h"
-
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#define PATH_MAX_BYTES 4096
-
-/* DIR of the two credentials: as told, else the data directory's parent. */
-static bool credentials_dir(const struct kl_config *config, const char *data,
-                            char out[PATH_MAX_BYTES])
-{
-    const char *told = kl_config_text(config, "credentials-dir");
-    if (told != NULL)
-        return snprintf(out, PATH_MAX_BYTES, "%s", told) < PATH_MAX_BYTES;
-    size_t size = strlen(data);
-    while (size > 1 && data[size - 1] == '/')
-        size--;
-    while (size > 0 && data[size - 1] != '/')
-        size--;
-    if (size == 0)
-        return snprintf(out, PATH_MAX_BYTES, ".") > 0;
-    return snprintf(out, PATH_MAX_BYTES, "%.*s", (int)(size > 1 ? size - 1 : size), data) <
-           PATH_MAX_BYTES;
-}
-
-/* Tokens are shown once, so the place for them must be good before the vault is made. */
-static enum kl_status check_free(const char *dir, const char *name, char out[PATH_MAX_BYTES],
-                                 struct kl_err *err)
-{
-    if (snprintf(out, PATH_MAX_BYTES, "%s/%s", dir, name) >= PATH_MAX_BYTES)
-        return kl_fail(err, KL_ERR_INVALID, "usage", "the path of the credentials is too long",
-                       NULL);
-    if (access(out, F_OK) == 0)
-        return kl_failf(err, KL_ERR_EXISTS, "credential_exists",
-                        "%s is there already: move it, or give --credentials-dir", out);
-    if (access(dir, W_OK | X_OK) != 0)
-        return kl_failf(err, KL_ERR_IO, "credentials_dir",
-                        "cannot write into %s: make it, or give --credentials-dir", dir);
-    return KL_OK;
-}
-
-static enum kl_status write_token(const char *path, const struct vault_token *token,
-                                  struct kl_err *err)
-{
-    char line[VAULT_TOKEN_BYTES + 1];
-    int size = snprintf(line, sizeof line, "%s\n", token->text);
-    enum kl_status status = kl_file_create(path, 0600, line, (size_t)size, err);
-    sodium_memzero(line, sizeof line);
-    return status;
-}
 
 static void say_made(const struct vault_options *options, const char *operator_path,
                      const char *steward_path)
@@ -71,7 +21,7 @@ static void say_made(const struct vault_options *options, const char *operator_p
 static enum kl_status init(const struct kl_config *config, struct kl_err *err)
 {
     struct vault_options options;
-    char dir[PATH_MAX_BYTES], operator_path[PATH_MAX_BYTES], steward_path[PATH_MAX_BYTES];
+    char operator_path[API_PATH_MAX_BYTES], steward_path[API_PATH_MAX_BYTES];
     struct vault_token operator_token = {""}, steward_token = {""};
     struct kl_secret *passphrase = NULL;
 
@@ -80,13 +30,12 @@ static enum kl_status init(const struct kl_config *config, struct kl_err *err)
     if (status == KL_OK && options.country == NULL)
         status = kl_fail(err, KL_ERR_INVALID, "usage",
                          "--country is needed: where this data will lie, such as IE", NULL);
-    if (status == KL_OK && !credentials_dir(config, options.data_dir, dir))
+    if (status == KL_OK)
+        status = api_credential_path(config, options.data_dir, "operator.credential", operator_path,
+                                     err);
+    if (status == KL_OK)
         status =
-            kl_fail(err, KL_ERR_INVALID, "usage", "the path of the credentials is too long", NULL);
-    if (status == KL_OK)
-        status = check_free(dir, "operator.credential", operator_path, err);
-    if (status == KL_OK)
-        status = check_free(dir, "steward.credential", steward_path, err);
+            api_credential_path(config, options.data_dir, "steward.credential", steward_path, err);
     if (status == KL_OK)
         status = api_passphrase_read(config, options.custodian, true, &passphrase,
                                      &options.passphrase_bytes, err);
@@ -95,9 +44,9 @@ static enum kl_status init(const struct kl_config *config, struct kl_err *err)
     if (status == KL_OK)
         status = vault_init(&options, &operator_token, &steward_token, err);
     if (status == KL_OK)
-        status = write_token(operator_path, &operator_token, err);
+        status = api_credential_write(operator_path, &operator_token, err);
     if (status == KL_OK)
-        status = write_token(steward_path, &steward_token, err);
+        status = api_credential_write(steward_path, &steward_token, err);
     if (status == KL_OK)
         say_made(&options, operator_path, steward_path);
     sodium_memzero(&operator_token, sizeof operator_token);

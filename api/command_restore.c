@@ -53,7 +53,7 @@ static void say_result(const struct vault_restore_options *options,
             options->keys_from, options->keys_from);
     (void)printf(
         "set aside: %" PRIu64
-        " slots that this backup does not know (up to 4095 of a tenant's were never used).\n"
+        " slots that this backup does not know (up to 4095 of a tenant's were never used), and what people whom it knows were changed to after it.\n"
         "A newer backup still brings them back. When there is none: kluisd restore --finish --confirm %" PRIu64
         "\n",
         result->unknown_slots, result->unknown_slots);
@@ -89,16 +89,20 @@ static enum kl_status finish(const struct kl_config *config, const struct vault_
                              struct kl_err *err)
 {
     int64_t confirmed = kl_config_int(config, "confirm");
-    uint64_t count = 0;
+    struct vault_restore_aside aside = {0};
     enum kl_status status = vault_restore_finish(
-        vault, confirmed >= 0, confirmed >= 0 ? (uint64_t)confirmed : 0, &count, err);
+        vault, confirmed >= 0, confirmed >= 0 ? (uint64_t)confirmed : 0, &aside, err);
 
     if (status == KL_OK && confirmed >= 0)
-        (void)printf("finished: %" PRIu64 " slots shredded\n", count);
+        (void)printf("finished: %" PRIu64 " slots shredded, and of %" PRIu64
+                     " subjects what they were changed to after the backup\n",
+                     aside.slots, aside.subjects);
     else if (status == KL_OK)
-        (void)printf("%" PRIu64 " slots are set aside: kluisd restore --finish --confirm %" PRIu64
-                     " shreds them, and no backup brings anybody back in them then\n",
-                     count, count);
+        (void)printf(
+            "%" PRIu64 " slots are set aside, and of %" PRIu64
+            " subjects whatever they were changed to after the backup: kluisd restore --finish --confirm %" PRIu64
+            " shreds them, and no backup brings that back then\n",
+            aside.slots, aside.subjects, aside.slots);
     return status;
 }
 

@@ -12,6 +12,7 @@ static void print_help(void)
         "usage: kluisd COMMAND [OPTIONS]\n\n"
         "  init                make a vault\n"
         "  serve               serve a vault over HTTPS\n"
+        "  steward             make another steward for --tenant, which has lost its own; server stopped\n"
         "  restore             put a backup back, while no server runs; --finish ends it\n"
         "  doctor              say what is wrong with a vault and its machine, and what to do\n"
         "  mirror list         second places of the keys; server stopped\n"
@@ -33,6 +34,8 @@ static enum api_exit run(int argc, char **argv, const struct kl_config *config)
         return api_command_init(config);
     if (argc == 2 && strcmp(argv[1], "serve") == 0)
         return api_command_serve(config);
+    if (argc == 2 && strcmp(argv[1], "steward") == 0)
+        return api_command_steward(config);
     if (argc == 2 && strcmp(argv[1], "restore") == 0)
         return api_command_restore(config);
     if (argc == 2 && strcmp(argv[1], "doctor") == 0)
@@ -43,7 +46,7 @@ static enum api_exit run(int argc, char **argv, const struct kl_config *config)
         return api_command_policy_check(config, argv[3]);
     (void)fprintf(
         stderr,
-        "usage: kluisd init|serve|restore|doctor|mirror list|policy check FILE [OPTIONS]; see kluisd --help\n");
+        "usage: kluisd init|serve|steward|restore|doctor|mirror list|policy check FILE [OPTIONS]; see kluisd --help\n");
     return API_USAGE;
 }
 

@@ -8,6 +8,7 @@
 /* A change, and whose it is. */
 struct asked {
     struct kms_change change;
+    uint64_t past; /* of a range */
     size_t request;
 };
 
@@ -45,24 +46,24 @@ int kms_place_compare(const struct kms_place *a, const struct kms_place *b)
     return order != 0 ? order : number_compare(a->value, b->value);
 }
 
-/* The lowest of a place wins; a keep is no change of its own. */
-static unsigned rank_of(enum kms_change_kind kind)
+/* The lowest of a place wins; a keep is no change of its own, and a range comes before all and covers nothing. */
+static unsigned rank_of(const struct kms_change *change)
 {
-    switch (kind) {
+    switch (change->kind) {
     case KMS_CHANGE_SHRED:
-        return 0;
-    case KMS_CHANGE_REKEY:
         return 1;
-    case KMS_CHANGE_RENEW:
+    case KMS_CHANGE_REKEY:
         return 2;
+    case KMS_CHANGE_RENEW:
+        return kms_place_trees(&change->place) == 3 ? 0 : 3;
     case KMS_CHANGE_EXPAND:
-        return 3;
-    case KMS_CHANGE_TOUCH:
         return 4;
+    case KMS_CHANGE_TOUCH:
+        return 5;
     case KMS_CHANGE_KEEP:
         break;
     }
-    return 5;
+    return 6;
 }
 
 static int asked_compare(const void *left, const void *right)
@@ -72,7 +73,7 @@ static int asked_compare(const void *left, const void *right)
     int order = kms_place_compare(&a->change.place, &b->change.place);
 
     if (order == 0) {
-        order = number_compare(rank_of(a->change.kind), rank_of(b->change.kind));
+        order = number_compare(rank_of(&a->change), rank_of(&b->change));
     }
     return order != 0 ? order : number_compare(a->request, b->request);
 }
@@ -133,18 +134,62 @@ static void keeps_add(struct kms_actions *actions, const struct asked *sorted, s
     shred->keeps_count = actions->keeps_count - shred->keeps_first;
 }
 
+bool kms_action_is_range(const struct kms_action *action)
+{
+    return action->kind == KMS_CHANGE_RENEW && kms_place_trees(&action->place) == 3;
+}
+
+static int action_compare(const void *place, const void *action)
+{
+    return kms_place_compare(place, &((const struct kms_action *)action)->place);
+}
+
+/* Actions of slots come before those of values, in order. */
+static bool is_shredded(const struct kms_actions *actions, const struct kms_place *value)
+{
+    const struct kms_place slot = {value->tenant, value->slot, KMS_VALUE_NONE};
+    const struct kms_action *found =
+        bsearch(&slot, actions->list, actions->count, sizeof *actions->list, action_compare);
+
+    return found != NULL && found->kind == KMS_CHANGE_SHRED;
+}
+
+/* sorted[at..end) are ranges from the same value on. last: the range before, NULL when there is none. Returns the last range now. */
+static struct kms_action *range_add(struct kms_actions *actions, const struct asked *sorted,
+                                    size_t at, size_t end, struct kms_action *last)
+{
+    const struct kms_place *place = &sorted[at].change.place;
+    bool meets = last != NULL && last->place.tenant == place->tenant &&
+                 last->place.slot == place->slot && last->past >= place->value;
+
+    if (!meets) {
+        if (is_shredded(actions, place)) {
+            return last;
+        }
+        last = &actions->list[actions->count++];
+        *last = (struct kms_action){.kind = KMS_CHANGE_RENEW, .place = *place};
+    }
+    for (; at < end; at++) {
+        last->past = last->past > sorted[at].past ? last->past : sorted[at].past;
+    }
+    return last;
+}
+
 static void actions_fill(struct kms_actions *actions, const struct asked *sorted, size_t count)
 {
+    struct kms_action *range = NULL;
+    bool covers = false; /* what came before of the same place */
     size_t at = 0;
 
     while (at < count) {
         const struct kms_change *change = &sorted[at].change;
         size_t requests;
         size_t end = same_end(sorted, count, at, &requests);
-        bool covered =
-            at > 0 && kms_place_compare(&sorted[at - 1].change.place, &change->place) == 0;
 
-        if (!covered && change->kind != KMS_CHANGE_KEEP) {
+        covers = covers && kms_place_compare(&sorted[at - 1].change.place, &change->place) == 0;
+        if (rank_of(change) == 0) {
+            range = range_add(actions, sorted, at, end, range);
+        } else if (!covers && change->kind != KMS_CHANGE_KEEP) {
             struct kms_action *action = &actions->list[actions->count++];
 
             *action = (struct kms_action){.kind = change->kind, .place = change->place};
@@ -152,8 +197,27 @@ static void actions_fill(struct kms_actions *actions, const struct asked *sorted
                 keeps_add(actions, sorted, count, action, requests);
             }
         }
+        covers = rank_of(change) != 0;
         at = end;
     }
+}
+
+static size_t asked_fill(const struct kms_request *request, size_t number, struct asked *ret)
+{
+    size_t filled = 0;
+
+    for (size_t i = 0; i < request->changes_count; i++) {
+        ret[filled++] = (struct asked){.change = request->changes[i], .request = number};
+    }
+    for (size_t i = 0; i < request->ranges_count; i++) {
+        const struct kms_range *range = &request->ranges[i];
+
+        ret[filled++] =
+            (struct asked){.change = {KMS_CHANGE_RENEW, {range->tenant, range->slot, range->first}},
+                           .past = range->past,
+                           .request = number};
+    }
+    return filled;
 }
 
 enum kl_status kms_actions_make(struct kms_request *const *requests, size_t count,
@@ -165,7 +229,7 @@ enum kl_status kms_actions_make(struct kms_request *const *requests, size_t coun
     size_t filled = 0;
 
     for (size_t i = 0; i < count; i++) {
-        changes += requests[i]->changes_count;
+        changes += requests[i]->changes_count + requests[i]->ranges_count;
     }
     sorted = malloc((changes + 1) * sizeof *sorted);
     actions.list = malloc((changes + 1) * sizeof *actions.list);
@@ -176,9 +240,7 @@ enum kl_status kms_actions_make(struct kms_request *const *requests, size_t coun
         return fail_memory(err);
     }
     for (size_t i = 0; i < count; i++) {
-        for (size_t c = 0; c < requests[i]->changes_count; c++) {
-            sorted[filled++] = (struct asked){requests[i]->changes[c], i};
-        }
+        filled += asked_fill(requests[i], i, sorted + filled);
     }
     qsort(sorted, filled, sizeof *sorted, asked_compare);
     actions_fill(&actions, sorted, filled);
@@ -248,4 +310,20 @@ enum kl_status kms_changes_check(const struct kms_change *changes, size_t count,
         keeps |= keep;
     }
     return keeps ? keeps_check(changes, count, err) : KL_OK;
+}
+
+enum kl_status kms_ranges_check(const struct kms_range *ranges, size_t count, struct kl_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct kms_place first = {ranges[i].tenant, ranges[i].slot, ranges[i].first};
+
+        if (!kms_place_valid(&first) || kms_place_trees(&first) != 3 ||
+            ranges[i].past <= ranges[i].first ||
+            (ranges[i].past > KMS_SLOT_MAX && ranges[i].past != KMS_RANGE_END)) {
+            return kl_fail(err, KL_ERR_INVALID, "key_place_invalid",
+                           "there is no such place for a key",
+                           "a range of values outside the key tree");
+        }
+    }
+    return KL_OK;
 }

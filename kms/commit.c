@@ -397,11 +397,16 @@ static size_t sift(struct kms *kms, struct kl_group_item **items, size_t count)
     return kept;
 }
 
+static size_t changes_of(const struct kms_request *request)
+{
+    return request->changes_count + request->ranges_count;
+}
+
 /* A change of custodian is a commit of its own. */
 static bool fits(struct kms *kms, struct kl_group_item **items, size_t first, size_t next,
                  size_t changes)
 {
-    return changes + request_of(items[next])->changes_count <= KMS_CHANGES_MAX &&
+    return changes + changes_of(request_of(items[next])) <= KMS_CHANGES_MAX &&
            move_of(kms, request_of(items[first])) == NULL &&
            move_of(kms, request_of(items[next])) == NULL;
 }
@@ -416,7 +421,7 @@ void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
         size_t end = first;
 
         while (end < count && (end == first || fits(kms, items, first, end, changes))) {
-            changes += request_of(items[end])->changes_count;
+            changes += changes_of(request_of(items[end]));
             end++;
         }
         {
@@ -433,16 +438,20 @@ void kms_commit_work(void *context, struct kl_group_item **items, size_t count)
 
 static enum kl_status request_check(const struct kms_request *request, struct kl_err *err)
 {
+    enum kl_status status = KL_OK;
+
     if (request->note_bytes > KMS_NOTE_MAX_BYTES ||
         (request->note_bytes > 0 && request->note == NULL)) {
         return kl_fail(err, KL_ERR_INVALID, "key_note_too_large",
                        "the note of a commit is too large", NULL);
     }
-    if (request->changes_count > KMS_CHANGES_MAX) {
+    if (request->changes_count > KMS_CHANGES_MAX || request->ranges_count > KMS_CHANGES_MAX) {
         return kl_failf(err, KL_ERR_INVALID, "key_changes_too_many",
                         "at most %d keys can be changed at once", KMS_CHANGES_MAX);
     }
-    return kms_changes_check(request->changes, request->changes_count, err);
+    status = kms_ranges_check(request->ranges, request->ranges_count, err);
+    return status == KL_OK ? kms_changes_check(request->changes, request->changes_count, err)
+                           : status;
 }
 
 enum kl_status kms_commit_own(struct kms *kms, struct kms_request *request, struct kl_err *err)

@@ -190,3 +190,23 @@ struct kms_place kms_address_first(const struct kms_address *address)
     }
     return (struct kms_place){address->tenant, address->slot, number};
 }
+
+void kms_address_span(const struct kms_address *address, size_t entry, uint64_t *ret_first,
+                      uint64_t *ret_past)
+{
+    unsigned bits = 0;
+    uint64_t first;
+
+    if (address->height == KMS_SPINE_MARK) {
+        *ret_first = kms_height_base((unsigned)entry);
+        *ret_past = kms_height_base((unsigned)entry + 1);
+        return;
+    }
+    if (address->level > 0) {
+        bits = KMS_LEAF_BITS + KMS_FAN_BITS * ((unsigned)address->level - 1);
+    }
+    first = kms_height_base(address->height) +
+            (address->index << (KMS_LEAF_BITS + KMS_FAN_BITS * address->level));
+    *ret_first = first + ((uint64_t)entry << bits);
+    *ret_past = *ret_first + (UINT64_C(1) << bits);
+}

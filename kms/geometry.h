@@ -55,6 +55,9 @@ size_t kms_address_entries(const struct kms_address *address);
 bool kms_address_valid(const struct kms_address *address);
 /* address must be valid. The first place whose path passes the page: a tenant, a slot or a value. */
 struct kms_place kms_address_first(const struct kms_address *address);
+/* address must be valid. The numbers below an entry of that page, in its tree: from *ret_first up to and without *ret_past. */
+void kms_address_span(const struct kms_address *address, size_t entry, uint64_t *ret_first,
+                      uint64_t *ret_past);
 /* The spine of the tree that hangs below the place (a tenant, or a slot). */
 struct kms_address kms_address_spine(const struct kms_place *place);
 struct kms_address kms_address_root(void);

@@ -253,12 +253,98 @@ static void seeds_renew(struct kms_page *page, size_t from)
     sodium_memzero(seed, sizeof seed);
 }
 
+/* ---- ranges of values ---- */
+
+static bool in_range(const struct kms_action *range, const struct kms_page *page, size_t entry,
+                     bool *ret_outside)
+{
+    uint64_t first = 0;
+    uint64_t past = 0;
+
+    kms_address_span(&page->address, entry, &first, &past);
+    *ret_outside = past <= range->place.value || first >= range->past;
+    return first >= range->place.value && past <= range->past;
+}
+
+/* Entries of the page below which all is in the range get fresh seeds; a page below one hangs nowhere from then on. */
+static enum kl_status range_renew(struct kms_plan *plan, const struct kms_action *range,
+                                  struct kms_page *page, bool *dead, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    unsigned char seed[KMS_KEY_BYTES];
+    bool outside = false;
+
+    for (size_t e = 0; e < kms_address_entries(&page->address) && status == KL_OK; e++) {
+        enum kms_entry_kind kind = kms_entry_kind(page->entries, e);
+
+        if (kind == KMS_ENTRY_GONE || !in_range(range, page, e, &outside)) {
+            continue;
+        }
+        if (kind == KMS_ENTRY_PAGE && !*dead) {
+            status = dead_add(plan, &range->place, err);
+            *dead = status == KL_OK;
+        }
+        randombytes_buf(seed, sizeof seed);
+        kms_entry_set(page->entries, e, KMS_ENTRY_SEED, seed);
+    }
+    sodium_memzero(seed, sizeof seed);
+    return status;
+}
+
+/*
+ * The pages of the slot on the way to one end of the range. Nothing below an entry that is renewed was copied: what was done before is of values
+ * in front of the range.
+ */
+static enum kl_status range_edge(struct kms_plan *plan, const struct kms_action *range,
+                                 uint64_t edge, bool *dead, struct kl_err *err)
+{
+    const struct kms_place place = {range->place.tenant, range->place.slot, edge};
+    struct kms_path path;
+    struct kms_page *page = &plan->copies[0]->page;
+    enum kl_status status = KL_OK;
+    bool outside = false;
+
+    kms_path_of(&place, &path);
+    for (size_t i = 0; i < path.count && status == KL_OK; i++) {
+        uint16_t entry = path.steps[i].entry;
+
+        if (i >= path.ends[1]) {
+            status = range_renew(plan, range, page, dead, err);
+            if (status != KL_OK || in_range(range, page, entry, &outside) || outside) {
+                return status;
+            }
+        }
+        if (kms_entry_kind(page->entries, entry) == KMS_ENTRY_GONE) {
+            return KL_OK;
+        }
+        if (i + 1 < path.count) {
+            status = copy_below(plan, page, entry, &path.steps[i + 1].page, &page, err);
+        }
+    }
+    return status;
+}
+
+static enum kl_status range_make(struct kms_plan *plan, const struct kms_action *range,
+                                 struct kl_err *err)
+{
+    bool dead = false;
+    enum kl_status status = range_edge(plan, range, range->place.value, &dead, err);
+
+    return status == KL_OK && range->past <= KMS_SLOT_MAX
+               ? range_edge(plan, range, range->past, &dead, err)
+               : status;
+}
+
 static enum kl_status action_make(struct kms_plan *plan, const struct kms_action *action,
                                   struct kl_err *err)
 {
     struct kms_path path;
     struct kms_page *page = &plan->copies[0]->page;
     enum kl_status status = KL_OK;
+
+    if (kms_action_is_range(action)) {
+        return range_make(plan, action, err);
+    }
 
     kms_path_of(&action->place, &path);
     for (size_t i = 0; i < path.count && status == KL_OK; i++) {
@@ -461,7 +547,8 @@ static void keys_swap(struct kms_plan *plan)
             continue;
         }
         /* A renewal changes all slots behind its place as well. */
-        if (action->place.slot == KMS_SLOT_NONE || action->kind == KMS_CHANGE_RENEW) {
+        if (action->place.slot == KMS_SLOT_NONE ||
+            (action->kind == KMS_CHANGE_RENEW && !kms_action_is_range(action))) {
             kms_keys_drop_tenant(&plan->kms->keys, action->place.tenant);
         } else {
             kms_keys_drop(&plan->kms->keys, action->place.tenant, action->place.slot);

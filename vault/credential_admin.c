@@ -6,6 +6,7 @@
 #include "vault/idempotency.h"
 #include "vault/journal.h"
 #include "vault/rows.h"
+#include "vault/steward.h"
 #include "vault/tenants.h"
 
 #include <sodium.h>
@@ -48,53 +49,12 @@ static enum kl_status load(struct vault *vault, struct kl_slice mac,
     return vault_credential_load(vault, mac.bytes, ret_credential, err);
 }
 
-/* Whether the tenant has a steward whose credential holds. */
-static enum kl_status steward_exists(struct vault *vault, uint64_t tenant, int64_t now_us,
-                                     bool *ret_exists, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kl_id zero = {{0}};
-    struct vault_row_key first = vault_row_credential_id(tenant, &zero);
-    struct vault_row_key past;
-    struct vault_iter *iter = NULL;
-    struct vault_credential *credential = NULL;
-    struct kl_slice key;
-    struct kl_slice mac;
-    bool exists = false;
-
-    first.size -= KL_ID_BYTES;
-    past = vault_row_past(&first);
-    iter =
-        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
-    if (iter == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy",
-                       "credentials: no iterator");
-    }
-    while (status == KL_OK && !exists && vault_iter_next(iter, &key, &mac)) {
-        status = load(vault, mac, &credential, err);
-        if (status == KL_OK) {
-            exists = credential->builtin == VAULT_BUILTIN_STEWARD && credential->revoked_us == 0 &&
-                     credential->expires_us > now_us;
-            vault_credential_unref(credential);
-            credential = NULL;
-        }
-    }
-    if (status == KL_OK) {
-        status = vault_iter_status(iter, err);
-    }
-    vault_iter_free(iter);
-    if (status == KL_OK) {
-        *ret_exists = exists;
-    }
-    return status;
-}
-
 /* May this caller make a credential of that role? The turn is held, so that no two first stewards are made at once. */
 static enum kl_status may_make(struct vault *vault, const struct vault_caller *caller,
                                enum vault_builtin made, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    bool exists = false;
+    bool was = false;
 
     if (caller->builtin == VAULT_BUILTIN_STEWARD && made != VAULT_BUILTIN_OPERATOR) {
         return KL_OK;
@@ -107,8 +67,8 @@ static enum kl_status may_make(struct vault *vault, const struct vault_caller *c
             return kl_fail(err, KL_ERR_INVALID, "tenant_required",
                            "name the tenant whose first steward this is", NULL);
         }
-        status = steward_exists(vault, caller->tenant, caller->now_us, &exists, err);
-        if (status != KL_OK || !exists) {
+        status = vault_steward_was(vault, caller->tenant, &was, err);
+        if (status != KL_OK || !was) {
             return status;
         }
     }
@@ -326,6 +286,9 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     }
     if (status == KL_OK) {
         status = commit_made(vault, caller, "credential_create", credential, batch, NULL, err);
+    }
+    if (status == KL_OK && credential->builtin == VAULT_BUILTIN_STEWARD) {
+        vault_steward_mark(vault, credential->tenant);
     }
     vault_batch_free(batch);
     return status;

@@ -6,6 +6,7 @@
 #include "vault/receipt.h"
 #include "vault/retained.h"
 #include "vault/subject_erase.h"
+#include "vault/subject_unknown.h"
 #include "vault/sweep.h"
 
 #include <string.h>
@@ -26,6 +27,8 @@ struct plan {
     size_t entry_count;
     struct kms_change *changes;
     size_t change_count;
+    struct kms_range ranges[VAULT_UNKNOWN_RANGES_MAX];
+    size_t range_count;
     bool marked;
     bool by_vault; /* no role is asked */
     bool unopened; /* the subject is erased by its id alone: its records do not open */
@@ -155,7 +158,10 @@ static void shred(struct plan *plan, uint64_t value)
     }
 }
 
-/* The record's manifest, values and past values; of a past alone, only those. Its index entries are left out of the new buckets. */
+/*
+ * The record's manifest, values and past values; of a past alone, only those. Its index entries are left out of the new buckets. With them goes what
+ * a restored copy does not know of the subject: nobody can tell which of it was this record's.
+ */
 static void shred_record(struct plan *plan)
 {
     const struct vault_manifest_record *record = &plan->subject.records[plan->record];
@@ -177,6 +183,8 @@ static void shred_record(struct plan *plan)
     for (i = 0; i < record->past_count; i++) {
         shred(plan, record->past[i].value);
     }
+    plan->range_count = vault_subject_unknown(plan->vault, plan->subject.tenant, plan->subject.slot,
+                                              &plan->subject.head, plan->ranges);
 }
 
 /* ---- what is kept ---- */
@@ -291,6 +299,8 @@ static enum kl_status erase_commit(struct plan *plan, struct kl_err *err)
     status = vault_note_encode(&plan->erasing.note, &note, err);
     request.changes = plan->changes;
     request.changes_count = plan->change_count;
+    request.ranges = plan->ranges;
+    request.ranges_count = plan->range_count;
     request.note = note.bytes;
     request.note_bytes = note.size;
     if (status == KL_OK) {

@@ -155,6 +155,7 @@ static enum kl_status remove_record(struct vault *vault, struct vault_batch *bat
         memmove(&head.records[at], &head.records[at + 1],
                 (head.record_count - at - 1) * sizeof *head.records);
         head.record_count--;
+        head.gap_count = 0; /* they went in the same commit (subject_unknown.h) */
         head.version++;
         status = vault_head_encode(&head, &changed, err);
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&changed));
@@ -255,6 +256,23 @@ static void mark_unswept(struct vault_batch *batch, const struct vault_note *not
     }
 }
 
+/* Where nobody can say which rows were to be kept, all stay: what is not kept is noise in them. */
+static enum kl_status remove_but_kept(struct vault *vault, const struct vault_note *note,
+                                      struct vault_batch *batch, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status =
+        vault_subject_rows_remove(vault, note->tenant, note->slot, batch, &cause);
+
+    if (status == KL_ERR_CORRUPT) {
+        kl_log_err(KL_LOG_ERROR, "rows_not_removed", &cause);
+        return KL_OK;
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
 static enum kl_status finish_rows(struct vault *vault, const struct vault_note *note,
                                   const struct vault_erasing *work, struct vault_batch *batch,
                                   struct kl_err *err)
@@ -265,7 +283,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     switch (note->kind) {
     case VAULT_NOTE_SUBJECT:
         if (note->retained_count > 0) {
-            return vault_subject_rows_remove(vault, note->tenant, note->slot, batch, err);
+            return remove_but_kept(vault, note, batch, err);
         }
         remove_subject(batch, note);
         break;

@@ -9,6 +9,7 @@
 #include "vault/credentials.h"
 #include "vault/open.h"
 #include "vault/rows.h"
+#include "vault/steward.h"
 #include "vault/tenants.h"
 
 #include <dirent.h>
@@ -22,8 +23,6 @@
 #ifndef KLUIS_VERSION
 #define KLUIS_VERSION "unknown"
 #endif
-
-#define DAY_US (INT64_C(86400) * 1000000)
 
 /* ---- the directory ---- */
 
@@ -101,50 +100,6 @@ static void database_remove(const char *data_dir, const char *name)
 
 /* ---- what is in it from the start ---- */
 
-static enum kl_status credential_first(struct vault *vault, const struct vault_audit_who *who,
-                                       enum vault_builtin builtin, uint64_t tenant,
-                                       struct vault_token *ret_token, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_credential *credential = vault_credential_new(0);
-    struct vault_batch *batch = vault_batch_new();
-    struct vault_token token = {{0}};
-    struct vault_act act;
-    struct vault_act *acts[1] = {&act};
-    char id[KL_ID_TEXT_BYTES];
-
-    vault_act_begin(&act, tenant, who, "credential_create");
-    if (credential == NULL || batch == NULL) {
-        status = kl_fail_memory(err);
-        goto out;
-    }
-    credential->builtin = builtin;
-    credential->tenant = tenant;
-    credential->any_purpose = true;
-    credential->created_us = who->at_us;
-    credential->expires_us = who->at_us + VAULT_CREDENTIAL_LIFE_MAX_DAYS * DAY_US;
-    (void)snprintf(credential->role, sizeof credential->role, "%s", vault_builtin_name(builtin));
-    status = vault_credential_make(vault, credential, NULL, batch, &token, err);
-    if (status != KL_OK) {
-        goto out;
-    }
-    kl_id_format(VAULT_CREDENTIAL_PREFIX, &credential->id, id);
-    kl_json_add_text(&act.out, "target", id);
-    kl_json_add_text(&act.out, "target_role", credential->role);
-    kl_json_add_time(&act.out, "expires_at", credential->expires_us);
-    status = vault_act_commit(vault, acts, 1, batch, err);
-    if (status == KL_OK) {
-        *ret_token = token;
-    }
-
-out:
-    sodium_memzero(&token, sizeof token);
-    vault_act_done(&act);
-    vault_batch_free(batch);
-    vault_credential_unref(credential);
-    return status;
-}
-
 /* The row by which data/ knows its vault, with the entry that the vault was made. */
 static enum kl_status data_stamp(struct vault *vault, const struct vault_audit_who *who,
                                  struct kl_err *err)
@@ -180,12 +135,12 @@ static enum kl_status contents_make(struct vault *vault, int64_t now_us,
         status = vault_tenant_make(vault, &who, VAULT_DEFAULT_TENANT, "", &tenant, err);
     }
     if (status == KL_OK) {
-        status = credential_first(vault, &who, VAULT_BUILTIN_OPERATOR, KMS_TENANT_VAULT,
-                                  operator_token, err);
+        status = vault_credential_at_machine(vault, &who, VAULT_BUILTIN_OPERATOR, KMS_TENANT_VAULT,
+                                             "credential_create", operator_token, err);
     }
     if (status == KL_OK) {
-        status = credential_first(vault, &who, VAULT_BUILTIN_STEWARD, tenant->number, steward_token,
-                                  err);
+        status = vault_credential_at_machine(vault, &who, VAULT_BUILTIN_STEWARD, tenant->number,
+                                             "credential_create", steward_token, err);
     }
     return status;
 }

@@ -135,6 +135,8 @@ enum kl_status vault_journal_hold(struct vault_journal *journal,
     held->slot = of_credential ? 0 : closing->slot;
     held->seq = seq;
     held->at_us = closing->at_us;
+    held->opened = closing->kind == VAULT_CLOSING_RESIDENCY;
+    held->moves = held->opened ? closing->entries : 0;
     memcpy(held->mac, closing->mac, KMS_MAC_BYTES);
     held->credential = closing->credential;
     list = of_credential ? list_of_mac(held->mac) : list_of_slot(closing->tenant, closing->slot);
@@ -183,6 +185,94 @@ static uint64_t held_before(struct vault_journal *journal, uint64_t tenant, uint
     }
     (void)pthread_mutex_unlock(&journal->lock);
     return seq;
+}
+
+/* Of a slot: the most often that its tag got stricter, of what is known; ret_seq: one that is still to be opened, 0: none. */
+static uint32_t held_moves(struct vault_journal *journal, uint64_t tenant, uint64_t slot,
+                           uint64_t *ret_seq)
+{
+    const struct vault_journal_held *held;
+    uint32_t moves = 0;
+
+    *ret_seq = 0;
+    (void)pthread_mutex_lock(&journal->lock);
+    for (held = journal->held[list_of_slot(tenant, slot)]; held != NULL; held = held->next) {
+        if (held->tenant == tenant && held->slot == slot && slot != 0) {
+            moves = held->moves > moves ? held->moves : moves;
+            *ret_seq = held->opened ? *ret_seq : held->seq;
+        }
+    }
+    (void)pthread_mutex_unlock(&journal->lock);
+    return moves;
+}
+
+static void held_opened(struct vault_journal *journal, uint64_t tenant, uint64_t slot, uint64_t seq,
+                        uint32_t moves)
+{
+    struct vault_journal_held *held;
+
+    (void)pthread_mutex_lock(&journal->lock);
+    for (held = journal->held[list_of_slot(tenant, slot)]; held != NULL; held = held->next) {
+        if (held->tenant == tenant && held->slot == slot && held->seq == seq) {
+            held->opened = true;
+            held->moves = moves;
+        }
+    }
+    (void)pthread_mutex_unlock(&journal->lock);
+}
+
+/* One that does not open (any more) closes nothing: it was pruned, or its subject was sealed anew since, with a base that has it. */
+static enum kl_status held_open(struct vault *vault, uint64_t tenant, uint64_t slot, uint64_t seq,
+                                struct kl_err *err)
+{
+    struct vault_closing closing = {0};
+    struct kl_arena *arena = kl_arena_new(64 * 1024);
+    struct kl_err cause = {0};
+    enum kl_status status = KL_OK;
+    struct kl_buf row;
+
+    if (arena == NULL) {
+        return kl_fail_memory(err);
+    }
+    kl_buf_init(&row, VAULT_JOURNAL_ROW_MAX_BYTES);
+    status = vault_closing_read(vault, tenant, seq, &row, arena, &closing, &cause);
+    if (status == KL_OK || status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE ||
+        status == KL_ERR_CORRUPT) {
+        held_opened(vault->journal, tenant, slot, seq,
+                    status == KL_OK && closing.kind == VAULT_CLOSING_RESIDENCY ? closing.entries
+                                                                               : 0);
+        status = KL_OK;
+    } else {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    kl_buf_done(&row);
+    kl_arena_free(arena);
+    return status;
+}
+
+enum kl_status vault_journal_base(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct vault_manifest_base *base, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    uint32_t moves = 0;
+    uint64_t seq = 0;
+
+    if (vault->journal == NULL) {
+        return KL_OK;
+    }
+    if (vault_journal_since(vault, tenant) > base->moved_us) {
+        base->residency = VAULT_RESIDENCY_EEA;
+    }
+    moves = held_moves(vault->journal, tenant, slot, &seq);
+    while (status == KL_OK && seq != 0) {
+        status = held_open(vault, tenant, slot, seq, err);
+        moves = held_moves(vault->journal, tenant, slot, &seq);
+    }
+    if (status == KL_OK && base->moves < moves) {
+        base->residency = VAULT_RESIDENCY_EEA;
+        base->moves = moves;
+    }
+    return status;
 }
 
 static bool since_withdraw(int64_t since_us, struct vault_ledger *ledger)

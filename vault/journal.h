@@ -25,7 +25,10 @@
  *
  * LOST. When data/ knows closings that the journal has not (its rows were lost, or are damaged), or the journal was pruned past what
  * data/ has, nobody can say what else was closed. Then a time is written beside the keys ("VS" tenant8): credentials made before it are
- * void, but for the operators', and consents that were in a ledger before it count as withdrawn; both are said in the trail.
+ * void, but for the operators', consents that were in a ledger before it count as withdrawn, and a residency tag that was set before it is taken
+ * for EEA; it is said in the trail.
+ *
+ * A tag taken off again after it was set counts in the same way: the subject's base says how often it got stricter.
  *
  * ONE BY ONE. Who can write to data/ may put back single older rows. A ledger is read with the closings of its subject, a credential with
  * its revocation, for as long as the journal has them; which they are is held in memory.
@@ -50,18 +53,19 @@
 #define VAULT_JOURNAL_GROUP_MAX 256
 
 enum vault_closing_kind {
-    VAULT_CLOSING_VOID,       /* nothing was closed after all */
-    VAULT_CLOSING_CONSENT,    /* withdrawn: purpose, recipient, entries */
-    VAULT_CLOSING_CREDENTIAL, /* revoked: mac, credential */
-    VAULT_CLOSING_POLICY,     /* in force: policy, body */
-    VAULT_CLOSING_OBJECTION,  /* purpose, entries, ground */
-    VAULT_CLOSING_RESTRICTION /* entries, ground */
+    VAULT_CLOSING_VOID,        /* nothing was closed after all */
+    VAULT_CLOSING_CONSENT,     /* withdrawn: purpose, recipient, entries */
+    VAULT_CLOSING_CREDENTIAL,  /* revoked: mac, credential */
+    VAULT_CLOSING_POLICY,      /* in force: policy, body */
+    VAULT_CLOSING_OBJECTION,   /* purpose, entries, ground */
+    VAULT_CLOSING_RESTRICTION, /* entries, ground */
+    VAULT_CLOSING_RESIDENCY    /* the tag got stricter, for the how manieth time: entries */
 };
 
 /*
  * One closing. Filled by the caller up to the line, zeroed below it; texts and body are the caller's. Lives from write to end at one place.
  *
- * slot  the subject's, for CONSENT, OBJECTION and RESTRICTION.
+ * slot  the subject's, for CONSENT, OBJECTION, RESTRICTION and RESIDENCY.
  */
 struct vault_closing {
     enum vault_closing_kind kind;
@@ -110,6 +114,9 @@ KL_MUST_USE enum kl_status vault_journal_ledger(struct vault *vault, uint64_t te
                                                 bool *ret_changed, struct kl_err *err);
 /* Whether the journal holds a closing about that subject: then its ledger must be read, whatever data/ says of it. */
 bool vault_journal_holds(struct vault *vault, uint64_t tenant, uint64_t slot);
+/* Make the residency tag of a base that was just read as strict as the journal says. Errors as kms_unseal(). */
+KL_MUST_USE enum kl_status vault_journal_base(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                              struct vault_manifest_base *base, struct kl_err *err);
 /* The time that a lost journal of this tenant voids everything before; 0: none. */
 int64_t vault_journal_since(struct vault *vault, uint64_t tenant);
 /* Mark a credential that was just read as revoked, if the journal says so. */

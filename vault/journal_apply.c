@@ -262,6 +262,44 @@ static enum kl_status apply_to_ledger(struct taking *taking, const struct vault_
     return status;
 }
 
+/* As it is read the tag is as strict as it was made: write it so. */
+static enum kl_status apply_residency(struct taking *taking, const struct vault_closing *closing,
+                                      int64_t now_us, struct kl_err *err)
+{
+    struct vault_audit_who who = {.role = "vault", .at_us = now_us};
+    struct kl_err cause = {0};
+    struct vault_change change;
+    enum kl_status status = vault_change_begin(&change, taking->vault, NULL, err);
+
+    if (status != KL_OK) {
+        vault_change_end(&change);
+        return status;
+    }
+    status = vault_subject_load(taking->vault, taking->tenant, closing->slot, change.arena,
+                                &change.subject, &cause);
+    if (status == KL_OK) {
+        vault_act_begin(&change.act, taking->tenant, &who, "moved_again");
+        kl_json_add_int(&change.act.out, "slot", (int64_t)closing->slot);
+        kl_json_add_text(&change.act.out, "to",
+                         vault_residency_name(change.subject.base.residency));
+        kl_json_add_time(&change.act.out, "moved_at", closing->at_us);
+        change.unsynced = true;
+        status = vault_change_base_seal(&change, err);
+        if (status == KL_OK) {
+            status = vault_change_commit(&change, err);
+        }
+        taking->changed++;
+    } else if (status == KL_ERR_IO || status == KL_ERR_NO_MEMORY) {
+        status = again(status, &cause, err);
+    } else { /* made after this data/ was copied, or damaged: then nothing is read of it either */
+        kl_log(KL_LOG_WARNING, "closing_without_subject", KL_LOG_INT("slot", closing->slot),
+               KL_LOG_TEXT("code", cause.code));
+        status = KL_OK;
+    }
+    vault_change_end(&change);
+    return status;
+}
+
 /* As it is read it is revoked: write it so. */
 static enum kl_status apply_credential(struct taking *taking, const struct vault_closing *closing,
                                        struct kl_err *err)
@@ -340,6 +378,8 @@ static enum kl_status apply_one(struct taking *taking, uint64_t seq, int64_t now
         return apply_credential(taking, &closing, err);
     case VAULT_CLOSING_POLICY:
         return apply_policy(taking, &closing, err);
+    case VAULT_CLOSING_RESIDENCY:
+        return apply_residency(taking, &closing, now_us, err);
     }
     return KL_OK;
 }

@@ -31,6 +31,8 @@ struct vault_journal_held {
     unsigned char mac[KMS_MAC_BYTES];
     struct kl_id credential;
     int64_t at_us;
+    bool opened;    /* of a subject: its kind is known by now */
+    uint32_t moves; /* then: of a RESIDENCY its entries, else 0 */
     struct vault_journal_held *next;
 };
 

@@ -24,7 +24,7 @@ void vault_journal_key(uint64_t tenant, uint64_t seq,
 static bool is_of_subject(enum vault_closing_kind kind)
 {
     return kind == VAULT_CLOSING_CONSENT || kind == VAULT_CLOSING_OBJECTION ||
-           kind == VAULT_CLOSING_RESTRICTION;
+           kind == VAULT_CLOSING_RESTRICTION || kind == VAULT_CLOSING_RESIDENCY;
 }
 
 static struct kms_place place_of(uint64_t tenant, uint64_t slot)
@@ -76,6 +76,9 @@ static void plain_make(const struct vault_closing *closing, struct kl_buf *ret)
         kl_buf_add_u32be(ret, closing->entries);
         kl_buf_add_byte(ret, closing->ground);
         text_add(ret, closing->purpose);
+        break;
+    case VAULT_CLOSING_RESIDENCY:
+        kl_buf_add_u32be(ret, closing->entries);
         break;
     case VAULT_CLOSING_RESTRICTION:
         kl_buf_add_u32be(ret, closing->entries);
@@ -215,7 +218,7 @@ enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice
     unsigned char kind = kl_read_byte(&in);
     bool room = true;
 
-    if (in.ok && kind > VAULT_CLOSING_RESTRICTION) {
+    if (in.ok && kind > VAULT_CLOSING_RESIDENCY) {
         return kl_fail(err, KL_ERR_REFUSED, "journal_newer",
                        "the journal of closings was written by a later version of this program",
                        NULL);
@@ -243,6 +246,9 @@ enum kl_status vault_closing_plain_decode(struct kl_slice plain, struct kl_slice
         ret->entries = kl_read_u32be(&in);
         ret->ground = kl_read_byte(&in);
         in.ok = in.ok && ret->ground < VAULT_RESTRICTION_GROUNDS;
+        break;
+    case VAULT_CLOSING_RESIDENCY:
+        ret->entries = kl_read_u32be(&in);
         break;
     case VAULT_CLOSING_VOID:
         break;
@@ -378,6 +384,7 @@ enum kl_status vault_closing_mark(const struct vault_closing *closing, struct kl
     case VAULT_CLOSING_VOID:
     case VAULT_CLOSING_CREDENTIAL:
     case VAULT_CLOSING_POLICY:
+    case VAULT_CLOSING_RESIDENCY:
         break;
     }
     return KL_OK;

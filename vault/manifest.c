@@ -52,6 +52,12 @@ enum kl_status vault_head_encode(const struct vault_head *head, struct kl_buf *r
     kl_buf_add_byte(ret, head->has_ledger ? FLAG_LEDGER : 0);
     kl_buf_add_u32be(ret, head->epoch);
     kl_buf_add_u64be(ret, head->next_value);
+    assert(head->gap_count <= VAULT_GAPS_MAX);
+    kl_buf_add_byte(ret, (unsigned char)head->gap_count);
+    for (i = 0; i < head->gap_count; i++) {
+        kl_buf_add_u64be(ret, head->gaps[i].first);
+        kl_buf_add_u64be(ret, head->gaps[i].past);
+    }
     kl_buf_add_sized(ret, head->base.bytes, head->base.size);
     add_count(ret, head->record_count, VAULT_RECORDS_MAX);
     for (i = 0; i < head->record_count; i++) {
@@ -70,6 +76,8 @@ enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base
     kl_buf_add(ret, base->subject.bytes, KL_ID_BYTES);
     kl_buf_add_byte(ret, (unsigned char)base->residency);
     kl_buf_add_byte(ret, base->limits ? 1 : 0);
+    kl_buf_add_u32be(ret, base->moves);
+    kl_buf_add_u64be(ret, (uint64_t)base->moved_us);
     kl_buf_add_u64be(ret, (uint64_t)base->created_us);
     kl_buf_add(ret, base->token_seed, sizeof base->token_seed);
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "subject_full", err);
@@ -195,6 +203,29 @@ static bool value_valid(uint64_t value)
     return value >= VAULT_VALUE_FIRST && value <= KMS_SLOT_MAX;
 }
 
+static bool read_gaps(struct kl_reader *in, struct vault_head *head)
+{
+    uint64_t from = VAULT_VALUE_FIRST;
+    size_t i;
+
+    head->gap_count = kl_read_byte(in);
+    if (!in->ok || head->gap_count > VAULT_GAPS_MAX) {
+        return false;
+    }
+    for (i = 0; i < head->gap_count; i++) {
+        struct vault_gap *gap = &head->gaps[i];
+
+        gap->first = kl_read_u64be(in);
+        gap->past = kl_read_u64be(in);
+        if (!in->ok || gap->first < from || gap->past <= gap->first ||
+            gap->past > head->next_value) {
+            return false;
+        }
+        from = gap->past;
+    }
+    return true;
+}
+
 enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
                                  struct vault_head *ret, struct kl_err *err)
 {
@@ -211,6 +242,9 @@ enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
     head.has_ledger = (flags & FLAG_LEDGER) != 0;
     head.epoch = kl_read_u32be(&in);
     head.next_value = kl_read_u64be(&in);
+    if (!read_gaps(&in, &head)) {
+        return damaged(err, "a head row");
+    }
     head.base = kl_read_sized(&in);
     head.record_count = read_count(&in, VAULT_RECORDS_MAX);
     if (!in.ok || flags > FLAG_LEDGER || head.epoch > VAULT_EPOCH_MAX ||
@@ -251,6 +285,8 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
     }
     residency = kl_read_byte(&in);
     limits = kl_read_byte(&in);
+    base.moves = kl_read_u32be(&in);
+    base.moved_us = (int64_t)kl_read_u64be(&in);
     base.created_us = (int64_t)kl_read_u64be(&in);
     bytes = kl_read_bytes(&in, sizeof base.token_seed);
     if (!known || !kl_reader_done(&in) || residency > VAULT_RESIDENCY_NONE || limits > 1) {

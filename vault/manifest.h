@@ -9,6 +9,7 @@
  *   flags u8        bit 0: there is a ledger
  *   epoch u32       restores the key store had seen when a value slot was last taken here
  *   next value u64  the next free value slot
+ *   gaps            count u8, then for each: first u64, past u64: numbers that a restored copy did not know to be used (subject_unknown.h)
  *   base            sized (u32), sealed under value slot VAULT_VALUE_BASE
  *   count u16, then for each record: its value slot u64, its manifest sized and sealed under that slot
  *
@@ -43,12 +44,14 @@
 
 #define VAULT_VALUE_BASE 0
 #define VAULT_VALUE_LEDGER 1
-#define VAULT_VALUE_FIRST 2
-/* What the journal beside the keys holds about a subject (journal.h); in the last block, which no restore reaches. */
-#define VAULT_VALUE_CLOSINGS KMS_SLOT_MAX
+/* What the journal beside the keys holds about a subject (journal.h); below all that is taken, so that no restore reaches it. */
+#define VAULT_VALUE_CLOSINGS 2
+#define VAULT_VALUE_FIRST 3
 /* Value slots are taken within a block for each restore the key store has seen: restore n starts at n * 2^24. */
 #define VAULT_VALUE_EPOCH_BITS 24
 #define VAULT_EPOCH_MAX UINT32_C(65534)
+/* How often a subject may be changed after one more restore while none is finished. */
+#define VAULT_GAPS_MAX 64
 
 #define VAULT_HEAD_MAX_BYTES (1536 * 1024)
 /* A manifest or ledger before padding; padding takes at most a tenth and one step. */
@@ -100,13 +103,16 @@ struct vault_manifest_record {
     bool gone; /* not written */
 };
 /*
- * token_seed: what makes this subject's tokens differ from everybody's, and end with the subject. limits: an objection in force or a
- * restriction is in the ledger.
+ * limits: an objection in force or a restriction is in the ledger. moves: how often the tag got stricter (journal.h); moved_us: when it was
+ * last set, by whoever made the subject or moved it. token_seed: what makes this subject's tokens differ from everybody's, and end with the
+ * subject.
  */
 struct vault_manifest_base {
     struct kl_id subject;
     enum vault_residency residency;
     bool limits;
+    uint32_t moves;
+    int64_t moved_us;
     int64_t created_us;
     unsigned char token_seed[VAULT_TOKEN_SEED_BYTES];
 };
@@ -115,10 +121,17 @@ struct vault_head_record {
     uint64_t value;
     struct kl_slice sealed;
 };
+struct vault_gap {
+    uint64_t first;
+    uint64_t past;
+};
+/* gaps: in rising order, apart, below next_value. */
 struct vault_head {
     uint64_t version;
     uint32_t epoch;
     uint64_t next_value;
+    struct vault_gap gaps[VAULT_GAPS_MAX];
+    size_t gap_count;
     bool has_ledger;
     struct kl_slice base;
     struct vault_head_record *records;

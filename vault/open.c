@@ -9,6 +9,7 @@
 #include "vault/limits.h"
 #include "vault/rekeying.h"
 #include "vault/restore.h"
+#include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/secret_hash.h"
 #include "vault/subject_secret.h"
@@ -294,6 +295,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         vault_erasure_hooks_set(vault);
+        status = vault_retained_stale_remove(vault, err);
+    }
+    if (status == KL_OK) {
         status = vault_erasure_recover(vault, err);
     }
     if (status == KL_OK) {

@@ -247,13 +247,14 @@ static enum kl_status put_in_place(struct restoring *restoring, struct kl_err *e
 static enum kl_status open_once(struct restoring *restoring, struct kl_err *err)
 {
     struct vault *vault = NULL;
+    struct vault_restore_aside aside = {0};
     bool pending = false;
     enum kl_status status = vault_open(restoring->options->vault, &vault, err);
 
     if (status == KL_OK) {
-        status =
-            vault_restore_unknown(vault, false, &pending, &restoring->result.unknown_slots, err);
+        status = vault_restore_unknown(vault, false, &pending, &aside, err);
     }
+    restoring->result.unknown_slots = aside.slots;
     vault_close(vault);
     return status;
 }
@@ -298,28 +299,29 @@ enum kl_status vault_restore(const struct vault_restore_options *options,
 }
 
 enum kl_status vault_restore_finish(const struct vault_options *options, bool confirm,
-                                    uint64_t confirmed, uint64_t *ret_unknown, struct kl_err *err)
+                                    uint64_t confirmed, struct vault_restore_aside *ret,
+                                    struct kl_err *err)
 {
     struct vault *vault = NULL;
     bool pending = false;
-    uint64_t count = 0;
+    struct vault_restore_aside aside = {0};
     enum kl_status status = vault_open(options, &vault, err);
 
     if (status == KL_OK) {
-        status = vault_restore_unknown(vault, false, &pending, &count, err);
+        status = vault_restore_unknown(vault, false, &pending, &aside, err);
     }
     if (status == KL_OK && !pending) {
         status = kl_fail(err, KL_ERR_NOT_FOUND, "no_restore", "no restore is unfinished", NULL);
     }
     if (status == KL_OK) {
-        *ret_unknown = count;
+        *ret = aside;
     }
-    if (status == KL_OK && confirm && confirmed != count) {
+    if (status == KL_OK && confirm && confirmed != aside.slots) {
         status = kl_failf(err, KL_ERR_CONFLICT, "count_differs",
                           "%llu slots are set aside, not %llu: confirm that number",
-                          (unsigned long long)count, (unsigned long long)confirmed);
+                          (unsigned long long)aside.slots, (unsigned long long)confirmed);
     } else if (status == KL_OK && confirm) {
-        status = vault_restore_unknown(vault, true, &pending, &count, err);
+        status = vault_restore_unknown(vault, true, &pending, &aside, err);
     }
     vault_close(vault);
     return status;

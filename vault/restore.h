@@ -9,7 +9,8 @@
  *   'M' "restored"        in data/, from the restore until the vault was opened: backup id 16, taken u64: it is older than the keys, whatever
  *                         its marks say
  *   "VR"                  beside the keys, while a restore is unfinished: format 1, backup id 16, when u64
- *   "VR" tenant8          the same: format 1, slots below this number (u64) may be ones that the backup does not know
+ *   "VR" tenant8          the same: format 1, slots below this number (u64) may be ones that the backup does not know; of slots below this one (u64)
+ *                         all that the backup does not know of their values has gone already (a finish that was cut short)
  */
 #ifndef VAULT_RESTORE_H
 #define VAULT_RESTORE_H
@@ -64,14 +65,31 @@ KL_MUST_USE enum kl_status vault_restore_marks(struct vault *vault, struct vault
 /* Whether a restore is unfinished. */
 KL_MUST_USE enum kl_status vault_restore_pending(struct kms *keys, bool *ret_pending,
                                                  struct kl_err *err);
-/* Below which number slots of that tenant may be unknown; 0: none are. KL_ERR_CORRUPT "mark_damaged". */
-KL_MUST_USE enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant, uint64_t *ret,
+/* Below which number slots of that tenant may be unknown; below 0: none are. KL_ERR_CORRUPT "mark_damaged". */
+struct vault_restore_mark {
+    uint64_t below;
+    uint64_t values_done;
+};
+KL_MUST_USE enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant,
+                                                   struct vault_restore_mark *ret,
                                                    struct kl_err *err);
+KL_MUST_USE enum kl_status vault_restore_mark_write(struct kms *keys, uint64_t tenant,
+                                                    const struct vault_restore_mark *mark,
+                                                    bool sync, struct kl_err *err);
+/*
+ * Of the known subjects of a tenant below the mark, what the backup does not know of their values (subject_unknown.h): *count goes up by the
+ * subjects that have such; shred: it goes, some subjects in each key commit, and the mark says how far it is. Nobody else changes them. What kms_commit()
+ * returns, KL_ERR_IO, KL_ERR_NO_MEMORY.
+ */
+KL_MUST_USE enum kl_status vault_restore_values(struct vault *vault, uint64_t tenant,
+                                                const struct vault_restore_mark *mark, bool shred,
+                                                uint64_t *count, struct kl_err *err);
 /* No restore is unfinished any more. tenants: one more than the highest tenant's number. */
 KL_MUST_USE enum kl_status vault_restore_marks_remove(struct kms *keys, uint64_t tenants,
                                                       struct kl_err *err);
-/* Count the slots set aside, of an open vault; shred them too. ret_pending: a restore is unfinished. */
+/* Count what was set aside, of an open vault; shred it too. ret_pending: a restore is unfinished. */
 KL_MUST_USE enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_pending,
-                                                 uint64_t *ret_count, struct kl_err *err);
+                                                 struct vault_restore_aside *ret,
+                                                 struct kl_err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #define ROW_FORMAT 1
 #define MARK_KEY "VR"
 #define MARK_KEY_BYTES (2 + 8)
+#define MARK_BYTES (1 + 8 + 8)
 
 static void mark_key(uint64_t tenant, unsigned char ret[MARK_KEY_BYTES])
 {
@@ -19,8 +20,8 @@ static void mark_key(uint64_t tenant, unsigned char ret[MARK_KEY_BYTES])
 }
 
 /* The mark that earlier restores left for a tenant; 0: none. */
-enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant, uint64_t *ret,
-                                       struct kl_err *err)
+enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant,
+                                       struct vault_restore_mark *ret, struct kl_err *err)
 {
     unsigned char key[MARK_KEY_BYTES];
     struct kl_err cause = {0};
@@ -31,13 +32,14 @@ enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant, uint64
     kl_buf_init(&row, 64);
     status = kms_side_get(keys, kl_slice_of(key, sizeof key), &row, &cause);
     if (status == KL_ERR_NOT_FOUND) {
-        *ret = 0;
+        *ret = (struct vault_restore_mark){0};
         status = KL_OK;
-    } else if (status == KL_OK && (row.size != 9 || row.bytes[0] != ROW_FORMAT)) {
+    } else if (status == KL_OK && (row.size != MARK_BYTES || row.bytes[0] != ROW_FORMAT)) {
         status =
             kl_fail(err, KL_ERR_CORRUPT, "mark_damaged", "a mark of the vault is damaged", NULL);
     } else if (status == KL_OK) {
-        *ret = kl_get_u64be(row.bytes + 1);
+        ret->below = kl_get_u64be(row.bytes + 1);
+        ret->values_done = kl_get_u64be(row.bytes + 9);
     } else {
         status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
@@ -45,16 +47,18 @@ enum kl_status vault_restore_mark_read(struct kms *keys, uint64_t tenant, uint64
     return status;
 }
 
-static enum kl_status mark_write(struct kms *keys, uint64_t tenant, uint64_t mark,
-                                 struct kl_err *err)
+enum kl_status vault_restore_mark_write(struct kms *keys, uint64_t tenant,
+                                        const struct vault_restore_mark *mark, bool sync,
+                                        struct kl_err *err)
 {
     unsigned char key[MARK_KEY_BYTES];
-    unsigned char row[9] = {ROW_FORMAT};
+    unsigned char row[MARK_BYTES] = {ROW_FORMAT};
     const struct kms_storage_write write = {{key, sizeof key}, {row, sizeof row}};
 
     mark_key(tenant, key);
-    kl_put_u64be(row + 1, mark);
-    return kms_side_apply(keys, &write, 1, true, err);
+    kl_put_u64be(row + 1, mark->below);
+    kl_put_u64be(row + 9, mark->values_done);
+    return kms_side_apply(keys, &write, 1, sync, err);
 }
 
 /* The highest number behind the tenant in rows of that kind; 0 when there is none. */
@@ -89,7 +93,7 @@ static enum kl_status tenant_marks(struct kms *keys, struct vault_store *rows, u
 {
     struct kl_err cause = {0};
     uint64_t mark = 0;
-    uint64_t earlier = 0;
+    struct vault_restore_mark earlier = {0};
     uint64_t head = 0;
     enum kl_status status = kms_slot_mark(keys, tenant, &mark, &cause);
 
@@ -108,8 +112,11 @@ static enum kl_status tenant_marks(struct kms *keys, struct vault_store *rows, u
     }
     status = kms_slot_mark_raise(keys, tenant,
                                  mark + margin > KMS_SLOT_MAX ? KMS_SLOT_MAX : mark + margin, err);
-    if (status == KL_OK && mark > earlier) {
-        status = mark_write(keys, tenant, mark, err);
+    /* What was done of an earlier one was done for another copy. */
+    if (status == KL_OK && (mark > earlier.below || earlier.values_done > 0)) {
+        earlier.below = mark > earlier.below ? mark : earlier.below;
+        earlier.values_done = 0;
+        status = vault_restore_mark_write(keys, tenant, &earlier, true, err);
     }
     return status;
 }

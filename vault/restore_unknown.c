@@ -331,8 +331,8 @@ static enum kl_status tenant_go_over(struct unknown *unknown, uint64_t tenant, u
 /* ---- the end of a restore ---- */
 
 /* The trail says so first; then the marks go, all at once. */
-static enum kl_status finished(struct vault *vault, uint64_t count, uint64_t tenants,
-                               struct kl_err *err)
+static enum kl_status finished(struct vault *vault, const struct vault_restore_aside *aside,
+                               uint64_t tenants, struct kl_err *err)
 {
     struct vault_audit_who who = {.role = "vault", .at_us = kl_time_now_us()};
     struct vault_act act;
@@ -340,7 +340,8 @@ static enum kl_status finished(struct vault *vault, uint64_t count, uint64_t ten
     enum kl_status status = KL_OK;
 
     vault_act_begin(&act, KMS_TENANT_VAULT, &who, "restore_finish");
-    kl_json_add_int(&act.out, "slots", (int64_t)count);
+    kl_json_add_int(&act.out, "slots", (int64_t)aside->slots);
+    kl_json_add_int(&act.out, "subjects", (int64_t)aside->subjects);
     status = vault_act_commit(vault, acts, 1, NULL, err);
     vault_act_done(&act);
     return status == KL_OK ? vault_restore_marks_remove(vault->keys, tenants, err) : status;
@@ -362,12 +363,13 @@ static enum kl_status tenant_is_there(struct kms *keys, uint64_t tenant, bool *r
 }
 
 enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_pending,
-                                     uint64_t *ret_count, struct kl_err *err)
+                                     struct vault_restore_aside *ret, struct kl_err *err)
 {
     struct unknown unknown = {.vault = vault, .shred = shred};
+    struct vault_restore_mark mark = {0};
+    struct vault_restore_aside aside = {0};
     uint64_t tenants = 0;
     uint64_t tenant = 0;
-    uint64_t mark = 0;
     bool pending = false;
     bool is_there = false;
     enum kl_status status = vault_restore_pending(vault->keys, &pending, err);
@@ -384,16 +386,20 @@ enum kl_status vault_restore_unknown(struct vault *vault, bool shred, bool *ret_
         if (status == KL_OK && is_there) {
             status = vault_restore_mark_read(vault->keys, tenant, &mark, err);
         }
-        if (status == KL_OK && is_there && mark > 0) {
-            status = tenant_go_over(&unknown, tenant, mark, err);
+        if (status == KL_OK && is_there && mark.below > 0) {
+            status = vault_restore_values(vault, tenant, &mark, shred, &aside.subjects, err);
+        }
+        if (status == KL_OK && is_there && mark.below > 0) {
+            status = tenant_go_over(&unknown, tenant, mark.below, err);
         }
     }
+    aside.slots = unknown.count;
     if (status == KL_OK && shred && pending) {
-        status = finished(vault, unknown.count, tenants, err);
+        status = finished(vault, &aside, tenants, err);
     }
     if (status == KL_OK) {
         *ret_pending = pending;
-        *ret_count = unknown.count;
+        *ret = aside;
     }
     free(unknown.changes);
     return status;

@@ -54,6 +54,9 @@ static struct key receipt_key_of(uint64_t tenant, const struct kl_id *receipt)
     return key;
 }
 
+static enum kl_status stale_remove_of(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                      struct kl_err *err);
+
 /* ---- writing ---- */
 
 static enum kl_status seal_manifest(struct vault *vault, const struct vault_subject *subject,
@@ -130,6 +133,7 @@ enum kl_status vault_retained_write(struct vault *vault, const struct vault_subj
     size_t i;
 
     assert(count <= VAULT_HOLDS_MAX);
+    status = stale_remove_of(vault, subject->tenant, subject->slot, err);
     for (i = 0; i < count; i++) {
         kl_buf_init(&rows[i], ROW_MAX_BYTES);
     }
@@ -211,24 +215,53 @@ enum kl_status vault_retained_slot(struct vault *vault, uint64_t tenant,
     return status;
 }
 
-/* What is gathered of a slot's rows: kept whole, to be opened when the walk is over. */
+/* KL_ERR_GONE is an answer: ret_there false. */
+static enum kl_status value_is_there(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                     uint64_t value, bool *ret_there, struct kl_err *err)
+{
+    const struct kms_place place = {tenant, slot, value};
+    struct kl_err cause = {0};
+    enum kl_status status = kms_place_check(vault->keys, &place, &cause);
+
+    if (status != KL_OK && status != KL_ERR_GONE) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    *ret_there = status == KL_OK;
+    return KL_OK;
+}
+
+/* What is gathered of a slot's rows: kept whole, to be opened when the walk is over. dropped: rows that lead to a key and cannot be read. */
 struct gathering {
+    struct vault *vault;
     struct kl_arena *arena;
     struct vault_retained *retained;
     struct kl_slice *sealed;
     size_t count;
+    size_t dropped;
 };
 
+/* A row whose value slot is gone is of an erasure that never came to its commit, and of nothing that was kept: it takes nobody's room. */
 static enum kl_status gather(void *visitor, struct kl_slice key, struct kl_slice value,
                              struct kl_err *err)
 {
     struct gathering *gathering = visitor;
+    enum kl_status status = KL_OK;
     struct kl_slice sealed;
     unsigned char *copy = NULL;
+    bool there = true;
 
+    if (key.size == KEY_BYTES) {
+        status =
+            value_is_there(gathering->vault, kl_get_u64be(key.bytes + 2),
+                           kl_get_u64be(key.bytes + 10), kl_get_u64be(key.bytes + 18), &there, err);
+    }
+    if (status != KL_OK || !there) {
+        return status;
+    }
     if (gathering->count == VAULT_HOLDS_MAX ||
         !read_row(key, value, &gathering->retained[gathering->count], &sealed)) {
-        kl_log(KL_LOG_WARNING, "retained_row_damaged", KL_LOG_INT("count", gathering->count));
+        kl_log(KL_LOG_ERROR, "retained_row_damaged", KL_LOG_INT("count", gathering->count));
+        gathering->dropped++;
         return KL_OK;
     }
     copy = kl_arena_alloc(gathering->arena, sealed.size);
@@ -286,11 +319,11 @@ static enum kl_status open_manifest(struct vault *vault, const struct vault_reta
 enum kl_status vault_retained_open(struct vault *vault, uint64_t tenant, uint64_t slot,
                                    struct kl_arena *arena, struct vault_retained **ret_retained,
                                    struct vault_subject **ret_subjects, size_t *ret_count,
-                                   struct kl_err *err)
+                                   bool *ret_whole, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct key prefix = key_of(tenant, slot, 0);
-    struct gathering gathering = {.arena = arena};
+    struct gathering gathering = {.vault = vault, .arena = arena};
     struct vault_subject *subjects =
         kl_arena_array(arena, VAULT_HOLDS_MAX, sizeof(struct vault_subject));
     struct kl_err unopened = {0};
@@ -311,7 +344,11 @@ enum kl_status vault_retained_open(struct vault *vault, uint64_t tenant, uint64_
                                &subjects[count], &unopened);
         if (status == KL_OK) {
             gathering.retained[count++] = gathering.retained[i];
-        } else if (status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
+        } else if (status == KL_ERR_GONE) {
+            status = KL_OK;
+        } else if (status == KL_ERR_CORRUPT) {
+            kl_log_err(KL_LOG_ERROR, "retained_row_damaged", &unopened);
+            gathering.dropped++;
             status = KL_OK;
         } else {
             status =
@@ -322,6 +359,7 @@ enum kl_status vault_retained_open(struct vault *vault, uint64_t tenant, uint64_
         *ret_retained = gathering.retained;
         *ret_subjects = subjects;
         *ret_count = count;
+        *ret_whole = gathering.dropped == 0;
     }
     return status;
 }
@@ -329,15 +367,7 @@ enum kl_status vault_retained_open(struct vault *vault, uint64_t tenant, uint64_
 enum kl_status vault_retained_is_stale(struct vault *vault, uint64_t tenant, uint64_t slot,
                                        bool *ret_stale, struct kl_err *err)
 {
-    const struct kms_place base = {tenant, slot, VAULT_VALUE_BASE};
-    struct kl_err cause = {0};
-    enum kl_status status = kms_place_check(vault->keys, &base, &cause);
-
-    if (status != KL_OK && status != KL_ERR_GONE) {
-        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    }
-    *ret_stale = status == KL_OK;
-    return KL_OK;
+    return value_is_there(vault, tenant, slot, VAULT_VALUE_BASE, ret_stale, err);
 }
 
 struct due {
@@ -406,87 +436,142 @@ enum kl_status vault_retained_forget(struct vault *vault, const struct vault_ret
                            : status;
 }
 
-/* ---- rows of the subject ---- */
+/* ---- forgetting those of erasures that never were ---- */
 
-static int by_number(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a;
-    uint64_t right = *(const uint64_t *)b;
+#define STALE_AT_ONCE 64
 
-    return left < right ? -1 : left > right ? 1 : 0;
-}
+struct stale_row {
+    struct key key;
+    struct key receipt; /* size 0: the row does not say */
+};
 
-/* Value slots of what was retained of a slot, sorted; the arena's. */
-static enum kl_status kept_values(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                  struct kl_arena *arena, uint64_t **ret, size_t *ret_count,
+/* Some rows to be removed; what was found out last: of which slot, and whether its subject lives. */
+struct stale {
+    struct vault *vault;
+    struct stale_row rows[STALE_AT_ONCE];
+    size_t count;
+    uint64_t tenant;
+    uint64_t slot;
+    bool known;
+    bool lives;
+};
+
+static enum kl_status stale_check(struct stale *stale, struct kl_slice key, bool *ret_stale,
                                   struct kl_err *err)
 {
+    uint64_t tenant = kl_get_u64be(key.bytes + 2);
+    uint64_t slot = kl_get_u64be(key.bytes + 10);
     enum kl_status status = KL_OK;
-    struct vault_retained *retained = NULL;
-    struct vault_subject *subjects = NULL;
-    uint64_t *values = NULL;
-    size_t of = 0;
-    size_t count = 0;
-    size_t i;
-    size_t k;
+    bool there = false;
 
-    status = vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &of, err);
-    if (status != KL_OK) {
-        return status;
+    if (!stale->known || stale->tenant != tenant || stale->slot != slot) {
+        status = vault_retained_is_stale(stale->vault, tenant, slot, &stale->lives, err);
+        stale->known = status == KL_OK;
+        stale->tenant = tenant;
+        stale->slot = slot;
     }
-    values = kl_arena_array(arena, of * VAULT_FIELDS_INPUT_MAX, sizeof *values);
-    if (values == NULL) {
-        return kl_fail_memory(err);
+    if (status == KL_OK && !stale->lives) {
+        status =
+            value_is_there(stale->vault, tenant, slot, kl_get_u64be(key.bytes + 18), &there, err);
     }
-    for (i = 0; i < of; i++) {
-        for (k = 0; k < subjects[i].records[0].field_count; k++) {
-            values[count++] = subjects[i].records[0].fields[k].value;
+    *ret_stale = status == KL_OK && (stale->lives || !there);
+    return status;
+}
+
+static enum kl_status stale_gather(void *visitor, struct kl_slice key, struct kl_slice value,
+                                   struct kl_err *err)
+{
+    struct stale *stale = visitor;
+    struct vault_retained retained;
+    struct kl_slice sealed;
+    enum kl_status status = KL_OK;
+    bool is_stale = false;
+
+    if (key.size == KEY_BYTES && stale->count < STALE_AT_ONCE) {
+        status = stale_check(stale, key, &is_stale, err);
+    }
+    if (status == KL_OK && is_stale) {
+        struct stale_row *row = &stale->rows[stale->count++];
+
+        row->key.size = KEY_BYTES;
+        memcpy(row->key.bytes, key.bytes, KEY_BYTES);
+        row->receipt.size = 0;
+        if (read_row(key, value, &retained, &sealed)) {
+            row->receipt = receipt_key_of(retained.tenant, &retained.receipt);
         }
     }
-    qsort(values, count, sizeof *values, by_number);
-    *ret = values;
-    *ret_count = count;
+    return status;
+}
+
+/* Whether a row of the slot is left that names the receipt. */
+struct naming {
+    const struct key *receipt;
+    bool named;
+};
+
+static enum kl_status names(void *visitor, struct kl_slice key, struct kl_slice value,
+                            struct kl_err *err)
+{
+    struct naming *naming = visitor;
+    struct vault_retained retained;
+    struct kl_slice sealed;
+
+    (void)err;
+    if (read_row(key, value, &retained, &sealed)) {
+        naming->named = naming->named || memcmp(retained.receipt.bytes, naming->receipt->bytes + 10,
+                                                KL_ID_BYTES) == 0;
+    }
     return KL_OK;
 }
 
-/* From first to before past; past 0: to the end of the slot's rows. */
-static void remove_values(struct vault_batch *batch, uint64_t tenant, uint64_t slot, uint64_t first,
-                          uint64_t past)
+static enum kl_status stale_forget(struct vault *vault, const struct stale_row *row,
+                                   struct kl_err *err)
 {
-    struct vault_row_key from = vault_row_value(tenant, slot, first);
-    struct vault_row_key prefix = from;
-    struct vault_row_key to;
+    const struct kms_storage_write own = {.key = key_slice(&row->key)};
+    const struct kms_storage_write receipt = {.key = key_slice(&row->receipt)};
+    struct naming naming = {.receipt = &row->receipt};
+    enum kl_status status = kms_side_apply(vault->keys, &own, 1, true, err);
 
-    prefix.size -= 8;
-    to = past == 0 ? vault_row_past(&prefix) : vault_row_value(tenant, slot, past);
-    if (past == 0 || first < past) {
-        vault_batch_remove_range(batch, vault_row_slice(&from), vault_row_slice(&to));
+    if (status == KL_OK && row->receipt.size > 0) {
+        status = kms_side_range(vault->keys, kl_slice_of(row->key.bytes, KEY_BYTES - 8), names,
+                                &naming, err);
     }
+    return status == KL_OK && row->receipt.size > 0 && !naming.named
+               ? kms_side_apply(vault->keys, &receipt, 1, true, err)
+               : status;
 }
 
-enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                         struct vault_batch *batch, struct kl_err *err)
+static enum kl_status stale_remove(struct vault *vault, struct kl_slice prefix, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key head = vault_row_head(tenant, slot);
-    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    uint64_t *values = NULL;
-    uint64_t next = 0;
-    size_t count = 0;
+    struct stale *stale = calloc(1, sizeof *stale);
     size_t i;
 
-    status = arena == NULL ? kl_fail_memory(err)
-                           : kept_values(vault, tenant, slot, arena, &values, &count, err);
-    if (status == KL_OK) {
-        vault_batch_remove(batch, vault_row_slice(&head));
-        for (i = 0; i < count; i++) {
-            if (values[i] > next) {
-                remove_values(batch, tenant, slot, next, values[i]);
-            }
-            next = values[i] + 1;
-        }
-        remove_values(batch, tenant, slot, next, 0);
+    if (stale == NULL) {
+        return kl_fail_memory(err);
     }
-    kl_arena_free(arena);
+    stale->vault = vault;
+    do {
+        stale->count = 0;
+        status = kms_side_range(vault->keys, prefix, stale_gather, stale, err);
+        for (i = 0; status == KL_OK && i < stale->count; i++) {
+            status = stale_forget(vault, &stale->rows[i], err);
+        }
+    } while (status == KL_OK && stale->count == STALE_AT_ONCE);
+    free(stale);
     return status;
+}
+
+enum kl_status vault_retained_stale_remove(struct vault *vault, struct kl_err *err)
+{
+    return stale_remove(vault, kl_slice_text(KEY_ROW), err);
+}
+
+static enum kl_status stale_remove_of(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                      struct kl_err *err)
+{
+    struct key prefix = key_of(tenant, slot, 0);
+
+    prefix.size -= 8;
+    return stale_remove(vault, key_slice(&prefix), err);
 }

@@ -46,7 +46,7 @@ KL_MUST_USE enum kl_status vault_retained_keep(struct vault *vault, struct vault
 void vault_retained_undo(struct vault *vault, const struct vault_note *note);
 
 /*
- * Write the rows of an erasure, synced. records[i] is kept as retained[i] says, whose value slot was taken for it. KL_ERR_IO and what
+ * Write the rows of an erasure, synced, after those of earlier attempts at it were removed. records[i] is kept as retained[i] says, whose value slot was taken for it. KL_ERR_IO and what
  * kms_seal() returns.
  */
 KL_MUST_USE enum kl_status vault_retained_write(struct vault *vault,
@@ -64,17 +64,25 @@ KL_MUST_USE enum kl_status vault_retained_slot(struct vault *vault, uint64_t ten
                                                struct kl_err *err);
 /*
  * Those of a slot, opened: subjects[i] is the subject with retained[i]'s record as its only one, under the value slot that leads to it;
- * each ends with vault_subject_done(). Rows that do not open (any more) are left out. Arrays are the arena's.
+ * each ends with vault_subject_done(). Rows without a key (any more) are left out: they are of erasures that never came to their commit, or
+ * at their end. ret_whole: false when one that has its key was left out, because it is damaged. Arrays are the arena's.
  */
 KL_MUST_USE enum kl_status vault_retained_open(struct vault *vault, uint64_t tenant, uint64_t slot,
                                                struct kl_arena *arena,
                                                struct vault_retained **ret_retained,
                                                struct vault_subject **ret_subjects,
-                                               size_t *ret_count, struct kl_err *err);
+                                               size_t *ret_count, bool *ret_whole,
+                                               struct kl_err *err);
 /* Whether the erasure that wrote such rows never came to its commit. */
 KL_MUST_USE enum kl_status vault_retained_is_stale(struct vault *vault, uint64_t tenant,
                                                    uint64_t slot, bool *ret_stale,
                                                    struct kl_err *err);
+
+/*
+ * At open, when no erasure is under way: rows of erasures that never came to their commit go, synced; what kms_side_apply() returns, KL_ERR_IO,
+ * KL_ERR_NO_MEMORY. vault_retained_write() does the same for its subject, so that they do not gather.
+ */
+KL_MUST_USE enum kl_status vault_retained_stale_remove(struct vault *vault, struct kl_err *err);
 
 /*
  * Of all tenants, at most max whose end is at or before until_us, in no meaningful order, without opening them. ret has room for max.
@@ -91,6 +99,7 @@ KL_MUST_USE enum kl_status vault_retained_forget(struct vault *vault,
 /*
  * Put the removal of a subject's rows into batch: its head and its values, but for the values of records that were retained. Whoever
  * finds that a head row does not open any more removes it with this.
+ * KL_ERR_CORRUPT "retained_damaged": a row of what was kept cannot be read; batch is as it was, for nobody can say what must stay.
  */
 KL_MUST_USE enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant,
                                                      uint64_t slot, struct vault_batch *batch,

@@ -26,10 +26,12 @@ static enum kl_status find_of_slot(struct vault *vault, uint64_t tenant, uint64_
     enum kl_status status = KL_OK;
     struct vault_retained *retained = NULL;
     struct vault_subject *subjects = NULL;
+    bool whole = false;
     size_t count = 0;
     size_t i;
 
-    status = vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &count, err);
+    status =
+        vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &count, &whole, err);
     for (i = 0; status == KL_OK && i < count; i++) {
         bool meant = record == NULL ? retained[i].note.value == value
                                     : kl_id_equal(&subjects[i].records[0].id, record);

@@ -2,6 +2,7 @@
 #include "vault/journal.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
+#include "vault/subject_unknown.h"
 
 #include <assert.h>
 #include <string.h>
@@ -41,12 +42,11 @@ void vault_change_end(struct vault_change *change)
 enum kl_status vault_head_value_take(struct vault *vault, struct vault_head *head,
                                      uint64_t *ret_value, struct kl_err *err)
 {
-    uint64_t first = (uint64_t)vault->restores << VAULT_VALUE_EPOCH_BITS;
     uint64_t past_last;
+    enum kl_status status = vault_head_epoch_begin(vault, head, err);
 
-    if (head->epoch < vault->restores) {
-        head->epoch = vault->restores;
-        head->next_value = head->next_value > first ? head->next_value : first;
+    if (status != KL_OK) {
+        return status;
     }
     past_last = ((uint64_t)head->epoch + 1) << VAULT_VALUE_EPOCH_BITS;
     if (head->next_value >= past_last) {

@@ -143,6 +143,7 @@ static enum kl_status make_new(struct vault_change *change, const struct plan *p
     subject->base.subject = kl_id_new();
     subject->base.residency = plan->residency;
     subject->base.created_us = change->caller->now_us;
+    subject->base.moved_us = change->caller->now_us;
     randombytes_buf(subject->base.token_seed, sizeof subject->base.token_seed);
     return kms_slot_take(change->vault->keys, subject->tenant, 1, &subject->slot, err);
 }

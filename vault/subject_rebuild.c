@@ -179,9 +179,19 @@ static enum kl_status rebuild_add(void *visitor, const char *kind, struct kl_sli
 static enum kl_status rebuild_remove(struct rebuilding *rebuilding, uint64_t slot,
                                      struct kl_err *err)
 {
+    struct kl_err cause = {0};
+    enum kl_status status = vault_subject_rows_remove(rebuilding->vault, rebuilding->tenant, slot,
+                                                      rebuilding->batch, &cause);
+
+    if (status == KL_ERR_CORRUPT) { /* nobody can say what of it is kept: it all stays */
+        kl_log_err(KL_LOG_ERROR, "rows_not_removed", &cause);
+        return KL_OK;
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
     rebuilding->removed++;
-    return vault_subject_rows_remove(rebuilding->vault, rebuilding->tenant, slot, rebuilding->batch,
-                                     err);
+    return KL_OK;
 }
 
 /* Leave records that were erased since out of the head row. */

@@ -113,6 +113,9 @@ static enum kl_status open_all(struct vault *vault, struct kl_arena *arena,
     if (status == KL_OK) {
         status = vault_manifest_base_decode(text, &subject->base, err);
     }
+    if (status == KL_OK) {
+        status = vault_journal_base(vault, subject->tenant, subject->slot, &subject->base, err);
+    }
     for (i = 1; status == KL_OK && i < count; i++) {
         subject->records[i - 1].gone = items[i].status == KL_ERR_GONE;
         if (!subject->records[i - 1].gone) {

@@ -74,8 +74,8 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
     return status == KL_OK ? vault_batch_status(batch, err) : status;
 }
 
-/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed. */
-static const char side_kinds[] = "JSANKLRE";
+/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward. */
+static const char side_kinds[] = "JSANKLREW";
 
 struct forgetting {
     struct kl_buf keys; /* sized, one behind the other */

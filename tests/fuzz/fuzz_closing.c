@@ -34,7 +34,7 @@ static void try_plain(struct kl_slice rest)
             kl_slice_of(rest.bytes + 1 + plain_bytes, rest.size - 1 - plain_bytes);
 
         if (vault_closing_plain_decode(plain, body, arena, &closing, NULL) == KL_OK) {
-            assert(closing.kind <= VAULT_CLOSING_RESTRICTION);
+            assert(closing.kind <= VAULT_CLOSING_RESIDENCY);
             assert(closing.kind != VAULT_CLOSING_CONSENT || closing.purpose != NULL);
             assert(closing.kind != VAULT_CLOSING_POLICY || kl_slice_equal(closing.body, body));
         }

@@ -335,6 +335,169 @@ static void test_touch_and_expand_change_no_key_below(void **state)
     subject_done(&subject);
 }
 
+/* ---- ranges ---- */
+
+static struct kms_range range_of(uint64_t first, uint64_t past)
+{
+    return (struct kms_range){T, S, first, past};
+}
+
+static void test_ranges_that_meet_are_one_and_come_before_what_is_in_them(void **state)
+{
+    struct kms_change changes[] = {of(KMS_CHANGE_SHRED, S, 10), of(KMS_CHANGE_REKEY, S, 25)};
+    struct kms_range one[] = {range_of(10, 20), range_of(30, 40)};
+    struct kms_range two[] = {range_of(20, 25), range_of(15, 18), range_of(39, KMS_RANGE_END)};
+    struct kms_request a = {
+        .changes = changes, .changes_count = 2, .ranges = one, .ranges_count = 2};
+    struct kms_request b = {.ranges = two, .ranges_count = 3};
+    struct kms_request *requests[] = {&a, &b};
+    struct kms_actions actions = actions_of(requests, 2);
+
+    (void)state;
+    assert_int_equal(actions.count, 4);
+    assert_true(kms_action_is_range(&actions.list[0]));
+    assert_int_equal(actions.list[0].place.value, 10);
+    assert_int_equal(actions.list[0].past, 25);
+    assert_int_equal(actions.list[1].kind, KMS_CHANGE_SHRED);
+    assert_int_equal(actions.list[2].kind, KMS_CHANGE_REKEY);
+    assert_true(kms_action_is_range(&actions.list[3]));
+    assert_int_equal(actions.list[3].place.value, 30);
+    assert_true(actions.list[3].past == KMS_RANGE_END);
+    kms_actions_done(&actions);
+}
+
+static void test_there_is_no_range_where_the_slot_is_shredded(void **state)
+{
+    struct kms_change changes[] = {of(KMS_CHANGE_SHRED, S, NONE), of(KMS_CHANGE_KEEP, S, 4)};
+    struct kms_range ranges[] = {range_of(3, KMS_RANGE_END)};
+    struct kms_request request = {
+        .changes = changes, .changes_count = 2, .ranges = ranges, .ranges_count = 1};
+    struct kms_request *requests[] = {&request};
+    struct kms_actions actions = actions_of(requests, 1);
+
+    (void)state;
+    assert_int_equal(actions.count, 1);
+    assert_int_equal(actions.list[0].kind, KMS_CHANGE_SHRED);
+    assert_int_equal(actions.list[0].keeps_count, 1);
+    kms_actions_done(&actions);
+}
+
+static void test_a_range_outside_the_tree_is_refused(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    const struct kms_range bad[] = {range_of(5, 5),
+                                    range_of(6, 5),
+                                    range_of(KMS_VALUE_NONE, KMS_RANGE_END),
+                                    range_of(KMS_SLOT_MAX + 1, KMS_RANGE_END),
+                                    range_of(5, KMS_SLOT_MAX + 1),
+                                    {T, KMS_SLOT_NONE, 5, 6},
+                                    {T, KMS_SLOT_MAX + 1, 5, 6}};
+    struct kms_request request = {.ranges_count = 1};
+    struct kl_err err = {0};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        request.ranges = &bad[i];
+        err = (struct kl_err){0};
+        assert_int_equal(kms_commit(fixture->kms, &request, &err), KL_ERR_INVALID);
+        assert_string_equal(err.code, "key_place_invalid");
+    }
+    request.ranges_count = KMS_CHANGES_MAX + 1;
+    err = (struct kl_err){0};
+    assert_int_equal(kms_commit(fixture->kms, &request, &err), KL_ERR_INVALID);
+    assert_string_equal(err.code, "key_changes_too_many");
+    assert_int_equal(request.ret_generation, 0);
+}
+
+/* Seals at all values, renews [first, past), and looks who opens what: nobody anything inside, and everybody all else. */
+static void renew(struct kms_fixture *fixture, uint64_t slot, uint64_t first, uint64_t past,
+                  bool written_out)
+{
+    const struct kms_range range = {T, slot, first, past};
+    struct kms_request request = {.ranges = &range, .ranges_count = 1};
+    struct kms_adversary *adversary = NULL;
+    struct subject subject;
+    struct kl_buf again;
+    unsigned mask = 0;
+
+    if (written_out) { /* one value of each height is gone before */
+        for (uint64_t gone = 5; gone < 2000000; gone = gone * 30 + 7) {
+            assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED,
+                                                (struct kms_place){T, slot, gone}),
+                             KL_OK);
+        }
+    }
+    subject_seal(fixture, slot, &subject);
+    assert_int_equal(kms_commit(fixture->kms, &request, NULL), KL_OK);
+    for (size_t i = 0; i < VALUES; i++) {
+        mask |= values[i] < first || values[i] >= past ? 1U << i : 0;
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        adversary = adversary_now(fixture);
+        for (size_t i = 0; i < VALUES; i++) {
+            struct kms_place place = {T, slot, values[i]};
+            bool opens = (mask >> i & 1) != 0;
+
+            assert_int_equal(kms_fixture_unseal(fixture->kms, place, &subject.sealed[i]),
+                             opens ? KL_OK : KL_ERR_CORRUPT);
+            assert_int_equal(kms_adversary_reads(adversary, &place, kms_fixture_context,
+                                                 kl_buf_slice(&subject.sealed[i])),
+                             opens);
+        }
+        kms_adversary_free(adversary);
+        kms_fixture_reopen(fixture);
+    }
+    for (size_t i = 0; i < VALUES; i++) { /* every number can be used */
+        kms_fixture_seal(fixture->kms, (struct kms_place){T, slot, values[i]}, &again);
+        assert_int_equal(
+            kms_fixture_unseal(fixture->kms, (struct kms_place){T, slot, values[i]}, &again),
+            KL_OK);
+        kl_buf_done(&again);
+    }
+    subject_done(&subject);
+}
+
+static void test_a_range_of_values_gets_fresh_keys_and_no_other(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    static const uint64_t ends[][2] = {{1, KMS_RANGE_END},
+                                       {0, KMS_RANGE_END},
+                                       {3, 64},
+                                       {64, 8256},
+                                       {2, 9001},
+                                       {9001, 9002},
+                                       {65, UINT64_C(1) << 24},
+                                       {9001, UINT64_C(3) << 24},
+                                       {0, 1},
+                                       {1100000, KMS_SLOT_MAX},
+                                       {63, 1100000}};
+    uint64_t slot = S;
+
+    memory_storage_record(fixture->storage);
+    assert_int_equal(kms_create(&fixture->options, NULL), KL_OK);
+    assert_int_equal(kms_open(&fixture->options, &fixture->kms, NULL), KL_OK);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        renew(fixture, slot++, ends[i][0], ends[i][1], false);
+        renew(fixture, slot++, ends[i][0], ends[i][1], true);
+    }
+}
+
+/* To the end it costs a spine and the pages of the first value; rows of pages inside are swept. */
+static void test_a_range_costs_only_the_pages_of_its_ends(void **state)
+{
+    struct kms_fixture *fixture = *state;
+
+    memory_storage_record(fixture->storage);
+    assert_int_equal(kms_create(&fixture->options, NULL), KL_OK);
+    assert_int_equal(kms_open(&fixture->options, &fixture->kms, NULL), KL_OK);
+    renew(fixture, S, 3, KMS_RANGE_END, false);
+    assert_int_equal(rows_of_subject(fixture, S), 2);
+    renew(fixture, S + 1, 3, KMS_RANGE_END, true);
+    assert_int_equal(rows_of_subject(fixture, S + 1), 2);
+    renew(fixture, S + 2, 3, UINT64_C(1) << 24, false);
+    assert_int_equal(rows_of_subject(fixture, S + 2),
+                     5); /* two more levels, and the last page in front of it */
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -349,6 +512,12 @@ int main(void)
         TEST(test_kept_values_can_go_later),
         TEST(test_of_conflicting_changes_the_shred_wins),
         TEST(test_touch_and_expand_change_no_key_below),
+        cmocka_unit_test(test_ranges_that_meet_are_one_and_come_before_what_is_in_them),
+        cmocka_unit_test(test_there_is_no_range_where_the_slot_is_shredded),
+        cmocka_unit_test_setup_teardown(test_a_range_outside_the_tree_is_refused, kms_fixture_setup,
+                                        kms_fixture_teardown),
+        TEST(test_a_range_of_values_gets_fresh_keys_and_no_other),
+        TEST(test_a_range_costs_only_the_pages_of_its_ends),
     };
 
     return cmocka_run_group_tests_name("changes", tests, NULL, NULL);

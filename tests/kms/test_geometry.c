@@ -89,6 +89,35 @@ static void test_a_path_is_joined_up(void **state)
     }
 }
 
+/* What is below the entries of a path's pages has the number in it, each inside the one above, down to the number alone; entries lie side by side. */
+static void test_the_spans_on_a_path_close_in_on_the_number(void **state)
+{
+    (void)state;
+    for (uint64_t slot = 0; slot <= KMS_SLOT_MAX / 3; slot = slot * 3 + 1) {
+        struct kms_place place = {5, 70, slot};
+        struct kms_path path;
+        uint64_t above[2] = {0, UINT64_MAX};
+
+        kms_path_of(&place, &path);
+        for (size_t i = path.ends[1]; i < path.count; i++) {
+            const struct kms_step *step = &path.steps[i];
+            uint64_t first = 0;
+            uint64_t past = 0;
+            uint64_t next = 0;
+            uint64_t end = 0;
+
+            kms_address_span(&step->page, step->entry, &first, &past);
+            assert_true(first <= slot && slot < past);
+            assert_true(above[0] <= first && past <= above[1]);
+            kms_address_span(&step->page, (size_t)step->entry + 1, &next, &end);
+            assert_true(next == past && next < end);
+            above[0] = first;
+            above[1] = past;
+        }
+        assert_true(above[1] - above[0] == 1);
+    }
+}
+
 static void test_a_path_has_as_many_trees_as_its_place(void **state)
 {
     struct kms_place tenant = {9, KMS_SLOT_NONE, KMS_VALUE_NONE};
@@ -161,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_a_path_is_joined_up),
         cmocka_unit_test(test_a_path_has_as_many_trees_as_its_place),
         cmocka_unit_test(test_the_longest_path_fits),
+        cmocka_unit_test(test_the_spans_on_a_path_close_in_on_the_number),
         cmocka_unit_test(test_places_outside_the_tree_are_invalid),
         cmocka_unit_test(test_addresses_differ_when_any_part_does),
     };

@@ -309,10 +309,36 @@ static void changes_pick(struct kms_fixture *fixture, const struct history *hist
     }
 }
 
-/* What a request takes with it: what its shreds and rekeys cover, but for what it keeps. */
+/* A range beside them, or instead of them. */
+static void ranges_pick(const struct history *history, uint32_t *seed, struct kms_range *range,
+                        struct kms_request *request)
+{
+    const struct kms_place *place = &history->values[next_random(seed) % history->count].place;
+
+    if (next_random(seed) % 3 != 0) {
+        return;
+    }
+    range->tenant = place->tenant;
+    range->slot = place->slot;
+    range->first = next_random(seed) % 6;
+    range->past =
+        next_random(seed) % 2 == 0 ? KMS_RANGE_END : range->first + 1 + next_random(seed) % 4;
+    request->ranges = range;
+    request->ranges_count = 1;
+    request->changes_count *= next_random(seed) % 2;
+}
+
+/* What a request takes with it: what its shreds, rekeys and ranges cover, but for what it keeps. */
 static bool takes(const struct kms_request *request, const struct kms_place *place)
 {
     bool taken = false;
+
+    for (size_t r = 0; r < request->ranges_count; r++) {
+        const struct kms_range *range = &request->ranges[r];
+
+        taken |= range->tenant == place->tenant && range->slot == place->slot &&
+                 place->value >= range->first && place->value < range->past;
+    }
 
     for (size_t c = 0; c < request->changes_count; c++) {
         const struct kms_change *change = &request->changes[c];
@@ -331,12 +357,14 @@ static void crash_round(struct kms_fixture *fixture, struct history *history, ui
 {
     struct kms_hooks hooks = {.fatal = kms_fixture_fatal};
     struct kms_change changes[3];
+    struct kms_range range = {0};
     struct kms_request request = {.changes = changes, .changes_count = 1 + next_random(seed) % 3};
     uint32_t fate = next_random(seed) % 4;
     bool arrives = fate != 1;
     enum kl_status status;
 
     changes_pick(fixture, history, seed, changes, &request);
+    ranges_pick(history, seed, &range, &request);
     kms_hooks_set(fixture->kms, &hooks);
     if (fate == 1 || fate == 2) {
         memory_storage_fail_apply(fixture->storage, 1, arrives);

@@ -86,8 +86,14 @@ static void test_a_commit_without_memory_is_done_or_not_begun(void **state)
             {KMS_CHANGE_REKEY, {T, slot + 2, KMS_VALUE_NONE}},
             {KMS_CHANGE_SHRED, {T, slot + 100, KMS_VALUE_NONE}},
         };
-        struct kms_request request = {
-            .changes = changes, .changes_count = 4, .note = "note", .note_bytes = 4};
+        const struct kms_range range = {T, slot + 101, 3, UINT64_C(1) << 24};
+        struct kms_request request = {.changes = changes,
+                                      .changes_count = 4,
+                                      .ranges = &range,
+                                      .ranges_count = 1,
+                                      .note = "note",
+                                      .note_bytes = 4};
+        struct kl_buf ranged;
         struct kms_state before;
         struct kms_state after;
         struct kl_err err = {0};
@@ -97,6 +103,10 @@ static void test_a_commit_without_memory_is_done_or_not_begun(void **state)
         assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED,
                                             (struct kms_place){T, slot + 100, 5}),
                          KL_OK);
+        assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED,
+                                            (struct kms_place){T, slot + 101, 70}),
+                         KL_OK);
+        kms_fixture_seal(fixture->kms, (struct kms_place){T, slot + 101, 71}, &ranged);
         kms_fixture_reopen(fixture);
         kms_hooks_set(fixture->kms, &hooks);
         kms_state(fixture->kms, &before);
@@ -117,6 +127,10 @@ static void test_a_commit_without_memory_is_done_or_not_begun(void **state)
             assert_int_equal(kms_place_check(fixture->kms, &changes[i].place, NULL),
                              gone ? KL_ERR_GONE : KL_OK);
         }
+        assert_int_equal(
+            kms_fixture_unseal(fixture->kms, (struct kms_place){T, slot + 101, 71}, &ranged),
+            status == KL_OK ? KL_ERR_CORRUPT : KL_OK);
+        kl_buf_done(&ranged);
         assert_int_equal(kms_place_check(fixture->kms, &(struct kms_place){T, slot + 3, 1}, NULL),
                          KL_OK);
     }

@@ -88,22 +88,34 @@ static void seal_all(struct kms *kms, struct value values[VALUES])
     }
 }
 
+/* Inside the range that the filmed commit renews. */
+#define RANGED 9000
+static const struct kms_place ranged_place = {T, RANGED, 300};
+static struct kl_buf ranged;
+
 static void values_done(struct value values[VALUES])
 {
+    kl_buf_done(&ranged);
     for (size_t i = 0; i < VALUES; i++) {
         kl_buf_done(&values[i].sealed);
     }
 }
 
-/* values[0] was erased before; the filmed commit erases values[1] and values[2]. */
+/* values[0] was erased before; the filmed commit erases values[1] and values[2], and renews the numbers of a subject that has none. */
 static void film_commit(struct film *film, struct value values[VALUES])
 {
     struct kms_fixture *fixture = film->fixture;
     struct kms_hooks hooks = {.context = film, .prepare = film_prepare, .publish = film_publish};
     struct kms_change changes[2];
-    struct kms_request request = {
-        .changes = changes, .changes_count = 2, .note = "note", .note_bytes = 4};
+    const struct kms_range range = {T, RANGED, 1, KMS_RANGE_END};
+    struct kms_request request = {.changes = changes,
+                                  .changes_count = 2,
+                                  .ranges = &range,
+                                  .ranges_count = 1,
+                                  .note = "note",
+                                  .note_bytes = 4};
 
+    kms_fixture_seal(fixture->kms, ranged_place, &ranged);
     seal_all(fixture->kms, values);
     assert_int_equal(kms_fixture_change(fixture->kms, KMS_CHANGE_SHRED, values[0].place), KL_OK);
     changes[0] = (struct kms_change){KMS_CHANGE_SHRED, values[1].place};
@@ -150,6 +162,8 @@ static bool check_moment(struct kms_fixture *fixture, struct memory_storage *row
     first = kms_fixture_unseal(fixture->kms, values[1].place, &values[1].sealed);
     assert_true(first == KL_OK || first == KL_ERR_GONE);
     assert_int_equal(kms_fixture_unseal(fixture->kms, values[2].place, &values[2].sealed), first);
+    assert_int_equal(kms_fixture_unseal(fixture->kms, ranged_place, &ranged),
+                     first == KL_OK ? KL_OK : KL_ERR_CORRUPT);
     assert_int_equal(kms_fixture_unseal(fixture->kms, values[0].place, &values[0].sealed),
                      KL_ERR_GONE);
     assert_int_equal(kms_notes_each(fixture->kms, 0, note_seen, &notes, NULL), KL_OK);

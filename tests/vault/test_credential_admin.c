@@ -2,6 +2,7 @@
 #include "tests/support/admin_fixture.h"
 #include "tests/support/test.h"
 #include "vault/credentials.h"
+#include "vault/rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,29 @@ static void test_an_operator_makes_a_tenants_first_steward_only(void **state)
     assert_int_equal(caller.builtin, VAULT_BUILTIN_STEWARD);
     vault_caller_done(&caller);
     assert_int_equal(admin_trail_count(fixture, true, "\"tenant\":\"shop\",\"target\":\"cred_"), 1);
+}
+
+/* Not even when the credential was revoked, has expired, or data/ knows of none: a mark beside the keys does. */
+static void test_an_operator_makes_no_second_steward_whatever_became_of_the_first(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    const struct vault_credential_input steward = {.role = "steward", .expires_in = "P1Y"};
+    struct vault_caller caller = admin_steward(fixture);
+    struct kl_id own = caller.credential;
+    struct vault_row_key key = vault_row_credential_id(caller.tenant, &own);
+    struct vault_batch *batch = vault_batch_new();
+
+    assert_int_equal(vault_credential_revoke(fixture->vault, &caller, &own, NULL), KL_OK);
+    vault_caller_done(&caller);
+    caller = admin_caller(fixture, &fixture->operator_token, "default");
+    assert_int_equal(refused(fixture, &caller, &steward, NULL), KL_ERR_FORBIDDEN);
+    caller.now_us += INT64_C(20) * 365 * 86400 * 1000000;
+    assert_int_equal(refused(fixture, &caller, &steward, NULL), KL_ERR_FORBIDDEN);
+    vault_batch_remove(batch, vault_row_slice(&key));
+    assert_int_equal(vault_store_apply(fixture->vault->data_store, batch, true, NULL), KL_OK);
+    assert_int_equal(refused(fixture, &caller, &steward, NULL), KL_ERR_FORBIDDEN);
+    vault_batch_free(batch);
+    vault_caller_done(&caller);
 }
 
 static void test_operators_make_operators(void **state)
@@ -451,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OPENED(test_an_operator_makes_a_tenants_first_steward_only),
+        OPENED(test_an_operator_makes_no_second_steward_whatever_became_of_the_first),
         OPENED(test_operators_make_operators),
         OPENED(test_roles_of_the_policy_and_auditors_make_nobody),
         OPENED(test_wrong_input_says_where),

@@ -118,6 +118,16 @@ static void lose_journal(struct vault_fixture *fixture, uint64_t tenant)
     }
 }
 
+/* A lost journal leaves no steward in: another one is made at the machine. */
+static void recover_steward(struct vault_fixture *fixture)
+{
+    admin_close(fixture->admin);
+    assert_int_equal(vault_steward_recover(&fixture->admin->options, "default",
+                                           &fixture->admin->steward_token, &fixture->err),
+                     KL_OK);
+    admin_reopen(fixture->admin);
+}
+
 /* ---- an older data/ ---- */
 
 static void test_a_withdrawn_consent_stays_withdrawn_in_an_older_data(void **state)
@@ -333,15 +343,93 @@ static void test_a_closing_about_somebody_gone_is_refused(void **state)
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 0);
 }
 
+/* ---- residency ---- */
+
+static void move(struct vault_fixture *fixture, const struct kl_id *subject, const char *to)
+{
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+
+    if (vault_subject_move(fixture_vault(fixture), &writer, subject, to, &fixture->err) != KL_OK) {
+        fail_msg("not moved: %s %s", fixture->err.code, fixture->err.log_text);
+    }
+    vault_caller_done(&writer);
+}
+
+static bool is_eea(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault_subject_result read = {0};
+
+    assert_int_equal(fixture_read(fixture, "reader", subject, "support", &read), KL_OK);
+    return read.residency == VAULT_RESIDENCY_EEA;
+}
+
+static void test_a_tag_that_was_set_stays_set_in_an_older_data(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result other = fixture_newsletter(fixture, "eva@example.org", true);
+
+    move(fixture, &made.id, "none");
+    move(fixture, &other.id, "none");
+    fixture_copy(fixture);
+    move(fixture, &made.id, "EEA");
+    fixture_put_back_data(fixture);
+    assert_true(is_eea(fixture, &made.id));
+    assert_false(is_eea(fixture, &other.id));
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"moved_again\""), 1);
+
+    /* It is in data/ from then on, also once the journal has forgotten it; and it can be taken off again. */
+    fixture_reopen(fixture);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"moved_again\""), 1);
+    assert_true(is_eea(fixture, &made.id));
+    move(fixture, &made.id, "none");
+    assert_false(is_eea(fixture, &made.id));
+    fixture_reopen(fixture);
+    assert_false(is_eea(fixture, &made.id));
+}
+
+static void test_a_tag_that_was_set_twice_does_not_come_off_by_the_copy_between(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+
+    move(fixture, &made.id, "none");
+    move(fixture, &made.id, "EEA");
+    move(fixture, &made.id, "none");
+    fixture_copy(fixture);
+    move(fixture, &made.id, "EEA");
+    fixture_put_back_data(fixture);
+    assert_true(is_eea(fixture, &made.id));
+    assert_true(withdraw(fixture, &made.id) == KL_OK); /* closings of two kinds about one */
+    fixture_reopen(fixture);
+    assert_true(is_eea(fixture, &made.id));
+    assert_false(consents(fixture, &made.id));
+}
+
+static void test_a_lost_journal_takes_everybody_for_eea(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+
+    move(fixture, &made.id, "none");
+    assert_true(withdraw(fixture, &made.id) == KL_OK);
+    lose_journal(fixture, fixture_tenant(fixture));
+    fixture_reopen(fixture);
+    recover_steward(fixture);
+    fixture->token_count = 0;
+    assert_true(is_eea(fixture, &made.id));
+    move(fixture, &made.id, "none");
+    assert_false(is_eea(fixture, &made.id));
+    fixture_reopen(fixture);
+    assert_false(is_eea(fixture, &made.id));
+}
+
 /* ---- lost ---- */
 
 static void test_a_lost_journal_voids_credentials_and_consents(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    const struct vault_credential_input input = {.role = "steward", .expires_in = "P1Y"};
-    struct vault_credential_result result;
-    struct vault_caller operator;
     struct vault_token reader = admin_make(fixture->admin, "reader", NULL);
     struct kl_err err = {0};
 
@@ -353,11 +441,7 @@ static void test_a_lost_journal_voids_credentials_and_consents(void **state)
                      KL_ERR_UNAUTHORISED);
     assert_int_equal(admin_let_in(fixture->admin, fixture->admin->operator_token.text, &err),
                      KL_OK);
-    operator= admin_caller(fixture->admin, &fixture->admin->operator_token, "default");
-    assert_int_equal(vault_credential_create(fixture_vault(fixture), &operator, & input, NULL,
-                                             &fixture->admin->steward_token, &result, &err),
-                     KL_OK);
-    vault_caller_done(&operator);
+    recover_steward(fixture);
     fixture->token_count = 0;
     assert_false(consents(fixture, &made.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 1);
@@ -465,6 +549,20 @@ static void test_an_older_ledger_put_back_alone_reopens_nothing(void **state)
     assert_false(consents(fixture, &made.id));
 }
 
+static void test_an_older_head_put_back_alone_takes_no_tag_off(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_row_key key;
+
+    move(fixture, &made.id, "none");
+    fixture_copy(fixture);
+    move(fixture, &made.id, "EEA");
+    key = vault_row_head(fixture_tenant(fixture), fixture_slot(fixture, &made.id));
+    put_back_rows(fixture, vault_row_slice(&key));
+    assert_true(is_eea(fixture, &made.id));
+}
+
 static void test_older_credentials_put_back_alone_let_nobody_in(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -569,6 +667,10 @@ int main(void)
         TEST(test_data_says_no_more_than_it_has_of_closings_under_way),
         TEST(test_a_closing_about_somebody_gone_is_refused),
         TEST(test_a_lost_journal_voids_credentials_and_consents),
+        TEST(test_a_tag_that_was_set_stays_set_in_an_older_data),
+        TEST(test_a_tag_that_was_set_twice_does_not_come_off_by_the_copy_between),
+        TEST(test_a_lost_journal_takes_everybody_for_eea),
+        TEST(test_an_older_head_put_back_alone_takes_no_tag_off),
         TEST(test_a_damaged_closing_that_data_lacks_is_a_lost_journal),
         TEST(test_closings_are_pruned_once_no_backup_can_lack_them),
         TEST(test_an_older_ledger_put_back_alone_reopens_nothing),

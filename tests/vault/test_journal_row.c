@@ -49,7 +49,7 @@ static int teardown(void **state)
 static struct vault_closing closing_of(const struct fixture *fixture, enum vault_closing_kind kind)
 {
     bool of_subject = kind == VAULT_CLOSING_CONSENT || kind == VAULT_CLOSING_OBJECTION ||
-                      kind == VAULT_CLOSING_RESTRICTION;
+                      kind == VAULT_CLOSING_RESTRICTION || kind == VAULT_CLOSING_RESIDENCY;
     struct vault_closing closing = {.kind = kind,
                                     .tenant = fixture->base->tenant,
                                     .slot = of_subject ? SUBJECT : VAULT_SLOT_JOURNAL,
@@ -66,6 +66,9 @@ static struct vault_closing closing_of(const struct fixture *fixture, enum vault
     }
     if (kind == VAULT_CLOSING_CONSENT) {
         closing.recipient = "speaker";
+    }
+    if (kind == VAULT_CLOSING_RESIDENCY) {
+        closing.entries = 7;
     }
     if (kind == VAULT_CLOSING_CREDENTIAL) {
         memset(closing.mac, 0x5a, sizeof closing.mac);
@@ -97,7 +100,7 @@ static void test_every_kind_reads_back_as_it_was_written(void **state)
     int kind;
 
     kl_buf_init(&row, ROOM_BYTES);
-    for (kind = VAULT_CLOSING_VOID; kind <= VAULT_CLOSING_RESTRICTION; kind++) {
+    for (kind = VAULT_CLOSING_VOID; kind <= VAULT_CLOSING_RESIDENCY; kind++) {
         struct vault_closing closing = closing_of(fixture, (enum vault_closing_kind)kind);
         struct vault_closing read = {0};
         uint64_t slot = 0;

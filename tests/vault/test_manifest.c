@@ -23,7 +23,7 @@ static int teardown(void **state)
 static struct vault_manifest_field fields[] = {
     {"email", VAULT_TYPE_EMAIL, VAULT_INDEX_UNIQUE, 3, 1},
     {"notes", VAULT_TYPE_TEXT, VAULT_INDEX_NONE, 900, 7}};
-static struct vault_manifest_field past[] = {{"email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 2, 1}};
+static struct vault_manifest_field past[] = {{"email", VAULT_TYPE_EMAIL, VAULT_INDEX_MANY, 4, 1}};
 
 static struct vault_manifest_record a_record(void)
 {
@@ -54,6 +54,8 @@ static struct kl_buf head_text(struct vault_head_record *records, size_t count)
     struct vault_head head = {.version = 9,
                               .epoch = 2,
                               .next_value = 40,
+                              .gaps = {{5, 9}, {9, 12}, {20, 40}},
+                              .gap_count = 3,
                               .has_ledger = true,
                               .base = kl_slice_text("base")};
     struct kl_buf text;
@@ -100,7 +102,7 @@ static void test_a_record_reads_back_as_it_was_written(void **state)
     assert_int_equal(read.fields[1].value, 900);
     assert_int_equal(read.fields[1].version, 7);
     assert_int_equal(read.past_count, 1);
-    assert_int_equal(read.past[0].value, 2);
+    assert_int_equal(read.past[0].value, 4);
     kl_buf_done(&text);
 }
 
@@ -117,9 +119,36 @@ static void test_a_record_without_source_and_fields_reads_back(void **state)
     kl_buf_done(&text);
 }
 
+static void test_a_head_with_gaps_that_are_none_is_damaged(void **state)
+{
+    static const struct vault_gap bad[][2] = {{{2, 9}, {20, 40}},  /* below all that is taken */
+                                              {{5, 5}, {20, 40}},  /* empty */
+                                              {{5, 9}, {8, 40}},   /* over each other */
+                                              {{5, 9}, {20, 41}}}; /* not used yet */
+    struct vault_head read = {.version = 77};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct vault_head head = {.version = 9, .epoch = 2, .next_value = 40, .gap_count = 2};
+        struct kl_buf text;
+
+        memcpy(head.gaps, bad[i], sizeof bad[i]);
+        kl_buf_init(&text, 1024);
+        assert_int_equal(vault_head_encode(&head, &text, NULL), KL_OK);
+        assert_int_equal(vault_head_decode(kl_buf_slice(&text), arena, &read, NULL),
+                         KL_ERR_CORRUPT);
+        assert_int_equal(read.version, 77);
+        text.bytes[8 + 1 + 1 + 4 + 8] = VAULT_GAPS_MAX + 1;
+        assert_int_equal(vault_head_decode(kl_buf_slice(&text), arena, &read, NULL),
+                         KL_ERR_CORRUPT);
+        kl_buf_done(&text);
+    }
+}
+
 static void test_a_head_reads_back_as_it_was_written(void **state)
 {
-    struct vault_head_record records[] = {{2, {(const unsigned char *)"one", 3}},
+    struct vault_head_record records[] = {{3, {(const unsigned char *)"one", 3}},
                                           {900, {(const unsigned char *)"three", 5}}};
     struct vault_head read = {0};
     struct kl_buf text = head_text(records, 2);
@@ -129,6 +158,10 @@ static void test_a_head_reads_back_as_it_was_written(void **state)
     assert_int_equal(read.version, 9);
     assert_int_equal(read.epoch, 2);
     assert_int_equal(read.next_value, 40);
+    assert_int_equal(read.gap_count, 3);
+    assert_int_equal(read.gaps[0].first, 5);
+    assert_int_equal(read.gaps[2].first, 20);
+    assert_int_equal(read.gaps[2].past, 40);
     assert_true(read.has_ledger);
     assert_true(kl_slice_equal_text(read.base, "base"));
     assert_int_equal(read.record_count, 2);
@@ -140,8 +173,12 @@ static void test_a_head_reads_back_as_it_was_written(void **state)
 
 static void test_a_base_reads_back_as_it_was_written(void **state)
 {
-    struct vault_manifest_base base = {
-        .subject = {{9, 8}}, .residency = VAULT_RESIDENCY_NONE, .created_us = 5, .token_seed = {1}};
+    struct vault_manifest_base base = {.subject = {{9, 8}},
+                                       .residency = VAULT_RESIDENCY_NONE,
+                                       .moves = 3,
+                                       .moved_us = 6,
+                                       .created_us = 5,
+                                       .token_seed = {1}};
     struct vault_manifest_base read = {0};
     struct kl_buf text;
 
@@ -151,6 +188,8 @@ static void test_a_base_reads_back_as_it_was_written(void **state)
     assert_int_equal(vault_manifest_base_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
     assert_true(kl_id_equal(&read.subject, &base.subject));
     assert_int_equal(read.residency, VAULT_RESIDENCY_NONE);
+    assert_int_equal(read.moves, 3);
+    assert_int_equal(read.moved_us, 6);
     assert_int_equal(read.created_us, 5);
     assert_int_equal(read.token_seed[0], 1);
     text.bytes[17] = 7; /* no such residency */
@@ -305,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_a_record_reads_back_as_it_was_written),
         cmocka_unit_test(test_a_record_without_source_and_fields_reads_back),
         cmocka_unit_test(test_a_head_reads_back_as_it_was_written),
+        cmocka_unit_test(test_a_head_with_gaps_that_are_none_is_damaged),
         cmocka_unit_test(test_a_base_reads_back_as_it_was_written),
         cmocka_unit_test(test_a_ledger_reads_back_as_it_was_written),
         cmocka_unit_test(test_texts_cut_short_at_any_byte_are_refused),

@@ -27,11 +27,13 @@ static int setup(void **state)
 static enum kl_status finish(struct vault_fixture *fixture, bool confirm, uint64_t count,
                              uint64_t *ret_count, struct kl_err *err)
 {
+    struct vault_restore_aside aside = {.slots = *ret_count};
     enum kl_status status = KL_OK;
 
     admin_close(fixture->admin);
-    status = vault_restore_finish(&fixture->admin->options, confirm, count, ret_count, err);
+    status = vault_restore_finish(&fixture->admin->options, confirm, count, &aside, err);
     admin_reopen(fixture->admin);
+    *ret_count = aside.slots;
     return status;
 }
 
@@ -431,13 +433,13 @@ static void test_nothing_is_restored_while_a_server_holds_the_vault(void **state
     const struct vault_restore_options options = {.vault = &fixture->admin->options, .from = from};
     struct vault_restore_result result;
     struct kl_err err = {0};
-    uint64_t count = 0;
+    struct vault_restore_aside aside = {0};
 
     (void)backup_make(fixture, NULL, 0);
     backup_path(fixture, "", from);
     assert_int_equal(vault_restore(&options, &result, &err), KL_ERR_BUSY);
     assert_string_equal(err.code, "store_in_use");
-    assert_int_equal(vault_restore_finish(&fixture->admin->options, false, 0, &count, NULL),
+    assert_int_equal(vault_restore_finish(&fixture->admin->options, false, 0, &aside, NULL),
                      KL_ERR_BUSY);
 }
 

@@ -85,12 +85,28 @@ struct kms_change {
 };
 
 /*
+ * Values of one slot, from first up to and without past (KMS_RANGE_END: all behind first): every one of them, whether it was used or not, gets
+ * a fresh key, so that what was sealed under them is gone as after a SHRED, but the numbers can be used; one that was shredded before may
+ * have a fresh key as well, or none. Below a slot that is shredded in the same commit nothing happens; a SHRED or REKEY of a value inside is
+ * done after it. The cost is that of the pages on the way to both ends, however many values lie between.
+ */
+#define KMS_RANGE_END UINT64_MAX
+struct kms_range {
+    uint64_t tenant;
+    uint64_t slot;
+    uint64_t first;
+    uint64_t past;
+};
+
+/*
  * One caller's part of a commit. note is kept in the key store from the commit on, in clear, until kms_notes_forget(): it must not
  * hold personal data. work is the caller's own, handed back to the hooks.
  */
 struct kms_request {
     const struct kms_change *changes;
     size_t changes_count; /* 0..KMS_CHANGES_MAX; 0 with a note is a rotation of the root key */
+    const struct kms_range *ranges;
+    size_t ranges_count; /* 0..KMS_CHANGES_MAX */
     const void *note;
     size_t note_bytes; /* 0..KMS_NOTE_MAX_BYTES */
     void *work;
@@ -265,7 +281,7 @@ KL_MUST_USE enum kl_status kms_place_check(struct kms *kms, const struct kms_pla
  * Order: prepare hook; one synced batch to storage (pages, generation, notes: the commit point); the old root slot overwritten in place
  * with a newly staged key, synced (the point of no return); pages swapped and old keys wiped; publish; finish hook.
  *
- * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid", "key_keep_alone" (a KEEP whose slot is not shredded
+ * KL_ERR_INVALID "key_note_too_large", "key_changes_too_many", "key_place_invalid" (a range without values too), "key_keep_alone" (a KEEP whose slot is not shredded
  * in the same request); whatever prepare or finish returned; KL_ERR_IO.
  * KL_ERR_GONE a slot to be rekeyed is gone: nothing of this request is done, others are not touched. KL_ERR_CORRUPT, KL_ERR_IO,
  * KL_ERR_NO_MEMORY a page on the way cannot be had: likewise. KL_ERR_REFUSED "finality_f0" the blocks of the root file moved or were

@@ -139,7 +139,7 @@ struct vault_credential_result {
 };
 /*
  * An operator can only make a tenant's first steward (and operators); a steward makes the policy's roles, stewards and auditors, never for
- * itself to read. A first steward: the tenant has none whose credential holds. ret_token is empty for a certificate credential.
+ * itself to read. A first steward: the tenant never had one, whatever became of that (vault_steward_recover() makes another). ret_token is empty for a certificate credential.
  * ret->purposes are the input's. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown"; other errors
  * of it as vault_subject_create().
  * KL_ERR_INVALID "unknown_role", "unknown_purpose", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
@@ -150,6 +150,14 @@ KL_MUST_USE enum kl_status vault_credential_create(
     struct vault *vault, const struct vault_caller *caller,
     const struct vault_credential_input *input, const struct vault_idempotency *idempotency,
     struct vault_token *ret_token, struct vault_credential_result *ret, struct kl_err *err);
+/*
+ * Make a steward of a tenant that has lost its own, at the machine, while no server runs: whoever has the custodian of the root key may. It is in
+ * the tenant's trail and the vault's, "steward_recovered"; other stewards stay as they are. ret_token is set on KL_OK.
+ * KL_ERR_INVALID "invalid_tenant". KL_ERR_NOT_FOUND "unknown_tenant". What vault_open() returns (KL_ERR_BUSY "store_in_use": a server has it).
+ */
+KL_MUST_USE enum kl_status vault_steward_recover(const struct vault_options *options,
+                                                 const char *tenant, struct vault_token *ret_token,
+                                                 struct kl_err *err);
 /* An operator's: the operators; a steward's: its tenant's, revoked and expired ones too, in no meaningful order. KL_ERR_INVALID "invalid_limit", "invalid_cursor". */
 KL_MUST_USE enum kl_status vault_credential_list(struct vault *vault,
                                                  const struct vault_caller *caller, size_t limit,

@@ -3,7 +3,7 @@
  * who were erased since, and what was closed since stays closed (the vault sees to it when it is opened, which this does at its end).
  *
  * Slots that were given out and that the backup does not know (people who came after it) are set aside, unused: another backup, a newer one, can
- * still be put back and finds them. vault_restore_finish() shreds them.
+ * still be put back and finds them. So are values of subjects that it knows: what they were changed to after it. vault_restore_finish() shreds both.
  *
  * Threads: one.
  */
@@ -62,14 +62,20 @@ struct vault_restore_result {
 KL_MUST_USE enum kl_status vault_restore(const struct vault_restore_options *options,
                                          struct vault_restore_result *ret, struct kl_err *err);
 
+/* slots: of people whom the backup does not know. subjects: that it knows, with values after it, or room for such. */
+struct vault_restore_aside {
+    uint64_t slots;
+    uint64_t subjects;
+};
+
 /*
- * The slots that restores set aside: counted, and shredded when confirm says so and confirmed is their number. Numbers are reserved in blocks, so up to
+ * What restores set aside: counted, and shredded when confirm says so and confirmed is the number of slots. Numbers are reserved in blocks, so up to
  * 4095 for each tenant and each crash may never have been used. No newer backup brings anybody back in them afterwards.
- * KL_ERR_NOT_FOUND "no_restore" none is unfinished. KL_ERR_CONFLICT "count_differs": ret_unknown is set, nothing is shredded. KL_ERR_BUSY "store_in_use". What
+ * KL_ERR_NOT_FOUND "no_restore" none is unfinished. KL_ERR_CONFLICT "count_differs": ret is set, nothing is shredded. KL_ERR_BUSY "store_in_use". What
  * vault_open() and an erasure return; after a failure some may be shredded, and asking again goes on.
  */
 KL_MUST_USE enum kl_status vault_restore_finish(const struct vault_options *options, bool confirm,
-                                                uint64_t confirmed, uint64_t *ret_unknown,
+                                                uint64_t confirmed, struct vault_restore_aside *ret,
                                                 struct kl_err *err);
 
 #endif

@@ -15,7 +15,7 @@
 
 #define VALUE_BASE 0
 #define VALUE_LEDGER 1
-#define VALUE_CLOSINGS ((UINT64_C(1) << 40) - 1)
+#define VALUE_CLOSINGS 2
 #define SLOT_JOURNAL 4
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
@@ -101,6 +101,7 @@ static void head_read(struct blobs *blobs, const struct row *row)
     uint64_t count;
 
     (void)take(&reader, 8 + 1 + 1 + 4 + 8);
+    (void)take(&reader, (size_t)take_number(&reader, 1) * 16); /* gaps */
     base = take_sized(&reader);
     count = take_number(&reader, 2);
     if (!reader.ok) {

@@ -310,6 +310,26 @@ def judge_guesses(findings, workers, control, swept):
         equal(hits, len(seen), "without a sweep a guess can be tested: so the test would notice")
 
 
+def lost_values(before, after):
+    """Texts that somebody was changed to after the backup that was put back."""
+    return [value for _, value in set(after.ever) - set(before.ever) if "kanarie" in value.lower()]
+
+
+def judge_lost(found, control, lost):
+    """None of them is read any more once the restore is finished; with the root keys of then all are, but for what never was acknowledged."""
+    count, seen, hits = 0, 0, []
+    for person, texts in lost:
+        place = control.bases[id_bytes(person.id)]
+        plain = {view: b"\n".join(text for (at, _), plains in view.values.items() if at == place for text in plains) for view in (found, control)}
+        for text in texts:
+            count += 1
+            seen += text.encode() in plain[control]
+            hits += [f"{text} of {person.id}"] if text.encode() in plain[found] else []
+    check(seen > count // 2 > 0, f"with the old root keys {seen} of {count} values of after the backup are read: else the test is blind")
+    equal(hits, [], "of what people were changed to after the backup nothing is read")
+    print(f"{seen} values of after the backup are not read any more", flush=True)
+
+
 def needles_of(workers, place):
     """What must be nowhere in the open: values, ids, tokens."""
     needles = [text.encode() for worker in workers for text in worker.world.canaries.texts]
@@ -320,7 +340,7 @@ def needles_of(workers, place):
     return needles
 
 
-def judge(place, watch, workers, cross, swept):
+def judge(place, watch, workers, cross, swept, lost=None):
     needles = needles_of(workers, place)
     findings = attack(place, watch, needles, cross)
     sums = findings.sums
@@ -341,6 +361,8 @@ def judge(place, watch, workers, cross, swept):
     check(len(seen) >= with_old, "with the old root keys all of the erased are found")
     equal(hits, [], "of the erased nothing is found")
     equal(findings.opened["cross"], [], "nor with any key on anything")
+    if lost is not None:
+        judge_lost(found, control, lost)
     waiting = past_values(found, control, workers)
     if swept:
         equal(waiting, set(), "after a sweep no replaced value opens")

@@ -1,0 +1,95 @@
+/* The removal of a subject's rows, but for those of records that were retained. */
+#include "vault/retained.h"
+#include "vault/rows.h"
+
+#include <stdlib.h>
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/* Value slots of what was retained of a slot, sorted; the arena's. */
+static enum kl_status kept_values(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                  struct kl_arena *arena, uint64_t **ret, size_t *ret_count,
+                                  struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_retained *retained = NULL;
+    struct vault_subject *subjects = NULL;
+    uint64_t *values = NULL;
+    bool whole = false;
+    size_t of = 0;
+    size_t count = 0;
+    size_t i;
+    size_t k;
+
+    status =
+        vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &of, &whole, err);
+    if (status == KL_OK && !whole) {
+        status =
+            kl_fail(err, KL_ERR_CORRUPT, "retained_damaged",
+                    "what was kept of a subject cannot be read, so nothing of it is removed", NULL);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    values = kl_arena_array(arena, of * VAULT_FIELDS_INPUT_MAX, sizeof *values);
+    if (values == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; i < of; i++) {
+        for (k = 0; k < subjects[i].records[0].field_count; k++) {
+            values[count++] = subjects[i].records[0].fields[k].value;
+        }
+    }
+    qsort(values, count, sizeof *values, by_number);
+    *ret = values;
+    *ret_count = count;
+    return KL_OK;
+}
+
+/* From first to before past; past 0: to the end of the slot's rows. */
+static void remove_values(struct vault_batch *batch, uint64_t tenant, uint64_t slot, uint64_t first,
+                          uint64_t past)
+{
+    struct vault_row_key from = vault_row_value(tenant, slot, first);
+    struct vault_row_key prefix = from;
+    struct vault_row_key to;
+
+    prefix.size -= 8;
+    to = past == 0 ? vault_row_past(&prefix) : vault_row_value(tenant, slot, past);
+    if (past == 0 || first < past) {
+        vault_batch_remove_range(batch, vault_row_slice(&from), vault_row_slice(&to));
+    }
+}
+
+enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, uint64_t slot,
+                                         struct vault_batch *batch, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_row_key head = vault_row_head(tenant, slot);
+    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    uint64_t *values = NULL;
+    uint64_t next = 0;
+    size_t count = 0;
+    size_t i;
+
+    status = arena == NULL ? kl_fail_memory(err)
+                           : kept_values(vault, tenant, slot, arena, &values, &count, err);
+    if (status == KL_OK) {
+        vault_batch_remove(batch, vault_row_slice(&head));
+        for (i = 0; i < count; i++) {
+            if (values[i] > next) {
+                remove_values(batch, tenant, slot, next, values[i]);
+            }
+            next = values[i] + 1;
+        }
+        remove_values(batch, tenant, slot, next, 0);
+    }
+    kl_arena_free(arena);
+    return status;
+}
