@@ -306,6 +306,11 @@ const char *vault_policy_role_name(const struct vault_policy *policy, int role)
     return policy->roles[role].name;
 }
 
+const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy)
+{
+    return &policy->requests;
+}
+
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy)
 {
     return policy->residency;

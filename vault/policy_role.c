@@ -36,8 +36,6 @@ static void read_do(struct policy_parse *parse, policy_node node, struct policy_
         policy->unenforced |= VAULT_UNENFORCED_OBJECTION;
     if (grant->actions & BIT(VAULT_ACTION_RESTRICT))
         policy->unenforced |= VAULT_UNENFORCED_RESTRICTION;
-    if (grant->actions & BIT(VAULT_ACTION_MANAGE_REQUESTS))
-        policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
 }
 
 static void add_field_bit(struct policy_grant *grant, size_t field)

@@ -1,5 +1,7 @@
 #include "vault/retained.h"
 
+#include "vault/aside.h"
+
 #include "kluis/base/log.h"
 #include "vault/rows.h"
 
@@ -486,6 +488,7 @@ enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, u
             next = values[i] + 1;
         }
         remove_values(batch, tenant, slot, next, 0);
+        status = vault_aside_rows_remove(vault, tenant, slot, batch, err);
     }
     kl_arena_free(arena);
     return status;

@@ -115,7 +115,6 @@ struct vault_findings {
 #define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
 #define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
 #define VAULT_UNENFORCED_ON_ERASE 32u
-#define VAULT_UNENFORCED_REQUESTS 64u
 
 struct vault_policy;
 
@@ -208,6 +207,15 @@ const struct vault_policy_recipient *vault_policy_recipient(const struct vault_p
                                                             int recipient);
 const char *vault_policy_role_name(const struct vault_policy *policy, int role);
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy);
+/* The section `requests`, or what the law says without one: a month, two months more, no aim, no check asked for. */
+struct vault_policy_requests {
+    bool has_aim;
+    struct kl_duration aim;
+    struct kl_duration answer_within; /* at most a month: months <= 1, or days <= 31 */
+    struct kl_duration extend_by;     /* at most two months, or 62 days */
+    bool verify_identity; /* a request is completed only after the person was identified */
+};
+const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy);
 
 /* ---- the decision ---- */
 
