@@ -189,7 +189,6 @@ static void test_an_older_data_brings_no_rows_back(void **state)
     struct vault_fixture *fixture = *state;
     struct person person = a_person(fixture);
 
-    (void)fixture_caller(fixture, "officer");
     fixture_copy(fixture);
     fixture_erase(fixture, &person.made.id);
     fixture_put_back_data(fixture);

@@ -359,9 +359,8 @@ static enum kl_status erase_for(struct vault_fixture *fixture, const struct kl_i
     enum kl_status status = KL_OK;
 
     kl_err_clear(&fixture->err);
-    status =
-        vault_subject_erase_for(fixture_vault(fixture), &caller, subject, VAULT_ERASE_REQUEST,
-                                request, NULL, receipt, &replayed, &fixture->err);
+    status = vault_subject_erase_for(fixture_vault(fixture), &caller, subject, VAULT_ERASE_REQUEST,
+                                     request, NULL, receipt, &replayed, &fixture->err);
 
     vault_caller_done(&caller);
     return status;
