@@ -187,6 +187,10 @@ static void write_vault(struct kl_buf *out, struct vault *vault)
               figures.fields_withheld);
     write_one(out, "kluis_erasures_total", "counter", "Subjects and records erased.",
               figures.erasures);
+    write_one(out, "kluis_requests_open", "gauge",
+              "Requests of data subjects that wait for an answer.", figures.requests_open);
+    write_one(out, "kluis_requests_overdue", "gauge",
+              "Requests of data subjects whose deadline is over.", figures.requests_overdue);
     write_one(out, "kluis_key_rotations_total", "counter", "Rotations of keys.", figures.rotations);
     write_one(out, "kluis_audit_entries_total", "counter", "Entries written to the audit trail.",
               figures.audit_entries);

@@ -10,6 +10,7 @@ static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
+static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
@@ -40,6 +41,15 @@ const struct api_route API_ROUTES[] = {
     {"DELETE", "/v1/subjects/{sub}/objections/{purpose}", api_objection_delete, 0, TENANT},
     {"POST", "/v1/subjects/{sub}/records/{rec}/events", api_event_post, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}/events/{event}", api_event_delete, 0, TENANT},
+    {"GET", "/v1/subjects/{sub}/disclosures", api_disclosure_list, 0, TENANT},
+    {"POST", "/v1/subjects/{sub}/disclosures", api_disclosure_note, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/requests", api_request_create, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/requests", api_request_list, 0, REQUESTS},
+    {"GET", "/v1/requests/{req}", api_request_read, 0, TENANT},
+    {"POST", "/v1/requests/{req}/verify", api_request_verify, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/requests/{req}/extend", api_request_extend, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/requests/{req}/complete", api_request_complete, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"POST", "/v1/requests/{req}/reject", api_request_reject, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/lookup", api_lookup, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},

@@ -13,6 +13,8 @@
 /* What the query of a read asks for; subject and record are left to the caller. */
 KL_MUST_USE enum kl_status api_read_input(const struct api_request *request,
                                           struct vault_read_input *ret_input, struct kl_err *err);
+/* "notify": whom to tell of a rectification; nothing when there is nobody. */
+void api_output_notify(struct kl_json_out *out, const char *const *names, size_t count);
 
 /* api/routes_service.c */
 API_HANDLER(api_healthz);
@@ -38,6 +40,17 @@ API_HANDLER(api_record_verify);
 API_HANDLER(api_consent_list);
 API_HANDLER(api_consent_put);
 API_HANDLER(api_consent_delete);
+/* api/routes_disclosures.c */
+API_HANDLER(api_disclosure_list);
+API_HANDLER(api_disclosure_note);
+/* api/routes_requests.c */
+API_HANDLER(api_request_create);
+API_HANDLER(api_request_list);
+API_HANDLER(api_request_read);
+API_HANDLER(api_request_verify);
+API_HANDLER(api_request_extend);
+API_HANDLER(api_request_complete);
+API_HANDLER(api_request_reject);
 /* api/routes_batch.c */
 API_HANDLER(api_batch);
 /* api/routes_policy.c */

@@ -183,6 +183,8 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
     size_t count = 0;
     int64_t if_version = 0;
     uint64_t version = 0;
+    const char *const *notify = NULL;
+    size_t notify_count = 0;
     enum kl_status status = kl_json_expect(operation, KNOWN, "", err);
 
     if (status != KL_OK ||
@@ -200,14 +202,16 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
         return kl_fail(err, KL_ERR_REQUIRED, "if_match_required",
                        "say which version you change: version, as you read it", NULL);
     }
-    status = vault_record_patch(request->app->vault, &request->caller, subject, record,
-                                (uint64_t)if_version, fields, count, &version, err);
+    status = vault_record_rectify(request->app->vault, &request->caller, subject, record,
+                                  (uint64_t)if_version, fields, count, batch->work, &version,
+                                  &notify, &notify_count, err);
     if (status == KL_OK) {
         begin_result(batch, reference, 200);
         kl_json_key(&batch->out, "result");
         kl_json_object_begin(&batch->out);
         api_output_id(&batch->out, "id", "rec", record);
         kl_json_add_int(&batch->out, "version", (int64_t)version);
+        api_output_notify(&batch->out, notify, notify_count);
         kl_json_object_end(&batch->out);
         kl_json_object_end(&batch->out);
     }

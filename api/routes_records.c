@@ -16,6 +16,19 @@ static void set_location(struct api_response *response, const struct kl_id *subj
     snprintf(response->location, sizeof response->location, "/v1/subjects/%s/records/%s", sub, rec);
 }
 
+void api_output_notify(struct kl_json_out *out, const char *const *names, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    kl_json_key(out, "notify");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < count; i++) {
+        kl_json_put_text(out, names[i]);
+    }
+    kl_json_array_end(out);
+}
+
 static void set_etag(struct api_response *response, uint64_t version)
 {
     response->has_etag = true;
@@ -84,6 +97,8 @@ API_HANDLER(api_record_patch)
     size_t count = 0;
     uint64_t if_version;
     uint64_t version = 0;
+    const char *const *notify = NULL;
+    size_t notify_count = 0;
     enum kl_status status = api_request_if_match(request, &if_version, err);
 
     if (status == KL_OK) {
@@ -93,9 +108,9 @@ API_HANDLER(api_record_patch)
         status = api_input_patch_fields(body, "", request->arena, &fields, &count, err);
     }
     if (status == KL_OK) {
-        status =
-            vault_record_patch(request->app->vault, &request->caller, &request->match.ids[0],
-                               &request->match.ids[1], if_version, fields, count, &version, err);
+        status = vault_record_rectify(request->app->vault, &request->caller, &request->match.ids[0],
+                                      &request->match.ids[1], if_version, fields, count,
+                                      request->arena, &version, &notify, &notify_count, err);
     }
     if (status != KL_OK) {
         return status;
@@ -104,6 +119,7 @@ API_HANDLER(api_record_patch)
     kl_json_object_begin(&out);
     api_output_id(&out, "id", "rec", &request->match.ids[1]);
     kl_json_add_int(&out, "version", (int64_t)version);
+    api_output_notify(&out, notify, notify_count);
     kl_json_object_end(&out);
     set_etag(response, version);
     return KL_OK;

@@ -132,8 +132,9 @@ API_HANDLER(api_subject_patch)
     return status;
 }
 
-/* idempotency NULL: a DELETE, which is not remembered. */
+/* of_request NULL: it answers none. idempotency NULL: a DELETE, which is not remembered. */
 static enum kl_status erase(struct api_request *request, const char *reason_text,
+                            const struct kl_id *of_request,
                             const struct vault_idempotency *idempotency,
                             struct api_response *response, struct kl_err *err)
 {
@@ -142,23 +143,24 @@ static enum kl_status erase(struct api_request *request, const char *reason_text
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_subject_erase_once(request->app->vault, &request->caller,
-                                          &request->match.ids[0], reason, idempotency,
-                                          &response->body, &response->replayed, err);
+        status = vault_subject_erase_for(request->app->vault, &request->caller,
+                                         &request->match.ids[0], reason, of_request, idempotency,
+                                         &response->body, &response->replayed, err);
     }
     return status;
 }
 
 API_HANDLER(api_subject_delete)
 {
-    return erase(request, api_request_query(request, "reason"), NULL, response, err);
+    return erase(request, api_request_query(request, "reason"), NULL, NULL, response, err);
 }
 
 API_HANDLER(api_subject_erase)
 {
-    static const char *const KNOWN[] = {"reason", NULL};
+    static const char *const KNOWN[] = {"reason", "request", NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_idempotency idempotency;
+    const struct kl_id *of_request = NULL;
     const char *reason = NULL;
     enum kl_status status = KL_OK;
 
@@ -168,10 +170,17 @@ API_HANDLER(api_subject_erase)
     if (body != NULL && status == KL_OK) {
         status = api_input_text(body, "reason", "", false, &reason, err);
     }
+    if (body != NULL && status == KL_OK) {
+        status = api_input_id(body, "request", "", "req", false, request->arena, &of_request, err);
+    }
+    if (of_request != NULL && reason == NULL) {
+        reason = "request";
+    }
     if (status == KL_OK) {
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
-    return status == KL_OK ? erase(request, reason, &idempotency, response, err) : status;
+    return status == KL_OK ? erase(request, reason, of_request, &idempotency, response, err)
+                           : status;
 }
 
 API_HANDLER(api_lookup)

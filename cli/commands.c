@@ -169,6 +169,63 @@ static const struct cli_option mirror_add_options[] = {
     {"country", "COUNTRY", "where the folder lies: country or region"}, END};
 static const struct cli_option mirror_drop_options[] = {
     {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"}, YES, END};
+#define NOTE                                                                        \
+    {                                                                               \
+        "note", "FILE", "a text, kept under the person's key; - for standard input" \
+    }
+#define TOLD_AT                                                  \
+    {                                                            \
+        "told-at", "TIME", "when the person was told (RFC 3339)" \
+    }
+static const struct cli_option disclosure_add_options[] = {
+    RECIPIENT,
+    PURPOSE,
+    FIELDS,
+    {"at", "TIME", "when (RFC 3339); now, if left out"},
+    {"country", "COUNTRY", "where to, when it is not the recipient's own country"},
+    {"channel", "CHANNEL", "how (e-mail, letter, ...)"},
+    NOTE,
+    END};
+static const struct cli_option request_create_options[] = {
+    {"right", "RIGHT",
+     "access, rectification, erasure, restriction, portability, objection, automated_decision or "
+     "withdrawal"},
+    {"received-at", "TIME", "when it came (RFC 3339); now, if left out"},
+    {"channel", "CHANNEL", "how it came (e-mail, letter, ...)"},
+    NOTE,
+    END};
+static const struct cli_option request_list_options[] = {
+    {"state", "STATE", "open, closed, received, verified, completed or rejected"},
+    {"due-before", "WHEN", "due before a time (RFC 3339) or within a duration (P7D)"},
+    LIMIT,
+    CURSOR,
+    END};
+static const struct cli_option request_verify_options[] = {
+    {"method", "METHOD",
+     "authenticated_session, known_contact, control_question, electronic_identification, "
+     "in_person, redacted_document or representative_mandate"},
+    NOTE,
+    END};
+static const struct cli_option request_extend_options[] = {
+    {"reason", "REASON", "complexity or number_of_requests"}, TOLD_AT, NOTE, END};
+static const struct cli_option request_complete_options[] = {
+    {"outcome", "OUTCOME", "done (the default), partly_done or nothing_to_do"},
+    {"reference", "TEXT", "where what was done is to be found"},
+    TOLD_AT,
+    NOTE,
+    {"fee", "AMOUNT", "a fee, such as 12.50"},
+    {"fee-currency", "CURRENCY", "such as EUR"},
+    {"fee-reason", "REASON", "manifestly_unfounded, excessive or further_copies"},
+    YES,
+    {"dry-run", NULL, "show what would be completed, do nothing"},
+    END};
+static const struct cli_option request_reject_options[] = {
+    {"ground", "GROUND",
+     "manifestly_unfounded, excessive, identity_not_proven, legal_exception, rights_of_others, "
+     "not_applicable or withdrawn_by_person"},
+    TOLD_AT,
+    NOTE,
+    END};
 static const struct cli_option help_options[] = {{"man", NULL, "the man page, in scdoc's language"},
                                                  {"completion", NULL, "the bash completion"},
                                                  END};
@@ -229,6 +286,24 @@ const struct cli_command cli_commands[] = {
      cli_consent_give},
     {"consent", "withdraw", "SUBJECT PURPOSE", 2, 2, "withdraw a consent; acts on the next read",
      consent_withdraw_options, cli_consent_withdraw},
+    {"disclosure", "list", "SUBJECT", 1, 1, "who received what of a person", NULL,
+     cli_disclosure_list},
+    {"disclosure", "add", "SUBJECT", 1, 1, "note a disclosure made elsewhere",
+     disclosure_add_options, cli_disclosure_add},
+    {"request", "create", "SUBJECT", 1, 1, "note what a person asks for by a right of theirs",
+     request_create_options, cli_request_create},
+    {"request", "list", NULL, 0, 0, "requests by their deadlines, open ones first",
+     request_list_options, cli_request_list},
+    {"request", "show", "REQUEST", 1, 1, "a request", NULL, cli_request_show},
+    {"request", "verify", "REQUEST", 1, 1, "note how the person was identified",
+     request_verify_options, cli_request_verify},
+    {"request", "extend", "REQUEST", 1, 1, "put the answer off, once; the person was told",
+     request_extend_options, cli_request_extend},
+    {"request", "complete", "REQUEST", 1, 1,
+     "complete a request; an erasure is carried out, and its receipt printed",
+     request_complete_options, cli_request_complete},
+    {"request", "reject", "REQUEST", 1, 1, "refuse a request, on a ground", request_reject_options,
+     cli_request_reject},
     {"policy", "show", NULL, 0, 0, "the policy in force", NULL, cli_policy_show},
     {"policy", "check", "FILE", 1, 1, "check a policy and run its tests", NULL, cli_policy_check},
     {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", policy_apply_options,

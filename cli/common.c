@@ -18,6 +18,21 @@ void cli_common_page(const struct cli_call *call, struct cli_path *path)
     cli_path_query(path, "cursor", cli_call_value(call, "cursor"));
 }
 
+enum kl_status cli_common_add_note(struct cli_call *call, struct kl_json_out *out)
+{
+    const char *file = cli_call_value(call, "note");
+    struct kl_buf note = {0};
+    if (file == NULL)
+        return KL_OK;
+    enum kl_status status = cli_input_read(file, &note, &call->err);
+    if (status != KL_OK)
+        return status;
+    kl_json_key(out, "note");
+    kl_json_put_text_n(out, note.bytes, note.size);
+    kl_buf_done(&note);
+    return KL_OK;
+}
+
 enum cli_exit cli_common_show(struct cli_call *call, const struct cli_path *path, const char *list,
                               const struct cli_column *columns, size_t column_count)
 {

@@ -3,7 +3,9 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/disclosure.h"
 #include "vault/receipt.h"
+#include "vault/request_internal.h"
 #include "vault/retained.h"
 #include "vault/subject_erase.h"
 #include "vault/subject_unknown.h"
@@ -20,7 +22,8 @@ struct plan {
         *scratch; /* one value at a time: all of somebody's may be more than there is room for */
     struct vault_subject subject;
     enum vault_note_kind kind;
-    int record; /* VAULT_NONE: the whole subject */
+    int record;                  /* VAULT_NONE: the whole subject */
+    const struct kl_id *request; /* that it answers; NULL: none */
     struct vault_erasing erasing;
     struct kl_id retained[VAULT_HOLDS_MAX]; /* the records of erasing.note.retained */
     struct vault_index_entry *entries;
@@ -237,31 +240,96 @@ static enum kl_status rekey_buckets(struct plan *plan, size_t places_max, struct
 
 /* ---- the note ---- */
 
-/* Recipients that the policy names for a purpose of the records that go: who may have received them and is to be told (GDPR art. 19). */
-static void note_recipients(struct plan *plan)
+/* Whether a record of that type goes, or one that is kept has it. */
+static bool has_type(const struct plan *plan, const char *name, bool kept)
 {
-    const struct vault_policy *policy = plan->caller->policy;
-    uint64_t purposes = 0;
-    const struct vault_policy_recipient *recipient = NULL;
-    size_t count = vault_policy_recipient_count(policy);
     size_t i;
-    int type;
 
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        type = is_meant(plan, i) && !is_kept(plan, i)
-                   ? vault_policy_record_find(policy, plan->subject.records[i].type)
-                   : VAULT_NONE;
-        purposes |= type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
-    }
-    for (i = 0; i < count; i++) {
-        recipient = vault_policy_recipient(policy, (int)i);
-        if ((recipient->purposes & purposes) != 0) {
-            vault_note_notify(&plan->erasing.note, recipient->name);
+        if (!plan->subject.records[i].gone && (kept || is_meant(plan, i)) &&
+            is_kept(plan, i) == kept &&
+            strncmp(name, plan->subject.records[i].type, strlen(plan->subject.records[i].type)) ==
+                0 &&
+            name[strlen(plan->subject.records[i].type)] == '.') {
+            return true;
         }
+    }
+    return false;
+}
+
+/*
+ * Whether a field that was disclosed goes now: of one record, what is of its type; of a subject everything, also of records that went before,
+ * but for what is kept.
+ */
+static bool field_goes(const struct plan *plan, const char *name)
+{
+    return plan->kind == VAULT_NOTE_RECORD
+               ? has_type(plan, name, false)
+               : has_type(plan, name, false) || !has_type(plan, name, true);
+}
+
+static bool is_told(const struct vault_note *note, const char *name)
+{
+    size_t at = 0;
+
+    while (at < note->notify_bytes && strcmp(note->notify + at, name) != 0) {
+        at += strlen(note->notify + at) + 1;
+    }
+    return at < note->notify_bytes;
+}
+
+/* Everybody whom the policy names: when nothing tells who received something. */
+static void note_all_recipients(struct plan *plan)
+{
+    const struct vault_policy *policy = plan->caller->policy;
+    size_t count = vault_policy_recipient_count(policy);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        vault_note_notify(&plan->erasing.note, vault_policy_recipient(policy, (int)i)->name);
     }
 }
 
-static void note_fill(struct plan *plan, enum vault_erase_reason reason)
+/*
+ * Those who received something of what goes, and are to be told (GDPR art. 19). A ledger that does not open keeps nobody from being erased:
+ * then all who may have received something are named.
+ */
+static enum kl_status note_recipients(struct plan *plan, struct kl_err *err)
+{
+    struct vault_disclosures ledger = {0};
+    struct kl_err unopened = {0};
+    uint64_t value = KMS_VALUE_NONE;
+    size_t i;
+    size_t n;
+    enum kl_status status = plan->unopened
+                                ? KL_ERR_CORRUPT
+                                : vault_disclosures_load(plan->vault, &plan->subject, plan->arena,
+                                                         &ledger, &value, &unopened);
+
+    if (status == KL_ERR_CORRUPT || status == KL_ERR_GONE) {
+        note_all_recipients(plan);
+        return KL_OK;
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, unopened.code, unopened.client_text, "%s", unopened.log_text);
+    }
+    for (i = 0; i < ledger.count; i++) {
+        const char *name = ledger.names[ledger.entries[i].recipient];
+        bool goes = false;
+
+        for (n = 0; !goes && n < ledger.name_count; n++) {
+            goes = vault_disclosure_field_has(&ledger.entries[i], n) &&
+                   field_goes(plan, ledger.names[n]);
+        }
+        if (goes && !is_told(&plan->erasing.note, name)) {
+            vault_note_notify(&plan->erasing.note, name);
+        }
+    }
+    return KL_OK;
+}
+
+static enum kl_status note_fill(struct plan *plan, enum vault_erase_reason reason,
+                                struct kl_err *err)
 {
     struct vault_note *note = &plan->erasing.note;
     size_t i;
@@ -282,9 +350,10 @@ static void note_fill(struct plan *plan, enum vault_erase_reason reason)
     if (plan->record != VAULT_NONE) {
         note->record = plan->subject.head.records[plan->record].value;
     }
-    if (plan->kind != VAULT_NOTE_PAST) {
-        note_recipients(plan);
+    if (plan->request != NULL) {
+        note->request = *plan->request;
     }
+    return plan->kind != VAULT_NOTE_PAST ? note_recipients(plan, err) : KL_OK;
 }
 
 /* ---- doing it ---- */
@@ -344,12 +413,12 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     } else {
         shred_record(plan);
     }
-    note_fill(plan, reason);
+    status = note_fill(plan, reason, err);
     if (secret != NULL) {
         vault_receipt_commit(secret, &plan->subject.base.subject, record_id,
                              plan->erasing.note.commitment);
     }
-    if (plan->kind == VAULT_NOTE_SUBJECT) {
+    if (status == KL_OK && plan->kind == VAULT_NOTE_SUBJECT) {
         status = vault_retained_keep(plan->vault, &plan->subject, plan->caller->now_us, secret,
                                      &plan->erasing.note, plan->retained, plan->changes,
                                      &plan->change_count, err);
@@ -448,6 +517,10 @@ static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
              : plan->unopened ? allowed_unopened(plan, err)
                               : vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE,
                                                       &plan->subject, plan->record, err);
+    if (status == KL_OK && plan->request != NULL) {
+        status =
+            vault_request_erasable(plan->vault, plan->caller, &plan->subject, plan->request, err);
+    }
     return status == KL_OK && plan->kind == VAULT_NOTE_RECORD ? check_hold(plan, err) : status;
 }
 
@@ -517,6 +590,7 @@ enum kl_status vault_erase(struct vault *vault, const struct vault_caller *calle
     do {
         status = plan_begin(&plan, vault, caller, asked->kind, err);
         plan.by_vault = asked->by_vault;
+        plan.request = asked->request;
         if (status == KL_OK) {
             status = plan_mark(&plan, asked->subject, asked->record, err);
         }

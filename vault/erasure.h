@@ -60,12 +60,14 @@ struct vault_erase_asked {
     const struct kl_id *subject;
     const struct kl_id *record;
     enum vault_erase_reason reason;
-    bool by_vault;                               /* the vault's own act: no role is asked */
+    bool by_vault;               /* the vault's own act: no role is asked */
+    const struct kl_id *request; /* that it answers, of the whole subject; NULL: none */
     const struct vault_idempotency *idempotency; /* NULL: not to be remembered */
 };
 /*
  * Do it, as often as others come first. ticket: not held, or the turn of the request's key; the erasure is remembered with its receipt.
- * secret and ret_receipt NULL: without a receipt. KL_ERR_NOT_FOUND "not_found", KL_ERR_FORBIDDEN "withheld", KL_ERR_BUSY "subject_busy".
+ * secret and ret_receipt NULL: without a receipt. KL_ERR_NOT_FOUND "not_found", KL_ERR_FORBIDDEN "withheld", KL_ERR_BUSY "subject_busy". With a request
+ * those of vault_request_erasable().
  */
 KL_MUST_USE enum kl_status vault_erase(struct vault *vault, const struct vault_caller *caller,
                                        const struct vault_erase_asked *asked,

@@ -73,20 +73,32 @@ static enum kl_status erase_asked(struct vault *vault, const struct vault_caller
                                  VAULT_NONE, status, err);
 }
 
+enum kl_status vault_subject_erase_for(struct vault *vault, const struct vault_caller *caller,
+                                       const struct kl_id *subject, enum vault_erase_reason reason,
+                                       const struct kl_id *request,
+                                       const struct vault_idempotency *idempotency,
+                                       struct kl_buf *ret_receipt, bool *ret_replayed,
+                                       struct kl_err *err)
+{
+    const struct vault_erase_asked asked = {.kind = VAULT_NOTE_SUBJECT,
+                                            .subject = subject,
+                                            .reason = reason,
+                                            .request = request,
+                                            .idempotency = idempotency};
+    struct kl_err own = {0};
+
+    assert(reason < VAULT_ERASE_REASONS);
+    return erase_asked(vault, caller, &asked, ret_receipt, ret_replayed, err == NULL ? &own : err);
+}
+
 enum kl_status vault_subject_erase_once(struct vault *vault, const struct vault_caller *caller,
                                         const struct kl_id *subject, enum vault_erase_reason reason,
                                         const struct vault_idempotency *idempotency,
                                         struct kl_buf *ret_receipt, bool *ret_replayed,
                                         struct kl_err *err)
 {
-    const struct vault_erase_asked asked = {.kind = VAULT_NOTE_SUBJECT,
-                                            .subject = subject,
-                                            .reason = reason,
-                                            .idempotency = idempotency};
-    struct kl_err own = {0};
-
-    assert(reason < VAULT_ERASE_REASONS);
-    return erase_asked(vault, caller, &asked, ret_receipt, ret_replayed, err == NULL ? &own : err);
+    return vault_subject_erase_for(vault, caller, subject, reason, NULL, idempotency, ret_receipt,
+                                   ret_replayed, err);
 }
 
 enum kl_status vault_subject_erase(struct vault *vault, const struct vault_caller *caller,

@@ -62,6 +62,10 @@ static void entry_of_receipt(struct vault_act *act, const struct vault_note *not
         kl_id_format("er", &note->of, id);
         kl_json_add_text(&act->out, "of", id);
     }
+    if (vault_note_has_request(note)) {
+        kl_id_format("req", &note->request, id);
+        kl_json_add_text(&act->out, "request", id);
+    }
     kl_json_add_text(&act->out, "reason", vault_erase_reason_name(note->reason));
     if (note->kind != VAULT_NOTE_TENANT) {
         kl_json_add_int(&act->out, "records", note->records);

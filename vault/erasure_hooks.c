@@ -2,6 +2,7 @@
 #include "vault/erasure.h"
 
 #include "kluis/base/log.h"
+#include "vault/aside.h"
 #include "vault/mirrors.h"
 #include "vault/receipt.h"
 #include "vault/retained.h"
@@ -286,7 +287,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
             return remove_but_kept(vault, note, batch, err);
         }
         remove_subject(batch, note);
-        break;
+        return vault_aside_rows_remove(vault, note->tenant, note->slot, batch, err);
     case VAULT_NOTE_RECORD:
         remove_values(batch, note, work);
         return remove_record(vault, batch, note, err);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /*
- * 1  without a mark; 2  the mark of an Idempotency-Key behind it; 3  flags, the mark if there is one, what was retained, of, name and
- * public key behind it. What earlier versions left in a key store is still read.
+ * 1  without a mark; 2  the mark of an Idempotency-Key behind it; 3  flags, the mark if there is one, what was retained, request, of, name
+ * and public key behind it. What earlier versions left in a key store is still read.
  */
 #define FORMAT 1
 #define FORMAT_ONCE 2
@@ -29,6 +29,13 @@ void vault_note_notify(struct vault_note *note, const char *name)
     }
     memcpy(note->notify + note->notify_bytes, name, size);
     note->notify_bytes += size;
+}
+
+bool vault_note_has_request(const struct vault_note *note)
+{
+    static const struct kl_id none = {{0}};
+
+    return !kl_id_equal(&note->request, &none);
 }
 
 void vault_note_once(struct vault_note *note, const struct vault_idempotency_ticket *ticket)
@@ -103,6 +110,7 @@ enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, st
         kl_buf_add(ret, note->mark.fingerprint, sizeof note->mark.fingerprint);
     }
     encode_retained(note, ret);
+    kl_buf_add(ret, note->request.bytes, KL_ID_BYTES);
     kl_buf_add(ret, note->of.bytes, KL_ID_BYTES);
     kl_buf_add_sized(ret, note->name, strlen(note->name));
     kl_buf_add(ret, note->public_key, sizeof note->public_key);
@@ -173,6 +181,7 @@ static void read_rest(struct kl_reader *in, unsigned char format, struct vault_n
     }
     if (format == FORMAT_MORE) {
         read_retained(in, note);
+        read_bytes(in, note->request.bytes, KL_ID_BYTES);
         read_bytes(in, note->of.bytes, KL_ID_BYTES);
         read_text(in, note->name, sizeof note->name);
         read_bytes(in, note->public_key, sizeof note->public_key);

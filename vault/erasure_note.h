@@ -65,6 +65,7 @@ struct vault_note_retained {
  * notify      see VAULT_NOTIFY_MAX_BYTES; notify_all: none was left out for want of room.
  * once        the request had an Idempotency-Key, and mark is what is stored of it.
  * retained    what an erasure kept; of VAULT_NOTE_RETAINED the one that ended.
+ * request     of the subject's that the erasure answers; all zero: none.
  * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it.
  * name        of VAULT_NOTE_TENANT: the tenant's; of VAULT_NOTE_CUSTODIAN: the new custodian's kind.
  * public_key  of VAULT_NOTE_TENANT: what the tenant's receipts and audit heads were signed with.
@@ -91,10 +92,14 @@ struct vault_note {
     struct vault_idempotency_mark mark;
     struct vault_note_retained retained[VAULT_HOLDS_MAX];
     size_t retained_count;
+    struct kl_id request;
     struct kl_id of;
     char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
     unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
 };
+
+/* Whether the erasure answers a request. */
+bool vault_note_has_request(const struct vault_note *note);
 
 /* Append a name to note->notify. */
 void vault_note_notify(struct vault_note *note, const char *name);

@@ -345,6 +345,11 @@ bool vault_policy_event_known(const struct vault_policy *policy, int record, con
     return false;
 }
 
+const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy)
+{
+    return &policy->requests;
+}
+
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy)
 {
     return policy->residency;

@@ -118,6 +118,7 @@ struct vault_policy {
     const char *version;
     uint32_t unenforced;
     enum vault_residency residency;
+    struct vault_policy_requests requests;
     size_t record_count;
     size_t field_count;
     size_t purpose_count; /* the forbidden ones too */

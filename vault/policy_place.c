@@ -356,22 +356,47 @@ static void read_on_erase(struct policy_parse *parse, policy_node root)
         read_statistic(parse, kept->items[i]);
 }
 
+/* A duration of the section; none is longer than the law's months, or their longest days. */
+static void read_period(struct policy_parse *parse, policy_node section, const char *key,
+                        uint32_t months_max, struct kl_duration *ret)
+{
+    policy_node node = kl_yaml_member(section, key);
+    struct kl_duration duration = {0};
+
+    if (node == NULL || !vault_policy_duration(parse, node, &duration))
+        return;
+    if (duration.months > months_max || duration.days > 31 * months_max ||
+        (duration.months == months_max && (duration.days != 0 || duration.seconds != 0)) ||
+        duration.seconds > (uint64_t)31 * months_max * 86400) {
+        vault_policy_error(parse, node, "period_too_long",
+                           "%s may be at most P%uM: GDPR art. 12(3) allows no more", key,
+                           (unsigned)months_max);
+        return;
+    }
+    if (duration.months == 0 && duration.days == 0 && duration.seconds == 0) {
+        vault_policy_error(parse, node, "period_too_short", "%s must be longer than nothing", key);
+        return;
+    }
+    *ret = duration;
+}
+
 static void read_requests(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"aim", "answer_within", "extend_by", "verify_identity",
                                        NULL};
     policy_node node = kl_yaml_member(root, "requests");
-    struct kl_duration duration;
-    bool verify = false;
+    struct vault_policy_requests *requests = &parse->policy->requests;
 
+    requests->answer_within.months = 1;
+    requests->extend_by.months = 2;
     if (!vault_policy_mapping(parse, node, "requests", keys))
         return;
-    parse->policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
-    (void)vault_policy_duration(parse, kl_yaml_member(node, "aim"), &duration);
-    (void)vault_policy_duration(parse, kl_yaml_member(node, "answer_within"), &duration);
-    (void)vault_policy_duration(parse, kl_yaml_member(node, "extend_by"), &duration);
+    requests->has_aim = kl_yaml_member(node, "aim") != NULL;
+    read_period(parse, node, "aim", 1, &requests->aim);
+    read_period(parse, node, "answer_within", 1, &requests->answer_within);
+    read_period(parse, node, "extend_by", 2, &requests->extend_by);
     (void)vault_policy_bool(parse, kl_yaml_member(node, "verify_identity"), "verify_identity",
-                            &verify);
+                            &requests->verify_identity);
 }
 
 void vault_policy_read_duties(struct policy_parse *parse, policy_node root)

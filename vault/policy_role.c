@@ -40,8 +40,6 @@ static void read_do(struct policy_parse *parse, policy_node node, struct policy_
         !vault_policy_names(parse, node, "action", false, vault_policy_action_words, &bits))
         return;
     grant->actions = (uint32_t)bits;
-    if (grant->actions & BIT(VAULT_ACTION_MANAGE_REQUESTS))
-        parse->policy->unenforced |= VAULT_UNENFORCED_REQUESTS;
 }
 
 static void add_field_bit(struct policy_grant *grant, size_t field, bool is_named)

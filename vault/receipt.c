@@ -215,6 +215,9 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
     kl_json_add_text(out, "reason", vault_erase_reason_name(note->reason));
     add_id(out, "credential", "cred", &note->credential);
     kl_json_add_text(out, "request_id", note->request_id);
+    if (vault_note_has_request(note)) {
+        add_id(out, "request", "req", &note->request);
+    }
     if (of_tenant) {
         status = add_tenant(vault, note, out, err);
     } else {
@@ -434,12 +437,15 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     static const char *const proof[] = {"algorithm", "public_key", "signature", "commitment",
                                         "generation"};
     static const char *const members[] = {"erased_at", "records_erased", "notify", "finality"};
-    static const char *const later[] = {"mirrors", "lookup_traces_until"}; /* not in old ones */
+    static const char *const later[] = {"mirrors", "lookup_traces_until",
+                                        "request"}; /* not in all */
     size_t i;
 
     kl_json_object_begin(out);
     copy_member(out, stored, "receipt");
-    add_id(out, "subject", "sub", subject);
+    if (subject != NULL) {
+        add_id(out, "subject", "sub", subject);
+    }
     if (record != NULL) {
         add_id(out, "record", "rec", record);
     }

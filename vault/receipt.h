@@ -6,7 +6,7 @@
  * Stored and signed text, one JSON object without white space:
  *
  *   {"receipt":"er_...","kind":"subject"|"record"|"tenant"|"retained","store":hex,"tenant":name,"erased_at":time,"reason":...,"credential":"cred_...",
- *    "request_id":...,"records_erased":n,"fields_erased":n,"retained":[{"basis","until","commitment"}],"notify":[recipient,...],"notify_complete":bool,"lookup_traces_until":time|null,
+ *    "request_id":...,"request":"req_..."?,"records_erased":n,"fields_erased":n,"retained":[{"basis","until","commitment"}],"notify":[recipient,...],"notify_complete":bool,"lookup_traces_until":time|null,
  *    "finality":"F1","mirrors":{"confirmed":n,"pending":["mir_...",...]},"generation":{"from":n,"to":n},"commitment":base64url,"algorithm":"Ed25519","public_key":base64url,
  *    "signature":base64url}
  *
@@ -64,7 +64,7 @@ KL_MUST_USE enum kl_status vault_receipt_verify(
 /*
  * Append the answer to who erased: {"receipt","subject","record"?,"erased_at","records_erased","retained","notify","finality",
  * "subject_secret","proof":{"algorithm","public_key","signature","commitment","generation","signed":the signed text}}.
- * secret NULL: without subject_secret. retained (may be NULL): the ids of the records in "retained", which get "record" in front.
+ * and "request" when it answers one. secret NULL: without subject_secret. subject NULL: without it. retained (may be NULL): the ids of the records in "retained", which get "record" in front.
  */
 KL_MUST_USE enum kl_status vault_receipt_answer(
     struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
@@ -72,7 +72,7 @@ KL_MUST_USE enum kl_status vault_receipt_answer(
     struct kl_buf *ret, struct kl_err *err);
 /*
  * Append the answer to who erased that subject and asks again, from the stored receipt: without the secret, which was told once and is
- * kept nowhere. KL_ERR_CORRUPT "receipt_missing".
+ * kept nowhere. subject NULL: it is not known any more. KL_ERR_CORRUPT "receipt_missing".
  */
 KL_MUST_USE enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
                                                const struct kl_id *receipt,

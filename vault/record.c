@@ -1,4 +1,5 @@
 /* Records of a subject that is there: adding one, and rectifying its fields. */
+#include "vault/disclosure.h"
 #include "vault/idempotency.h"
 #include "vault/subject_answer.h"
 #include "vault/subject_erase.h"
@@ -121,7 +122,10 @@ struct patching {
     const struct vault_field_input *fields;
     size_t field_count;
     struct vault_draft_hashes hashes;
+    struct kl_arena *arena; /* NULL: nobody asks whom to tell */
     uint64_t version;
+    const char **notify;
+    size_t notify_count;
 };
 
 /* A role that may write nothing of this type learns nothing of the record. */
@@ -243,6 +247,38 @@ static void patch_act(struct vault_change *change, size_t at,
     kl_json_object_end(out);
 }
 
+/* Who received one of these fields. */
+static enum kl_status patch_notify(const struct vault_change *change, struct patching *patching,
+                                   const char *type, struct kl_err *err)
+{
+    struct vault_disclosures ledger = {0};
+    uint64_t value = KMS_VALUE_NONE;
+    const char **fields = NULL;
+    size_t i;
+    enum kl_status status = KL_OK;
+
+    if (patching->arena == NULL || patching->field_count == 0) {
+        return KL_OK;
+    }
+    status = vault_disclosures_load(change->vault, &change->subject, patching->arena, &ledger,
+                                    &value, err);
+    if (status != KL_OK || ledger.count == 0) {
+        return status;
+    }
+    fields = kl_arena_array(change->arena, patching->field_count, sizeof *fields);
+    patching->notify = kl_arena_array(patching->arena, ledger.count, sizeof *patching->notify);
+    if (fields == NULL || patching->notify == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; i < patching->field_count; i++) {
+        fields[i] = patching->fields[i].name;
+    }
+    patching->notify_count = 0;
+    vault_disclosures_recipients(&ledger, type, fields, patching->field_count, patching->notify,
+                                 &patching->notify_count);
+    return KL_OK;
+}
+
 static enum kl_status patch_body(struct vault_change *change, void *context, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -285,6 +321,9 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
         status = vault_change_record_seal(change, (size_t)at, err);
     }
     if (status == KL_OK) {
+        status = patch_notify(change, patching, record->type, err);
+    }
+    if (status == KL_OK) {
         patching->version = record->version;
         patch_act(change, (size_t)at, drafts, patching->field_count);
     }
@@ -313,25 +352,58 @@ static enum kl_status patch(struct vault *vault, const struct vault_caller *call
     return status;
 }
 
+/* Whom to tell is set only where it is asked for. */
+static enum kl_status rectify(struct vault *vault, const struct vault_caller *caller,
+                              const struct kl_id *subject, struct patching *patching,
+                              struct kl_err *err)
+{
+    enum kl_status status = vault_policy_required(caller, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = patch(vault, caller, subject, patching, err);
+    if (status == KL_OK) {
+        atomic_fetch_add_explicit(&vault->counters.records_rectified, 1, memory_order_relaxed);
+    }
+    return vault_subject_refused(vault, caller, "patch", VAULT_NONE, status, err);
+}
+
 enum kl_status vault_record_patch(struct vault *vault, const struct vault_caller *caller,
                                   const struct kl_id *subject, const struct kl_id *record,
                                   uint64_t if_version, const struct vault_field_input *fields,
                                   size_t field_count, uint64_t *ret_version, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
     struct patching patching = {
         .record = record, .if_version = if_version, .fields = fields, .field_count = field_count};
     struct kl_err own = {0};
+    enum kl_status status = rectify(vault, caller, subject, &patching, err == NULL ? &own : err);
 
-    err = err == NULL ? &own : err;
-    status = vault_policy_required(caller, err);
-    if (status != KL_OK) {
-        return status;
-    }
-    status = patch(vault, caller, subject, &patching, err);
     if (status == KL_OK) {
-        atomic_fetch_add_explicit(&vault->counters.records_rectified, 1, memory_order_relaxed);
         *ret_version = patching.version;
     }
-    return vault_subject_refused(vault, caller, "patch", VAULT_NONE, status, err);
+    return status;
+}
+
+enum kl_status vault_record_rectify(struct vault *vault, const struct vault_caller *caller,
+                                    const struct kl_id *subject, const struct kl_id *record,
+                                    uint64_t if_version, const struct vault_field_input *fields,
+                                    size_t field_count, struct kl_arena *arena,
+                                    uint64_t *ret_version, const char *const **ret_notify,
+                                    size_t *ret_notify_count, struct kl_err *err)
+{
+    struct patching patching = {.record = record,
+                                .if_version = if_version,
+                                .fields = fields,
+                                .field_count = field_count,
+                                .arena = arena};
+    struct kl_err own = {0};
+    enum kl_status status = rectify(vault, caller, subject, &patching, err == NULL ? &own : err);
+
+    if (status == KL_OK) {
+        *ret_version = patching.version;
+        *ret_notify = patching.notify;
+        *ret_notify_count = patching.notify_count;
+    }
+    return status;
 }

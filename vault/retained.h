@@ -97,7 +97,7 @@ KL_MUST_USE enum kl_status vault_retained_forget(struct vault *vault,
                                                  struct kl_err *err);
 
 /*
- * Put the removal of a subject's rows into batch: its head and its values, but for the values of records that were retained. Whoever
+ * Put the removal of a subject's rows into batch: its head, its values and what leads to those beside its records, but for the values of records that were retained. Whoever
  * finds that a head row does not open any more removes it with this.
  * KL_ERR_CORRUPT "retained_damaged": a row of what was kept cannot be read; batch is as it was, for nobody can say what must stay.
  */

@@ -1,4 +1,5 @@
 /* The removal of a subject's rows, but for those of records that were retained. */
+#include "vault/aside.h"
 #include "vault/retained.h"
 #include "vault/rows.h"
 
@@ -89,6 +90,7 @@ enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, u
             next = values[i] + 1;
         }
         remove_values(batch, tenant, slot, next, 0);
+        status = vault_aside_rows_remove(vault, tenant, slot, batch, err);
     }
     kl_arena_free(arena);
     return status;

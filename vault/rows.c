@@ -206,6 +206,37 @@ struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char 
     return key;
 }
 
+struct vault_row_key vault_row_aside(uint64_t tenant, uint64_t slot, char kind,
+                                     const struct kl_id *id)
+{
+    struct vault_row_key key = row_of_tenant('Q', tenant);
+    row_add_u64(&key, slot);
+    row_add(&key, &kind, 1);
+    if (id != NULL) {
+        row_add(&key, id->bytes, KL_ID_BYTES);
+    }
+    return key;
+}
+
+struct vault_row_key vault_row_request(uint64_t tenant, const struct kl_id *request)
+{
+    struct vault_row_key key = row_of_tenant('q', tenant);
+    row_add(&key, "i", 1);
+    row_add(&key, request->bytes, KL_ID_BYTES);
+    return key;
+}
+
+struct vault_row_key vault_row_request_due(uint64_t tenant, bool open, int64_t due_us,
+                                           const struct kl_id *request)
+{
+    assert(due_us >= 0);
+    struct vault_row_key key = row_of_tenant('q', tenant);
+    row_add(&key, open ? "a" : "b", 1);
+    row_add_u64(&key, (uint64_t)due_us);
+    row_add(&key, request->bytes, KL_ID_BYTES);
+    return key;
+}
+
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation)
 {
     struct vault_row_key key = row_of_tenant('R', tenant);
@@ -213,7 +244,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVOBAFEIRw";
+static const char tenant_kinds[] = "PDHVOBAFEIRwQq";
 static const char *const tenant_metas[] = {"index",   "index-old", "horizon",    "unswept",
                                            "journal", "lost",      "unconfirmed"};
 

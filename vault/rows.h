@@ -29,6 +29,10 @@
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
  *   'w' tenant8 slot8 kind1 value8        a row 'H' or 'V' of a subject that is being sealed anew (values.h)
+ *   'Q' tenant8 slot8 kind1 id16          what lies beside a subject's records, and in which value slot: kind 'r' a request; 'd' the ledger of
+ *                                         disclosures, without an id (aside.h)
+ *   'q' tenant8 'a' due8 req16            an open request by its deadline: its subject's slot8; 'b': of one that is closed
+ *   'q' tenant8 'i' req16                 a request by its id: its subject's slot8
  *   'R' tenant8 id16                      job (job.c), under the vault's own tenant; a rotation of the root is JSON
  */
 #ifndef VAULT_ROWS_H
@@ -76,6 +80,13 @@ struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
 struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
+/* kind, and the id of what there may be more than one of (NULL: none). */
+struct vault_row_key vault_row_aside(uint64_t tenant, uint64_t slot, char kind,
+                                     const struct kl_id *id);
+struct vault_row_key vault_row_request(uint64_t tenant, const struct kl_id *request);
+/* due_us is not negative. */
+struct vault_row_key vault_row_request_due(uint64_t tenant, bool open, int64_t due_us,
+                                           const struct kl_id *request);
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation);
 /*
  * What the keys of all rows of a tenant start with, but its own 'T' and the 'C' of its credentials: i counts from 0. False: there are no

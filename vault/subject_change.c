@@ -470,7 +470,7 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
     commit.index = change->index;
     commit.index_count = change->index_count;
     commit.audit = entries;
-    commit.audit_count = 1;
+    commit.audit_count = change->unaudited ? 0 : 1;
     commit.unsynced = change->unsynced;
     if (change->closing != NULL) {
         commit.inside = vault_journal_inside;
@@ -480,13 +480,14 @@ enum kl_status vault_change_commit(struct vault_change *change, struct kl_err *e
     status = vault_head_encode(&subject->head, &row, err);
     if (status == KL_OK) {
         vault_batch_put(change->batch, vault_row_slice(&key), kl_buf_slice(&row));
-        status = vault_subject_act_end(&change->act, err);
+        status = change->unaudited ? KL_OK : vault_subject_act_end(&change->act, err);
     }
     if (status == KL_OK) {
         status = vault_commit_submit(change->vault->committer, &commit, err);
     }
     if (status == KL_OK) {
-        atomic_fetch_add_explicit(&change->vault->counters.audit_entries, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&change->vault->counters.audit_entries, commit.audit_count,
+                                  memory_order_relaxed);
     }
     kl_buf_done(&row);
     return status;
@@ -521,7 +522,7 @@ bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_
     return again;
 }
 
-static enum kl_status busy(enum kl_status status, struct kl_err *err)
+enum kl_status vault_change_busy(enum kl_status status, struct kl_err *err)
 {
     if ((status == KL_ERR_PRECONDITION && strcmp(err->code, "head_changed") == 0) ||
         status == KL_ERR_GONE) {
@@ -555,5 +556,5 @@ enum kl_status vault_subject_change(struct vault *vault, const struct vault_call
         }
         vault_change_end(&change);
     } while (status != KL_OK && vault_change_again(status, &tries, &waited_ms, err));
-    return busy(status, err);
+    return vault_change_busy(status, err);
 }

@@ -268,12 +268,15 @@ enum kl_status vault_draft_record(const struct vault_caller *caller,
 
 /* ---- consents ---- */
 
+bool vault_draft_word_valid(const char *word)
+{
+    return name_valid(word, "._-ABCDEFGHIJKLMNOPQRSTUVWXYZ", VAULT_NAME_MAX_BYTES);
+}
+
 static enum kl_status draft_word(const char *word, const char *member, const char *where,
                                  struct kl_arena *arena, const char **ret, struct kl_err *err)
 {
-    static const char others[] = "._-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-    if (word == NULL || !name_valid(word, others, VAULT_NAME_MAX_BYTES)) {
+    if (word == NULL || !vault_draft_word_valid(word)) {
         kl_err_where(err, "%s/%s", where, member);
         return kl_failf(
             err, KL_ERR_INVALID, word == NULL ? "missing_member" : "invalid_name",

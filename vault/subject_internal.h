@@ -265,6 +265,8 @@ KL_MUST_USE enum kl_status vault_draft_record_secrets(struct vault *vault,
                                                       struct vault_record_draft *draft,
                                                       const char *where, struct kl_arena *arena,
                                                       struct kl_err *err);
+/* A word as notices and channels are: 1..VAULT_NAME_MAX_BYTES characters A-Z, a-z, 0-9, dot, - and _. */
+bool vault_draft_word_valid(const char *word);
 KL_MUST_USE enum kl_status vault_draft_consent(const struct vault_caller *caller,
                                                const struct vault_consent_input *input,
                                                const char *where, struct kl_arena *arena,
@@ -293,7 +295,8 @@ struct vault_change {
     struct vault_act act;
     struct vault_closing *
         closing; /* what this change closes (journal.h), written already; NULL: nothing. Then no index changes. */
-    bool unsynced; /* somebody else syncs */
+    bool unsynced;  /* somebody else syncs */
+    bool unaudited; /* somebody else commits the audit entry, after this: act is not begun */
 };
 KL_MUST_USE enum kl_status vault_change_begin(struct vault_change *change, struct vault *vault,
                                               const struct vault_caller *caller,
@@ -373,6 +376,8 @@ KL_MUST_USE enum kl_status vault_subject_change(struct vault *vault,
 /* After a status of vault_change_commit(): whether to start again (then err is cleared). Waits where an erasure is under way. */
 bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_ms,
                         struct kl_err *err);
+/* The status that is told when others came first too often: KL_ERR_BUSY "subject_busy"; any other as it is. */
+enum kl_status vault_change_busy(enum kl_status status, struct kl_err *err);
 
 /*
  * What leads to a subject in the index: its id, and every indexed value that opens. What was shredded, is damaged, or has characters that

@@ -1,5 +1,6 @@
 /* Lists of subjects, in the order of their slots: a page looks at a bounded number of heads. */
 #include "kluis/base/log.h"
+#include "vault/disclosure.h"
 #include "vault/rows.h"
 #include "vault/subject_read.h"
 
@@ -94,6 +95,53 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
 
 /* ---- a page ---- */
 
+static enum kl_status read_loaded(struct listing *listing, const struct vault_subject *subject,
+                                  struct vault_act *act, struct vault_subject_result *ret,
+                                  bool *ret_reached, struct kl_err *err)
+{
+    const struct vault_caller *caller = listing->caller;
+
+    if (!has_type(listing, subject)) {
+        return KL_OK;
+    }
+    listing->plan.query.own_subject =
+        caller->bound && kl_id_equal(&caller->bound_subject, &subject->base.subject);
+    return !caller->bound || listing->plan.query.own_subject
+               ? vault_read_disclosed(listing->vault, caller, &listing->plan, NULL, subject,
+                                      listing->scratch, act, ret, ret_reached, err)
+               : KL_OK;
+}
+
+/* From the row as it was in the list's view; as it is now, when what was to be written down of it met another change. */
+static enum kl_status read_head(struct listing *listing, uint64_t slot, struct kl_slice row,
+                                struct vault_act *act, struct vault_subject_result *ret,
+                                bool *ret_reached, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    uint64_t tenant = listing->caller->tenant;
+    struct vault_subject subject = {0};
+    unsigned tries = 0;
+    int64_t waited_ms = 0;
+    bool again = false;
+
+    do {
+        kl_arena_reset(listing->scratch);
+        memset(&subject, 0, sizeof subject);
+        *ret_reached = false;
+        status = again ? vault_subject_load(listing->vault, tenant, slot, listing->scratch,
+                                            &subject, err)
+                       : vault_subject_load_row(listing->vault, tenant, slot, row, listing->scratch,
+                                                &subject, err);
+        if (status == KL_OK) {
+            status = read_loaded(listing, &subject, act, ret, ret_reached, err);
+        }
+        vault_subject_done(&subject);
+        again = vault_read_met_change(status, err) &&
+                vault_change_again(status, &tries, &waited_ms, err);
+    } while (again);
+    return vault_read_met_change(status, err) ? vault_change_busy(status, err) : status;
+}
+
 /*
  * One head: into the results when it is reached. What vanished meanwhile is passed over, and so is
  * who does not open: damage of one must not keep all others behind it from being listed.
@@ -102,24 +150,11 @@ static enum kl_status list_one(struct listing *listing, uint64_t slot, struct kl
                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_subject subject = {0};
     struct vault_subject_result result = {0};
     struct vault_act *act = &listing->acts[listing->count];
     bool reached = false;
 
-    kl_arena_reset(listing->scratch);
-    status = vault_subject_load_row(listing->vault, listing->caller->tenant, slot, row,
-                                    listing->scratch, &subject, err);
-    if (status == KL_OK && has_type(listing, &subject)) {
-        listing->plan.query.own_subject =
-            listing->caller->bound &&
-            kl_id_equal(&listing->caller->bound_subject, &subject.base.subject);
-        if (!listing->caller->bound || listing->plan.query.own_subject) {
-            status = vault_read_loaded(listing->vault, listing->caller, &listing->plan, NULL,
-                                       &subject, listing->scratch, act, &result, &reached, err);
-        }
-    }
-    vault_subject_done(&subject);
+    status = read_head(listing, slot, row, act, &result, &reached, err);
     if (status == KL_OK && reached &&
         !copy_result(listing->arena, &result, &listing->results[listing->count])) {
         status = kl_fail_memory(err);

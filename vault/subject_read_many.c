@@ -1,4 +1,5 @@
 /* Reads by id: found, read, and handed out when one commit has their audit entries. */
+#include "vault/disclosure.h"
 #include "vault/subject_read.h"
 #include "vault/volume.h"
 
@@ -18,18 +19,27 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
     enum kl_status status = KL_OK;
     struct vault_subject subject = {0};
     bool reached = false;
+    bool again = false;
+    unsigned gone = 0;
     unsigned tries = 0;
+    int64_t waited_ms = 0;
 
     do {
         kl_err_clear(err);
         memset(&subject, 0, sizeof subject);
         status = vault_subject_find(vault, caller, &input->subject, arena, &subject, err);
         if (status == KL_OK) {
-            status = vault_read_loaded(vault, caller, plan, input->record, &subject, arena, act,
-                                       ret, &reached, err);
+            status = vault_read_disclosed(vault, caller, plan, input->record, &subject, arena, act,
+                                          ret, &reached, err);
         }
         vault_subject_done(&subject);
-    } while (status == KL_ERR_GONE && ++tries < READ_TRIES);
+        again = vault_read_met_change(status, err)
+                    ? vault_change_again(status, &tries, &waited_ms, err)
+                    : status == KL_ERR_GONE && ++gone < READ_TRIES;
+    } while (again);
+    if (vault_read_met_change(status, err)) {
+        return vault_change_busy(status, err);
+    }
     if (status == KL_ERR_GONE) {
         kl_err_clear(err);
         return vault_not_found(err);

@@ -1,6 +1,7 @@
 #include "vault/survey.h"
 
 #include "kluis/base/time.h"
+#include "vault/aside.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
@@ -158,6 +159,33 @@ static enum kl_status ledger_open(struct vault_survey *survey, const struct vaul
     return status;
 }
 
+/* What lies beside the records: requests, disclosures. */
+static enum kl_status asides_open(struct vault_survey *survey, const struct vault_subject *subject,
+                                  struct kl_buf *plain, bool *ret_whole, struct kl_err *err)
+{
+    struct vault_aside *asides = NULL;
+    struct kl_err cause = {0};
+    size_t count = 0;
+    bool opened = false;
+    size_t i;
+    enum kl_status status = vault_aside_list(survey->reading, subject->tenant, subject->slot,
+                                             survey->arena, &asides, &count, &cause);
+
+    if (status == KL_ERR_CORRUPT) {
+        survey->counts.values_damaged++;
+        *ret_whole = false;
+        return KL_OK;
+    }
+    if (status != KL_OK) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        status = value_open(survey, subject, asides[i].value, kl_slice_text(asides[i].context),
+                            plain, &opened, ret_whole, err);
+    }
+    return status;
+}
+
 static enum kl_status values_open(struct vault_survey *survey, const struct vault_subject *subject,
                                   bool *ret_whole, struct kl_err *err)
 {
@@ -180,6 +208,9 @@ static enum kl_status values_open(struct vault_survey *survey, const struct vaul
     }
     if (status == KL_OK && subject->head.has_ledger) {
         status = ledger_open(survey, subject, &plain, ret_whole, err);
+    }
+    if (status == KL_OK) {
+        status = asides_open(survey, subject, &plain, ret_whole, err);
     }
     kl_buf_done(&plain);
     return status;

@@ -1,5 +1,6 @@
 #include "vault/values.h"
 
+#include "vault/aside.h"
 #include "vault/rows.h"
 
 #include <assert.h>
@@ -145,9 +146,24 @@ static enum kl_status ledger_read(struct vault_values *values, struct vault_valu
     return status;
 }
 
-static size_t items_max(const struct vault_subject *subject, const struct vault_ledger *ledger)
+/* What lies beside the records, as it lies there. */
+static enum kl_status asides_read(struct vault_values *values, struct vault_values_subject *of,
+                                  const struct vault_aside *asides, size_t count,
+                                  struct kl_err *err)
 {
-    size_t count = 1 + ledger->count + ledger->objection_count;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < count; i++) {
+        status = item_read(values, of, asides[i].value, kl_slice_text(asides[i].context), err);
+    }
+    return status;
+}
+
+static size_t items_max(const struct vault_subject *subject, const struct vault_ledger *ledger,
+                        size_t asides)
+{
+    size_t count = 1 + ledger->count + ledger->objection_count + asides;
     size_t i;
 
     for (i = 0; i < subject->head.record_count; i++) {
@@ -160,6 +176,8 @@ enum kl_status vault_values_read(struct vault_values *values, uint64_t slot, str
 {
     struct vault_values_subject *of = &values->subjects[values->count];
     struct vault_ledger ledger = {0};
+    struct vault_aside *asides = NULL;
+    size_t aside_count = 0;
     enum kl_status status = KL_OK;
     size_t i;
 
@@ -171,12 +189,19 @@ enum kl_status vault_values_read(struct vault_values *values, uint64_t slot, str
         status = vault_subject_ledger(values->vault, &of->subject, values->arena, &ledger, err);
     }
     if (status == KL_OK) {
-        of->items =
-            kl_arena_array(values->arena, items_max(&of->subject, &ledger), sizeof *of->items);
+        status = vault_aside_list(values->vault, values->tenant, slot, values->arena, &asides,
+                                  &aside_count, err);
+    }
+    if (status == KL_OK) {
+        of->items = kl_arena_array(values->arena, items_max(&of->subject, &ledger, aside_count),
+                                   sizeof *of->items);
         status = of->items == NULL ? kl_fail_memory(err) : KL_OK;
     }
     if (status == KL_OK && of->subject.head.has_ledger) {
         status = ledger_read(values, of, &ledger, err);
+    }
+    if (status == KL_OK) {
+        status = asides_read(values, of, asides, aside_count, err);
     }
     for (i = 0; status == KL_OK && i < of->subject.head.record_count; i++) {
         if (!of->subject.records[i].gone) {

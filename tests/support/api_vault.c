@@ -22,6 +22,8 @@ const char TEST_POLICY[] =
     "      email: { type: email, mask: email, index: true }\n"
     "      age:   { type: number }\n"
     "      note:  { type: json }\n"
+    "recipients:\n"
+    "  printer: { kind: processor, country: BE, purposes: [care] }\n"
     "purposes:\n"
     "  care: { basis: contract }\n"
     "  news: { basis: consent, notice: n1 }\n"
@@ -33,7 +35,8 @@ const char TEST_POLICY[] =
     "    - { do: [read], fields: [person.email], for: [news] }\n"
     "    - { do: [read], fields: [person.name], for: [news], view: masked }\n"
     "  officer:\n"
-    "    - { do: [erase, consent] }\n"
+    "    - { do: [erase, consent, manage_requests] }\n"
+    "    - { do: [report, disclose], fields: [person.*], for: [care] }\n"
     "    - { do: [read], fields: [person.*], for: [care] }\n";
 
 static void fail(const struct kl_err *err)

@@ -86,6 +86,7 @@ class Person:
         self.id = None
         self.records = {}
         self.consents = []  # (evidence, whether it was withdrawn), in order
+        self.said = []  # notes of requests and disclosures; not part of state()
         self.there = False
         self.receipts = []
         self.ever = set()  # every indexed value: ("person.email", value)
@@ -199,7 +200,7 @@ def erase(before, key=None):
     """key: asked with that Idempotency-Key."""
     after = before.copy()
     after.retained = [record for record in after.records.values() if record.get("held")]
-    after.there, after.records, after.consents = False, {}, []
+    after.there, after.records, after.consents, after.said = False, {}, [], []
 
     def send(client):
         if key is None:
@@ -244,6 +245,21 @@ def consent(canaries, before):
     def send(client):
         want(204, client.put(f"/v1/subjects/{before.id}/consents/news", {"notice": "n1", "channel": "web", "evidence": evidence},
                              validate=False))
+
+    return after, send
+
+
+def ask(canaries, before):
+    """A request of that person, or a disclosure made elsewhere; with a note."""
+    after, note = before.copy(), canaries.value("evidence")
+    after.said.append(note)
+    what = {"target": "/v1/requests", "body": {"subject": before.id, "right": "access", "note": note}}
+    if canaries.chance.random() < 0.5:
+        what = {"target": f"/v1/subjects/{before.id}/disclosures",
+                "body": {"recipient": "printer", "purpose": "service", "fields": ["person.name"], "note": note}}
+
+    def send(client):
+        want(201 if what["target"] == "/v1/requests" else 204, client.post(what["target"], what["body"], validate=False))
 
     return after, send
 

@@ -14,7 +14,8 @@
  * newsletter {email (index), first_name, ip} for mailing (consent, notice n1) and support (contract);
  * client {email (index: unique), iban, notes} for service and support (contract), mailing.
  * Roles: writer (all), reader (all for all purposes), masked, tokens, present (newsletter.email so viewed), clerk (reads client.* for
- * service only), dpo (erase and consent on all), writing_dpo (write and consent on all), mail_dpo (consent for mailing only), half_dpo (erases client.* only), keeper (hold on client.*), self (reads and erases its own), erasing_clerk (as clerk, and erases newsletter.*).
+ * service only), dpo (erase and consent on all), writing_dpo (write and consent on all), mail_dpo (consent for mailing only), half_dpo (erases client.* only), keeper (hold on client.*), self (reads and erases its own), erasing_clerk (as clerk, and erases newsletter.*),
+ * officer (manages requests, erases, reports and discloses all), manager (manages requests only), requester (its own).
  * Recipients: speaker (needs a mailing consent of its own), mailer (a processor for mailing). US by standard clauses for support, as token.
  */
 extern const char vault_policy_text[];

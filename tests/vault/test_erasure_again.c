@@ -473,7 +473,7 @@ static void test_notes_with_a_mark_read_back_and_damaged_ones_are_refused(void *
 }
 
 /* What is behind the mark: count 1, of 16, an empty name 4, public key 32. */
-#define MORE_BYTES (1 + KL_ID_BYTES + 4 + KMS_PUBLIC_KEY_BYTES)
+#define MORE_BYTES (1 + KL_ID_BYTES + KL_ID_BYTES + 4 + KMS_PUBLIC_KEY_BYTES)
 #define MARK_BYTES                                  \
     (8 + sizeof((struct vault_note *)0)->mark.mac + \
      sizeof((struct vault_note *)0)->mark.fingerprint)

@@ -298,7 +298,7 @@ static void test_unenforced_bits_have_names(void **state)
     assert_null(names[2]);
     vault_unenforced_names(UINT32_MAX, names);
     assert_string_equal(names[0], "types");
-    assert_null(names[3]);
+    assert_null(names[2]);
 }
 
 static void test_closing_nothing_is_fine(void **state)

@@ -365,8 +365,8 @@ static void test_what_is_not_enforced_yet_is_said(void **state)
         {"type: text", "type: file", "", VAULT_UNENFORCED_TYPES},
         {NULL, "", "on_erase: { keep_statistics: [person.name: count] }\n",
          VAULT_UNENFORCED_ON_ERASE},
-        {NULL, "", "requests: { answer_within: P1M }\n", VAULT_UNENFORCED_REQUESTS},
-        {"do: [read]", "do: [read, manage_requests]", "", VAULT_UNENFORCED_REQUESTS},
+        {NULL, "", "requests: { answer_within: P1M }\n", 0},
+        {"do: [read]", "do: [read, manage_requests]", "", 0},
     };
 
     (void)state;

@@ -125,7 +125,6 @@ struct vault_findings {
 /* What a policy asks for that this version does not enforce yet (bits). */
 #define VAULT_UNENFORCED_TYPES 1u /* file */
 #define VAULT_UNENFORCED_ON_ERASE 2u
-#define VAULT_UNENFORCED_REQUESTS 4u
 
 struct vault_policy;
 
@@ -237,6 +236,15 @@ bool vault_policy_may_object(const struct vault_policy *policy, int purpose);
 /* Whether an event of that name starts a clock of any purpose of the record type. */
 bool vault_policy_event_known(const struct vault_policy *policy, int record, const char *event);
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy);
+/* The section `requests`, or what the law says without one: a month, two months more, no aim, no check asked for. */
+struct vault_policy_requests {
+    bool has_aim;
+    struct kl_duration aim;
+    struct kl_duration answer_within; /* at most a month: months <= 1, or days <= 31 */
+    struct kl_duration extend_by;     /* at most two months, or 62 days */
+    bool verify_identity; /* a request is completed only after the person was identified */
+};
+const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy);
 
 /* ---- the decision ---- */
 

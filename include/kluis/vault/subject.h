@@ -195,6 +195,15 @@ KL_MUST_USE enum kl_status vault_record_patch(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
     const struct kl_id *record, uint64_t if_version, const struct vault_field_input *fields,
     size_t field_count, uint64_t *ret_version, struct kl_err *err);
+/*
+ * The same, and whom to tell of it (GDPR art. 19): those who received one of the fields that were set or removed, as the ledger of disclosures
+ * has it, each once; names in the arena.
+ */
+KL_MUST_USE enum kl_status vault_record_rectify(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+    const struct kl_id *record, uint64_t if_version, const struct vault_field_input *fields,
+    size_t field_count, struct kl_arena *arena, uint64_t *ret_version,
+    const char *const **ret_notify, size_t *ret_notify_count, struct kl_err *err);
 
 /*
  * Whether a value is the secret that a record has in a field (its name within the record's type); needs `verify` for the purpose, past all
@@ -423,6 +432,15 @@ KL_MUST_USE enum kl_status vault_subject_erase_once(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
     enum vault_erase_reason reason, const struct vault_idempotency *idempotency,
     struct kl_buf *ret_receipt, bool *ret_replayed, struct kl_err *err);
+/*
+ * The same in answer to a request of the subject's (request.h), which the receipt then names; NULL: to none. KL_ERR_INVALID "unknown_request",
+ * "wrong_right" (it is not for an erasure); KL_ERR_CONFLICT "request_closed", "identity_not_verified".
+ */
+KL_MUST_USE enum kl_status vault_subject_erase_for(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *subject,
+    enum vault_erase_reason reason, const struct kl_id *request,
+    const struct vault_idempotency *idempotency, struct kl_buf *ret_receipt, bool *ret_replayed,
+    struct kl_err *err);
 /* Shred one record's values; the subject goes on. Errors and receipt as of vault_subject_erase(); KL_ERR_CONFLICT "record_held". */
 KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault,
                                               const struct vault_caller *caller,

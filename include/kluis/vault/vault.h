@@ -148,7 +148,7 @@ void vault_unenforced_names(uint32_t bits, const char *ret[9]);
 struct vault_figures {
     uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified,
         erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached,
-        key_slots_cached, key_mirrors, key_mirrors_out_of_step;
+        key_slots_cached, key_mirrors, key_mirrors_out_of_step, requests_open, requests_overdue;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 

@@ -126,8 +126,11 @@ static void value_read(struct blobs *blobs, const struct row *row)
 
     if (place.value == VALUE_LEDGER) {
         blob_context_add(blob, "ledger", 6);
-    } else {
+    } else { /* what lies beside a subject's records (vault/aside.h), and evidence of consents */
         blob_context_add(blob, "evidence", 8);
+        blob_context_add(blob, "request", 7);
+        blob_context_add(blob, "disclosures", 11);
+        blob_context_add(blob, "disclosure_note", 15);
     }
 }
 
@@ -282,7 +285,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVOBAFEIRw", kind) == NULL) {
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVOBAFEIRwQq", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {

@@ -188,6 +188,8 @@ def judge_living(found, control, workers):
         texts = b"\n".join(plain for (at, _), plains in found.values.items() if at == place for plain in plains)
         for evidence, _ in person.consents:
             check(evidence.encode() in texts, f"the adversary is blind: it does not read evidence of {person.id}")
+        for note in person.said:
+            check(note.encode() in texts, f"the adversary is blind: it does not read what was said of {person.id}")
         check((place in found.entries), f"the adversary is blind: it finds no way to {person.id}")
     for person in everybody(workers):
         for record in person.retained:

@@ -1,0 +1,38 @@
+/* The ledger of disclosures as other files of the vault use it: reads write it, erasures and rectifications ask it. Threads: any. */
+#ifndef VAULT_DISCLOSURE_H
+#define VAULT_DISCLOSURE_H
+
+#include "vault/disclosure_text.h"
+#include "vault/subject_read.h"
+
+/* A subject's ledger, empty when there is none. ret_value: its value slot; KMS_VALUE_NONE: none yet. Errors as vault_aside_open(). */
+KL_MUST_USE enum kl_status vault_disclosures_load(struct vault *vault,
+                                                  const struct vault_subject *subject,
+                                                  struct kl_arena *arena,
+                                                  struct vault_disclosures *ret,
+                                                  uint64_t *ret_value, struct kl_err *err);
+/* Seal a changed ledger as part of a change. value: as it was loaded. KL_ERR_TOO_LARGE "too_many_disclosures", "subject_full". */
+KL_MUST_USE enum kl_status vault_disclosures_put(struct vault_change *change,
+                                                 struct vault_disclosures *ledger, uint64_t value,
+                                                 struct kl_err *err);
+/*
+ * vault_read_loaded(), and, when it is for a recipient who is shown something, the disclosure written down in a commit of its own without a
+ * sync and without an audit entry: act is committed after it, synced, or nothing of the result leaves. Without a recipient it is
+ * vault_read_loaded() and no more. KL_ERR_PRECONDITION "head_changed", KL_ERR_GONE: find the subject again (vault_change_again()); act is
+ * zeroed then. Errors of both.
+ */
+KL_MUST_USE enum kl_status vault_read_disclosed(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
+    const struct kl_id *record, const struct vault_subject *subject, struct kl_arena *arena,
+    struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err);
+/* Whether that was because of another change of the subject, or because it is held dying: try again, or say that it is busy. */
+bool vault_read_met_change(enum kl_status status, const struct kl_err *err);
+/*
+ * Whom to tell (GDPR art. 19): names of recipients who received a field of the type (fields NULL: any of it; else one of count names without the
+ * type), each once; they are the ledger's. type NULL: whatever they received. ret_names has room for VAULT_DISCLOSURES_MAX; *ret_count is counted up.
+ */
+void vault_disclosures_recipients(const struct vault_disclosures *ledger, const char *type,
+                                  const char *const *fields, size_t count, const char **ret_names,
+                                  size_t *ret_count);
+
+#endif
