@@ -5,6 +5,7 @@ static const char *const TENANT[] = {"tenant", NULL};
 static const char *const READ[] = {"tenant", "purpose", "recipient", "ground", "fields", NULL};
 static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient", "ground",
                                         "fields", "limit", "cursor",  NULL};
+static const char *const PURPOSE[] = {"tenant", "purpose", NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
@@ -81,7 +82,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
     {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},
-    {"GET", "/v1/erasures/{er}/records/{rec}", api_retained_read, 0, TENANT},
+    {"GET", "/v1/erasures/{er}/records/{rec}", api_retained_read, 0, PURPOSE},
     {"DELETE", "/v1/erasures/{er}/records/{rec}", api_retained_end, 0, TENANT},
     {"GET", "/v1/tenants", api_tenant_list, 0, NULL},
     {"GET", "/v1/tenants/{tenant}", api_tenant_read, 0, NULL},

@@ -37,9 +37,9 @@ API_HANDLER(api_retained_read)
 {
     struct vault_record_result record = {0};
     struct vault_hold hold = {0};
-    enum kl_status status =
-        vault_retained_read(request->app->vault, &request->caller, &request->match.ids[0],
-                            &request->match.ids[1], request->arena, &record, &hold, err);
+    enum kl_status status = vault_retained_read(
+        request->app->vault, &request->caller, &request->match.ids[0], &request->match.ids[1],
+        api_request_query(request, "purpose"), request->arena, &record, &hold, err);
 
     if (status != KL_OK) {
         return status;

@@ -141,6 +141,7 @@ static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data lies in (main)"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
+static const struct cli_option retained_read_options[] = {PURPOSE, END};
 static const struct cli_option retention_list_options[] = {LIMIT, END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
@@ -277,8 +278,8 @@ const struct cli_command cli_commands[] = {
      tenant_end_options, cli_retention_run},
     {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,
      cli_retention_list},
-    {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept", NULL,
-     cli_retained_read},
+    {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept",
+     retained_read_options, cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",
      tenant_end_options, cli_retained_end},
     {"consent", "list", "SUBJECT", 1, 1, "the ledger of consents", NULL, cli_consent_list},

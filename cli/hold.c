@@ -63,6 +63,7 @@ enum cli_exit cli_retained_read(struct cli_call *call)
                                                 {"UNTIL", "hold.until"}};
     struct cli_path path;
     hold_path(call, "/v1/erasures", "", &path);
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
     return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);
 }
 

@@ -419,6 +419,7 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
                              plan->erasing.note.commitment);
     }
     if (status == KL_OK && plan->kind == VAULT_NOTE_SUBJECT) {
+        vault_obligations_narrow(plan->caller->policy, &plan->subject);
         status = vault_retained_keep(plan->vault, &plan->subject, plan->caller->now_us, secret,
                                      &plan->erasing.note, plan->retained, plan->changes,
                                      &plan->change_count, err);
@@ -512,6 +513,9 @@ static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
     }
     if (status != KL_OK || plan->kind == VAULT_NOTE_PAST) {
         return status;
+    }
+    if (!plan->unopened) {
+        vault_obligations_hold(plan->caller->policy, &plan->subject, plan->caller->now_us);
     }
     status = plan->by_vault   ? KL_OK
              : plan->unopened ? allowed_unopened(plan, err)

@@ -29,6 +29,14 @@ struct vault_retained {
 
 /* Whether a record is held at that time. */
 bool vault_record_is_held(const struct vault_manifest_record *record, int64_t now_us);
+/*
+ * Hold in memory, in a subject that is being erased, what an obligation of the policy keeps (vault_retention_obligation()): for its purpose, until
+ * its end. A hold that was set covers the whole record; the later end counts.
+ */
+void vault_obligations_hold(const struct vault_policy *policy, struct vault_subject *subject,
+                            int64_t now_us);
+/* Leave only the fields that are for the obligation's purpose, in records that are held for nothing else. */
+void vault_obligations_narrow(const struct vault_policy *policy, struct vault_subject *subject);
 
 /*
  * The held records of a subject that is about to be erased, and is marked dying: takes their numbers, writes their rows, lists them in note

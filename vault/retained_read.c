@@ -45,13 +45,19 @@ static enum kl_status find_of_slot(struct vault *vault, uint64_t tenant, uint64_
     return status == KL_OK ? vault_not_found(err) : status;
 }
 
+/* purpose VAULT_NONE: as somebody who may hold; else as somebody who reads for it, which finds what is kept for it alone. */
+static struct vault_query query_for(const struct vault_caller *caller, int purpose)
+{
+    return vault_query_of(caller, purpose == VAULT_NONE ? VAULT_ACTION_HOLD : VAULT_ACTION_READ,
+                          purpose, VAULT_NONE, NULL);
+}
+
 /* For a caller: of its tenant, of an erasure that was done, and not at its end. A credential of one subject finds none. */
-static enum kl_status find(struct vault *vault, const struct vault_caller *caller,
+static enum kl_status find(struct vault *vault, const struct vault_caller *caller, int purpose,
                            const struct kl_id *receipt, const struct kl_id *record,
                            struct kl_arena *arena, struct found *ret, struct kl_err *err)
 {
-    struct vault_query query =
-        vault_query_of(caller, VAULT_ACTION_HOLD, VAULT_NONE, VAULT_NONE, NULL);
+    struct vault_query query = query_for(caller, purpose);
     enum kl_status status = KL_OK;
     bool stale = false;
     uint64_t slot = 0;
@@ -68,6 +74,11 @@ static enum kl_status find(struct vault *vault, const struct vault_caller *calle
             stale ? vault_not_found(err)
                   : find_of_slot(vault, caller->tenant, slot, receipt, record, 0, arena, ret, err);
     }
+    if (status == KL_OK && purpose != VAULT_NONE &&
+        strcmp(ret->retained.note.basis, vault_policy_purpose(caller->policy, purpose)->name) !=
+            0) {
+        status = vault_not_found(err);
+    }
     if (status == KL_OK && ret->retained.note.until_us <= caller->now_us) {
         status = vault_not_found(err);
     }
@@ -77,7 +88,7 @@ static enum kl_status find(struct vault *vault, const struct vault_caller *calle
 /* ---- reading ---- */
 
 static enum kl_status read_found(struct vault *vault, const struct vault_caller *caller,
-                                 const struct found *found, struct kl_arena *arena,
+                                 int purpose, const struct found *found, struct kl_arena *arena,
                                  struct vault_subject_result *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -86,7 +97,7 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
     struct vault_read_plan plan = {.type = VAULT_NONE, .action = "retained_read"};
     bool reached = false;
 
-    plan.query = vault_query_of(caller, VAULT_ACTION_HOLD, VAULT_NONE, VAULT_NONE, NULL);
+    plan.query = query_for(caller, purpose);
     status = vault_read_loaded(vault, caller, &plan, &found->subject.records[0].id, &found->subject,
                                arena, &act, ret, &reached, err);
     if (status == KL_OK) {
@@ -98,22 +109,29 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
 
 enum kl_status vault_retained_read(struct vault *vault, const struct vault_caller *caller,
                                    const struct kl_id *receipt, const struct kl_id *record,
-                                   struct kl_arena *arena, struct vault_record_result *ret,
-                                   struct vault_hold *ret_hold, struct kl_err *err)
+                                   const char *purpose, struct kl_arena *arena,
+                                   struct vault_record_result *ret, struct vault_hold *ret_hold,
+                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct found found = {0};
     struct vault_subject_result result = {0};
     struct kl_err own = {0};
+    int number = VAULT_NONE;
 
     err = err == NULL ? &own : err;
     status = vault_policy_required(caller, err);
     if (status != KL_OK) {
         return status;
     }
-    status = find(vault, caller, receipt, record, arena, &found, err);
+    if (purpose != NULL) {
+        status = vault_purpose_resolve(caller, purpose, &number, err);
+    }
     if (status == KL_OK) {
-        status = read_found(vault, caller, &found, arena, &result, err);
+        status = find(vault, caller, number, receipt, record, arena, &found, err);
+    }
+    if (status == KL_OK) {
+        status = read_found(vault, caller, number, &found, arena, &result, err);
     }
     if (status == KL_ERR_GONE) { /* it came to its end meanwhile */
         kl_err_clear(err);
@@ -125,7 +143,7 @@ enum kl_status vault_retained_read(struct vault *vault, const struct vault_calle
         memcpy(ret_hold->basis, found.retained.note.basis, sizeof ret_hold->basis);
         ret_hold->until_us = found.retained.note.until_us;
     }
-    return vault_subject_refused(vault, caller, "retained_read", VAULT_NONE, status, err);
+    return vault_subject_refused(vault, caller, "retained_read", number, status, err);
 }
 
 /* ---- the end ---- */
@@ -220,7 +238,7 @@ enum kl_status vault_retained_end(struct vault *vault, const struct vault_caller
     kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
     status = arena == NULL ? kl_fail_memory(err) : vault_policy_required(caller, err);
     if (status == KL_OK) {
-        status = find(vault, caller, receipt, record, arena, &found, err);
+        status = find(vault, caller, VAULT_NONE, receipt, record, arena, &found, err);
     }
     if (status == KL_OK) {
         status = vault_subject_allowed(caller, VAULT_ACTION_HOLD, &found.subject, VAULT_NONE, err);

@@ -77,10 +77,11 @@ static void test_a_basis_is_a_name_and_an_end_lies_ahead(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct retained_somebody of = retained_somebody_make(fixture);
-    static const char *const wrong[] = {"",   "Bookkeeping", "a b",
-                                        "1a", "c\xc3\xa9",   "a23456789012345678901234567890123"};
+    char longer[VAULT_HOLD_BASIS_MAX_BYTES + 2] = "";
+    const char *const wrong[] = {"", "Bookkeeping", "a b", "1a", "c\xc3\xa9", longer};
     size_t i;
 
+    memset(longer, 'a', sizeof longer - 1);
     for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(
             retained_hold(fixture, "keeper", &of, &of.client, wrong[i], retained_in_days(1)),

@@ -411,8 +411,9 @@ enum vault_erase_reason {
 };
 const char *vault_erase_reason_name(enum vault_erase_reason reason);
 /*
- * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Records that are held
- * are kept (vault_retained_read()), and listed in the receipt with their end.
+ * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Records that are held,
+ * or that a purpose with the basis legal_obligation and a clock keeps (of those, the fields that are for it; a clock that was not started starts
+ * now), are kept (vault_retained_read()), and listed in the receipt with their end.
  * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
  * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
  * was destroyed: the erasure is done, its receipt follows at the next open.
@@ -456,8 +457,8 @@ KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault,
 
 /* ---- what must be kept ---- */
 
-#define VAULT_HOLD_BASIS_MAX_BYTES 32
-/* basis: a name, why it must be kept: [a-z][a-z0-9_-]*. */
+#define VAULT_HOLD_BASIS_MAX_BYTES 64
+/* basis: a name, why it must be kept: [a-z][a-z0-9_-]*; of what the policy keeps by itself, the purpose that is an obligation. */
 struct vault_hold {
     char basis[VAULT_HOLD_BASIS_MAX_BYTES + 1];
     int64_t until_us;
@@ -467,7 +468,7 @@ struct vault_hold {
  * Needs `hold` on every field that the record has. KL_ERR_INVALID "invalid_basis", "invalid_until" (not in the next 100 years).
  * KL_ERR_TOO_LARGE "too_many_holds" (VAULT_HOLDS_MAX of one subject). KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld".
  */
-#define VAULT_HOLDS_MAX 16
+#define VAULT_HOLDS_MAX 24
 KL_MUST_USE enum kl_status vault_record_hold(struct vault *vault, const struct vault_caller *caller,
                                              const struct kl_id *subject,
                                              const struct kl_id *record, const char *basis,
@@ -479,14 +480,13 @@ KL_MUST_USE enum kl_status vault_record_release(struct vault *vault,
                                                 const struct kl_id *record, struct kl_err *err);
 /*
  * A record that an erasure kept, by the receipt's and the record's ids, until its end: the fields that the role has `hold` for, as the
- * place of the credential allows. Everybody else, and every other way, finds nothing: KL_ERR_NOT_FOUND "not_found".
+ * place of the credential allows; or, with the purpose that is its basis, those that the role may `read` for it, past all gates. Everybody
+ * else, and every other way, finds nothing: KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose".
  */
-KL_MUST_USE enum kl_status vault_retained_read(struct vault *vault,
-                                               const struct vault_caller *caller,
-                                               const struct kl_id *receipt,
-                                               const struct kl_id *record, struct kl_arena *arena,
-                                               struct vault_record_result *ret,
-                                               struct vault_hold *ret_hold, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_retained_read(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *receipt,
+    const struct kl_id *record, const char *purpose, struct kl_arena *arena,
+    struct vault_record_result *ret, struct vault_hold *ret_hold, struct kl_err *err);
 /*
  * Shred it before its end. Needs `hold` on all its fields. ret_receipt: the stored receipt, of kind "retained". KL_ERR_BUSY "subject_busy";
  * of the shred as kms_commit().

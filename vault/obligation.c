@@ -1,0 +1,67 @@
+/* What an erasure keeps because the policy names a legal obligation, without a hold that somebody set. */
+#include "vault/retained.h"
+#include "vault/retention.h"
+
+/* Whether a field that is there is kept for the purpose. */
+static bool is_for(const struct vault_policy *policy, const struct vault_manifest_record *record,
+                   const struct vault_manifest_field *field, int purpose)
+{
+    int number = vault_policy_field_of(policy, record, field);
+
+    return number != VAULT_NONE &&
+           ((vault_policy_field(policy, number)->purposes >> purpose) & 1) != 0;
+}
+
+static bool has_field_for(const struct vault_policy *policy,
+                          const struct vault_manifest_record *record, int purpose)
+{
+    size_t i;
+
+    for (i = 0; i < record->field_count; i++) {
+        if (is_for(policy, record, &record->fields[i], purpose)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void vault_obligations_hold(const struct vault_policy *policy, struct vault_subject *subject,
+                            int64_t now_us)
+{
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        struct vault_manifest_record *record = &subject->records[i];
+        struct vault_retention retention;
+        bool held = !record->gone && vault_record_is_held(record, now_us);
+
+        if (record->gone || !vault_retention_obligation(policy, record, now_us, &retention) ||
+            !has_field_for(policy, record, retention.purpose) ||
+            (held && record->hold_until_us >= retention.until_us)) {
+            continue;
+        }
+        record->obliged = !held;
+        record->hold_basis = vault_policy_purpose(policy, retention.purpose)->name;
+        record->hold_until_us = retention.until_us;
+    }
+}
+
+void vault_obligations_narrow(const struct vault_policy *policy, struct vault_subject *subject)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        struct vault_manifest_record *record = &subject->records[i];
+        int purpose =
+            record->obliged ? vault_policy_purpose_find(policy, record->hold_basis) : VAULT_NONE;
+        size_t kept = 0;
+
+        for (k = 0; record->obliged && k < record->field_count; k++) {
+            if (is_for(policy, record, &record->fields[k], purpose)) {
+                record->fields[kept++] = record->fields[k];
+            }
+        }
+        record->field_count = record->obliged ? kept : record->field_count;
+    }
+}
