@@ -103,17 +103,23 @@ bool kms_root_at_folder(const struct kms_root_at *at, dev_t *ret_device, ino_t *
     return true;
 }
 
-bool kms_root_left_is_plain(int fd, bool *ret_whole)
+bool kms_root_at_is_plain(int fd, bool *ret_whole)
 {
     struct stat facts;
 
     if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_nlink > 1 ||
-        facts.st_uid != geteuid() || (facts.st_mode & 07777) != 0600 ||
         facts.st_size > KMS_ROOT_FILE_BYTES) {
         return false;
     }
     *ret_whole = facts.st_size == KMS_ROOT_FILE_BYTES;
     return true;
+}
+
+bool kms_root_at_is_as_made(int fd)
+{
+    struct stat facts;
+
+    return fstat(fd, &facts) == 0 && facts.st_uid == geteuid() && (facts.st_mode & 07777) == 0600;
 }
 
 bool kms_folder_is_ours(int folder)

@@ -36,11 +36,10 @@ bool kms_root_at_remove(const struct kms_root_at *at, int fd);
 /* Device and inode of the folder; false: it is not there. */
 bool kms_root_at_folder(const struct kms_root_at *at, dev_t *ret_device, ino_t *ret_inode);
 
-/*
- * Whether what is open may be overwritten as a root file of ours that was left: a regular file of this user's, mode 0600, of one name, and no larger than
- * a root file. ret_whole: of that very size; one that is shorter was never filled, and no key was ever in it.
- */
-bool kms_root_left_is_plain(int fd, bool *ret_whole);
+/* Whether what is open is a regular file of one name, no larger than a root file. ret_whole: of that very size. */
+bool kms_root_at_is_plain(int fd, bool *ret_whole);
+/* And as a root file is made: this user's, mode 0600. */
+bool kms_root_at_is_as_made(int fd);
 
 /*
  * Whether a folder is this user's or root's and nobody else may write to it, so that nobody else can put anything there. Code "mirror_dir_unsafe" is

@@ -505,7 +505,7 @@ enum kl_status kms_root_file_open_like(int folder, const char *path, bool accept
     if (status == KL_OK) {
         status = file_open(file, err);
     }
-    if (status == KL_OK && (!kms_root_left_is_plain(file->fd, &whole) || !whole)) {
+    if (status == KL_OK && (!kms_root_at_is_plain(file->fd, &whole) || !whole)) {
         status = kms_root_file_fail_foreign(err);
     }
     if (status != KL_OK) {

@@ -48,7 +48,7 @@ KL_MUST_USE enum kl_status kms_root_file_make_like(int folder, const char *path,
 /*
  * One that is there, locked. The first load finds out whether the passphrase is right; opened with a form, a slot of another one is
  * KL_ERR_UNAUTHORISED. Errors as kms_root_place_open(); KL_ERR_BUSY "root_file_locked" another process has it; KL_ERR_REFUSED
- * "root_file_foreign" a link, and, opened with a form, what is no file of this user's alone of the size of a root file.
+ * "root_file_foreign" a link, and, opened with a form, what has another name too or another size.
  */
 KL_MUST_USE enum kl_status kms_root_file_open(const struct kms_custodian_options *options,
                                               const struct kms_custodian *custodian,
@@ -63,8 +63,8 @@ KL_MUST_USE enum kl_status kms_root_file_open_like(int folder, const char *path,
 
 /*
  * One that may have been left there, to be wiped: of that store, or not yet filled with more than noise. Nothing is written to it before
- * kms_root_place_wipe(). KL_ERR_NOT_FOUND "root_file_missing"; KL_ERR_REFUSED "root_file_foreign" it is a link, has another name too, is another
- * user's, is larger, or is another store's root file; KL_ERR_BUSY "root_file_locked"; KL_ERR_IO, KL_ERR_NO_MEMORY.
+ * kms_root_place_wipe(). KL_ERR_NOT_FOUND "root_file_missing"; KL_ERR_REFUSED "root_file_foreign" it is a link, has another name too, is larger, is
+ * another store's root file, or begins as none and is not as one is made (this user's, mode 0600); KL_ERR_BUSY "root_file_locked"; KL_ERR_IO, KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status kms_root_file_open_left(int folder, const char *path,
                                                    const unsigned char store_id[KMS_STORE_ID_BYTES],

@@ -49,7 +49,7 @@ enum kl_status kms_root_file_is_ours(struct kms_root_place *place, bool *ret_our
     return status;
 }
 
-/* A file that is not whole was never filled, or is full of noise: it is ours by its place alone. */
+/* One that is not whole was never filled, or is full of noise: it is ours by its place, and by how it was made. */
 static enum kl_status left_check(struct root_file *file, struct kl_err *err)
 {
     bool whole = false;
@@ -57,14 +57,17 @@ static enum kl_status left_check(struct root_file *file, struct kl_err *err)
     bool others = false;
     enum kl_status status = KL_OK;
 
-    if (!kms_root_left_is_plain(file->fd, &whole)) {
+    if (!kms_root_at_is_plain(file->fd, &whole)) {
         return kms_root_file_fail_foreign(err);
     }
     status = kms_root_file_lock(file->fd, err);
     if (status == KL_OK) {
         status = heads_read(file, &ours, &others, err);
     }
-    return status == KL_OK && others && !ours ? kms_root_file_fail_foreign(err) : status;
+    if (status != KL_OK || ours) {
+        return status;
+    }
+    return others || !kms_root_at_is_as_made(file->fd) ? kms_root_file_fail_foreign(err) : KL_OK;
 }
 
 enum kl_status kms_root_file_open_left(int folder, const char *path,

@@ -130,6 +130,25 @@ static void test_what_was_left_is_wiped_and_removed(void **state)
     }
 }
 
+/* Whoever put it back from somewhere may have given it another one. */
+static void test_a_root_file_of_this_store_is_known_whatever_its_mode(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    static const struct kms_root_form bare = {.kind = KMS_ROOT_BARE};
+    struct kms_root_place *place = NULL;
+    struct kl_err err = {0};
+    char path[PATH_BYTES];
+
+    make(fixture, "left", store_id);
+    assert_int_equal(chmod(path_of(fixture, "left", path), 0644), 0);
+    assert_int_equal(kms_root_file_open_like(AT_FDCWD, path, true, &bare, store_id, &place, &err),
+                     KL_OK);
+    kms_root_place_close(place);
+    assert_int_equal(open_left(fixture, "left", &place, &err), KL_OK);
+    assert_int_equal(kms_root_place_wipe(place, &err), KL_OK);
+    kms_root_place_close(place);
+}
+
 static void test_another_stores_root_file_is_left_alone(void **state)
 {
     struct kms_fixture *fixture = *state;
@@ -212,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_what_is_no_root_file_is_not_taken_for_one_that_was_left),
         TEST(test_what_was_left_is_wiped_and_removed),
+        TEST(test_a_root_file_of_this_store_is_known_whatever_its_mode),
         TEST(test_another_stores_root_file_is_left_alone),
         TEST(test_a_name_that_became_anothers_stays),
         TEST(test_a_root_file_is_not_opened_through_a_link),

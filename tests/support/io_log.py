@@ -235,13 +235,14 @@ def some_of(pending, chance):
 
 
 def write_files(files, root, to):
-    """Put the files of a folder down in another place."""
+    """Put the files of a folder down in another place: for their owner alone, as kluisd makes its root files."""
     root, to = pathlib.Path(root).resolve(), pathlib.Path(to)
     for path, content in files.items():
         place = to / pathlib.Path(path).relative_to(root)
         (place if content is None else place.parent).mkdir(parents=True, exist_ok=True)
         if content is not None:
             place.write_bytes(content)
+            place.chmod(0o600)
 
 
 def seed_of_run():
