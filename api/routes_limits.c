@@ -171,6 +171,7 @@ API_HANDLER(api_event_post)
     int64_t at_us = 0;
     size_t count = 0;
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
+    bool now = kl_json_type(kl_json_member(body, "at")) == KL_JSON_ABSENT;
 
     if (status != KL_OK ||
         (status = api_input_text(body, "event", "", true, &event, err)) != KL_OK ||
@@ -178,8 +179,8 @@ API_HANDLER(api_event_post)
         return status;
     }
     status = vault_record_event(request->app->vault, &request->caller, &request->match.ids[0],
-                                &request->match.ids[1], event, at_us, request->arena, &keeping,
-                                &count, err);
+                                &request->match.ids[1], event, now ? request->caller.now_us : at_us,
+                                request->arena, &keeping, &count, err);
     if (status != KL_OK) {
         return status;
     }

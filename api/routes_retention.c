@@ -16,8 +16,8 @@ API_HANDLER(api_retention_start)
         status = api_input_bool(body, "dry_run", "", &input.dry_run, err);
     }
     if (status == KL_OK && body != NULL) {
-        status = api_input_int(body, "per_second", "", 0, VAULT_RETENTION_RATE_MAX, 0,
-                               &input.per_second, err);
+        status = api_input_int(body, "per_second", "", VAULT_RETENTION_RATE_MIN,
+                               VAULT_RETENTION_RATE_MAX, 0, &input.per_second, err);
     }
     if (status == KL_OK) {
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);

@@ -299,14 +299,20 @@ static enum kl_status may_disclose(const struct vault_change *change, const stru
     size_t allowed = 0;
     int refused = VAULT_NONE;
     enum vault_gate gate = VAULT_GATE_NONE;
+    uint64_t ended = 0;
     size_t i;
     int pass;
     enum kl_status status =
         vault_facts_of(change->vault, &change->subject, policy, &query, change->arena, &facts, err);
 
+    if (status == KL_OK) {
+        ended = vault_ended_types(&change->subject, policy, &query, &facts);
+    }
     for (pass = 0; status == KL_OK && pass < 2; pass++) {
         for (i = 0; i < count; i++) {
             if (noting->plan.wanted[i]) {
+                facts.ended =
+                    vault_ended_of(ended, &query, vault_policy_field(policy, (int)i)->record);
                 decision = vault_policy_decide(policy, &query, &facts, (int)i);
                 allowed += decision.withheld == VAULT_GATE_ROLE ? 0 : 1;
                 if (decision.withheld != VAULT_GATE_NONE && refused == VAULT_NONE) {

@@ -7,6 +7,7 @@
 #include "vault/receipt.h"
 #include "vault/request_internal.h"
 #include "vault/retained.h"
+#include "vault/retention.h"
 #include "vault/subject_erase.h"
 #include "vault/subject_unknown.h"
 #include "vault/sweep.h"
@@ -499,6 +500,26 @@ static enum kl_status check_hold(const struct plan *plan, struct kl_err *err)
                     until);
 }
 
+/* The vault erases by itself only what no purpose keeps now: asked again once nothing of the subject can change any more. */
+static enum kl_status check_due(const struct plan *plan, struct kl_err *err)
+{
+    struct vault_ledger ledger = {0};
+    enum kl_status status = plan->unopened ? KL_OK
+                                           : vault_subject_ledger(plan->vault, &plan->subject,
+                                                                  plan->arena, &ledger, err);
+    bool due = !plan->unopened;
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < plan->subject.head.record_count; i++) {
+        due = due && (!is_meant(plan, i) ||
+                      vault_retention_is_due(plan->caller->policy, &plan->subject.records[i],
+                                             &ledger, plan->caller->now_us));
+    }
+    return status == KL_OK && !due ? kl_fail(err, KL_ERR_CONFLICT, VAULT_ERASE_NOT_DUE,
+                                             "this is kept by a purpose, or held", NULL)
+                                   : status;
+}
+
 /* After the subject was looked for: which record, and may it be erased? */
 static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
                                  const struct kl_id *record, enum kl_status status,
@@ -517,7 +538,7 @@ static enum kl_status plan_check(struct plan *plan, const struct kl_id *subject,
     if (!plan->unopened) {
         vault_obligations_hold(plan->caller->policy, &plan->subject, plan->caller->now_us);
     }
-    status = plan->by_vault   ? KL_OK
+    status = plan->by_vault   ? check_due(plan, err)
              : plan->unopened ? allowed_unopened(plan, err)
                               : vault_subject_allowed(plan->caller, VAULT_ACTION_ERASE,
                                                       &plan->subject, plan->record, err);

@@ -54,13 +54,15 @@ bool vault_note_has_receipt(const struct vault_note *note);
 KL_MUST_USE enum kl_status vault_erasure_notes_finish(struct vault *vault, uint64_t before,
                                                       bool *ret_complete, struct kl_err *err);
 
+#define VAULT_ERASE_NOT_DUE "not_due"
 /* What is asked. record NULL: of the whole subject. */
 struct vault_erase_asked {
     enum vault_note_kind kind;
     const struct kl_id *subject;
     const struct kl_id *record;
     enum vault_erase_reason reason;
-    bool by_vault;               /* the vault's own act: no role is asked */
+    bool
+        by_vault; /* the vault's own act: no role is asked, and it is due or KL_ERR_CONFLICT VAULT_ERASE_NOT_DUE */
     const struct kl_id *request; /* that it answers, of the whole subject; NULL: none */
     const struct vault_idempotency *idempotency; /* NULL: not to be remembered */
 };

@@ -182,10 +182,7 @@ enum kl_status vault_record_event(struct vault *vault, const struct vault_caller
                                   const char *event, int64_t at_us, struct kl_arena *arena,
                                   struct vault_keeping **ret, size_t *ret_count, struct kl_err *err)
 {
-    struct noting noting = {.record = record,
-                            .event = event,
-                            .at_us = at_us == 0 ? caller->now_us : at_us,
-                            .arena = arena};
+    struct noting noting = {.record = record, .event = event, .at_us = at_us, .arena = arena};
     struct kl_err own = {0};
     enum kl_status status;
 

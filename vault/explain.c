@@ -212,9 +212,7 @@ static struct vault_facts facts_for(const struct vault_facts *facts, uint64_t en
 {
     struct vault_facts of = *facts;
 
-    of.ended = query->purpose != VAULT_NONE && ((ended_types >> type) & 1) != 0
-                   ? UINT64_C(1) << query->purpose
-                   : 0;
+    of.ended = vault_ended_of(ended_types, query, type);
     return of;
 }
 

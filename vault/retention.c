@@ -74,16 +74,17 @@ static int64_t entry_end(const struct vault_ledger_entry *entry)
 }
 
 /*
- * To whomever the consent was given, it keeps the record. The latest end of all; of a consent that was never given, the end of the time in
- * which it may still come.
+ * To whomever the consent was given, it keeps the record. The latest end of all; where none was given since the record is there, at the
+ * earliest the end of the time in which it may still come.
  */
 static int64_t consent_keeps(const struct vault_policy_purpose *purpose,
                              const struct vault_manifest_record *record,
                              const struct vault_ledger *ledger)
 {
     const struct kl_duration pending = {.days = VAULT_RETENTION_PENDING_DAYS};
-    int64_t latest_us = 0;
-    bool given = false;
+    int64_t latest_us = KL_TIME_MIN_US;
+    int64_t pending_us;
+    bool given_since = false;
     size_t i;
 
     for (i = 0; i < ledger->count; i++) {
@@ -93,12 +94,13 @@ static int64_t consent_keeps(const struct vault_policy_purpose *purpose,
         if (strcmp(entry->purpose, purpose->name) != 0) {
             continue;
         }
-        given = true;
+        given_since = given_since || entry->given_us >= record->created_us;
         end_us = vault_retention_clock(purpose, record, entry->given_us);
         end_us = entry_end(entry) < end_us ? entry_end(entry) : end_us;
         latest_us = end_us > latest_us ? end_us : latest_us;
     }
-    return given ? latest_us : kl_time_add(record->created_us, &pending);
+    pending_us = kl_time_add(record->created_us, &pending);
+    return latest_us > pending_us || given_since ? latest_us : pending_us;
 }
 
 int64_t vault_retention_keeps(const struct vault_policy *policy, int purpose,
@@ -108,7 +110,7 @@ int64_t vault_retention_keeps(const struct vault_policy *policy, int purpose,
     const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
 
     if (of->keeps_nothing) {
-        return 0;
+        return KL_TIME_MIN_US;
     }
     return rests_on_consent(of) ? consent_keeps(of, record, ledger)
                                 : vault_retention_clock(of, record, 0);
@@ -118,16 +120,19 @@ bool vault_retention_of(const struct vault_policy *policy,
                         const struct vault_manifest_record *record,
                         const struct vault_ledger *ledger, struct vault_retention *ret)
 {
-    struct vault_retention longest = {.until_us = 0, .purpose = VAULT_NONE};
+    struct vault_retention longest = {.until_us = INT64_MIN, .purpose = VAULT_NONE};
     int type = vault_policy_record_find(policy, record->type);
     uint64_t purposes = type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
 
     for (; purposes != 0; purposes &= purposes - 1) {
         int purpose = __builtin_ctzll(purposes);
-        int64_t until_us = vault_policy_purpose(policy, purpose)->forbidden
-                               ? 0
-                               : vault_retention_keeps(policy, purpose, record, ledger);
+        const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
+        int64_t until_us;
 
+        if (of->forbidden || of->keeps_nothing) {
+            continue;
+        }
+        until_us = vault_retention_keeps(policy, purpose, record, ledger);
         if (until_us > longest.until_us) {
             longest.until_us = until_us;
             longest.purpose = purpose;
@@ -135,6 +140,17 @@ bool vault_retention_of(const struct vault_policy *policy,
     }
     *ret = longest;
     return longest.purpose != VAULT_NONE;
+}
+
+bool vault_retention_is_due(const struct vault_policy *policy,
+                            const struct vault_manifest_record *record,
+                            const struct vault_ledger *ledger, int64_t now_us)
+{
+    struct vault_retention retention;
+
+    return !record->gone && ledger->restriction.at_us == 0 &&
+           (record->hold_basis == NULL || record->hold_until_us <= now_us) &&
+           vault_retention_of(policy, record, ledger, &retention) && retention.until_us <= now_us;
 }
 
 bool vault_retention_obligation(const struct vault_policy *policy,

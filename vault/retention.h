@@ -54,6 +54,14 @@ bool vault_retention_of(const struct vault_policy *policy,
                         const struct vault_ledger *ledger, struct vault_retention *ret);
 
 /*
+ * Whether a record is to be erased: no purpose keeps it any more, nobody holds it, and its subject is not restricted (GDPR art. 18(1)(b) and (c):
+ * restricted so that it is not erased).
+ */
+bool vault_retention_is_due(const struct vault_policy *policy,
+                            const struct vault_manifest_record *record,
+                            const struct vault_ledger *ledger, int64_t now_us);
+
+/*
  * The legal obligation that keeps a record longest although its subject is erased at now_us. A clock that was not started starts with the
  * erasure, and one without any clock keeps nothing: an obligation without an end cannot be listed in a receipt, and needs a hold.
  * False: none.

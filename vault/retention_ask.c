@@ -1,6 +1,7 @@
 /* Runs of what is due as others see them: asked for, shown, begun by night. */
 #include "vault/act.h"
 #include "vault/night.h"
+#include "vault/restore.h"
 #include "vault/retention_job.h"
 
 #define NIGHTLY_INTERVAL_MS 20000
@@ -58,10 +59,12 @@ enum kl_status vault_retention_start(struct vault *vault, const struct vault_cal
     enum kl_status status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR | VAULT_MAY_STEWARD,
                                               vault_retention_job.action, err);
 
-    if (status == KL_OK && (terms.per_second < 0 || terms.per_second > VAULT_RETENTION_RATE_MAX)) {
+    if (status == KL_OK && terms.per_second != 0 &&
+        (terms.per_second < VAULT_RETENTION_RATE_MIN ||
+         terms.per_second > VAULT_RETENTION_RATE_MAX)) {
         kl_err_where(err, "/per_second");
-        status = kl_failf(err, KL_ERR_INVALID, "invalid_rate", "per_second is 1 to %d",
-                          VAULT_RETENTION_RATE_MAX);
+        status = kl_failf(err, KL_ERR_INVALID, "invalid_rate", "per_second is %d to %d",
+                          VAULT_RETENTION_RATE_MIN, VAULT_RETENTION_RATE_MAX);
     }
     return status == KL_OK
                ? vault_retention_begin(vault, caller, &terms, idempotency, ret, ret_replayed, err)
@@ -117,9 +120,14 @@ static enum kl_status nightly(struct vault *vault, int64_t now_us, struct kl_err
     static const struct vault_retention_terms terms = {.nightly = true};
     struct kl_buf shown;
     bool due = false;
+    bool restoring =
+        false; /* what was given, held or noted since the backup may come back with a newer one */
     enum kl_status status = vault_night_is_due(vault, META_NIGHT, now_us, &due, err);
 
-    if (status != KL_OK || !due) {
+    if (status == KL_OK && due) {
+        status = vault_restore_pending(vault->keys, &restoring, err);
+    }
+    if (status != KL_OK || !due || restoring) {
         return status;
     }
     kl_buf_init(&shown, VAULT_JOB_TEXT_MAX_BYTES * 2);

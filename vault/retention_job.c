@@ -3,6 +3,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/erasure.h"
+#include "vault/journal.h"
 #include "vault/retention.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
@@ -14,7 +15,8 @@
 #define CURSOR_FORMAT 1
 /* Heads that a step looks at, and erasures it does, before it lets other work of the upkeep pass. */
 #define HEADS_PER_STEP 512
-#define ERASURES_PER_STEP 32
+/* With so many erasures in a step as make this many steps a second, others wait for the upkeep no longer than that. */
+#define STEPS_PER_SECOND 10
 #define PROGRESS_OF_TENANT 0.5 /* within a tenant nobody knows how many are still to come */
 
 /* ---- the cursor ---- */
@@ -87,19 +89,14 @@ struct work {
     struct vault_retention_terms terms;
     struct kl_arena *arena;
     size_t erasures;
+    size_t erasures_max; /* of this step */
+    bool unfinished;     /* a subject has more records that are due */
 };
 
-static bool is_due(const struct work *work, const struct vault_manifest_record *record,
-                   const struct vault_ledger *ledger)
-{
-    struct vault_retention retention;
-
-    return vault_retention_of(work->self.policy, record, ledger, &retention) &&
-           retention.until_us <= work->self.now_us &&
-           (record->hold_basis == NULL || record->hold_until_us <= work->self.now_us);
-}
-
-/* KL_ERR_NOT_FOUND and a refusal of one are no failure of the run: somebody was faster, or has to look at it. */
+/*
+ * KL_ERR_NOT_FOUND, and "not_due" where somebody changed the subject meanwhile, are as they should be; a refusal of one is no failure of the
+ * run: somebody has to look at it.
+ */
 static enum kl_status erase(struct work *work, struct run *run, const struct kl_id *subject,
                             const struct kl_id *record, struct kl_err *err)
 {
@@ -128,7 +125,7 @@ static enum kl_status erase(struct work *work, struct run *run, const struct kl_
     if (status == KL_ERR_UNAVAILABLE || status == KL_ERR_NO_MEMORY || status == KL_ERR_IO) {
         return kl_fail(err, status, own.code, own.client_text, "%s", own.log_text);
     }
-    if (status != KL_ERR_NOT_FOUND) {
+    if (status != KL_ERR_NOT_FOUND && strcmp(own.code, VAULT_ERASE_NOT_DUE) != 0) {
         kl_log_err(KL_LOG_WARNING, "not_erased_when_due", &own);
         run->failed++;
     }
@@ -145,7 +142,8 @@ static size_t due_find(const struct work *work, const struct vault_subject *subj
     size_t i;
 
     for (i = 0; i < subject->head.record_count; i++) {
-        due[i] = !subject->records[i].gone && is_due(work, &subject->records[i], ledger);
+        due[i] = vault_retention_is_due(work->self.policy, &subject->records[i], ledger,
+                                        work->self.now_us);
         count += due[i];
         others += !subject->records[i].gone && !due[i];
     }
@@ -182,6 +180,10 @@ static enum kl_status do_subject(struct work *work, struct run *run, uint64_t sl
         for (i = 0;
              status == KL_OK && !all && !work->terms.dry_run && i < subject.head.record_count;
              i++) {
+            if (due[i] && work->erasures >= work->erasures_max) {
+                work->unfinished = true;
+                break;
+            }
             if (due[i]) {
                 status = erase(work, run, &subject.base.subject, &subject.records[i].id, err);
             }
@@ -217,13 +219,18 @@ static enum kl_status do_heads(struct work *work, struct run *run, bool *ret_end
     while (status == KL_OK && vault_iter_next(iter, &key, &value)) {
         uint64_t slot = kl_get_u64be(key.bytes + 9);
 
-        if (heads == HEADS_PER_STEP || work->erasures >= ERASURES_PER_STEP) {
+        if (heads == HEADS_PER_STEP || work->erasures >= work->erasures_max) {
             *ret_ended = false;
             break;
         }
         heads++;
         kl_arena_reset(work->arena);
         status = do_subject(work, run, slot, value, err);
+        if (status == KL_OK && work->unfinished) {
+            run->seen--;
+            *ret_ended = false;
+            break;
+        }
         if (status == KL_OK) {
             run->next_slot = slot + 1;
         }
@@ -247,7 +254,10 @@ static void keep_rate(const struct work *work, int64_t begun_us)
     }
 }
 
-/* A tenant without a policy, or one that is closed, has nobody who says what is due. */
+/*
+ * A tenant without a policy, or one that is closed, has nobody who says what is due. Where the journal of closings was lost, consents count as
+ * withdrawn: that closes access, and is no reason to erase what nobody withdrew; somebody has to ask for it.
+ */
 static enum kl_status do_tenant(struct work *work, struct run *run, bool *ret_ended,
                                 struct kl_err *err)
 {
@@ -255,7 +265,8 @@ static enum kl_status do_tenant(struct work *work, struct run *run, bool *ret_en
     enum kl_status status = KL_OK;
 
     *ret_ended = true;
-    if (tenant == NULL || tenant->ends_us != 0) {
+    if (tenant == NULL || tenant->ends_us != 0 ||
+        (work->terms.nightly && vault_journal_since(work->vault, run->tenant) != 0)) {
         return KL_OK;
     }
     work->self.policy = vault_tenant_policy(work->vault, tenant, &work->self.policy_number);
@@ -288,6 +299,7 @@ static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret
         return status;
     }
     vault_retention_terms_read(job, &work.terms);
+    work.erasures_max = (size_t)work.terms.per_second / STEPS_PER_SECOND;
     work.arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
     if (work.arena == NULL) {
         return kl_fail_memory(err);

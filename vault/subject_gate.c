@@ -216,9 +216,8 @@ static bool may_know_of(const struct vault_caller *caller, const struct vault_su
     return false;
 }
 
-/* Types of which the purpose's clock has run out for every record there is. */
-static uint64_t ended_types(const struct vault_subject *subject, const struct vault_policy *policy,
-                            const struct vault_query *query, const struct vault_facts *facts)
+uint64_t vault_ended_types(const struct vault_subject *subject, const struct vault_policy *policy,
+                           const struct vault_query *query, const struct vault_facts *facts)
 {
     struct vault_facts of = *facts;
     uint64_t ended = 0;
@@ -236,6 +235,13 @@ static uint64_t ended_types(const struct vault_subject *subject, const struct va
         *(of.ended == 0 ? &open : &ended) |= UINT64_C(1) << type;
     }
     return ended & ~open;
+}
+
+uint64_t vault_ended_of(uint64_t ended_types, const struct vault_query *query, int type)
+{
+    return query->purpose != VAULT_NONE && ((ended_types >> type) & 1) != 0
+               ? UINT64_C(1) << query->purpose
+               : 0;
 }
 
 enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
@@ -262,7 +268,7 @@ enum kl_status vault_subject_facts(struct vault *vault, const struct vault_calle
         status = vault_facts_of(vault, &found, caller->policy, query, arena, ret_facts, err);
     }
     if (status == KL_OK) {
-        *ret_ended_types = ended_types(&found, caller->policy, query, ret_facts);
+        *ret_ended_types = vault_ended_types(&found, caller->policy, query, ret_facts);
     }
     vault_subject_done(&found);
     kl_arena_free(arena);

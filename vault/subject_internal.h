@@ -131,6 +131,11 @@ KL_MUST_USE enum kl_status vault_facts_of(struct vault *vault, const struct vaul
                                           const struct vault_policy *policy,
                                           const struct vault_query *query, struct kl_arena *arena,
                                           struct vault_facts *ret, struct kl_err *err);
+/* Record types of which the query's purpose is over for every record there is (retention.h), as bits. facts: of the subject. */
+uint64_t vault_ended_types(const struct vault_subject *subject, const struct vault_policy *policy,
+                           const struct vault_query *query, const struct vault_facts *facts);
+/* What facts.ended is for a field of that type. */
+uint64_t vault_ended_of(uint64_t ended_types, const struct vault_query *query, int type);
 /* Whether one entry of the ledger counts at that moment under that policy. */
 bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
                                const struct vault_policy *policy, int64_t now_us);

@@ -1,5 +1,6 @@
 /* Secrets of a subject: hashed on the way in, verified, never read back. */
 #include "vault/subject_secret.h"
+#include "vault/retention.h"
 
 #include "kluis/base/encode.h"
 #include "kluis/base/time.h"
@@ -290,6 +291,9 @@ static enum kl_status look_at(struct verifying *verifying, struct vault_subject 
     enum kl_status status = vault_facts_of(verifying->vault, subject, caller->policy,
                                            &verifying->query, verifying->arena, &facts, err);
 
+    if (status == KL_OK && record != NULL) {
+        vault_retention_facts(caller->policy, &verifying->query, record, &facts);
+    }
     if (status == KL_OK && !type_is_verifiable(verifying, type, &facts)) {
         status = vault_not_found(err);
     }

@@ -100,6 +100,46 @@ static void test_a_consent_keeps_until_it_ends_whatever_ends_it(void **state)
     assert_int_equal(vault_retention_keeps(policy, news, &record, &ledger), NOW + 7);
 }
 
+static void test_a_fresh_record_waits_for_its_consent_whatever_was_withdrawn_before(void **state)
+{
+    struct vault_policy *policy = *state;
+    int news = purpose(policy, "news");
+    struct vault_manifest_record record = {.type = "client", .created_us = NOW};
+    struct vault_ledger_entry entry = {.purpose = "news",
+                                       .given_us = NOW - 2 * KL_TIME_DAY_US,
+                                       .withdrawn_us = NOW - KL_TIME_DAY_US,
+                                       .evidence = KMS_VALUE_NONE};
+    struct vault_ledger ledger = {.entries = &entry, .count = 1};
+
+    assert_int_equal(vault_retention_keeps(policy, news, &record, &ledger),
+                     NOW + VAULT_RETENTION_PENDING_DAYS * KL_TIME_DAY_US);
+    record.created_us = NOW - 3 * KL_TIME_DAY_US; /* it was there when the consent was given */
+    assert_int_equal(vault_retention_keeps(policy, news, &record, &ledger), entry.withdrawn_us);
+}
+
+static void test_what_ended_long_ago_is_due_and_what_is_restricted_or_held_is_not(void **state)
+{
+    struct vault_policy *policy = *state;
+    struct vault_manifest_event event = {"service_end", time_of("1950-01-01T00:00:00Z")};
+    struct vault_manifest_record record = {.type = "client",
+                                           .events = &event,
+                                           .event_count = 1,
+                                           .created_us = NOW - 40 * KL_TIME_DAY_US};
+    struct vault_ledger ledger = {0};
+
+    assert_true(vault_retention_is_due(policy, &record, &ledger, NOW));
+    ledger.restriction.at_us = NOW;
+    assert_false(vault_retention_is_due(policy, &record, &ledger, NOW));
+    ledger.restriction.at_us = 0;
+    record.hold_basis = "litigation";
+    record.hold_until_us = NOW + 1;
+    assert_false(vault_retention_is_due(policy, &record, &ledger, NOW));
+    record.hold_until_us = NOW;
+    assert_true(vault_retention_is_due(policy, &record, &ledger, NOW));
+    record.gone = true;
+    assert_false(vault_retention_is_due(policy, &record, &ledger, NOW));
+}
+
 static void test_what_keeps_nothing_keeps_nothing(void **state)
 {
     struct vault_policy *policy = *state;
@@ -107,9 +147,10 @@ static void test_what_keeps_nothing_keeps_nothing(void **state)
     struct vault_ledger ledger = {0};
 
     assert_int_equal(
-        vault_retention_keeps(policy, purpose(policy, "answer_rights"), &record, &ledger), 0);
+        vault_retention_keeps(policy, purpose(policy, "answer_rights"), &record, &ledger),
+        KL_TIME_MIN_US);
     assert_int_equal(vault_retention_keeps(policy, purpose(policy, "surveys"), &record, &ledger),
-                     0);
+                     KL_TIME_MIN_US);
 }
 
 static void test_only_the_purpose_of_the_query_is_over(void **state)
@@ -156,6 +197,8 @@ int main(void)
         OF_POLICY(test_a_clock_runs_by_the_calendar),
         OF_POLICY(test_the_longest_purpose_wins),
         OF_POLICY(test_a_consent_keeps_until_it_ends_whatever_ends_it),
+        OF_POLICY(test_a_fresh_record_waits_for_its_consent_whatever_was_withdrawn_before),
+        OF_POLICY(test_what_ended_long_ago_is_due_and_what_is_restricted_or_held_is_not),
         OF_POLICY(test_what_keeps_nothing_keeps_nothing),
         OF_POLICY(test_only_the_purpose_of_the_query_is_over),
         OF_POLICY(test_an_obligation_outlives_an_erasure_from_its_start),

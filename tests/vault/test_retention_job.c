@@ -3,6 +3,7 @@
 
 #include "tests/support/rights_fixture.h"
 #include "tests/support/test.h"
+#include "vault/erasure.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -155,6 +156,46 @@ static void test_what_is_held_stays(void **state)
     assert_true(is_there(fixture, &made.id));
 }
 
+static void test_who_is_restricted_stays(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = due_client(fixture, "ana@example.org");
+    struct vault_restriction restriction = {0};
+    struct vault_caller dpo;
+    struct vault_job job;
+
+    assert_int_equal(rights_restrict(fixture, "dpo", &made.id), KL_OK);
+    run(fixture, false, &job);
+    assert_int_equal(result_of(&job, "subjects_erased"), 0);
+    vault_job_done(&job);
+    dpo = fixture_caller(fixture, "dpo");
+    assert_int_equal(
+        vault_restriction_read(fixture_vault(fixture), &dpo, &made.id, &restriction, NULL), KL_OK);
+    assert_true(restriction.in_force);
+    vault_caller_done(&dpo);
+}
+
+/* As when somebody notes that the service goes on, between the run's look and its act. */
+static void test_what_is_kept_by_now_is_not_erased_however_it_was_asked(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    const struct vault_erase_asked asked = {.kind = VAULT_NOTE_SUBJECT,
+                                            .subject = &made.id,
+                                            .reason = VAULT_ERASE_RETENTION,
+                                            .by_vault = true};
+    const struct vault_idempotency_ticket none = {0};
+    struct vault_caller self = fixture_caller(fixture, "reader");
+
+    kl_err_clear(&fixture->err);
+    assert_int_equal(
+        vault_erase(fixture_vault(fixture), &self, &asked, &none, NULL, NULL, &fixture->err),
+        KL_ERR_CONFLICT);
+    assert_string_equal(fixture->err.code, VAULT_ERASE_NOT_DUE);
+    vault_caller_done(&self);
+    assert_true(is_there(fixture, &made.id));
+}
+
 static void test_many_are_done_step_by_step(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -206,6 +247,8 @@ int main(void)
         RIGHTS(test_who_is_due_goes_with_a_receipt_and_nobody_else),
         RIGHTS(test_one_record_goes_and_the_subject_stays),
         RIGHTS(test_what_is_held_stays),
+        RIGHTS(test_who_is_restricted_stays),
+        RIGHTS(test_what_is_kept_by_now_is_not_erased_however_it_was_asked),
         RIGHTS(test_many_are_done_step_by_step),
         RIGHTS(test_others_than_operators_and_stewards_are_refused),
     };

@@ -310,16 +310,18 @@ KL_MUST_USE enum kl_status vault_sweep_list(struct vault *vault, const struct va
 /* ---- what no purpose keeps any more (operator, or a steward of its own tenant) ---- */
 
 #define VAULT_RETENTION_PREFIX "rtn" /* ids of runs */
+#define VAULT_RETENTION_RATE_MIN 10
 #define VAULT_RETENTION_RATE_MAX 10000
 #define VAULT_RETENTION_RATE_DEFAULT 200
-/* per_second: how many erasures a second at most, 1..VAULT_RETENTION_RATE_MAX; 0: VAULT_RETENTION_RATE_DEFAULT. dry_run: only count. */
+/* per_second: how many erasures a second at most, VAULT_RETENTION_RATE_MIN..VAULT_RETENTION_RATE_MAX; 0: VAULT_RETENTION_RATE_DEFAULT. dry_run: only count. */
 struct vault_retention_input {
     int64_t per_second;
     bool dry_run;
 };
 /*
  * Begin to erase what is due: records that no purpose keeps any more, and subjects of whom nothing else is left; each with its receipt, by the
- * role "vault", reason "retention". In the caller's tenant, or (an operator who names none) in all. Done every night as well. ret: the job as JSON
+ * role "vault", reason "retention". In the caller's tenant, or (an operator who names none) in all. Done every night as well, but while a restore
+ * is unfinished, and not in a tenant whose journal of closings was lost. ret: the job as JSON
  * {"id","state","started_at","ended_at","progress","failed_code"?,"tenant","nightly","dry_run","subjects_seen","subjects_due","records_due",
  * "subjects_erased","records_erased","failed"}. KL_ERR_INVALID "invalid_rate", "invalid_idempotency_key", "idempotency_key_reused";
  * KL_ERR_BUSY "jobs_waiting".

@@ -383,8 +383,8 @@ struct vault_keeping {
     int64_t until_us; /* KL_TIME_MAX_US: no end is known */
 };
 /*
- * Note that something happened to what a record is about ("service_end"), which starts or moves the clocks of purposes; at_us 0: now; may lie
- * ahead. vault_record_event_remove(): it did not happen after all. Needs `write` on every field that the record has.
+ * Note that something happened to what a record is about ("service_end"), which starts or moves the clocks of purposes; at_us may lie
+ * ahead, at most 100 years. vault_record_event_remove(): it did not happen after all. Needs `write` on every field that the record has.
  * ret: for each purpose of the record's type that is a reason to keep it; the arena's.
  * KL_ERR_INVALID "unknown_event" (no purpose of the type has a clock that it starts; also the built-in ones); KL_ERR_TOO_LARGE
  * "too_many_events"; KL_ERR_NOT_FOUND "not_found", "no_event" (nothing to remove); KL_ERR_FORBIDDEN "withheld".
@@ -468,7 +468,7 @@ struct vault_hold {
  * Needs `hold` on every field that the record has. KL_ERR_INVALID "invalid_basis", "invalid_until" (not in the next 100 years).
  * KL_ERR_TOO_LARGE "too_many_holds" (VAULT_HOLDS_MAX of one subject). KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld".
  */
-#define VAULT_HOLDS_MAX 24
+#define VAULT_HOLDS_MAX 48
 KL_MUST_USE enum kl_status vault_record_hold(struct vault *vault, const struct vault_caller *caller,
                                              const struct kl_id *subject,
                                              const struct kl_id *record, const char *basis,
