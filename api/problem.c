@@ -38,7 +38,8 @@ static const struct {
     {"length_required", 411},    {"unsupported_media_type", 415}, {"expectation_failed", 417},
     {"method_not_allowed", 405}, {"header_too_large", 431},       {"request_timeout", 408},
     {"http_version", 505},       {"too_many_requests", 429},      {"not_acceptable", 406},
-    {"uri_too_long", 414},       {"query_too_long", 414},
+    {"uri_too_long", 414},       {"query_too_long", 414},         {"range_not_satisfiable", 416},
+    {"disk_full", 507},
 };
 
 static const struct {
@@ -49,6 +50,7 @@ static const struct {
     {201, "Created"},
     {202, "Accepted"},
     {204, "No Content"},
+    {206, "Partial Content"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
@@ -63,6 +65,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {428, "Precondition Required"},
@@ -72,6 +75,7 @@ static const struct {
     {501, "Not Implemented"},
     {503, "Service Unavailable"},
     {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 const char *api_status_text(int http_status)
@@ -201,6 +205,9 @@ void api_response_problem(struct api_response *response, const struct kl_err *er
     response->has_etag = false;
     response->location[0] = '\0';
     response->replayed = false;
+    if (http_status != 416) {
+        response->range[0] = '\0';
+    }
     response->challenge = http_status == 401;
     response->retry_after_s = retry_after_s(err, http_status);
     api_problem_write(&out, err, request_id, extra);

@@ -4,6 +4,7 @@
 #include "kluis/base/time.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
+#include "vault/files.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
 #include "vault/rekeying.h"
@@ -79,6 +80,7 @@ void vault_close(struct vault *vault)
     vault_credentials_free(vault->credentials);
     vault_journal_free(vault->journal);
     vault_rekeying_free(vault->rekeying);
+    vault_files_free(vault->files);
     vault_idempotency_guard_free(vault->idempotency);
     vault_tenants_done(&vault->tenants);
     kms_close(vault->keys);
@@ -182,6 +184,10 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     if (status != KL_OK) {
         return status;
     }
+    status = vault_files_new(vault->data_dir, &vault->files, err);
+    if (status != KL_OK) {
+        return status;
+    }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
@@ -271,6 +277,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     status = vault_keys_open(vault, options, false, err);
     if (status == KL_OK) {
         status = vault_restore_settle(options->data_dir, err);
+    }
+    if (status == KL_OK) {
+        status = vault_files_adopt(options->data_dir, err);
     }
     if (status == KL_OK) {
         status = vault_data_open(vault, options, false, err);

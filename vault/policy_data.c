@@ -311,7 +311,7 @@ static bool read_type(struct policy_parse *parse, policy_node node,
     if (number < 0)
         return false;
     field->type = (enum vault_type)number;
-    if (field->type == VAULT_TYPE_SECRET || field->type == VAULT_TYPE_FILE)
+    if (field->type == VAULT_TYPE_SECRET)
         parse->policy->unenforced |= VAULT_UNENFORCED_TYPES;
     return true;
 }

@@ -29,6 +29,10 @@ static struct vault_decision decide(struct reading *reading, int field)
     if (!reading->decided[field]) {
         reading->decisions[field] =
             vault_policy_decide(reading->policy, &reading->plan->query, &reading->facts, field);
+        if (reading->decisions[field].view == VAULT_VIEW_MASKED &&
+            vault_policy_field(reading->policy, field)->type == VAULT_TYPE_FILE) {
+            reading->decisions[field].view = VAULT_VIEW_PRESENT; /* half a file says nothing */
+        }
         reading->decided[field] = true;
     }
     return reading->decisions[field];

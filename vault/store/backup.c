@@ -156,18 +156,6 @@ enum kl_status vault_backup_check_new(const char *dir, const char *name,
     return KL_OK;
 }
 
-static bool files_have(const struct vault_backup_files *files, const char *name)
-{
-    size_t i;
-
-    for (i = 0; i < files->count; i++) {
-        if (strcmp(files->items[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the backup does not have goes out of the folder. */
 static enum kl_status strangers_remove(const char *to, const struct vault_backup_files *files,
                                        struct kl_err *err)
@@ -178,7 +166,7 @@ static enum kl_status strangers_remove(const char *to, const struct vault_backup
     size_t i;
 
     for (i = 0; status == KL_OK && i < there.count; i++) {
-        if (!files_have(files, there.items[i].name)) {
+        if (vault_backup_files_find(files, there.items[i].name) == NULL) {
             status = vault_backup_path(to, there.items[i].name, "", path, err);
             if (status == KL_OK && unlink(path) != 0) {
                 status = vault_backup_fail_errno(err, "remove", path);
@@ -231,23 +219,20 @@ void vault_backup_progress(const struct vault_backup_work *work, uint64_t *ret_b
 /* A table that an earlier backup has: its hash is known, and nothing is read. */
 static bool copied_before(struct vault_backup_work *work, struct vault_backup_file *file)
 {
+    const struct vault_backup_file *known =
+        file->shared ? vault_backup_files_find(work->known, file->name) : NULL;
     char path[VAULT_BACKUP_PATH_BYTES];
     struct stat info;
-    size_t i;
 
-    for (i = 0; file->shared && i < work->known->count; i++) {
-        const struct vault_backup_file *known = &work->known->items[i];
-
-        if (known->shared && known->inode == file->inode && known->bytes == file->bytes &&
-            known->mtime_ns == file->mtime_ns && strcmp(known->name, file->name) == 0 &&
-            vault_backup_shared_path(work->dir, known->hash, path, NULL) == KL_OK &&
-            lstat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-            (uint64_t)info.st_size == file->bytes) {
-            memcpy(file->hash, known->hash, sizeof file->hash);
-            return true;
-        }
+    if (known == NULL || !known->shared || known->inode != file->inode ||
+        known->bytes != file->bytes || known->mtime_ns != file->mtime_ns ||
+        vault_backup_shared_path(work->dir, known, path, NULL) != KL_OK ||
+        lstat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        (uint64_t)info.st_size != file->bytes) {
+        return false;
     }
-    return false;
+    memcpy(file->hash, known->hash, sizeof file->hash);
+    return true;
 }
 
 static enum kl_status open_from(struct vault_backup_work *work,
@@ -384,7 +369,7 @@ static enum kl_status table_place(struct vault_backup_work *work, struct kl_err 
 {
     char path[VAULT_BACKUP_PATH_BYTES];
     enum kl_status status =
-        vault_backup_shared_path(work->dir, work->files.items[work->at].hash, path, err);
+        vault_backup_shared_path(work->dir, &work->files.items[work->at], path, err);
 
     if (status == KL_OK && rename(work->to_path, path) != 0) {
         status = vault_backup_fail_errno(err, "rename", work->to_path);

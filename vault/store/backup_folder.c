@@ -45,16 +45,39 @@ enum kl_status vault_backup_path(const char *dir, const char *name, const char *
     return KL_OK;
 }
 
-enum kl_status vault_backup_shared_path(const char *dir,
-                                        const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
+static bool ends_in(const char *name, const char *end)
+{
+    size_t size = strlen(name);
+
+    return size > strlen(end) && strcmp(name + size - strlen(end), end) == 0;
+}
+
+/* Files that are never changed once they are there: tables of the store, and files of values (vault/files.h). */
+static const char *const shared_ends[] = {".sst", ".file"};
+
+/* NULL: none of them. */
+static const char *shared_end(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof shared_ends / sizeof shared_ends[0]; i++) {
+        if (ends_in(name, shared_ends[i])) {
+            return shared_ends[i];
+        }
+    }
+    return NULL;
+}
+
+enum kl_status vault_backup_shared_path(const char *dir, const struct vault_backup_file *file,
                                         char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err)
 {
     char name[sizeof BACKUP_SHARED_DIR + 2 * VAULT_BACKUP_HASH_BYTES + 2];
     char hex[2 * VAULT_BACKUP_HASH_BYTES + 1];
+    const char *end = shared_end(file->name);
 
-    kl_hex(hash, VAULT_BACKUP_HASH_BYTES, hex);
+    kl_hex(file->hash, VAULT_BACKUP_HASH_BYTES, hex);
     (void)snprintf(name, sizeof name, "%s/%s", BACKUP_SHARED_DIR, hex);
-    return vault_backup_path(dir, name, ".sst", ret, err);
+    return vault_backup_path(dir, name, end == NULL ? shared_ends[0] : end, ret, err);
 }
 
 enum kl_status vault_backup_file_path(const char *dir, const char *name,
@@ -64,7 +87,7 @@ enum kl_status vault_backup_file_path(const char *dir, const char *name,
     char inside[VAULT_BACKUP_NAME_MAX_BYTES + VAULT_BACKUP_FILE_NAME_BYTES + 2];
 
     if (file->shared) {
-        return vault_backup_shared_path(dir, file->hash, ret, err);
+        return vault_backup_shared_path(dir, file, ret, err);
     }
     (void)snprintf(inside, sizeof inside, "%s/%s", name, file->name);
     return vault_backup_path(dir, inside, "", ret, err);
@@ -112,11 +135,16 @@ static int by_name(const void *a, const void *b)
                   ((const struct vault_backup_file *)b)->name);
 }
 
-static bool ends_in(const char *name, const char *end)
+const struct vault_backup_file *vault_backup_files_find(const struct vault_backup_files *files,
+                                                        const char *name)
 {
-    size_t size = strlen(name);
+    struct vault_backup_file wanted = {0};
 
-    return size > strlen(end) && strcmp(name + size - strlen(end), end) == 0;
+    if (files->count == 0 || !vault_backup_file_name_valid(name)) {
+        return NULL;
+    }
+    memcpy(wanted.name, name, strlen(name));
+    return bsearch(&wanted, files->items, files->count, sizeof wanted, by_name);
 }
 
 /* One entry of a folder; what is no file that a store has is passed over. */
@@ -142,7 +170,7 @@ static enum kl_status list_one(int folder, const char *path, const char *name, b
     file.bytes = (uint64_t)info.st_size;
     file.inode = (uint64_t)info.st_ino;
     file.mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    file.shared = tables && ends_in(name, ".sst");
+    file.shared = tables && shared_end(name) != NULL;
     return vault_backup_files_add(files, &file, err);
 }
 
@@ -286,8 +314,9 @@ static unsigned char *hashes_of(const struct vault_backup_files *needed)
 static bool is_needed(const char *name, const unsigned char *hashes, size_t count)
 {
     unsigned char hash[VAULT_BACKUP_HASH_BYTES];
+    const char *end = shared_end(name);
 
-    return ends_in(name, ".sst") && strlen(name) == 2 * sizeof hash + strlen(".sst") &&
+    return end != NULL && strlen(name) == 2 * sizeof hash + strlen(end) &&
            kl_hex_decode(name, 2 * sizeof hash, hash, sizeof hash) &&
            bsearch(hash, hashes, count, sizeof hash, by_hash) != NULL;
 }

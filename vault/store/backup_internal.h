@@ -22,13 +22,18 @@ KL_MUST_USE enum kl_status vault_backup_file_path(const char *dir, const char *n
                                                   const struct vault_backup_file *file,
                                                   char ret[VAULT_BACKUP_PATH_BYTES],
                                                   struct kl_err *err);
-KL_MUST_USE enum kl_status vault_backup_shared_path(
-    const char *dir, const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
-    char ret[VAULT_BACKUP_PATH_BYTES], struct kl_err *err);
+/* Where a shared one lies, by its hash and the end of its name. */
+KL_MUST_USE enum kl_status vault_backup_shared_path(const char *dir,
+                                                    const struct vault_backup_file *file,
+                                                    char ret[VAULT_BACKUP_PATH_BYTES],
+                                                    struct kl_err *err);
+/* By name, in files that are sorted by it; NULL: none. */
+const struct vault_backup_file *vault_backup_files_find(const struct vault_backup_files *files,
+                                                        const char *name);
 /* mkdir of mode 0700 with its name made durable; one that is there is fine. */
 KL_MUST_USE enum kl_status vault_backup_folder_make(const char *path, struct kl_err *err);
 KL_MUST_USE enum kl_status vault_backup_folder_sync(const char *path, struct kl_err *err);
-/* The regular files of a folder, without hashes, by name. tables: those that end in .sst are marked shared. */
+/* The regular files of a folder, without hashes, by name. tables: those that never change (.sst, .file) are marked shared. */
 KL_MUST_USE enum kl_status vault_backup_folder_list(const char *path, bool tables,
                                                     struct vault_backup_files *ret,
                                                     struct kl_err *err);

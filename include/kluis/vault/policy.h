@@ -113,7 +113,7 @@ struct vault_findings {
 #define VAULT_UNENFORCED_RESTRICTION 2u
 #define VAULT_UNENFORCED_RETENTION 4u
 #define VAULT_UNENFORCED_CONDITIONS 8u /* hours, volume_per_hour: taken as if they held */
-#define VAULT_UNENFORCED_TYPES 16u     /* secret, file */
+#define VAULT_UNENFORCED_TYPES 16u     /* secret */
 #define VAULT_UNENFORCED_ON_ERASE 32u
 #define VAULT_UNENFORCED_REQUESTS 64u
 
