@@ -110,6 +110,8 @@ enum cli_exit cli_record_patch(struct cli_call *call);
 enum cli_exit cli_record_erase(struct cli_call *call);
 enum cli_exit cli_record_hold(struct cli_call *call);
 enum cli_exit cli_record_release(struct cli_call *call);
+enum cli_exit cli_file_put(struct cli_call *call);
+enum cli_exit cli_file_get(struct cli_call *call);
 enum cli_exit cli_retained_read(struct cli_call *call);
 enum cli_exit cli_retained_end(struct cli_call *call);
 enum cli_exit cli_consent_list(struct cli_call *call);

@@ -61,6 +61,13 @@ static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE,
 static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, END};
 static const struct cli_option record_patch_options[] = {
     {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
+static const struct cli_option file_put_options[] = {
+    {"file", "PATH", "the file to send"},
+    {"type", "MEDIA", "its media type (application/octet-stream)"},
+    {"if-version", "N", "only when the record is still at this version"},
+    END};
+static const struct cli_option file_get_options[] = {
+    PURPOSE, RECIPIENT, {"out", "PATH", "write it to this new file instead of standard output"}, END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},
@@ -173,6 +180,10 @@ const struct cli_command cli_commands[] = {
      "keep a record until a date, whatever else of the subject is erased", hold_options,
      cli_record_hold},
     {"record", "release", "SUBJECT RECORD", 2, 2, "end a record's hold", NULL, cli_record_release},
+    {"file", "put", "SUBJECT RECORD FIELD", 3, 3, "send a file for a field of type file",
+     file_put_options, cli_file_put},
+    {"file", "get", "SUBJECT RECORD FIELD", 3, 3, "get the bytes of such a field", file_get_options,
+     cli_file_get},
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept", NULL,
      cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",
