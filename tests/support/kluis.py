@@ -169,7 +169,7 @@ class Response:
 
     def expect(self, status, code=None):
         """Fail the scenario unless the answer has this status (and, for a problem document, this code)."""
-        text = self.body.decode("utf-8", "replace")[:600]
+        text = self.body[:600].decode("utf-8", "replace")
         check(self.status == status, f"{self.request}: expected {status}, saw {self.status}: {text}")
         if code is not None:
             equal(self.json().get("code"), code, f"{self.request}: code")
