@@ -20,7 +20,7 @@ typedef enum kl_status (*api_handler)(struct api_request *request, struct api_re
 #define API_ROUTE_YAML 8u          /* a body in YAML */
 #define API_ROUTE_BATCH 16u        /* the larger limit of a batch holds */
 #define API_ROUTE_METRICS 32u      /* also answered by the metrics listener */
-#define API_ROUTE_STREAM 64u       /* a body of any type and size, which the handler takes in pieces */
+#define API_ROUTE_STREAM 64u /* a body of any type and size, which the handler takes in pieces */
 
 /*
  * pattern      "/v1/subjects/{sub}": literal segments, and in braces the prefix of an id, or

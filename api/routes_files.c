@@ -93,8 +93,7 @@ static enum kl_status take_bytes(struct api_request *request, struct vault_uploa
     return status;
 }
 
-static enum kl_status take_file(struct api_request *request,
-                                const struct vault_upload_input *input,
+static enum kl_status take_file(struct api_request *request, const struct vault_upload_input *input,
                                 struct api_response *response, uint64_t *ret_version,
                                 struct vault_file_info *ret_info, struct kl_err *err)
 {
@@ -234,7 +233,8 @@ static enum kl_status send_file(struct api_request *request, struct outgoing *ou
 API_HANDLER(api_file_get)
 {
     struct outgoing *outgoing = calloc(1, sizeof *outgoing);
-    enum kl_status status = outgoing == NULL ? kl_fail_memory(err) : stream_begin(request->app, err);
+    enum kl_status status =
+        outgoing == NULL ? kl_fail_memory(err) : stream_begin(request->app, err);
 
     if (status != KL_OK) {
         free(outgoing);

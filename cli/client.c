@@ -220,7 +220,8 @@ static struct curl_slist *request_headers(const struct cli_client *client,
     if (client->authorization.size > 0)
         headers = curl_slist_append(headers, (const char *)client->authorization.bytes);
     if (request == NULL || request->stream == NULL || !request->stream->up)
-        headers = curl_slist_append(headers, "Expect:"); /* else a refusal comes before the file goes */
+        headers =
+            curl_slist_append(headers, "Expect:"); /* else a refusal comes before the file goes */
     if (request == NULL)
         return headers;
     if (request->body.size > 0 || (request->stream != NULL && request->stream->up)) {

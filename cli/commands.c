@@ -67,7 +67,10 @@ static const struct cli_option file_put_options[] = {
     {"if-version", "N", "only when the record is still at this version"},
     END};
 static const struct cli_option file_get_options[] = {
-    PURPOSE, RECIPIENT, {"out", "PATH", "write it to this new file instead of standard output"}, END};
+    PURPOSE,
+    RECIPIENT,
+    {"out", "PATH", "write it to this new file instead of standard output"},
+    END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},

@@ -61,8 +61,7 @@ static enum cli_exit put(struct cli_call *call, struct cli_stream *stream)
     cli_progress_end();
     if (status != KL_OK)
         return CLI_FAILED;
-    enum cli_exit result =
-        cli_output_rows(call, &response, NULL, put_columns, COUNT(put_columns));
+    enum cli_exit result = cli_output_rows(call, &response, NULL, put_columns, COUNT(put_columns));
     cli_response_done(&response);
     return result;
 }
@@ -98,10 +97,9 @@ static enum kl_status get(struct cli_call *call, struct cli_stream *stream)
     if (status != KL_OK)
         return status;
     cli_response_done(&response);
-    return fflush(stream->file) == 0
-               ? KL_OK
-               : kl_failf(&call->err, KL_ERR_IO, "file_error", "the file cannot be written: %s",
-                          strerror(errno));
+    return fflush(stream->file) == 0 ? KL_OK
+                                     : kl_failf(&call->err, KL_ERR_IO, "file_error",
+                                                "the file cannot be written: %s", strerror(errno));
 }
 
 /* Into a new file that has its name only when it is complete. */
@@ -133,8 +131,7 @@ static enum kl_status get_into(struct cli_call *call, const char *out, struct cl
 enum cli_exit cli_file_get(struct cli_call *call)
 {
     const char *out = cli_call_value(call, "out");
-    struct cli_stream stream = {
-        .file = stdout, .what = "receiving", .progress = cli_progress_show};
+    struct cli_stream stream = {.file = stdout, .what = "receiving", .progress = cli_progress_show};
     if (out == NULL && isatty(STDOUT_FILENO)) {
         (void)fputs("kluis: a file is not shown on a terminal: give --out PATH, or send it on\n",
                     stderr);

@@ -120,9 +120,9 @@ static enum kl_status chunk_write(struct vault_file_writer *writer, bool last, s
 
     vault_file_context(&writer->place, writer->index, last, context);
     kl_buf_clear(&writer->sealed);
-    status = writer->seal(writer->seal_context, &writer->place.of,
-                          kl_slice_of(context, sizeof context), kl_buf_slice(&writer->plain),
-                          &writer->sealed, err);
+    status =
+        writer->seal(writer->seal_context, &writer->place.of, kl_slice_of(context, sizeof context),
+                     kl_buf_slice(&writer->plain), &writer->sealed, err);
     if (status == KL_OK) {
         status = write_all(writer->fd, kl_buf_slice(&writer->sealed), err);
     }

@@ -119,8 +119,9 @@ static enum kl_status look(struct vault_download *download, const struct vault_c
     }
     if (status == KL_OK) {
         field = field_find(&subject, input->record, name);
-        status = field == NULL ? vault_not_found(err)
-                               : vault_file_info_parse(result.records[0].fields[0].value, info, err);
+        status = field == NULL
+                     ? vault_not_found(err)
+                     : vault_file_info_parse(result.records[0].fields[0].value, info, err);
     }
     if (status == KL_OK) {
         info->version = field->version;
@@ -309,7 +310,8 @@ enum kl_status vault_download_next(struct vault_download *download, struct kl_sl
     }
     if (status == KL_ERR_GONE || status == KL_ERR_NOT_FOUND) {
         kl_err_clear(err);
-        return kl_fail(err, KL_ERR_GONE, "file_gone", "the file was erased while it was read", NULL);
+        return kl_fail(err, KL_ERR_GONE, "file_gone", "the file was erased while it was read",
+                       NULL);
     }
     if (status != KL_OK) {
         return status;

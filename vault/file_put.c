@@ -107,8 +107,7 @@ static void act_begin(struct vault_change *change, const struct target *target, 
     struct kl_json_out *out = &change->act.out;
 
     vault_subject_act_begin(&change->act, change->caller, action, change->subject.slot);
-    kl_json_add_int(out, "record",
-                    (int64_t)change->subject.head.records[target->record_at].value);
+    kl_json_add_int(out, "record", (int64_t)change->subject.head.records[target->record_at].value);
     kl_json_add_text(out, "type", target->record->type);
     kl_json_add_int(out, "version", (int64_t)target->record->version);
     kl_json_key(out, "fields");
@@ -190,8 +189,8 @@ static enum kl_status begin_body(struct vault_change *change, void *context, str
         status = vault_change_value_take(change, &upload->place.of.value, err);
     }
     if (status == KL_OK) {
-        status = vault_change_value_retire(change, upload->place.of.value, upload->taken_us, false,
-                                           err);
+        status =
+            vault_change_value_retire(change, upload->place.of.value, upload->taken_us, false, err);
     }
     if (status == KL_OK) {
         status = past_add(change, upload, &target, err);
@@ -252,8 +251,7 @@ static enum kl_status upload_start(struct vault_upload *upload, struct kl_err *e
     }
     if (status == KL_OK) {
         randombytes_buf(&upload->place.id, sizeof upload->place.id);
-        status =
-            vault_files_create(upload->vault->files, &upload->place, &upload->fd, err);
+        status = vault_files_create(upload->vault->files, &upload->place, &upload->fd, err);
     }
     if (status == KL_OK) {
         vault_file_writer_init(&upload->writer, vault_file_seal_now, upload->vault->keys,
@@ -305,9 +303,10 @@ enum kl_status vault_upload_begin(struct vault *vault, const struct vault_caller
 static enum kl_status upload_cut(struct kl_err *err)
 {
     kl_err_clear(err);
-    return kl_fail(err, KL_ERR_BUSY, "upload_cut",
-                   "the upload was cut: keys of this subject went or were made anew; send the file again",
-                   NULL);
+    return kl_fail(
+        err, KL_ERR_BUSY, "upload_cut",
+        "the upload was cut: keys of this subject went or were made anew; send the file again",
+        NULL);
 }
 
 enum kl_status vault_upload_write(struct vault_upload *upload, const void *bytes, size_t size,
@@ -350,8 +349,8 @@ static enum kl_status key_check(struct vault_upload *upload, struct kl_err *err)
     kl_buf_init(&plain, VAULT_FILE_CHUNK_BYTES);
     status = vault_files_open(upload->vault->files, &upload->place, &fd, err);
     if (status == KL_OK) {
-        status = vault_file_chunk_read(upload->vault->keys, fd, &upload->place, 0, &sealed, &plain,
-                                       err);
+        status =
+            vault_file_chunk_read(upload->vault->keys, fd, &upload->place, 0, &sealed, &plain, err);
         (void)close(fd);
     }
     kl_buf_done(&sealed);

@@ -259,7 +259,8 @@ enum kl_status vault_file_find(struct vault_store *store, struct vault_file_plac
     kl_buf_init(&row, VAULT_FILE_ROW_BYTES);
     status = vault_store_get(store, vault_row_slice(&key), &row, &cause);
     if (status == KL_ERR_NOT_FOUND) {
-        status = kl_fail(err, KL_ERR_NOT_FOUND, "file_gone", "the file is not there any more", NULL);
+        status =
+            kl_fail(err, KL_ERR_NOT_FOUND, "file_gone", "the file is not there any more", NULL);
     } else if ((status == KL_OK && !vault_file_row_parse(kl_buf_slice(&row), place)) ||
                status == KL_ERR_TOO_LARGE) {
         status = kl_fail(err, KL_ERR_CORRUPT, "file_damaged", "the file is damaged", "row 'L'");
@@ -350,8 +351,7 @@ static void entry_tidy(struct vault *vault, int folder, const char *name, size_t
     }
     (void)snprintf(complete, sizeof complete, "%.*s", (int)(size - (is_part ? part : 0)), name);
     if (!vault_file_name_parse(complete, &place) ||
-        vault_files_uploading(vault->files, &place.of) ||
-        (!is_part && is_needed(vault, &place))) {
+        vault_files_uploading(vault->files, &place.of) || (!is_part && is_needed(vault, &place))) {
         return;
     }
     if (unlinkat(folder, name, 0) == 0) {
@@ -498,8 +498,8 @@ static enum kl_status adopt_one(struct vault_files *files, const char *from, con
     return status;
 }
 
-static enum kl_status adopt_all(struct vault_files *files, const char *from, DIR *data,
-                                bool *moved, struct kl_err *err)
+static enum kl_status adopt_all(struct vault_files *files, const char *from, DIR *data, bool *moved,
+                                struct kl_err *err)
 {
     struct vault_file_place place;
     const struct dirent *entry = NULL;

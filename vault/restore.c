@@ -168,7 +168,8 @@ static enum kl_status look(struct restoring *restoring, struct vault_store *stor
     struct vault_survey_counts counts;
     double done_part = COPY_PART;
     bool done = false;
-    enum kl_status status = vault_survey_new(restoring->vault->keys, store, files_dir, &survey, err);
+    enum kl_status status =
+        vault_survey_new(restoring->vault->keys, store, files_dir, &survey, err);
 
     while (status == KL_OK && !done) {
         status = vault_survey_step(survey, SURVEY_STEP_US, &done, err);

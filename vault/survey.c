@@ -122,8 +122,7 @@ static enum kl_status chunks_open(struct vault_survey *survey, const struct vaul
 
     kl_buf_init(&sealed, VAULT_FILE_SEALED_BYTES);
     for (i = 0; status == KL_OK && i < count; i++) {
-        status =
-            vault_file_chunk_read(survey->reading->keys, fd, place, i, &sealed, plain, err);
+        status = vault_file_chunk_read(survey->reading->keys, fd, place, i, &sealed, plain, err);
     }
     kl_buf_done(&sealed);
     return status;
@@ -164,8 +163,9 @@ static enum kl_status file_open(struct vault_survey *survey, const struct vault_
 /* past: fields are those that the record had once. */
 static enum kl_status fields_open(struct vault_survey *survey, const struct vault_subject *subject,
                                   const struct vault_manifest_record *record,
-                                  const struct vault_manifest_field *fields, size_t count, bool past,
-                                  struct kl_buf *plain, bool *ret_whole, struct kl_err *err)
+                                  const struct vault_manifest_field *fields, size_t count,
+                                  bool past, struct kl_buf *plain, bool *ret_whole,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf context;
@@ -230,8 +230,8 @@ static enum kl_status values_open(struct vault_survey *survey, const struct vaul
         const struct vault_manifest_record *record = &subject->records[i];
 
         if (!record->gone) {
-            status = fields_open(survey, subject, record, record->fields, record->field_count, false,
-                                 &plain, ret_whole, err);
+            status = fields_open(survey, subject, record, record->fields, record->field_count,
+                                 false, &plain, ret_whole, err);
         }
         if (!record->gone && status == KL_OK) {
             status = fields_open(survey, subject, record, record->past, record->past_count, true,

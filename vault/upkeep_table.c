@@ -24,6 +24,6 @@ static const struct vault_upkeep_task mirrors_task = {"mirrors", 5000, vault_mir
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task, &vault_journal_task,  &mirrors_task, &tenants_task,
+    &vault_trail_task, &vault_journal_task,  &mirrors_task,     &tenants_task,
     &retained_task,    &vault_sweep_nightly, &vault_files_task, NULL,
 };

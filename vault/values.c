@@ -120,9 +120,9 @@ static enum kl_status fields_read(struct vault_values *values, struct vault_valu
                             &context);
         status = kl_buf_status(&context, err);
         if (status == KL_OK) {
-            status = item_read(values, of, record->fields[i].value,
-                               record->fields[i].type == VAULT_TYPE_FILE, kl_buf_slice(&context),
-                               err);
+            status =
+                item_read(values, of, record->fields[i].value,
+                          record->fields[i].type == VAULT_TYPE_FILE, kl_buf_slice(&context), err);
         }
     }
     kl_buf_done(&context);

@@ -31,7 +31,8 @@
 
 struct vault_values_item {
     uint64_t value;
-    bool is_file; /* plain is what is written down about it; its bytes stay on the disk, and are read there */
+    bool
+        is_file; /* plain is what is written down about it; its bytes stay on the disk, and are read there */
     struct kl_slice context;
     struct kl_slice plain;
 };

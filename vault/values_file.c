@@ -58,8 +58,7 @@ static enum kl_status chunks_each(struct reading *reading, struct vault_file_wri
         status = vault_file_chunk_read(reading->vault->keys, reading->fd, &reading->place, i,
                                        &reading->sealed, &reading->plain, err);
         if (status == KL_OK && writer != NULL) {
-            status =
-                vault_file_writer_add(writer, reading->plain.bytes, reading->plain.size, err);
+            status = vault_file_writer_add(writer, reading->plain.bytes, reading->plain.size, err);
         }
     }
     return status;

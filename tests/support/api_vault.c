@@ -22,6 +22,7 @@ const char TEST_POLICY[] =
     "      email: { type: email, mask: email, index: true }\n"
     "      age:   { type: number }\n"
     "      note:  { type: json }\n"
+    "      photo: { type: file }\n"
     "purposes:\n"
     "  care: { basis: contract }\n"
     "  news: { basis: consent, notice: n1 }\n"

@@ -92,13 +92,10 @@ struct vault_download;
  * no such file. KL_ERR_FORBIDDEN "withheld": a gate says no, or shows another view than plain. KL_ERR_INVALID "unknown_field",
  * "not_a_file", "purpose_required", ...; KL_ERR_CORRUPT "file_damaged"; KL_ERR_UNAVAILABLE "audit_unavailable".
  */
-KL_MUST_USE enum kl_status vault_download_open(struct vault *vault,
-                                               const struct vault_caller *caller,
-                                               const struct vault_read_input *input,
-                                               const char *field, struct kl_arena *arena,
-                                               struct vault_download **ret_download,
-                                               struct vault_file_info *ret_info,
-                                               struct kl_err *err);
+KL_MUST_USE enum kl_status vault_download_open(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_read_input *input,
+    const char *field, struct kl_arena *arena, struct vault_download **ret_download,
+    struct vault_file_info *ret_info, struct kl_err *err);
 /* Only count bytes from first on (first + count <= the file's bytes: an assert). Before the first vault_download_next(). */
 void vault_download_range(struct vault_download *download, uint64_t first, uint64_t count);
 /*
