@@ -39,7 +39,7 @@ static const struct {
     {"method_not_allowed", 405}, {"header_too_large", 431},       {"request_timeout", 408},
     {"http_version", 505},       {"too_many_requests", 429},      {"not_acceptable", 406},
     {"uri_too_long", 414},       {"query_too_long", 414},         {"range_not_satisfiable", 416},
-    {"disk_full", 507},
+    {"vault_disk_full", 507},
 };
 
 static const struct {

@@ -11,7 +11,7 @@
 enum kl_status vault_file_fail(struct kl_err *err, const char *what)
 {
     if (errno == ENOSPC || errno == EDQUOT) {
-        return kl_fail(err, KL_ERR_UNAVAILABLE, "disk_full",
+        return kl_fail(err, KL_ERR_UNAVAILABLE, "vault_disk_full",
                        "the vault's disk has no room for the file", "could not %s: %m", what);
     }
     return kl_fail(err, KL_ERR_IO, "file_io", "the file could not be read or written",

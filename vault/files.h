@@ -89,10 +89,10 @@ KL_MUST_USE enum kl_status vault_files_uploading_begin(struct vault_files *files
 void vault_files_uploading_end(struct vault_files *files, const struct kms_place *of);
 bool vault_files_uploading(struct vault_files *files, const struct kms_place *of);
 
-/* KL_ERR_UNAVAILABLE "disk_full": bytes more would leave less than the headroom. */
+/* KL_ERR_UNAVAILABLE "vault_disk_full": bytes more would leave less than the headroom. */
 KL_MUST_USE enum kl_status vault_files_room(struct vault_files *files, uint64_t bytes,
                                             struct kl_err *err);
-/* Begin a file: its folder, and the file with the suffix .part, open for writing. KL_ERR_IO "file_io", KL_ERR_UNAVAILABLE "disk_full". */
+/* Begin a file: its folder, and the file with the suffix .part, open for writing. KL_ERR_IO "file_io", KL_ERR_UNAVAILABLE "vault_disk_full". */
 KL_MUST_USE enum kl_status vault_files_create(struct vault_files *files,
                                               const struct vault_file_place *place, int *ret_fd,
                                               struct kl_err *err);
@@ -152,7 +152,7 @@ struct vault_file_writer {
 };
 void vault_file_writer_init(struct vault_file_writer *writer, vault_file_seal seal,
                             void *seal_context, const struct vault_file_place *place, int fd);
-/* KL_ERR_UNAVAILABLE "disk_full", KL_ERR_IO "file_io", KL_ERR_NO_MEMORY, as the sealing call. */
+/* KL_ERR_UNAVAILABLE "vault_disk_full", KL_ERR_IO "file_io", KL_ERR_NO_MEMORY, as the sealing call. */
 KL_MUST_USE enum kl_status vault_file_writer_add(struct vault_file_writer *writer,
                                                  const void *bytes, size_t size,
                                                  struct kl_err *err);
@@ -163,7 +163,7 @@ void vault_file_writer_done(struct vault_file_writer *writer); /* wipes */
 enum kl_status vault_file_seal_now(void *keys, const struct kms_place *place, struct kl_slice aad,
                                    struct kl_slice plain, struct kl_buf *ret, struct kl_err *err);
 
-/* errno of a failed write or open, as "disk_full" or "file_io". what: for the log. */
+/* errno of a failed write or open, as "vault_disk_full" or "file_io". what: for the log. */
 enum kl_status vault_file_fail(struct kl_err *err, const char *what);
 
 /* ---- what is written down about a file (file_info.c) ---- */

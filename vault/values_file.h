@@ -12,7 +12,7 @@ KL_MUST_USE enum kl_status vault_values_file_check(struct vault_values *values, 
                                                    uint64_t value, struct kl_err *err);
 /*
  * A file beside the one there is, complete and synced, and its row beside in batch. What comes to nothing vault_files_task removes.
- * KL_ERR_UNAVAILABLE "disk_full"; as vault_values_stage().
+ * KL_ERR_UNAVAILABLE "vault_disk_full"; as vault_values_stage().
  */
 KL_MUST_USE enum kl_status vault_values_file_stage(const struct vault_values *values,
                                                    struct kms_staged *staged, uint64_t slot,

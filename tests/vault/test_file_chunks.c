@@ -192,7 +192,7 @@ static void test_a_write_that_fails_says_why(void **state)
                            full);
     assert_int_equal(vault_file_writer_add(&writer, bytes, 2 * CHUNK, &fixture->err),
                      KL_ERR_UNAVAILABLE);
-    assert_string_equal(fixture->err.code, "disk_full");
+    assert_string_equal(fixture->err.code, "vault_disk_full");
     vault_file_writer_done(&writer);
     kl_err_clear(&fixture->err);
     vault_file_writer_init(&writer, vault_file_seal_now, fixture_vault(fixture)->keys, &place,

@@ -79,7 +79,7 @@ static void test_what_would_fill_the_disk_is_refused(void **state)
     assert_int_equal(vault_files_room(files_of(fixture), 1, &fixture->err), KL_OK);
     assert_int_equal(vault_files_room(files_of(fixture), UINT64_C(1) << 60, &fixture->err),
                      KL_ERR_UNAVAILABLE);
-    assert_string_equal(fixture->err.code, "disk_full");
+    assert_string_equal(fixture->err.code, "vault_disk_full");
 }
 
 static void test_only_so_many_are_written_at_once(void **state)

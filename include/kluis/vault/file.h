@@ -60,7 +60,7 @@ struct vault_upload;
  *
  * KL_ERR_NOT_FOUND "not_found": no such subject or record, or none that the role may write to. KL_ERR_FORBIDDEN "withheld". KL_ERR_INVALID
  * "unknown_field", "not_a_file" (the field has another type), "invalid_media_type". KL_ERR_PRECONDITION "version_mismatch". KL_ERR_TOO_LARGE
- * "file_too_large" (VAULT_FILE_MAX_BYTES_LIMIT). KL_ERR_UNAVAILABLE "disk_full": so many bytes would fill the disk. KL_ERR_BUSY
+ * "file_too_large" (VAULT_FILE_MAX_BYTES_LIMIT). KL_ERR_UNAVAILABLE "vault_disk_full": so many bytes would fill the disk. KL_ERR_BUSY
  * "uploads_under_way": VAULT_UPLOADS_MAX. KL_ERR_REFUSED "no_policy"; KL_ERR_IO "file_io"; KL_ERR_NO_MEMORY; as vault_record_patch().
  */
 KL_MUST_USE enum kl_status vault_upload_begin(struct vault *vault,
@@ -68,7 +68,7 @@ KL_MUST_USE enum kl_status vault_upload_begin(struct vault *vault,
                                               const struct vault_upload_input *input,
                                               struct vault_upload **ret_upload, struct kl_err *err);
 /*
- * Take size bytes more, any number at a time. KL_ERR_UNAVAILABLE "disk_full"; KL_ERR_INVALID "file_longer": more than was said;
+ * Take size bytes more, any number at a time. KL_ERR_UNAVAILABLE "vault_disk_full"; KL_ERR_INVALID "file_longer": more than was said;
  * KL_ERR_BUSY "upload_cut": the subject or its record was erased, or its keys were made anew; KL_ERR_IO "file_io". After an error it can only be ended.
  */
 KL_MUST_USE enum kl_status vault_upload_write(struct vault_upload *upload, const void *bytes,

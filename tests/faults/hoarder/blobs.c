@@ -315,7 +315,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
 
 /* ---- files ---- */
 
-/* One write is one chunk: that is how they are written; whether it is the last nobody knows, so both are tried. */
+/* In files/ one write is one chunk: that is how they are written; whether it is the last nobody knows, so both are tried. */
 static void chunk_read(struct blobs *blobs, const struct record *record, struct place place,
                        uint64_t id)
 {
@@ -352,7 +352,8 @@ void blobs_collect_files(struct blobs *blobs, const char *log_path)
         unsigned long long id;
         int size = 0;
 
-        if (record.op != 'W' || name == NULL ||
+        if (record.op != 'W' || name == NULL || /* a backup has copies of what was written there */
+            strstr(record.path, "/files/") == NULL ||
             sscanf(name + 1, FILE_NAME, &tenant, &slot, &value, &id, &size) != 4 ||
             strcmp(name + 1 + size, ".part") != 0) {
             continue;
