@@ -353,7 +353,7 @@ void blobs_collect_files(struct blobs *blobs, const char *log_path)
         int size = 0;
 
         if (record.op != 'W' || name == NULL || /* a backup has copies of what was written there */
-            strstr(record.path, "/files/") == NULL ||
+            strstr(record.path, "/data/files/") == NULL ||
             sscanf(name + 1, FILE_NAME, &tenant, &slot, &value, &id, &size) != 4 ||
             strcmp(name + 1 + size, ".part") != 0) {
             continue;
