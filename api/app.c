@@ -113,6 +113,11 @@ static enum kl_status take_body(struct api_request *request, api_body_read read_
     size_t size = request->content_length;
     enum kl_status status;
 
+    if ((flags & API_ROUTE_STREAM) != 0) {
+        request->read_body = read_body;
+        request->read_context = read_context;
+        return KL_OK;
+    }
     if ((flags & (API_ROUTE_JSON | API_ROUTE_JSON_OPTIONAL | API_ROUTE_YAML)) == 0) {
         return size == 0 ? KL_OK
                          : kl_fail(err, KL_ERR_INVALID, "unexpected_body",
@@ -206,6 +211,7 @@ void api_app_answer(struct api_app *app, const struct api_head *head, api_body_r
     memcpy(ret_request_id, request.request_id, sizeof request.request_id);
     if (run(&request, read_body, read_context, response, &err) != KL_OK) {
         struct kl_slice findings = kl_buf_slice(&request.findings);
+        api_response_stream_end(response);
         api_request_log(&request, &err);
         api_response_problem(response, &err, request.request_id,
                              findings.size > 0 ? &findings : NULL);

@@ -40,6 +40,9 @@ struct api_app {
     size_t route_count;
     size_t body_max_bytes;
     size_t batch_max_bytes;
+    uint64_t file_max_bytes; /* 0: VAULT_FILE_MAX_BYTES_DEFAULT */
+    int streams_max;         /* files coming and going at once; 0: any number */
+    atomic_int streams;
     atomic_bool draining; /* the server is about to stop: 503 for what comes now */
 };
 
@@ -70,7 +73,8 @@ struct api_head {
 const char *api_head_get(const struct api_head *head, const char *name, size_t *ret_count);
 
 /*
- * Append exactly size bytes of the body. KL_ERR_INVALID "truncated_body", "request_timeout";
+ * Append exactly size bytes of the body; a stream is read with several calls, each of which may take
+ * the longer for its size. KL_ERR_INVALID "truncated_body", "request_timeout";
  * KL_ERR_NO_MEMORY.
  */
 typedef enum kl_status (*api_body_read)(void *context, size_t size, struct kl_buf *body,
@@ -90,6 +94,8 @@ struct api_request {
     char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
     size_t content_length;
     bool body_read;
+    api_body_read read_body; /* of a stream: for its handler */
+    void *read_context;
     struct kl_buf findings; /* a JSON array for "errors" of a problem document; empty: none */
 };
 

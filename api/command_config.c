@@ -1,5 +1,7 @@
 #include "api/command.h"
 
+#include "kluis/vault/file.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,8 @@ const struct kl_config_key api_config_keys[] = {
     {"threads", KL_CONFIG_INT, "128", 1, 1024, "N", "requests worked on at once"},
     {"cache-mib", KL_CONFIG_INT, "64", 8, 1048576, "N", "the store's block cache"},
     {"body-max-kib", KL_CONFIG_INT, "1024", 16, 65536, "N", "the largest request body"},
+    {"file-max-bytes", KL_CONFIG_INT, "5368709120", 1, VAULT_FILE_MAX_BYTES_LIMIT, "N",
+     "the largest file that a field takes"},
     {"request-timeout-ms", KL_CONFIG_INT, "10000", 100, 600000, "N",
      "how long a request may take to arrive"},
     {"handshake-timeout-ms", KL_CONFIG_INT, "5000", 100, 60000, "N",

@@ -40,7 +40,7 @@ static const struct {
     {"method_not_allowed", 405}, {"header_too_large", 431},       {"request_timeout", 408},
     {"http_version", 505},       {"too_many_requests", 429},      {"not_acceptable", 406},
     {"uri_too_long", 414},       {"query_too_long", 414},         {"too_many_attempts", 429},
-    {"volume_exceeded", 429},
+    {"volume_exceeded", 429},    {"range_not_satisfiable", 416},  {"vault_disk_full", 507},
 };
 
 static const struct {
@@ -51,6 +51,7 @@ static const struct {
     {201, "Created"},
     {202, "Accepted"},
     {204, "No Content"},
+    {206, "Partial Content"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {403, "Forbidden"},
@@ -65,6 +66,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {428, "Precondition Required"},
@@ -74,6 +76,7 @@ static const struct {
     {501, "Not Implemented"},
     {503, "Service Unavailable"},
     {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 const char *api_status_text(int http_status)
@@ -206,6 +209,9 @@ void api_response_problem(struct api_response *response, const struct kl_err *er
     response->has_etag = false;
     response->location[0] = '\0';
     response->replayed = false;
+    if (http_status != 416) {
+        response->range[0] = '\0';
+    }
     response->challenge = http_status == 401;
     response->retry_after_s = retry_after_s(err, http_status);
     api_problem_write(&out, err, request_id, extra);

@@ -15,7 +15,16 @@ void api_response_init(struct api_response *response)
 
 void api_response_done(struct api_response *response)
 {
+    api_response_stream_end(response);
     kl_buf_done(&response->body);
+}
+
+void api_response_stream_end(struct api_response *response)
+{
+    if (response->stream.next != NULL) {
+        response->stream.done(response->stream.context);
+        memset(&response->stream, 0, sizeof response->stream);
+    }
 }
 
 struct kl_json_out api_response_json(struct api_response *response, int status)
@@ -63,6 +72,14 @@ static void write_optional(const struct api_response *response, struct kl_buf *o
     if (response->challenge) {
         kl_buf_add_text(out, "WWW-Authenticate: Bearer realm=\"kluis\"\r\n");
     }
+    if (response->range[0] != '\0') {
+        kl_buf_addf(out, "Content-Range: %s\r\n", response->range);
+    }
+    if (response->stream.next != NULL) {
+        /* Whatever it is, no browser shows it as a page of this server. */
+        kl_buf_add_text(out, "Accept-Ranges: bytes\r\nContent-Disposition: attachment\r\n"
+                             "Content-Security-Policy: sandbox; default-src 'none'\r\n");
+    }
     if (response->replayed) {
         kl_buf_add_text(out, "Idempotent-Replayed: true\r\n");
     }
@@ -86,8 +103,9 @@ enum kl_status api_response_write(const struct api_response *response, const cha
                 keep_alive ? "keep-alive" : "close");
     write_optional(response, ret);
     if (response->content_type != NULL) {
-        kl_buf_addf(ret, "Content-Type: %s\r\nContent-Length: %zu\r\n", response->content_type,
-                    response->body.size);
+        kl_buf_addf(ret, "Content-Type: %s\r\nContent-Length: %llu\r\n", response->content_type,
+                    response->stream.next != NULL ? (unsigned long long)response->stream.bytes
+                                                  : (unsigned long long)response->body.size);
     }
     kl_buf_add(ret, "\r\n", 2);
     if (response->content_type != NULL && !head_only) {

@@ -12,11 +12,24 @@
 #define API_RESPONSE_MAX_BYTES (64u * 1024u * 1024u)
 #define API_LOCATION_BYTES 160
 #define API_ALLOW_BYTES 64
+#define API_MEDIA_TYPE_BYTES 128
+#define API_RANGE_BYTES 96
 
 #define API_TYPE_JSON "application/json"
 #define API_TYPE_PROBLEM "application/problem+json"
 #define API_TYPE_YAML "application/yaml"
 #define API_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+/*
+ * What is sent behind the head piece by piece instead of body: next gives the next piece (it lives
+ * until the next call; size 0: that was all), done ends it. bytes: of all pieces. next NULL: none.
+ */
+struct api_stream {
+    enum kl_status (*next)(void *context, struct kl_slice *ret, struct kl_err *err);
+    void (*done)(void *context);
+    void *context;
+    uint64_t bytes;
+};
 
 /*
  * Always true: content_type is NULL exactly when there is no body (status 204). body wipes.
@@ -25,6 +38,9 @@ struct api_response {
     int status;
     const char *content_type;
     struct kl_buf body;
+    struct api_stream stream;
+    char media_type[API_MEDIA_TYPE_BYTES]; /* what content_type points to, of a stream */
+    char range[API_RANGE_BYTES];           /* Content-Range; empty: none */
     bool has_etag;
     uint64_t etag;
     bool replayed;       /* an earlier request with the same Idempotency-Key had done it */
@@ -38,6 +54,8 @@ struct api_response {
 
 void api_response_init(struct api_response *response); /* 204, nothing in it */
 void api_response_done(struct api_response *response); /* wipes */
+/* End the stream, where there is one. */
+void api_response_stream_end(struct api_response *response);
 /* Start a JSON answer over whatever was there; write into the result. */
 struct kl_json_out api_response_json(struct api_response *response, int status);
 

@@ -16,7 +16,8 @@ static bool is_name(const char *pattern, size_t size)
 {
     return (size == 9 && memcmp(pattern, "{purpose}", 9) == 0) ||
            (size == 8 && memcmp(pattern, "{tenant}", 8) == 0) ||
-           (size == 7 && memcmp(pattern, "{event}", 7) == 0);
+           (size == 7 && memcmp(pattern, "{event}", 7) == 0) ||
+           (size == 7 && memcmp(pattern, "{field}", 7) == 0);
 }
 
 /* Does the path have the shape of the pattern? Both start with "/". */

@@ -20,10 +20,11 @@ typedef enum kl_status (*api_handler)(struct api_request *request, struct api_re
 #define API_ROUTE_YAML 8u          /* a body in YAML */
 #define API_ROUTE_BATCH 16u        /* the larger limit of a batch holds */
 #define API_ROUTE_METRICS 32u      /* also answered by the metrics listener */
+#define API_ROUTE_STREAM 64u /* a body of any type and size, which the handler takes in pieces */
 
 /*
  * pattern      "/v1/subjects/{sub}": literal segments, and in braces the prefix of an id, or
- *              "purpose", "tenant", "rot".
+ *              "purpose", "tenant", "field", "rot".
  * parameters   names of query parameters, ended by NULL, "tenant" among them; NULL: none.
  */
 struct api_route {
@@ -44,7 +45,7 @@ struct api_match {
     size_t route_index;
     struct kl_id ids[API_PATH_IDS_MAX];
     size_t id_count;
-    char name[API_PATH_NAME_MAX_BYTES + 1]; /* of {purpose}, {tenant}; empty: none */
+    char name[API_PATH_NAME_MAX_BYTES + 1]; /* of {purpose}, {tenant}, {field}; empty: none */
 };
 
 /* The table of the server (api/routes.c). */

@@ -3,6 +3,7 @@
 
 static const char *const TENANT[] = {"tenant", NULL};
 static const char *const READ[] = {"tenant", "purpose", "recipient", "ground", "fields", NULL};
+static const char *const READ_FILE[] = {"tenant", "purpose", "recipient", "ground", NULL};
 static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient", "ground",
                                         "fields", "limit", "cursor",  NULL};
 static const char *const PURPOSE[] = {"tenant", "purpose", NULL};
@@ -29,6 +30,9 @@ const struct api_route API_ROUTES[] = {
     {"PATCH", "/v1/subjects/{sub}/records/{rec}", api_record_patch, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}", api_record_delete, 0, REASON},
     {"POST", "/v1/subjects/{sub}/records/{rec}/verify", api_record_verify, API_ROUTE_JSON, TENANT},
+    {"PUT", "/v1/subjects/{sub}/records/{rec}/files/{field}", api_file_put, API_ROUTE_STREAM,
+     TENANT},
+    {"GET", "/v1/subjects/{sub}/records/{rec}/files/{field}", api_file_get, 0, READ_FILE},
     {"PUT", "/v1/subjects/{sub}/records/{rec}/hold", api_hold_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}/hold", api_hold_delete, 0, TENANT},
     {"GET", "/v1/subjects/{sub}/consents", api_consent_list, 0, TENANT},

@@ -36,6 +36,9 @@ API_HANDLER(api_record_read);
 API_HANDLER(api_record_patch);
 API_HANDLER(api_record_delete);
 API_HANDLER(api_record_verify);
+/* api/routes_files.c */
+API_HANDLER(api_file_put);
+API_HANDLER(api_file_get);
 /* api/routes_consents.c */
 API_HANDLER(api_consent_list);
 API_HANDLER(api_consent_put);

@@ -4,6 +4,7 @@
 #include "api/server_internal.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "kluis/vault/file.h"
 
 #include <civetweb.h>
 
@@ -101,6 +102,13 @@ static enum kl_status take_options(const struct api_server_options *given,
         (status = take_size(&options.batch_max_bytes, API_BATCH_BODY_MAX_BYTES_DEFAULT,
                             "batch body limit", err)) != KL_OK) {
         return status;
+    }
+    if (options.file_max_bytes == 0) {
+        options.file_max_bytes = (uint64_t)VAULT_FILE_MAX_BYTES_DEFAULT;
+    }
+    if (options.file_max_bytes > (uint64_t)VAULT_FILE_MAX_BYTES_LIMIT) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_option",
+                       "the file limit is larger than any vault takes", NULL);
     }
     *ret = options;
     return KL_OK;
@@ -251,6 +259,9 @@ enum kl_status api_server_start(struct vault *vault, const struct api_server_opt
     server->app.route_count = API_ROUTES_COUNT;
     server->app.body_max_bytes = server->options.body_max_bytes;
     server->app.batch_max_bytes = server->options.batch_max_bytes;
+    server->app.file_max_bytes = server->options.file_max_bytes;
+    /* Files take long, and small requests must always find a worker. */
+    server->app.streams_max = (server->options.threads + 1) / 2;
     server->app.metrics = api_metrics_new();
     if (server->app.metrics == NULL) {
         status = kl_fail_memory(err);

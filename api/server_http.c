@@ -10,8 +10,8 @@
 #include <strings.h>
 
 #define BODY_STEP_BYTES 65536u
-#define WRITE_BYTES_A_MS \
-    16 /* a client that takes less than 16 kB a second, past the request timeout, is cut off */
+#define BYTES_A_MS \
+    16 /* a client that takes, or of a stream sends, less than 16 kB a second, past the request timeout, is cut off */
 
 /* The connection while its body is read. */
 struct body_source {
@@ -20,6 +20,12 @@ struct body_source {
     int64_t deadline_us;
     bool begun;
 };
+
+/* How much longer a transfer may take for so many bytes more: slower than that nobody is waited for. */
+static int64_t transfer_us(uint64_t bytes)
+{
+    return (int64_t)(bytes * 1000 / BYTES_A_MS);
+}
 
 static void set_deadline(struct mg_connection *conn, int64_t deadline_us)
 {
@@ -37,6 +43,10 @@ static enum kl_status read_body(void *context, size_t size, struct kl_buf *body,
 
     if (!source->begun && api_head_get(source->head, "Expect", NULL) != NULL) {
         mg_write(source->conn, CONTINUE, sizeof CONTINUE - 1);
+    }
+    if (source->begun) { /* a stream */
+        source->deadline_us += transfer_us(size);
+        set_deadline(source->conn, source->deadline_us);
     }
     source->begun = true;
     while (size > 0) {
@@ -83,6 +93,29 @@ static bool drop_body(struct mg_connection *conn, size_t size)
     return came;
 }
 
+/* Piece by piece; no key is held while the network takes one. False: it was cut, and only the connection's end can say so. */
+static bool send_stream(struct mg_connection *conn, struct api_response *response,
+                        const char *request_id, int64_t deadline_us)
+{
+    struct kl_slice piece = {0};
+    struct kl_err err = {0};
+    uint64_t sent = 0;
+
+    while (sent < response->stream.bytes) {
+        if (response->stream.next(response->stream.context, &piece, &err) != KL_OK) {
+            kl_log(KL_LOG_WARNING, "answer_cut", KL_LOG_TEXT("request_id", request_id),
+                   KL_LOG_TEXT("code", err.code));
+            return false;
+        }
+        sent += piece.size;
+        set_deadline(conn, deadline_us + transfer_us(sent));
+        if (piece.size == 0 || mg_write(conn, piece.bytes, piece.size) != (int)piece.size) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Send the answer. Returns the status code sent. */
 static int send_answer(struct mg_connection *conn, struct api_response *response,
                        const char *request_id, bool head_only, bool keep_alive)
@@ -97,9 +130,11 @@ static int send_answer(struct mg_connection *conn, struct api_response *response
         mg_disable_connection_keep_alive(conn);
         return 500;
     }
-    set_deadline(conn, kl_time_monotonic_us() + timeout_us +
-                           (int64_t)bytes.size * 1000 / WRITE_BYTES_A_MS);
+    int64_t deadline_us = kl_time_monotonic_us() + timeout_us + transfer_us(bytes.size);
+    set_deadline(conn, deadline_us);
     if (mg_write(conn, bytes.bytes, bytes.size) != (int)bytes.size ||
+        (response->stream.next != NULL && !head_only &&
+         !send_stream(conn, response, request_id, deadline_us)) ||
         (keep_alive && !drop_body(conn, response->unread_bytes))) {
         keep_alive = false;
     }

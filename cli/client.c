@@ -12,6 +12,8 @@
 #define CREDENTIAL_MAX_BYTES 512
 #define CONNECT_TIMEOUT_S 10L
 #define TOTAL_TIMEOUT_S 600L
+/* A stream may take as long as it likes, while something moves. */
+#define STALL_TIMEOUT_S 60L
 
 struct cli_client {
     CURL *curl;
@@ -84,6 +86,65 @@ void cli_client_free(struct cli_client *client)
     free(client);
 }
 
+/* Where a response goes: its body in memory, or a stream. */
+struct taking {
+    CURL *curl;
+    struct cli_response *response;
+    struct cli_stream *stream; /* NULL: none, or one that goes up */
+    bool file_failed;
+};
+
+static size_t take_streamed(char *bytes, size_t size, size_t count, void *context)
+{
+    struct taking *taking = context;
+    long status = 0;
+    curl_easy_getinfo(taking->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200 || status >= 300) {
+        kl_buf_add(&taking->response->body, bytes, size * count);
+        return taking->response->body.failed ? 0 : size * count;
+    }
+    taking->file_failed = fwrite(bytes, size, count, taking->stream->file) != count;
+    return taking->file_failed ? 0 : size * count;
+}
+
+static size_t give_streamed(char *into, size_t size, size_t count, void *context)
+{
+    struct cli_stream *stream = context;
+    size_t got = fread(into, size, count, stream->file);
+    return got == 0 && ferror(stream->file) ? CURL_READFUNC_ABORT : got * size;
+}
+
+static int show_progress(void *context, curl_off_t down_of, curl_off_t down, curl_off_t up_of,
+                         curl_off_t up)
+{
+    const struct cli_stream *stream = context;
+    curl_off_t of = stream->up ? up_of : down_of;
+    if (of > 0)
+        stream->progress(stream->what, (double)(stream->up ? up : down) / (double)of);
+    return 0;
+}
+
+static void set_stream(CURL *curl, struct cli_stream *stream, struct taking *taking)
+{
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 0L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+    if (stream->up) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_streamed);
+        curl_easy_setopt(curl, CURLOPT_READDATA, stream);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)stream->bytes);
+    } else {
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_streamed);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, taking);
+    }
+    if (stream->progress != NULL) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, show_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, stream);
+    }
+}
+
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct cli_response *response = context;
@@ -137,6 +198,11 @@ static enum kl_status connection_failed(CURLcode code, const char *server, struc
     case CURLE_OPERATION_TIMEDOUT:
         return kl_failf(err, KL_ERR_UNAVAILABLE, "server_timeout",
                         "%s did not answer in time: try again", server);
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return kl_failf(err, KL_ERR_UNAVAILABLE, "cut_short",
+                        "%s ended the connection before all was there", server);
     case CURLE_WRITE_ERROR:
         return kl_fail(err, KL_ERR_TOO_LARGE, "response_too_large",
                        "the answer is too large: ask for less (--limit, --fields)", NULL);
@@ -153,10 +219,12 @@ static struct curl_slist *request_headers(const struct cli_client *client,
     struct curl_slist *headers = NULL;
     if (client->authorization.size > 0)
         headers = curl_slist_append(headers, (const char *)client->authorization.bytes);
-    headers = curl_slist_append(headers, "Expect:");
+    if (request == NULL || request->stream == NULL || !request->stream->up)
+        headers =
+            curl_slist_append(headers, "Expect:"); /* else a refusal comes before the file goes */
     if (request == NULL)
         return headers;
-    if (request->body.size > 0) {
+    if (request->body.size > 0 || (request->stream != NULL && request->stream->up)) {
         (void)snprintf(line, sizeof line, "Content-Type: %s",
                        request->content_type != NULL ? request->content_type : "application/json");
         headers = curl_slist_append(headers, line);
@@ -227,7 +295,11 @@ enum kl_status cli_client_send(struct cli_client *client, const char *method, co
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response);
-    if (request != NULL && request->body.size > 0) {
+    struct taking taking = {.curl = curl, .response = &response};
+    if (request != NULL && request->stream != NULL) {
+        taking.stream = request->stream;
+        set_stream(curl, request->stream, &taking);
+    } else if (request != NULL && request->body.size > 0) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)request->body.bytes);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
     } else if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
@@ -237,6 +309,10 @@ enum kl_status cli_client_send(struct cli_client *client, const char *method, co
 
     CURLcode code = curl_easy_perform(curl);
     free_headers(headers);
+    if (code == CURLE_ABORTED_BY_CALLBACK || taking.file_failed) {
+        cli_response_done(&response);
+        return kl_fail(err, KL_ERR_IO, "stream_file", "the file cannot be read or written", NULL);
+    }
     if (code != CURLE_OK) {
         cli_response_done(&response);
         return connection_failed(code, client->profile->server, err);

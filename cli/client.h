@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #define CLI_RESPONSE_MAX_BYTES (64 * 1024 * 1024)
 #define CLI_PATH_MAX_BYTES 4096
@@ -19,11 +21,23 @@
 struct cli_client;
 struct cli_profile;
 
+/*
+ * A body that is too large for memory. up: it is sent from file, which has bytes; else what comes with 2xx is written to file, and
+ * bytes is not looked at. progress (NULL: none) is called with the part that is done, 0..1.
+ */
+struct cli_stream {
+    FILE *file;
+    bool up;
+    uint64_t bytes;
+    const char *what;
+    void (*progress)(const char *what, double fraction);
+};
 struct cli_request {
     const char *content_type; /* NULL: application/json when there is a body */
     struct kl_slice body;     /* size 0: none */
     const char *if_match;     /* NULL: none; as it goes on the wire ("\"3\"") */
     const char *idempotency_key;
+    struct cli_stream *stream; /* NULL: none */
 };
 /* body wipes when it ends. etag is empty when there was none. */
 struct cli_response {
@@ -40,7 +54,8 @@ void cli_client_free(struct cli_client *client);
 
 /*
  * path starts with "/" and holds its query. request NULL: no body. ret is made by this call on KL_OK (whatever the HTTP status): end it
- * with cli_response_done(). KL_ERR_UNAVAILABLE: no connection, TLS refused; the text says which and what to do.
+ * with cli_response_done(). KL_ERR_UNAVAILABLE: no connection, TLS refused; "cut_short"; the text says which and what to do.
+ * KL_ERR_IO "stream_file": the stream's file cannot be read or written.
  */
 KL_MUST_USE enum kl_status cli_client_send(struct cli_client *client, const char *method,
                                            const char *path, const struct cli_request *request,

@@ -72,6 +72,17 @@ static const struct cli_option record_verify_options[] = {
     {"value-file", "FILE",
      "a file with the value; else it is asked for, or comes from standard input"},
     END};
+static const struct cli_option file_put_options[] = {
+    {"file", "PATH", "the file to send"},
+    {"type", "MEDIA", "its media type (application/octet-stream)"},
+    {"if-version", "N", "only when the record is still at this version"},
+    END};
+static const struct cli_option file_get_options[] = {
+    PURPOSE,
+    RECIPIENT,
+    GROUND,
+    {"out", "PATH", "write it to this new file instead of standard output"},
+    END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},
@@ -258,6 +269,10 @@ const struct cli_command cli_commands[] = {
      "keep a record until a date, whatever else of the subject is erased", hold_options,
      cli_record_hold},
     {"record", "release", "SUBJECT RECORD", 2, 2, "end a record's hold", NULL, cli_record_release},
+    {"file", "put", "SUBJECT RECORD FIELD", 3, 3, "send a file for a field of type file",
+     file_put_options, cli_file_put},
+    {"file", "get", "SUBJECT RECORD FIELD", 3, 3, "get the bytes of such a field", file_get_options,
+     cli_file_get},
     {"record", "event", "SUBJECT RECORD EVENT", 3, 3,
      "note what starts the clocks of a record's purposes", event_options, cli_record_event},
     {"record", "unevent", "SUBJECT RECORD EVENT", 3, 3, "it did not happen after all", NULL,

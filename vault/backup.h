@@ -33,7 +33,7 @@ struct vault;
 #define VAULT_BACKUP_FILE "kluis-backup.json"
 #define VAULT_BACKUP_MANIFEST_FILE "manifest.json"
 #define VAULT_BACKUP_MANIFEST_LABEL "backup-manifest"
-#define VAULT_BACKUP_MANIFEST_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define VAULT_BACKUP_MANIFEST_MAX_BYTES ((size_t)96 * 1024 * 1024)
 #define VAULT_BACKUPS_MAX 4096 /* in one directory */
 
 /*

@@ -12,6 +12,7 @@
 #include "vault/backup_params.h"
 #include "vault/backup_purge.h"
 #include "vault/erasure.h"
+#include "vault/files.h"
 #include "vault/job.h"
 #include "vault/place.h"
 #include "vault/rows.h"
@@ -247,6 +248,9 @@ static enum kl_status copy_begin(struct vault *vault, struct vault_backup_run *r
     }
     if (status == KL_OK) {
         status = vault_store_checkpoint(vault->data_store, path, err);
+    }
+    if (status == KL_OK) { /* those that rows of the copy name, and some that came since */
+        status = vault_files_link(vault->files, path, err);
     }
     if (status == KL_OK) {
         status =

@@ -185,7 +185,8 @@ static enum kl_status survey_begin(struct vault *vault, struct vault_verify_run 
     if (status == KL_OK) {
         status = vault_store_open(&options, &run->store, err);
     }
-    return status == KL_OK ? vault_survey_new(vault->keys, run->store, &run->survey, err) : status;
+    return status == KL_OK ? vault_survey_new(vault->keys, run->store, path, &run->survey, err)
+                           : status;
 }
 
 static enum kl_status check_on(struct vault *vault, struct vault_job *job, struct kl_err *err)

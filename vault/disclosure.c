@@ -242,25 +242,23 @@ static enum kl_status read_note(struct vault_change *change, const struct vault_
     return status == KL_OK ? vault_change_commit(change, err) : status;
 }
 
-enum kl_status vault_read_disclosed(struct vault *vault, const struct vault_caller *caller,
-                                    const struct vault_read_plan *plan, const struct kl_id *record,
-                                    const struct vault_subject *subject, struct kl_arena *arena,
-                                    struct vault_act *act, struct vault_subject_result *ret,
-                                    bool *ret_reached, struct kl_err *err)
+enum kl_status vault_read_disclose(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_read_plan *plan,
+                                   const struct vault_subject *subject, struct vault_act *act,
+                                   const struct vault_subject_result *result, struct kl_err *err)
 {
-    enum kl_status status =
-        vault_read_loaded(vault, caller, plan, record, subject, arena, act, ret, ret_reached, err);
     struct vault_change change;
+    enum kl_status status = KL_OK;
 
-    if (status != KL_OK || plan->query.recipient == VAULT_NONE || !shows_something(ret)) {
-        return status;
+    if (plan->query.recipient == VAULT_NONE || !shows_something(result)) {
+        return KL_OK;
     }
     status = vault_change_begin(&change, vault, caller, err);
     change.subject = *subject; /* its row stays the caller's */
     change.unsynced = true;
     change.unaudited = true;
     if (status == KL_OK) {
-        status = read_note(&change, plan, ret, err);
+        status = read_note(&change, plan, result, err);
     }
     memset(&change.subject, 0, sizeof change.subject);
     vault_change_end(&change);
@@ -269,6 +267,19 @@ enum kl_status vault_read_disclosed(struct vault *vault, const struct vault_call
         memset(act, 0, sizeof *act);
     }
     return status;
+}
+
+enum kl_status vault_read_disclosed(struct vault *vault, const struct vault_caller *caller,
+                                    const struct vault_read_plan *plan, const struct kl_id *record,
+                                    const struct vault_subject *subject, struct kl_arena *arena,
+                                    struct vault_act *act, struct vault_subject_result *ret,
+                                    bool *ret_reached, struct kl_err *err)
+{
+    enum kl_status status =
+        vault_read_loaded(vault, caller, plan, record, subject, arena, act, ret, ret_reached, err);
+
+    return status == KL_OK ? vault_read_disclose(vault, caller, plan, subject, act, ret, err)
+                           : status;
 }
 
 bool vault_read_met_change(enum kl_status status, const struct kl_err *err)

@@ -25,6 +25,14 @@ KL_MUST_USE enum kl_status vault_read_disclosed(
     struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
     const struct kl_id *record, const struct vault_subject *subject, struct kl_arena *arena,
     struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err);
+/*
+ * Only the writing down of what vault_read_loaded() gave as result, for a reader that makes sure of more between the two. Errors of
+ * vault_read_disclosed(); act is zeroed then.
+ */
+KL_MUST_USE enum kl_status vault_read_disclose(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
+    const struct vault_subject *subject, struct vault_act *act,
+    const struct vault_subject_result *result, struct kl_err *err);
 /* Whether that was because of another change of the subject, or because it is held dying: try again, or say that it is busy. */
 bool vault_read_met_change(enum kl_status status, const struct kl_err *err);
 /*

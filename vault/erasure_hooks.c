@@ -3,6 +3,7 @@
 
 #include "kluis/base/log.h"
 #include "vault/aside.h"
+#include "vault/files.h"
 #include "vault/mirrors.h"
 #include "vault/receipt.h"
 #include "vault/retained.h"
@@ -111,20 +112,29 @@ static void remove_values(struct vault_batch *batch, const struct vault_note *no
     for (i = 0; work != NULL && i < work->row_count; i++) {
         key = vault_row_value(note->tenant, note->slot, work->rows[i]);
         vault_batch_remove(batch, vault_row_slice(&key));
+        key = vault_row_file(note->tenant, note->slot, work->rows[i]);
+        vault_batch_remove(batch, vault_row_slice(&key));
     }
 }
 
-static void remove_subject(struct vault_batch *batch, const struct vault_note *note)
+/* All rows of values of a slot, of the kind that first is of. */
+static void remove_all(struct vault_batch *batch, struct vault_row_key first)
 {
-    struct vault_row_key head = vault_row_head(note->tenant, note->slot);
-    struct vault_row_key first = vault_row_value(note->tenant, note->slot, 0);
     struct vault_row_key prefix = first;
     struct vault_row_key past;
 
     prefix.size -= 8;
     past = vault_row_past(&prefix);
-    vault_batch_remove(batch, vault_row_slice(&head));
     vault_batch_remove_range(batch, vault_row_slice(&first), vault_row_slice(&past));
+}
+
+static void remove_subject(struct vault_batch *batch, const struct vault_note *note)
+{
+    struct vault_row_key head = vault_row_head(note->tenant, note->slot);
+
+    vault_batch_remove(batch, vault_row_slice(&head));
+    remove_all(batch, vault_row_value(note->tenant, note->slot, 0));
+    remove_all(batch, vault_row_file(note->tenant, note->slot, 0));
 }
 
 /* The head row without the record. A row that is not there, or has no such record any more, needs nothing. */
@@ -459,6 +469,18 @@ static void drop_tenants(struct vault *vault, const struct vault_note *notes, si
     }
 }
 
+/* Rows went, and files may be of no use any more. */
+static void files_changed(struct vault *vault, const struct vault_note *notes, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        bool many = notes[i].kind == VAULT_NOTE_TENANT || notes[i].kind == VAULT_NOTE_VALUES;
+
+        vault_files_changed(vault->files, many ? KMS_SLOT_NONE : notes[i].slot);
+    }
+}
+
 enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
                                     const struct vault_note *notes,
                                     struct vault_erasing *const *works, size_t count,
@@ -477,6 +499,7 @@ enum kl_status vault_erasure_finish(struct vault *vault, uint64_t generation,
     free(finishing.homes);
     if (status == KL_OK) {
         drop_tenants(vault, notes, count);
+        files_changed(vault, notes, count);
         tidy(vault);
         status = kms_notes_forget(vault->keys, generation, err);
     }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const unenforced_names[] = {"types", "on_erase"};
+static const char *const unenforced_names[] = {"on_erase"};
 
 void vault_unenforced_names(uint32_t bits, const char *ret[9])
 {

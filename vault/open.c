@@ -4,6 +4,7 @@
 #include "kluis/base/time.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
+#include "vault/files.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
 #include "vault/limits.h"
@@ -84,6 +85,7 @@ void vault_close(struct vault *vault)
     vault_credentials_free(vault->credentials);
     vault_journal_free(vault->journal);
     vault_rekeying_free(vault->rekeying);
+    vault_files_free(vault->files);
     vault_idempotency_guard_free(vault->idempotency);
     vault_secrets_free(vault->secrets);
     vault_limits_free(vault->volume);
@@ -190,6 +192,10 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     if (status != KL_OK) {
         return status;
     }
+    status = vault_files_new(vault->data_dir, &vault->files, err);
+    if (status != KL_OK) {
+        return status;
+    }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
@@ -283,6 +289,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     status = vault_keys_open(vault, options, false, err);
     if (status == KL_OK) {
         status = vault_restore_settle(options->data_dir, err);
+    }
+    if (status == KL_OK) {
+        status = vault_files_adopt(options->data_dir, err);
     }
     if (status == KL_OK) {
         status = vault_data_open(vault, options, false, err);

@@ -333,8 +333,6 @@ static bool read_type(struct policy_parse *parse, policy_node node,
     if (number < 0)
         return false;
     field->type = (enum vault_type)number;
-    if (field->type == VAULT_TYPE_FILE)
-        parse->policy->unenforced |= VAULT_UNENFORCED_TYPES;
     return true;
 }
 

@@ -1,4 +1,6 @@
 /* Records of a subject that is there: adding one, and rectifying its fields. */
+#include "vault/record.h"
+
 #include "vault/disclosure.h"
 #include "vault/idempotency.h"
 #include "vault/subject_answer.h"
@@ -128,9 +130,9 @@ struct patching {
     size_t notify_count;
 };
 
-/* A role that may write nothing of this type learns nothing of the record. */
-static enum kl_status patch_allowed(const struct vault_change *change,
-                                    const struct vault_query *query, int type, struct kl_err *err)
+enum kl_status vault_record_write_allowed(const struct vault_change *change,
+                                          const struct vault_query *query, int type,
+                                          struct kl_err *err)
 {
     struct vault_facts facts = {.residency = change->subject.base.residency};
     const struct vault_policy_record *of =
@@ -146,8 +148,7 @@ static enum kl_status patch_allowed(const struct vault_change *change,
     return vault_not_found(err);
 }
 
-/* The old value goes to the record's past and to the sweep; its index entry goes away. */
-static enum kl_status patch_retire(struct vault_change *change,
+enum kl_status vault_record_retire(struct vault_change *change,
                                    struct vault_manifest_record *record, size_t at,
                                    struct kl_err *err)
 {
@@ -172,7 +173,7 @@ static enum kl_status patch_one(struct vault_change *change, struct vault_manife
         at++;
     }
     if (at < record->field_count) {
-        status = patch_retire(change, record, at, err);
+        status = vault_record_retire(change, record, at, err);
     }
     if (status != KL_OK) {
         return status;
@@ -193,8 +194,7 @@ static enum kl_status patch_one(struct vault_change *change, struct vault_manife
     return vault_change_field_set(change, record, at, draft, err);
 }
 
-/* Room for count more fields, and as many in the past. Of the past, what is shredded already is left out. */
-static enum kl_status patch_room(struct vault_change *change, struct vault_manifest_record *record,
+enum kl_status vault_record_room(struct vault_change *change, struct vault_manifest_record *record,
                                  size_t count, struct kl_err *err)
 {
     struct vault_manifest_field *fields =
@@ -297,7 +297,7 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     }
     record = &change->subject.records[at];
     type = vault_policy_record_find(change->caller->policy, record->type);
-    status = patch_allowed(change, &query, type, err);
+    status = vault_record_write_allowed(change, &query, type, err);
     if (status == KL_OK && patching->if_version != 0 && patching->if_version != record->version) {
         status = kl_fail(err, KL_ERR_PRECONDITION, "version_mismatch",
                          "the record has changed since; read it again", NULL);
@@ -311,7 +311,7 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
                                      patching->field_count, "", &patching->hashes, err);
     }
     if (status == KL_OK) {
-        status = patch_room(change, record, patching->field_count, err);
+        status = vault_record_room(change, record, patching->field_count, err);
     }
     record->version += patching->field_count > 0 ? 1 : 0;
     for (i = 0; status == KL_OK && i < patching->field_count; i++) {
@@ -330,26 +330,33 @@ static enum kl_status patch_body(struct vault_change *change, void *context, str
     return status;
 }
 
+enum kl_status vault_record_change(struct vault *vault, const struct vault_caller *caller,
+                                   const struct kl_id *subject, const struct kl_id *record,
+                                   vault_change_body body, void *context, struct kl_err *err)
+{
+    enum kl_status status = vault_subject_change(vault, caller, subject, body, context, err);
+
+    if (status == KL_ERR_TOO_LARGE && strcmp(err->code, VAULT_PAST_FULL) == 0) {
+        kl_err_clear(err);
+        status = vault_record_past_shred(vault, caller, subject, record, err);
+        if (status == KL_OK) {
+            status = vault_subject_change(vault, caller, subject, body, context, err);
+        }
+    }
+    return status;
+}
+
 static enum kl_status patch(struct vault *vault, const struct vault_caller *caller,
                             const struct kl_id *subject, struct patching *patching,
                             struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
     struct vault_query query =
         vault_query_of(caller, VAULT_ACTION_WRITE, VAULT_NONE, VAULT_NONE, subject);
 
     if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
         return vault_not_found(err);
     }
-    status = vault_subject_change(vault, caller, subject, patch_body, patching, err);
-    if (status == KL_ERR_TOO_LARGE && strcmp(err->code, VAULT_PAST_FULL) == 0) {
-        kl_err_clear(err);
-        status = vault_record_past_shred(vault, caller, subject, patching->record, err);
-        if (status == KL_OK) {
-            status = vault_subject_change(vault, caller, subject, patch_body, patching, err);
-        }
-    }
-    return status;
+    return vault_record_change(vault, caller, subject, patching->record, patch_body, patching, err);
 }
 
 /* Whom to tell is set only where it is asked for. */

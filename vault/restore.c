@@ -164,13 +164,14 @@ static enum kl_status files_copy(struct restoring *restoring, const char *to, st
 }
 
 static enum kl_status look(struct restoring *restoring, struct vault_store *store,
-                           struct kl_err *err)
+                           const char *files_dir, struct kl_err *err)
 {
     struct vault_survey *survey = NULL;
     struct vault_survey_counts counts;
     double done_part = COPY_PART;
     bool done = false;
-    enum kl_status status = vault_survey_new(restoring->vault->keys, store, &survey, err);
+    enum kl_status status =
+        vault_survey_new(restoring->vault->keys, store, files_dir, &survey, err);
 
     while (status == KL_OK && !done) {
         status = vault_survey_step(survey, SURVEY_STEP_US, &done, err);
@@ -213,7 +214,7 @@ static enum kl_status data_make(struct restoring *restoring, struct kl_err *err)
                                 restoring->options->keys_from == NULL ? 0 : MIRROR_MARGIN, err);
     }
     if (status == KL_OK) {
-        status = look(restoring, store, err);
+        status = look(restoring, store, path, err);
     }
     if (status == KL_OK) {
         status = vault_restored_mark_put(store, &from, err);

@@ -178,7 +178,8 @@ out:
 static enum kl_status check_ours(const char *path, struct kl_err *err)
 {
     static const char *const ours[] = {
-        ".", "..", VAULT_KEYS_DIR, RESTORING_KEYS_DIR, VAULT_RESTORING_DIR, "data", "restore.json"};
+        ".",    "..",           VAULT_KEYS_DIR, RESTORING_KEYS_DIR, VAULT_RESTORING_DIR,
+        "data", "restore.json", "files"};
     DIR *dir = opendir(path);
     const struct dirent *entry = NULL;
     bool known = true;

@@ -5,6 +5,7 @@
 #include "kluis/base/json.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/files.h"
 #include "vault/open.h"
 #include "vault/rows.h"
 
@@ -177,6 +178,23 @@ static enum kl_status move(const char *from, const char *to, const char *data_di
     return kl_dir_sync(data_dir, err);
 }
 
+/* Files of values go with the data/ that names them: what is restored has its own beside its tables (files.h). */
+static enum kl_status files_aside(const char *data_dir, const char *aside, struct kl_err *err)
+{
+    char files[VAULT_PATH_MAX_BYTES];
+    char to[VAULT_PATH_MAX_BYTES];
+    enum kl_status status = vault_path(data_dir, VAULT_FILES_DIR, files, err);
+
+    if (status == KL_OK) {
+        status = vault_path(aside, VAULT_FILES_DIR, to, err);
+    }
+    if (status != KL_OK || !there(files) || !there(aside) || there(to)) {
+        return status;
+    }
+    status = move(files, to, data_dir, err);
+    return status == KL_OK ? kl_dir_sync(aside, err) : status;
+}
+
 /*
  * restore.json is there, so what is restored is complete. What lies where says how far the last attempt came: what is restored still under its own name
  * means that data/ has not been replaced.
@@ -197,6 +215,9 @@ static enum kl_status places_change(const char *data_dir, const char *aside_name
     }
     if (there(restoring) && there(data)) {
         status = move(data, aside, data_dir, err);
+    }
+    if (status == KL_OK && there(restoring)) {
+        status = files_aside(data_dir, aside, err);
     }
     if (status == KL_OK && there(restoring)) {
         status = move(restoring, data, data_dir, err);

@@ -54,18 +54,27 @@ static enum kl_status kept_values(struct vault *vault, uint64_t tenant, uint64_t
 }
 
 /* From first to before past; past 0: to the end of the slot's rows. */
-static void remove_values(struct vault_batch *batch, uint64_t tenant, uint64_t slot, uint64_t first,
-                          uint64_t past)
+typedef struct vault_row_key (*row_of)(uint64_t tenant, uint64_t slot, uint64_t value);
+
+static void remove_rows(struct vault_batch *batch, row_of row, uint64_t tenant, uint64_t slot,
+                        uint64_t first, uint64_t past)
 {
-    struct vault_row_key from = vault_row_value(tenant, slot, first);
+    struct vault_row_key from = row(tenant, slot, first);
     struct vault_row_key prefix = from;
     struct vault_row_key to;
 
     prefix.size -= 8;
-    to = past == 0 ? vault_row_past(&prefix) : vault_row_value(tenant, slot, past);
+    to = past == 0 ? vault_row_past(&prefix) : row(tenant, slot, past);
     if (past == 0 || first < past) {
         vault_batch_remove_range(batch, vault_row_slice(&from), vault_row_slice(&to));
     }
+}
+
+static void remove_values(struct vault_batch *batch, uint64_t tenant, uint64_t slot, uint64_t first,
+                          uint64_t past)
+{
+    remove_rows(batch, vault_row_value, tenant, slot, first, past);
+    remove_rows(batch, vault_row_file, tenant, slot, first, past);
 }
 
 enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, uint64_t slot,

@@ -158,6 +158,14 @@ struct vault_row_key vault_row_value(uint64_t tenant, uint64_t slot, uint64_t va
     return key;
 }
 
+struct vault_row_key vault_row_file(uint64_t tenant, uint64_t slot, uint64_t value)
+{
+    struct vault_row_key key = row_of_tenant('L', tenant);
+    row_add_u64(&key, slot);
+    row_add_u64(&key, value);
+    return key;
+}
+
 struct vault_row_key vault_row_old(uint64_t tenant, int64_t time_us, uint64_t slot, uint64_t value)
 {
     assert(time_us >= 0);
@@ -244,7 +252,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVOBAFEIRwQq";
+static const char tenant_kinds[] = "PDHVLOBAFEIRwQq";
 static const char *const tenant_metas[] = {"index",   "index-old", "horizon",    "unswept",
                                            "journal", "lost",      "unconfirmed"};
 

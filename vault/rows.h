@@ -21,6 +21,7 @@
  *   'D' tenant8 cred16                    credential's row in 'C'
  *   'H' tenant8 slot8                     head of a subject: counters in clear, manifest sealed
  *   'V' tenant8 slot8 value8              a sealed value
+ *   'L' tenant8 slot8 value8              where the bytes of a value of type file lie: id8 of the file in files/, size8 of its plaintext (files.h)
  *   'O' tenant8 time8 slot8 value8        a value slot no longer in use, waiting for the sweep: epoch4 + 1 of the newest index that its
  *                                         value was in, 0 for none
  *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index; version 0: it was split (index_rows.h)
@@ -28,7 +29,7 @@
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
- *   'w' tenant8 slot8 kind1 value8        a row 'H' or 'V' of a subject that is being sealed anew (values.h)
+ *   'w' tenant8 slot8 kind1 value8        a row 'H', 'V' or 'L' of a subject that is being sealed anew (values.h)
  *   'Q' tenant8 slot8 kind1 id16          what lies beside a subject's records, and in which value slot: kind 'r' a request; 'd' the ledger of
  *                                         disclosures, without an id (aside.h)
  *   'q' tenant8 'a' due8 req16            an open request by its deadline: its subject's slot8; 'b': of one that is closed
@@ -73,6 +74,7 @@ struct vault_row_key vault_row_credential(const unsigned char mac[32]);
 struct vault_row_key vault_row_credential_id(uint64_t tenant, const struct kl_id *credential);
 struct vault_row_key vault_row_head(uint64_t tenant, uint64_t slot);
 struct vault_row_key vault_row_value(uint64_t tenant, uint64_t slot, uint64_t value);
+struct vault_row_key vault_row_file(uint64_t tenant, uint64_t slot, uint64_t value);
 struct vault_row_key vault_row_old(uint64_t tenant, int64_t time_us, uint64_t slot, uint64_t value);
 struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t depth,
                                       uint64_t prefix, uint32_t version, uint8_t seq);

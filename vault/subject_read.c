@@ -51,14 +51,18 @@ static void count_volume(struct reading *reading, int field, const struct vault_
 static struct vault_decision decide(struct reading *reading, int field)
 {
     bool ended = reading->facts.ended != 0;
+    struct vault_decision *decision = &reading->decisions[ended][field];
 
     if (!reading->decided[ended][field]) {
-        reading->decisions[ended][field] =
-            vault_policy_decide(reading->policy, &reading->query, &reading->facts, field);
+        *decision = vault_policy_decide(reading->policy, &reading->query, &reading->facts, field);
+        if (decision->view == VAULT_VIEW_MASKED &&
+            vault_policy_field(reading->policy, field)->type == VAULT_TYPE_FILE) {
+            decision->view = VAULT_VIEW_PRESENT; /* half a file says nothing */
+        }
         reading->decided[ended][field] = true;
-        count_volume(reading, field, &reading->decisions[ended][field]);
+        count_volume(reading, field, decision);
     }
-    return reading->decisions[ended][field];
+    return *decision;
 }
 
 /* Whether the role passes for any field of the type; with purpose VAULT_NONE in the query: for any purpose. */

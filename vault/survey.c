@@ -2,11 +2,13 @@
 
 #include "kluis/base/time.h"
 #include "vault/aside.h"
+#include "vault/files.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LEDGER_CONTEXT "ledger"
 #define EVIDENCE_CONTEXT "evidence"
@@ -16,12 +18,13 @@ struct vault_survey {
     struct vault *reading;
     struct vault_iter *iter;
     struct kl_arena *arena;
+    char *files_dir;
     uint64_t tenant;
     uint64_t mark;
     struct vault_survey_counts counts;
 };
 
-enum kl_status vault_survey_new(struct kms *keys, struct vault_store *store,
+enum kl_status vault_survey_new(struct kms *keys, struct vault_store *store, const char *files_dir,
                                 struct vault_survey **ret_survey, struct kl_err *err)
 {
     static const unsigned char heads[] = {'H', 'H' + 1};
@@ -33,8 +36,11 @@ enum kl_status vault_survey_new(struct kms *keys, struct vault_store *store,
         survey->iter =
             vault_iter_new(store, kl_slice_of(heads, 1), kl_slice_of(heads + 1, 1), false);
     }
+    if (survey != NULL) {
+        survey->files_dir = strdup(files_dir);
+    }
     if (survey == NULL || survey->reading == NULL || survey->arena == NULL ||
-        survey->iter == NULL) {
+        survey->iter == NULL || survey->files_dir == NULL) {
         vault_survey_free(survey);
         return kl_fail_memory(err);
     }
@@ -53,6 +59,7 @@ void vault_survey_free(struct vault_survey *survey)
     vault_iter_free(survey->iter);
     kl_arena_free(survey->arena);
     free(survey->reading);
+    free(survey->files_dir);
     free(survey);
 }
 
@@ -106,10 +113,60 @@ static enum kl_status value_open(struct vault_survey *survey, const struct vault
     return KL_OK;
 }
 
+static enum kl_status chunks_open(struct vault_survey *survey, const struct vault_file_place *place,
+                                  int fd, struct kl_buf *plain, struct kl_err *err)
+{
+    uint64_t count = vault_file_chunks(place->bytes);
+    enum kl_status status = KL_OK;
+    struct kl_buf sealed;
+    uint64_t i;
+
+    kl_buf_init(&sealed, VAULT_FILE_SEALED_BYTES);
+    for (i = 0; status == KL_OK && i < count; i++) {
+        status = vault_file_chunk_read(survey->reading->keys, fd, place, i, &sealed, plain, err);
+    }
+    kl_buf_done(&sealed);
+    return status;
+}
+
+/*
+ * The bytes of a file whose value opened. past: it may be one of an upload that did not come to its end, and have none. Erased meanwhile:
+ * as if it had been before.
+ */
+static enum kl_status file_open(struct vault_survey *survey, const struct vault_subject *subject,
+                                uint64_t value, bool past, struct kl_buf *plain, bool *ret_whole,
+                                struct kl_err *err)
+{
+    struct vault_file_place place = {.of = {subject->tenant, subject->slot, value}};
+    struct kl_err cause = {0};
+    int fd = -1;
+    enum kl_status status = vault_file_find(survey->reading->data_store, &place, &cause);
+
+    if (status == KL_ERR_NOT_FOUND && past) {
+        return KL_OK;
+    }
+    if (status == KL_OK) {
+        status = vault_files_open_in(survey->files_dir, &place, &fd, &cause);
+    }
+    if (status == KL_OK) {
+        status = chunks_open(survey, &place, fd, plain, &cause);
+        (void)close(fd);
+    }
+    if (about_stored(status)) {
+        survey->counts.values_damaged++;
+        *ret_whole = false;
+    } else if (status != KL_OK && status != KL_ERR_GONE) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    return KL_OK;
+}
+
+/* past: fields are those that the record had once. */
 static enum kl_status fields_open(struct vault_survey *survey, const struct vault_subject *subject,
                                   const struct vault_manifest_record *record,
                                   const struct vault_manifest_field *fields, size_t count,
-                                  struct kl_buf *plain, bool *ret_whole, struct kl_err *err)
+                                  bool past, struct kl_buf *plain, bool *ret_whole,
+                                  struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf context;
@@ -123,6 +180,9 @@ static enum kl_status fields_open(struct vault_survey *survey, const struct vaul
         if (status == KL_OK) {
             status = value_open(survey, subject, fields[i].value, kl_buf_slice(&context), plain,
                                 &opened, ret_whole, err);
+        }
+        if (status == KL_OK && opened && fields[i].type == VAULT_TYPE_FILE) {
+            status = file_open(survey, subject, fields[i].value, past, plain, ret_whole, err);
         }
     }
     kl_buf_done(&context);
@@ -199,11 +259,11 @@ static enum kl_status values_open(struct vault_survey *survey, const struct vaul
 
         if (!record->gone) {
             status = fields_open(survey, subject, record, record->fields, record->field_count,
-                                 &plain, ret_whole, err);
+                                 false, &plain, ret_whole, err);
         }
         if (!record->gone && status == KL_OK) {
-            status = fields_open(survey, subject, record, record->past, record->past_count, &plain,
-                                 ret_whole, err);
+            status = fields_open(survey, subject, record, record->past, record->past_count, true,
+                                 &plain, ret_whole, err);
         }
     }
     if (status == KL_OK && subject->head.has_ledger) {

@@ -29,9 +29,10 @@ struct vault_survey_counts {
 };
 
 struct vault_survey;
-/* Both outlive the survey. KL_ERR_NO_MEMORY. */
+/* keys and store outlive the survey. files_dir: where files of values lie, flat (files.h). KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_survey_new(struct kms *keys, struct vault_store *store,
-                                            struct vault_survey **ret_survey, struct kl_err *err);
+                                            const char *files_dir, struct vault_survey **ret_survey,
+                                            struct kl_err *err);
 /* Go on for about time_us; ret_done: all was seen. KL_ERR_IO, KL_ERR_CORRUPT the store itself does not read, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_survey_step(struct vault_survey *survey, int64_t time_us,
                                              bool *ret_done, struct kl_err *err);

@@ -4,6 +4,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/erasure.h"
+#include "vault/files.h"
 #include "vault/index_old.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
@@ -297,16 +298,24 @@ static bool is_needed(struct kl_slice row, const struct vault_index_epochs *epoc
     return in > epochs->epoch;
 }
 
-static void value_take(struct vault_sweep_piece *piece, uint64_t tenant, struct kl_slice key)
+/* What a file is being written under is not in use yet, and passed by. */
+static void value_take(struct vault *vault, struct vault_sweep_piece *piece, uint64_t tenant,
+                       struct kl_slice key)
 {
-    uint64_t slot = kl_get_u64be(key.bytes + key.size - 16);
-    uint64_t value = kl_get_u64be(key.bytes + key.size - 8);
-    struct vault_row_key row = vault_row_value(tenant, slot, value);
+    const struct kms_place of = {tenant, kl_get_u64be(key.bytes + key.size - 16),
+                                 kl_get_u64be(key.bytes + key.size - 8)};
+    struct vault_row_key row = vault_row_value(tenant, of.slot, of.value);
+    struct vault_row_key file = vault_row_file(tenant, of.slot, of.value);
 
-    piece_shred(piece, tenant, slot, value);
+    if (vault_files_uploading(vault->files, &of)) {
+        return;
+    }
+    piece_shred(piece, tenant, of.slot, of.value);
     piece->values++;
     vault_batch_remove(piece->remove, key);
     vault_batch_remove(piece->remove, vault_row_slice(&row));
+    vault_batch_remove(piece->remove, vault_row_slice(&file));
+    vault_files_changed(vault->files, of.slot);
 }
 
 static enum kl_status values_read(struct vault *vault, struct vault_sweep *sweep,
@@ -337,7 +346,7 @@ static enum kl_status values_read(struct vault *vault, struct vault_sweep *sweep
         if (!*ret_end) {
             position_set(sweep, key.bytes + prefix.size, VAULT_SWEEP_POSITION_MAX_BYTES);
             if (!is_needed(row, &epochs)) {
-                value_take(piece, sweep->tenant, key);
+                value_take(vault, piece, sweep->tenant, key);
             }
         }
     }

@@ -234,9 +234,9 @@ enum kl_status vault_value_normalise(enum vault_type type, const struct vault_va
     enum kl_status status;
 
     if (type == VAULT_TYPE_FILE)
-        return kl_failf(err, KL_ERR_INVALID, "type_not_supported",
-                        "fields of type %s are not supported by this version",
-                        vault_type_name(type));
+        return kl_fail(err, KL_ERR_INVALID, "value_is_a_file",
+                       "a file is sent by itself: PUT its bytes to .../records/REC/files/FIELD",
+                       NULL);
     if (!takes_kind(type, input->kind))
         return kl_failf(err, KL_ERR_INVALID, "invalid_type", "a field of type %s takes %s",
                         vault_type_name(type),
@@ -319,7 +319,8 @@ enum kl_status vault_value_index_form(enum vault_type type, struct kl_slice norm
 void vault_value_write_json(enum vault_type type, struct kl_slice normalised,
                             struct kl_json_out *out)
 {
-    if (type == VAULT_TYPE_NUMBER || type == VAULT_TYPE_BOOLEAN || type == VAULT_TYPE_JSON)
+    if (type == VAULT_TYPE_NUMBER || type == VAULT_TYPE_BOOLEAN || type == VAULT_TYPE_JSON ||
+        type == VAULT_TYPE_FILE)
         kl_json_put_raw(out, normalised.bytes, normalised.size);
     else
         kl_json_put_text_n(out, normalised.bytes, normalised.size);

@@ -2,6 +2,7 @@
 
 #include "vault/aside.h"
 #include "vault/rows.h"
+#include "vault/values_file.h"
 
 #include <assert.h>
 #include <string.h>
@@ -72,7 +73,8 @@ static enum kl_status item_keep(struct vault_values *values, struct vault_values
 
 /* One value as it lies in its row; what is gone already stays so. */
 static enum kl_status item_read(struct vault_values *values, struct vault_values_subject *of,
-                                uint64_t value, struct kl_slice context, struct kl_err *err)
+                                uint64_t value, bool is_file, struct kl_slice context,
+                                struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault *vault = values->vault;
@@ -96,6 +98,10 @@ static enum kl_status item_read(struct vault_values *values, struct vault_values
         if (status == KL_OK) {
             status = item_keep(values, of, value, context, text, err);
         }
+        if (status == KL_OK && is_file) {
+            of->items[of->count - 1].is_file = true;
+            status = vault_values_file_check(values, of->subject.slot, value, err);
+        }
     }
     kl_buf_done(&row);
     kl_buf_done(&plain);
@@ -115,7 +121,9 @@ static enum kl_status fields_read(struct vault_values *values, struct vault_valu
                             &context);
         status = kl_buf_status(&context, err);
         if (status == KL_OK) {
-            status = item_read(values, of, record->fields[i].value, kl_buf_slice(&context), err);
+            status =
+                item_read(values, of, record->fields[i].value,
+                          record->fields[i].type == VAULT_TYPE_FILE, kl_buf_slice(&context), err);
         }
     }
     kl_buf_done(&context);
@@ -139,7 +147,7 @@ static enum kl_status ledger_read(struct vault_values *values, struct vault_valu
     kl_buf_done(&text);
     for (i = 0; status == KL_OK && i < ledger->count + ledger->objection_count; i++) {
         if (vault_ledger_evidence(ledger, i) != KMS_VALUE_NONE) {
-            status = item_read(values, of, vault_ledger_evidence(ledger, i),
+            status = item_read(values, of, vault_ledger_evidence(ledger, i), false,
                                kl_slice_text(EVIDENCE_CONTEXT), err);
         }
     }
@@ -155,7 +163,8 @@ static enum kl_status asides_read(struct vault_values *values, struct vault_valu
     size_t i;
 
     for (i = 0; status == KL_OK && i < count; i++) {
-        status = item_read(values, of, asides[i].value, kl_slice_text(asides[i].context), err);
+        status =
+            item_read(values, of, asides[i].value, false, kl_slice_text(asides[i].context), err);
     }
     return status;
 }
@@ -342,6 +351,10 @@ static enum kl_status stage_subject(struct staging *staging, const struct vault_
         if (status == KL_OK) {
             vault_batch_put(staging->batch, vault_row_slice(&key), kl_buf_slice(&staging->sealed));
         }
+        if (status == KL_OK && of->items[i].is_file) {
+            status = vault_values_file_stage(staging->values, staging->staged, of->subject.slot,
+                                             of->items[i].value, staging->batch, err);
+        }
         if (status == KL_OK && vault_batch_count(staging->batch) >= STAGE_ROWS_MAX) {
             status = stage_write(staging, err);
         }
@@ -390,9 +403,8 @@ enum kl_status vault_values_stage(const struct vault_values *values, struct kms_
 
 /* ---- the swap ---- */
 
-static void old_rows_remove(struct vault_batch *batch, uint64_t tenant, uint64_t slot)
+static void old_rows_remove(struct vault_batch *batch, struct vault_row_key prefix)
 {
-    struct vault_row_key prefix = vault_row_value(tenant, slot, 0);
     struct vault_row_key past;
 
     prefix.size -= 8;
@@ -403,8 +415,9 @@ static void old_rows_remove(struct vault_batch *batch, uint64_t tenant, uint64_t
 static void row_swap(struct vault_batch *batch, uint64_t tenant, uint64_t slot, unsigned char kind,
                      uint64_t value, struct kl_slice row)
 {
-    struct vault_row_key key =
-        kind == 'H' ? vault_row_head(tenant, slot) : vault_row_value(tenant, slot, value);
+    struct vault_row_key key = kind == 'H'   ? vault_row_head(tenant, slot)
+                               : kind == 'L' ? vault_row_file(tenant, slot, value)
+                                             : vault_row_value(tenant, slot, value);
 
     vault_batch_put(batch, vault_row_slice(&key), row);
 }
@@ -434,7 +447,8 @@ enum kl_status vault_values_swap(struct vault *vault, const struct vault_note *n
         at = kl_get_u64be(key.bytes + 9);
         if (at != slot) { /* slots of subjects are never 0 */
             slot = at;
-            old_rows_remove(batch, note->tenant, slot);
+            old_rows_remove(batch, vault_row_value(note->tenant, slot, 0));
+            old_rows_remove(batch, vault_row_file(note->tenant, slot, 0));
         }
         row_swap(batch, note->tenant, slot, key.bytes[17], kl_get_u64be(key.bytes + 18), row);
     }

@@ -5,6 +5,7 @@
  * ORDER. The subjects are marked dying, so that nobody changes them, and read and opened (vault_values_read). Then one key commit that
  * rekeys their slots, in which
  * prepare   writes all of it, sealed under the keys to come, into rows beside ('w'), synced (vault_values_stage)
+ *           The bytes of files are written anew, chunk by chunk, into files beside the old ones, which row 'L' beside names
  * finish    puts these rows into the place of the old ones, in one commit of data/ with the mark that this generation is done
  *           (vault_values_swap); the note in the key store names the slots as a range, first and last
  * A crash before the key commit leaves rows beside that no note names: they are removed at open (vault_values_tidy) and before the
@@ -30,6 +31,8 @@
 
 struct vault_values_item {
     uint64_t value;
+    bool
+        is_file; /* plain is what is written down about it; its bytes stay on the disk, and are read there */
     struct kl_slice context;
     struct kl_slice plain;
 };

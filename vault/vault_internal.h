@@ -77,6 +77,7 @@ struct vault {
         *idempotency;                /* requests under way with an Idempotency-Key; idempotency.h */
     struct vault_journal *journal;   /* journal.h */
     struct vault_rekeying *rekeying; /* rekeying.h */
+    struct vault_files *files;       /* files.h */
     struct vault_upkeep *upkeep;     /* upkeep.h; NULL while the vault is being made */
     bool accept_f0;                  /* as it was opened */
     bool argon2_light;               /* likewise */

@@ -50,6 +50,8 @@ static void test_problem_maps_every_failure_to_a_status(void **state)
                  {KL_ERR_REFUSED, "mirror_unreachable", 503},
                  {KL_ERR_BUSY, "busy", 503},
                  {KL_ERR_UNAVAILABLE, "audit_unavailable", 503},
+                 {KL_ERR_UNAVAILABLE, "vault_disk_full", 507},
+                 {KL_ERR_INVALID, "range_not_satisfiable", 416},
                  {KL_ERR_NO_MEMORY, "no_memory", 503},
                  {KL_ERR_IO, "io", 500},
                  {KL_ERR_CORRUPT, "corrupt", 500},

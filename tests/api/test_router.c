@@ -163,8 +163,8 @@ static void test_openapi_describes_every_route_and_no_other(void **state)
         bool open = kl_json_type(kl_json_member(operation, "security")) == KL_JSON_ARRAY;
         assert_int_equal(open, (API_ROUTES[i].flags & API_ROUTE_OPEN) != 0);
         bool body = kl_json_type(kl_json_member(operation, "requestBody")) == KL_JSON_OBJECT;
-        assert_int_equal(body, (API_ROUTES[i].flags &
-                                (API_ROUTE_JSON | API_ROUTE_JSON_OPTIONAL | API_ROUTE_YAML)) != 0);
+        assert_int_equal(body, (API_ROUTES[i].flags & (API_ROUTE_JSON | API_ROUTE_JSON_OPTIONAL |
+                                                       API_ROUTE_YAML | API_ROUTE_STREAM)) != 0);
     }
     struct kl_json_iter iter = kl_json_iter(paths);
     while (kl_json_next(&iter, &path, &item)) {

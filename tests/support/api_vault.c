@@ -22,6 +22,7 @@ const char TEST_POLICY[] =
     "      email: { type: email, mask: email, index: true }\n"
     "      age:   { type: number }\n"
     "      note:  { type: json }\n"
+    "      photo: { type: file }\n"
     "recipients:\n"
     "  printer: { kind: processor, country: BE, purposes: [care] }\n"
     "purposes:\n"

@@ -6,7 +6,7 @@
 #include "tests/support/tls_certificates.h"
 
 /*
- * The policy: record type `person` {name, email (indexed), age, note} for the purposes `care`
+ * The policy: record type `person` {name, email (indexed), age, note, photo (a file)} for the purposes `care`
  * (contract) and `news` (consent, notice n1); roles `clerk` (reads and writes all, looks up),
  * `reader` (name masked, email plain, for news), `officer` (erases, consents).
  */

@@ -97,6 +97,8 @@ class Description:
         if not body:
             return
         described = self.resolve(operation.get("requestBody", {})).get("content", {})
+        if "*/*" in described:  # a file
+            return
         check(kind in described, f"{what}: a body of type {kind!r} is not in openapi.json")
         if "json" in kind:
             self.check_schema(described[kind]["schema"], json.loads(body), f"{what}: request")
@@ -135,7 +137,7 @@ class Description:
             return
         self.seen.add((method, template, response.status))
         content = {name.split(";")[0]: value for name, value in answer.get("content", {}).items()}
-        if not response.body:
+        if not response.body or "*/*" in content:
             return
         check(kind in content, f"{what}: content type {kind!r} is not in openapi.json")
         schema = content[kind].get("schema")
@@ -167,7 +169,7 @@ class Response:
 
     def expect(self, status, code=None):
         """Fail the scenario unless the answer has this status (and, for a problem document, this code)."""
-        text = self.body.decode("utf-8", "replace")[:600]
+        text = self.body[:600].decode("utf-8", "replace")
         check(self.status == status, f"{self.request}: expected {status}, saw {self.status}: {text}")
         if code is not None:
             equal(self.json().get("code"), code, f"{self.request}: code")

@@ -3,6 +3,7 @@
 Every value is a canary: a text that occurs nowhere else, so that finding it anywhere in the open is a leak.
 """
 import copy
+import hashlib
 import http.client
 import json
 import ssl
@@ -75,6 +76,12 @@ class Canaries:
                                                                  "address", "notes") if self.chance.random() < 0.4]
         return {name: self.value(name) for name in fields}
 
+    def file(self):
+        """The bytes of a file, with a canary all over it."""
+        text = f"Kanarie {self.tag()} "
+        self.texts.append(text)
+        return text.encode() * self.chance.choice((1, 9, 3000, 9000))
+
     def order(self):
         return {"title": self.value("title"), "code": self.value("code")}
 
@@ -120,6 +127,19 @@ def find(client, person):
     return found
 
 
+def file_of(content):
+    """What is shown of a file."""
+    return {"size": len(content), "media_type": "text/x-kanarie", "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def check_file(client, there, record):
+    """A record's file is there, and what is said of it."""
+    said = record["fields"].get("scan")
+    if said is not None:
+        got = want(200, client.get(f"{there}/records/{record['id']}/files/scan?purpose=service", validate=False))
+        assert file_of(got.body) == said, f"the file of {record['id']} is {file_of(got.body)}, and not {said}"
+
+
 def observe(client, person):
     """What the vault says of somebody: as Person.state(); ids it told us nothing of are found by the values."""
     values = sorted(person.ever)
@@ -140,6 +160,8 @@ def observe(client, person):
     if seen.status == 404 and not found:
         return None
     want(200, seen)
+    for record in seen["records"]:
+        check_file(client, there, record)
     consents = want(200, client.get(f"{there}/consents", validate=False))["consents"]
     return {"records": sorted((record["type"], json.dumps(record["fields"], sort_keys=True)) for record in seen["records"]),
             "found": found,
@@ -179,7 +201,7 @@ def patch(canaries, before, name):
     """New values for some fields; one may go away."""
     after = before.copy()
     record = after.records[name]
-    fields = {field: canaries.value(field) for field in record["fields"] if canaries.chance.random() < 0.5} or \
+    fields = {field: canaries.value(field) for field in record["fields"] if field != "scan" and canaries.chance.random() < 0.5} or \
         {next(iter(record["fields"])): canaries.value(next(iter(record["fields"])))}
     removed = [field for field in fields if field not in ("login", "email", "name", "title") and canaries.chance.random() < 0.2]
     record["fields"].update(fields)
@@ -192,6 +214,20 @@ def patch(canaries, before, name):
         want(200, client.patch(f"/v1/subjects/{before.id}/records/{record['id']}",
                                {"fields": {**fields, **{field: None for field in removed}}},
                                headers={"If-Match": f'"{record["version"] - 1}"'}, validate=False))
+
+    return after, send
+
+
+def put_file(canaries, before, name):
+    """A file for an order; over another one, where there is one."""
+    after, content = before.copy(), canaries.file()
+    record = after.records[name]
+    record["fields"]["scan"] = file_of(content)
+    record["version"] += 1
+
+    def send(client):
+        want(200, client.put(f"/v1/subjects/{before.id}/records/{record['id']}/files/scan", content, type="text/x-kanarie",
+                             headers={"If-Match": f'"{record["version"] - 1}"'}, validate=False))
 
     return after, send
 

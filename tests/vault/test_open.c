@@ -292,13 +292,12 @@ static void test_unenforced_bits_have_names(void **state)
     (void)state;
     vault_unenforced_names(0, names);
     assert_null(names[0]);
-    vault_unenforced_names(VAULT_UNENFORCED_TYPES | VAULT_UNENFORCED_ON_ERASE, names);
-    assert_string_equal(names[0], "types");
-    assert_string_equal(names[1], "on_erase");
-    assert_null(names[2]);
+    vault_unenforced_names(VAULT_UNENFORCED_ON_ERASE, names);
+    assert_string_equal(names[0], "on_erase");
+    assert_null(names[1]);
     vault_unenforced_names(UINT32_MAX, names);
-    assert_string_equal(names[0], "types");
-    assert_null(names[2]);
+    assert_string_equal(names[0], "on_erase");
+    assert_null(names[1]);
 }
 
 static void test_closing_nothing_is_fine(void **state)

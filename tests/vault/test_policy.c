@@ -362,7 +362,7 @@ static void test_what_is_not_enforced_yet_is_said(void **state)
         {"for: [service]", "for: [service], when: { volume_per_hour: 10 }", "", 0},
         {"for: [service]", "for: [service], when: { location: eea }", "", 0},
         {"type: text", "type: secret", "", 0},
-        {"type: text", "type: file", "", VAULT_UNENFORCED_TYPES},
+        {"type: text", "type: file", "", 0},
         {NULL, "", "on_erase: { keep_statistics: [person.name: count] }\n",
          VAULT_UNENFORCED_ON_ERASE},
         {NULL, "", "requests: { answer_within: P1M }\n", 0},

@@ -44,6 +44,7 @@ static void test_keys_are_laid_out_as_the_header_says(void **state)
     assert_key(vault_row_credential_id(1, &id), "D" TENANT ID16, 25);
     assert_key(vault_row_head(1, 0x102), "H" TENANT SLOT, 17);
     assert_key(vault_row_value(1, 0x102, 3), "V" TENANT SLOT "\0\0\0\0\0\0\0\3", 25);
+    assert_key(vault_row_file(1, 0x102, 3), "L" TENANT SLOT "\0\0\0\0\0\0\0\3", 25);
     assert_key(vault_row_old(1, 5, 0x102, 3), "O" TENANT "\0\0\0\0\0\0\0\5" SLOT "\0\0\0\0\0\0\0\3",
                33);
     assert_key(vault_row_bucket(1, 2, 9, 0x102, 7, 16), "B" TENANT "\0\0\0\2\11" SLOT "\0\0\0\7\20",

@@ -615,14 +615,20 @@ static void test_a_directory_that_others_may_write_to_is_refused(void **state)
     vault_backup_dir_close(dir);
 }
 
-static void test_only_names_of_tables_are_collected(void **state)
+static void test_only_names_of_shared_files_are_collected(void **state)
 {
     static const char *const kept[] = {
-        "000012.sst", "notes", "CURRENT",
+        "000012.sst",
+        "notes",
+        "CURRENT",
         "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCD.sst",
-        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst.bak"};
-    static const char gone[] =
-        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst";
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst.bak",
+        "ABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCDEFABCD.file",
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefab.file"};
+    static const char *const gone[] = {
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.sst",
+        "abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd.file"};
+    const size_t kept_count = sizeof kept / sizeof kept[0];
     struct store_fixture *fixture = *state;
     const struct vault_backup_files none = {0};
     char path[PATH_BYTES];
@@ -631,19 +637,18 @@ static void test_only_names_of_tables_are_collected(void **state)
     size_t i;
 
     assert_int_equal(mkdir(path_of(fixture, "backups/shared", path), 0700), 0);
-    for (i = 0; i <= sizeof kept / sizeof kept[0]; i++) {
-        bool last = i == sizeof kept / sizeof kept[0];
+    for (i = 0; i < kept_count + 2; i++) {
         int fd;
 
-        (void)snprintf(name, sizeof name, "backups/shared/%s", last ? gone : kept[i]);
+        (void)snprintf(name, sizeof name, "backups/shared/%s",
+                       i < kept_count ? kept[i] : gone[i - kept_count]);
         fd = open(path_of(fixture, name, path), O_WRONLY | O_CREAT, 0600);
         assert_true(fd >= 0);
         assert_int_equal(close(fd), 0);
     }
     assert_int_equal(vault_backup_collect(dir, &none, NULL), KL_OK);
     assert_int_equal(access(path, F_OK), -1);
-    assert_int_equal(files_in(path_of(fixture, "backups/shared", path)),
-                     sizeof kept / sizeof kept[0]);
+    assert_int_equal(files_in(path_of(fixture, "backups/shared", path)), kept_count);
     vault_backup_dir_close(dir);
 }
 
@@ -750,7 +755,7 @@ int main(void)
         WITH(test_a_backup_cut_short_has_no_name_and_is_begun_anew),
         WITH(test_a_link_in_place_of_a_folder_is_refused_and_leads_nowhere),
         WITH(test_a_directory_that_others_may_write_to_is_refused),
-        WITH(test_only_names_of_tables_are_collected),
+        WITH(test_only_names_of_shared_files_are_collected),
         WITH(test_a_full_disk_is_said_and_the_store_goes_on),
         WITH(test_a_directory_that_is_not_there_is_said_and_the_store_goes_on),
         cmocka_unit_test(test_names_that_lead_elsewhere_are_no_file_names),

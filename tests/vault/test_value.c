@@ -39,7 +39,7 @@ static void test_a_file_is_refused_by_name(void **state)
 {
     (void)state;
     value_refused(VAULT_TYPE_FILE, kl_slice_text("x"), KL_JSON_TEXT, KL_ERR_INVALID,
-                  "type_not_supported");
+                  "value_is_a_file");
 }
 
 static void test_an_empty_value_is_refused_for_every_type(void **state)

@@ -169,18 +169,6 @@ enum kl_status vault_backup_check_new(int dir, const char *name,
     return reading_new(WORK_CHECK, dir, name, files, ret_work, err);
 }
 
-static bool files_have(const struct vault_backup_files *files, const char *name)
-{
-    size_t i;
-
-    for (i = 0; i < files->count; i++) {
-        if (strcmp(files->items[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the backup does not have goes out of the folder. */
 static enum kl_status strangers_remove(int to, const struct vault_backup_files *files,
                                        struct kl_err *err)
@@ -191,8 +179,10 @@ static enum kl_status strangers_remove(int to, const struct vault_backup_files *
     size_t i;
 
     for (i = 0; status == KL_OK && i < there.count; i++) {
-        if (!files_have(files, there.items[i].name) && unlinkat(to, there.items[i].name, 0) != 0) {
-            status = vault_backup_fail_errno(err, "remove", there.items[i].name);
+        const char *name = there.items[i].name;
+
+        if (vault_backup_files_find(files, name) == NULL && unlinkat(to, name, 0) != 0) {
+            status = vault_backup_fail_errno(err, "remove", name);
         }
     }
     vault_backup_files_done(&there);
@@ -239,25 +229,22 @@ void vault_backup_progress(const struct vault_backup_work *work, uint64_t *ret_b
 /* A table that an earlier backup has: its hash is known, and nothing is read. */
 static bool copied_before(struct vault_backup_work *work, struct vault_backup_file *file)
 {
-    char name[VAULT_BACKUP_TABLE_NAME_BYTES];
+    const struct vault_backup_file *known =
+        file->shared ? vault_backup_files_find(work->known, file->name) : NULL;
+    char name[VAULT_BACKUP_SHARED_NAME_BYTES];
     struct stat info;
-    size_t i;
 
-    for (i = 0; file->shared && i < work->known->count; i++) {
-        const struct vault_backup_file *known = &work->known->items[i];
-
-        if (!known->shared || known->inode != file->inode || known->bytes != file->bytes ||
-            known->mtime_ns != file->mtime_ns || strcmp(known->name, file->name) != 0) {
-            continue;
-        }
-        vault_backup_table_name(known->hash, name);
-        if (fstatat(work->shared, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
-            (uint64_t)info.st_size == file->bytes) {
-            memcpy(file->hash, known->hash, sizeof file->hash);
-            return true;
-        }
+    if (known == NULL || !known->shared || known->inode != file->inode ||
+        known->bytes != file->bytes || known->mtime_ns != file->mtime_ns) {
+        return false;
     }
-    return false;
+    vault_backup_shared_name(known, name);
+    if (fstatat(work->shared, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode) ||
+        (uint64_t)info.st_size != file->bytes) {
+        return false;
+    }
+    memcpy(file->hash, known->hash, sizeof file->hash);
+    return true;
 }
 
 /* A file to be read, by its name in a folder. */
@@ -273,14 +260,14 @@ static int source_open(int folder, const char *name)
 static enum kl_status open_from(struct vault_backup_work *work,
                                 const struct vault_backup_file *file, struct kl_err *err)
 {
-    char table[VAULT_BACKUP_TABLE_NAME_BYTES];
+    char shared[VAULT_BACKUP_SHARED_NAME_BYTES];
     struct stat info;
 
     if (work->kind == WORK_COPY) {
         work->from = source_open(work->other, file->name);
     } else if (file->shared) {
-        vault_backup_table_name(file->hash, table);
-        work->from = source_open(work->shared, table);
+        vault_backup_shared_name(file, shared);
+        work->from = source_open(work->shared, shared);
     } else {
         work->from = source_open(work->inside, file->name);
     }
@@ -391,9 +378,9 @@ static enum kl_status file_piece(struct vault_backup_work *work,
 static enum kl_status table_place(struct vault_backup_work *work,
                                   const struct vault_backup_file *file, struct kl_err *err)
 {
-    char name[VAULT_BACKUP_TABLE_NAME_BYTES];
+    char name[VAULT_BACKUP_SHARED_NAME_BYTES];
 
-    vault_backup_table_name(file->hash, name);
+    vault_backup_shared_name(file, name);
     return renameat(work->inside, file->name, work->shared, name) == 0
                ? KL_OK
                : vault_backup_fail_errno(err, "rename", file->name);

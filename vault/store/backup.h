@@ -2,6 +2,7 @@
  * Copies of a store in a directory: backups that share their tables.
  *
  *   DIR/shared/<64 hex digits>.sst   tables, by their BLAKE2b-256 (RFC 7693): written once, never changed
+ *   DIR/shared/<64 hex digits>.file  files of values, likewise (vault/files.h)
  *   DIR/<name>/                      one backup: the small files of the store, and what the caller puts beside them
  *   DIR/<name>.part/         what is being made, or was when the machine stopped; removed
  *
@@ -32,12 +33,12 @@
 #include <stdint.h>
 
 #define VAULT_BACKUP_HASH_BYTES 32
-#define VAULT_BACKUP_FILES_MAX 65536
+#define VAULT_BACKUP_FILES_MAX 262144 /* tables, and files of values */
 #define VAULT_BACKUP_FILE_NAME_BYTES 64
 #define VAULT_BACKUP_NAME_MAX_BYTES 40
 
 /*
- * One file. shared: a table, in DIR/shared by its hash; else DIR/<name>/<file name>. inode and mtime_ns are of the table in the store: a table with the
+ * One file. shared: a table or a file of a value, in DIR/shared by its hash; else DIR/<name>/<file name>. inode and mtime_ns are of the table in the store: a table with the
  * same name, size, inode and time is the same one (they are never changed), and is not read again for the next backup.
  */
 struct vault_backup_file {
@@ -49,7 +50,7 @@ struct vault_backup_file {
     int64_t mtime_ns;
 };
 struct vault_backup_files {
-    struct vault_backup_file *items; /* by name */
+    struct vault_backup_file *items; /* by name: one backup's are sorted */
     size_t count;
 };
 /* Of any number: several backups' files may be put together. KL_ERR_NO_MEMORY. */
@@ -116,7 +117,7 @@ KL_MUST_USE enum kl_status vault_backup_put(int dir, const char *name, const cha
                                             struct kl_slice bytes, struct kl_err *err);
 /* Take a backup away; its tables stay until vault_backup_collect(). */
 KL_MUST_USE enum kl_status vault_backup_remove(int dir, const char *name, struct kl_err *err);
-/* Remove tables (<64 hex digits>.sst) that none of needed names. KL_ERR_IO. */
+/* Remove shared files (<64 hex digits>.sst or .file) that none of needed names. KL_ERR_IO. */
 KL_MUST_USE enum kl_status vault_backup_collect(int dir, const struct vault_backup_files *needed,
                                                 struct kl_err *err);
 

@@ -34,11 +34,44 @@ enum kl_status vault_backup_damaged(struct kl_err *err, const char *file, const 
                     what);
 }
 
-void vault_backup_table_name(const unsigned char hash[VAULT_BACKUP_HASH_BYTES],
-                             char ret[VAULT_BACKUP_TABLE_NAME_BYTES])
+static bool ends_in(const char *name, const char *end)
 {
-    kl_hex(hash, VAULT_BACKUP_HASH_BYTES, ret);
-    memcpy(ret + 2 * VAULT_BACKUP_HASH_BYTES, BACKUP_TABLE, sizeof BACKUP_TABLE);
+    size_t size = strlen(name);
+
+    return size > strlen(end) && strcmp(name + size - strlen(end), end) == 0;
+}
+
+/* Files that are never changed once they are there: tables of the store, and files of values (vault/files.h). */
+static const char *const shared_ends[] = {BACKUP_TABLE, BACKUP_VALUE_FILE};
+
+/* NULL: none of them. */
+static const char *shared_end(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof shared_ends / sizeof shared_ends[0]; i++) {
+        if (ends_in(name, shared_ends[i])) {
+            return shared_ends[i];
+        }
+    }
+    return NULL;
+}
+
+static void shared_name(const unsigned char hash[VAULT_BACKUP_HASH_BYTES], const char *end,
+                        char ret[VAULT_BACKUP_SHARED_NAME_BYTES])
+{
+    char hex[2 * VAULT_BACKUP_HASH_BYTES + 1];
+
+    kl_hex(hash, VAULT_BACKUP_HASH_BYTES, hex);
+    (void)snprintf(ret, VAULT_BACKUP_SHARED_NAME_BYTES, "%s%s", hex, end);
+}
+
+void vault_backup_shared_name(const struct vault_backup_file *file,
+                              char ret[VAULT_BACKUP_SHARED_NAME_BYTES])
+{
+    const char *end = shared_end(file->name);
+
+    shared_name(file->hash, end == NULL ? BACKUP_TABLE : end, ret);
 }
 
 static void part_name(const char *name, char ret[BACKUP_PART_NAME_BYTES])
@@ -185,11 +218,16 @@ static int by_name(const void *a, const void *b)
                   ((const struct vault_backup_file *)b)->name);
 }
 
-static bool ends_in(const char *name, const char *end)
+const struct vault_backup_file *vault_backup_files_find(const struct vault_backup_files *files,
+                                                        const char *name)
 {
-    size_t size = strlen(name);
+    struct vault_backup_file wanted = {0};
 
-    return size > strlen(end) && strcmp(name + size - strlen(end), end) == 0;
+    if (files->count == 0 || !vault_backup_file_name_valid(name)) {
+        return NULL;
+    }
+    memcpy(wanted.name, name, strlen(name));
+    return bsearch(&wanted, files->items, files->count, sizeof wanted, by_name);
 }
 
 /* One entry of a folder; what is no file that a store has is passed over. */
@@ -215,7 +253,7 @@ static enum kl_status list_one(int folder, const char *path, const char *name, b
     file.bytes = (uint64_t)info.st_size;
     file.inode = (uint64_t)info.st_ino;
     file.mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    file.shared = tables && ends_in(name, ".sst");
+    file.shared = tables && shared_end(name) != NULL;
     return vault_backup_files_add(files, &file, err);
 }
 
@@ -389,16 +427,17 @@ static unsigned char *hashes_of(const struct vault_backup_files *needed)
     return hashes;
 }
 
-/* <64 hex>.sst, as vault_backup_table_name() writes it. Nothing else in DIR/shared is ours to remove. */
-static bool is_table(const char *name, unsigned char ret_hash[VAULT_BACKUP_HASH_BYTES])
+/* <64 hex>.sst or .file, as vault_backup_shared_name() writes it. Nothing else in DIR/shared is ours to remove. */
+static bool is_shared(const char *name, unsigned char ret_hash[VAULT_BACKUP_HASH_BYTES])
 {
-    char same[VAULT_BACKUP_TABLE_NAME_BYTES];
+    char same[VAULT_BACKUP_SHARED_NAME_BYTES];
+    const char *end = shared_end(name);
 
-    if (strlen(name) != sizeof same - 1 ||
+    if (end == NULL || strlen(name) != 2 * VAULT_BACKUP_HASH_BYTES + strlen(end) ||
         !kl_hex_decode(name, 2 * VAULT_BACKUP_HASH_BYTES, ret_hash, VAULT_BACKUP_HASH_BYTES)) {
         return false;
     }
-    vault_backup_table_name(ret_hash, same);
+    shared_name(ret_hash, end, same);
     return strcmp(name, same) == 0;
 }
 
@@ -414,10 +453,10 @@ static enum kl_status collect_in(int shared, const unsigned char *hashes, size_t
         return vault_backup_fail_errno(err, "list", BACKUP_SHARED_DIR);
     }
     while (status == KL_OK && (entry = readdir(entries)) != NULL) {
-        if (is_table(entry->d_name, hash) &&
+        if (is_shared(entry->d_name, hash) &&
             bsearch(hash, hashes, count, sizeof hash, by_hash) == NULL &&
             unlinkat(shared, entry->d_name, 0) != 0 && errno != EISDIR) {
-            status = vault_backup_fail_errno(err, "remove a table in", BACKUP_SHARED_DIR);
+            status = vault_backup_fail_errno(err, "remove one of", BACKUP_SHARED_DIR);
         }
     }
     (void)closedir(entries);

@@ -31,10 +31,10 @@ static enum kl_status copy_small(int from, int to, const char *name, struct kl_e
 static enum kl_status link_table(int shared, int to, const struct vault_backup_file *file,
                                  struct kl_err *err)
 {
-    char name[VAULT_BACKUP_TABLE_NAME_BYTES];
+    char name[VAULT_BACKUP_SHARED_NAME_BYTES];
     char target[sizeof name + 64];
 
-    vault_backup_table_name(file->hash, name);
+    vault_backup_shared_name(file, name);
     (void)snprintf(target, sizeof target, "/proc/self/fd/%d/%s", shared, name);
     return symlinkat(target, to, file->name) == 0
                ? KL_OK

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define API_BODY_MAX_BYTES_DEFAULT (1024u * 1024u)
 #define API_BATCH_BODY_MAX_BYTES_DEFAULT (8u * 1024u * 1024u)
@@ -46,11 +47,12 @@ struct api_server_options {
     const char *client_ca_file;
     enum api_client_auth client_auth;
     bool tickets_off;
-    int threads;               /* API_THREADS_DEFAULT; 1..API_THREADS_MAX */
-    size_t body_max_bytes;     /* API_BODY_MAX_BYTES_DEFAULT; at most API_BODY_MAX_BYTES_LIMIT */
-    size_t batch_max_bytes;    /* API_BATCH_BODY_MAX_BYTES_DEFAULT; the same limit */
-    int handshake_timeout_ms;  /* 5000 */
-    int request_timeout_ms;    /* 10000: for the head, for the body, for the answer to be taken */
+    int threads;              /* API_THREADS_DEFAULT; 1..API_THREADS_MAX */
+    size_t body_max_bytes;    /* API_BODY_MAX_BYTES_DEFAULT; at most API_BODY_MAX_BYTES_LIMIT */
+    size_t batch_max_bytes;   /* API_BATCH_BODY_MAX_BYTES_DEFAULT; the same limit */
+    uint64_t file_max_bytes;  /* VAULT_FILE_MAX_BYTES_DEFAULT; at most VAULT_FILE_MAX_BYTES_LIMIT */
+    int handshake_timeout_ms; /* 5000 */
+    int request_timeout_ms;   /* 10000: for the head, for the body, for the answer to be taken */
     int keep_alive_timeout_ms; /* 60000: how long a connection may be idle */
     int drain_timeout_ms;      /* 10000: how long api_server_stop() waits for requests under way */
 };

@@ -123,8 +123,7 @@ struct vault_findings {
 };
 
 /* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_TYPES 1u /* file */
-#define VAULT_UNENFORCED_ON_ERASE 2u
+#define VAULT_UNENFORCED_ON_ERASE 1u
 
 struct vault_policy;
 

@@ -70,8 +70,8 @@ struct vault_value_input {
  *
  * ret  appended to on KL_OK only.
  *
- * KL_ERR_INVALID "invalid_type" (a JSON kind that the type does not take), "type_not_supported"
- * (file), "empty_value", "invalid_value" (client_text says which rule, never the value),
+ * KL_ERR_INVALID "invalid_type" (a JSON kind that the type does not take),
+ * "value_is_a_file" (file), "empty_value", "invalid_value" (client_text says which rule, never the value),
  * "unassigned_character" (secret);
  * KL_ERR_TOO_LARGE "value_too_large", or ret is full; KL_ERR_NO_MEMORY.
  */
@@ -124,7 +124,7 @@ KL_MUST_USE enum kl_status vault_value_mask(enum vault_mask mask, enum vault_typ
                                             struct kl_slice normalised, struct kl_buf *ret,
                                             struct kl_err *err);
 
-/* Append a normalised value as JSON (a string, number, boolean or JSON text by its type). */
+/* Append a normalised value as JSON (a string, number, boolean or JSON text by its type; of a file what is known of it). */
 void vault_value_write_json(enum vault_type type, struct kl_slice normalised,
                             struct kl_json_out *out);
 

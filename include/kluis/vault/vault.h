@@ -4,6 +4,7 @@
  *
  *   DIR/stamp.json  store id, country, format: written once by init
  *   DIR/data/       records, sealed; index, audit trail, receipts (RocksDB)
+ *   DIR/files/      chunks of files, sealed (vault/files.h)
  *   DIR/keys/       key pages, sealed under the root key (RocksDB)
  *
  * Threads: vault_init, vault_open and vault_close from one; all that takes a vault otherwise from any number at once.

@@ -123,7 +123,8 @@ struct context {
     unsigned char *at;
     size_t size;
 };
-/* One sealed value. kind: 'H' base or record's manifest, 'V', 'B', 'I', 'J' a closing, 'K' of a record that was kept. */
+/* One sealed value. kind: 'H' base or record's manifest, 'V', 'B', 'I', 'J' a closing, 'K' of a record that was kept, 'F' a
+ * chunk of a file (row_key: the file's id and the chunk's number). */
 struct blob {
     char kind;
     struct place place;
@@ -139,6 +140,8 @@ struct blobs {
     size_t room;
 };
 void blobs_collect(struct blobs *blobs, const struct rows *rows);
+/* All chunks of files that were ever written (vault/files.h). */
+void blobs_collect_files(struct blobs *blobs, const char *log_path);
 void blob_context_add(struct blob *blob, const void *context, size_t size);
 /* Add to all values of that slot the contexts that a record's manifest names. */
 void blobs_learn(struct blobs *blobs, const struct place *place, struct bytes manifest);

@@ -1,7 +1,8 @@
-/* Sealed values, by the texts of vault/rows.h, vault/manifest.h, vault/index_rows.h and kms/format.h. */
+/* Sealed values, by the texts of vault/rows.h, vault/manifest.h, vault/index_rows.h, vault/files.h and kms/format.h. */
 #include "adversary.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
 #define BESIDE_KEY_BYTES 26
+#define CHUNK_BYTES (65536 + OVERHEAD_BYTES)
+#define FILE_NAME "%10llx-%10llx-%16llx-%16llx.file%n"
 #define BUCKET_KEY_BYTES 22 /* of all rows of one bucket */
 #define BUCKET_ROW_KEY_BYTES 27
 
@@ -151,7 +154,7 @@ static void beside_read(struct blobs *blobs, const struct row *row)
         head_read(blobs, &as);
     } else if (key[0] == 'V') {
         value_read(blobs, &as);
-    } else {
+    } else if (key[0] != 'L') { /* where a file lies: nothing sealed */
         stop("a row beside for a kind not known here: %c", key[0]);
     }
     for (size_t i = blobs->count; i-- > 0 && blobs->blobs[i].row_key.at == key;) {
@@ -285,7 +288,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVOBAFEIRwQq", kind) == NULL) {
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQq", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
@@ -310,6 +313,55 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
         default:
             break;
         }
+    }
+}
+
+/* ---- files ---- */
+
+/* In files/ one write is one chunk: that is how they are written; whether it is the last nobody knows, so both are tried. */
+static void chunk_read(struct blobs *blobs, const struct record *record, struct place place,
+                       uint64_t id)
+{
+    unsigned char context[10 + 8 + 8 + 1] = {'f', 'i', 'l', 'e', '-', 'c', 'h', 'u', 'n', 'k'};
+    unsigned char *key = make(16, 1);
+    unsigned char *sealed = make(record->data.size, 1);
+    struct row row = {.key = {key, 16}, .order = record->place};
+    struct blob *blob;
+
+    if (record->number % CHUNK_BYTES != 0 || record->data.size > CHUNK_BYTES) {
+        stop("a chunk of a file that is not written as the format says");
+    }
+    memcpy(sealed, record->data.at, record->data.size);
+    put_be(key, id, 8);
+    put_be(key + 8, record->number / CHUNK_BYTES, 8);
+    memcpy(context + 10, key, 16);
+    blob = blob_add(blobs, 'F', place, (struct bytes){sealed, record->data.size}, &row);
+    blob_context_add(blob, context, sizeof context);
+    context[26] = 1;
+    blob_context_add(blob, context, sizeof context);
+}
+
+void blobs_collect_files(struct blobs *blobs, const char *log_path)
+{
+    struct record record;
+    struct log log;
+
+    log_open(&log, log_path);
+    while (log_next(&log, &record)) {
+        const char *name = strrchr(record.path, '/');
+        unsigned long long tenant;
+        unsigned long long slot;
+        unsigned long long value;
+        unsigned long long id;
+        int size = 0;
+
+        if (record.op != 'W' || name == NULL || /* a backup has copies of what was written there */
+            strstr(record.path, "/data/files/") == NULL ||
+            sscanf(name + 1, FILE_NAME, &tenant, &slot, &value, &id, &size) != 4 ||
+            strcmp(name + 1 + size, ".part") != 0) {
+            continue;
+        }
+        chunk_read(blobs, &record, (struct place){tenant, slot, value}, id);
     }
 }
 

@@ -128,9 +128,12 @@ class View:
     def __init__(self, lines):
         self.bases, self.manifests, self.kept, self.values, self.entries = {}, {}, {}, {}, collections.defaultdict(set)
         self.slots = collections.defaultdict(set)
+        self.files = collections.defaultdict(dict)  # by place and value slot: each file's chunks by number
         for line in sorted(lines, key=lambda line: line.order):
             place = (line.tenant, line.slot)
-            if line.kind in "HVIJK":
+            if line.kind == "F":  # its row key is made of the file's id and the chunk's number
+                self.files[(place, line.value)].setdefault(line.key[:8], {})[int.from_bytes(line.key[8:], "big")] = line.plain
+            if line.kind in "HVIJKF":
                 self.slots[place].add((line.kind, line.value))
             if line.kind == "H" and line.value == 0:
                 self.bases[unpadded(line.plain)[1:17]] = place
@@ -154,8 +157,15 @@ class View:
 
     def leads_to(self, place, manifest, person_record):
         fields = {name: value for name, value, _ in manifest.fields}
-        return set(fields) == set(person_record["fields"]) and all(any(value_is(plain, value) for plain in self.values.get((place, fields[name]), ()))
+        return set(fields) == set(person_record["fields"]) and \
+            self.has_file(place, fields.get("scan"), person_record["fields"].get("scan")) and all(any(value_is(plain, value) for plain in self.values.get((place, fields[name]), ()))
                                                                     for name, value in person_record["fields"].items())
+
+
+    def has_file(self, place, value, said):
+        """Whether the chunks of one file of that value slot, in their order, are what is said of it."""
+        whole = [b"".join(chunks[number] for number in sorted(chunks)) for chunks in self.files.get((place, value), {}).values()]
+        return said is None or said["sha256"] in [hashlib.sha256(one).hexdigest() for one in whole]
 
 
 # ---- the verdict ---------------------------------------------------------------------------------------------------------------
@@ -203,7 +213,7 @@ def allowed_of(person, place, control):
     allowed = set()
     for record in person.retained:
         for manifest in control.kept[(place, id_bytes(record["id"]))]:
-            allowed |= {("V", value) for _, value, _ in manifest.fields} | {("K", manifest.slot)}
+            allowed |= {(kind, value) for _, value, _ in manifest.fields for kind in "VF"} | {("K", manifest.slot)}
     return allowed
 
 
@@ -222,7 +232,8 @@ def judge_erased(found, control, workers):
             versions = control.manifests[(place, id_bytes(record))]
             numbers = {discriminator(id_bytes(record), name) for one in versions for name, _, _ in one.fields + one.past}
             hits += [f"the manifest of {record}"] if (place, id_bytes(record)) in found.manifests else []
-            hits += [f"a value of {record}" for one in versions for _, value, _ in one.fields + one.past if (place, value) in found.values]
+            hits += [f"a value of {record}" for one in versions for _, value, _ in one.fields + one.past
+                     if (place, value) in found.values or (place, value) in found.files]
             hits += [f"a lookup entry of {record}" for _, number in found.entries.get(place, ()) if number in numbers]
     return count, hits
 
@@ -236,7 +247,8 @@ def past_values(found, control, workers):
             manifest = control.manifests[(place, id_bytes(record["id"]))][-1]
             current = {value for _, value, _ in manifest.fields}
             every = {value for one in control.manifests[(place, id_bytes(record["id"]))] for _, value, _ in one.fields + one.past}
-            open_values |= {(place, value) for value in every - current if (place, value) in found.values}
+            open_values |= {(place, value) for value in every - current
+                            if (place, value) in found.values or (place, value) in found.files}
     return open_values
 
 
@@ -349,7 +361,7 @@ def judge(place, watch, workers, cross, swept, lost=None):
     control, found = View(findings.opened["control"]), View(findings.opened["attack"])
     print(json.dumps(sums), flush=True)
     equal(sums["final.unseen"], 0, "every row of the stores at the end was seen")
-    check({kind for kind, _, _ in findings.closed} <= {"B"}, "the control opens all but what was prepared for a commit that never was")
+    check({kind for kind, _, _ in findings.closed} <= {"B", "F"}, "the control opens all but what was prepared for a commit that never was")
     judge_control(control, workers)
     for number, where in findings.leaks[:5]:
         print(f"in the open: {'a key' if number < 0 else needles[number]} at {where}", flush=True)

@@ -246,7 +246,7 @@ static struct tree *phase_do(struct course *course, const char *phase,
 
     memset(course->opened, 0, course->blobs.count * sizeof *course->opened);
     values = blobs_try(course, tree, phase, "H", true);
-    values += blobs_try(course, tree, phase, "VBIJK", false);
+    values += blobs_try(course, tree, phase, "VBIJKF", false);
     addresses_put(course, tree, phase);
     sum_put(course, phase, "roots", roots->count);
     sum_put(course, phase, "pages", tree_pages(tree));
@@ -465,6 +465,7 @@ int main(int argument_count, char **arguments)
     arguments_read(&course, argument_count, arguments);
     rows_collect(&course.rows, course.log);
     blobs_collect(&course.blobs, &course.rows);
+    blobs_collect_files(&course.blobs, course.log);
     course.opened = make(course.blobs.count, sizeof *course.opened);
     sum_put(&course, "log", "rows", course.rows.count);
     sum_put(&course, "log", "damaged", (size_t)course.rows.damaged);

@@ -1,0 +1,143 @@
+/* Files in and out: never in memory as a whole. */
+#include "cli/common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_BYTES 4096
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct cli_column put_columns[] = {{"RECORD", "id"},
+                                                {"VERSION", "version"},
+                                                {"SIZE", "file.size"},
+                                                {"TYPE", "file.media_type"},
+                                                {"SHA256", "file.sha256"}};
+
+static void file_path(const struct cli_call *call, struct cli_path *path)
+{
+    cli_path_start(path, "/v1/subjects");
+    cli_path_segment(path, call->arguments[0]);
+    cli_path_text(path, "/records");
+    cli_path_segment(path, call->arguments[1]);
+    cli_path_text(path, "/files");
+    cli_path_segment(path, call->arguments[2]);
+}
+
+/* ---- in ---- */
+
+static enum kl_status source_open(const char *path, struct cli_stream *stream, struct kl_err *err)
+{
+    struct stat info;
+    stream->file = fopen(path, "rbe");
+    if (stream->file == NULL)
+        return kl_failf(err, KL_ERR_IO, "file_error", "%s cannot be read: %s", path,
+                        strerror(errno));
+    if (fstat(fileno(stream->file), &info) != 0 || !S_ISREG(info.st_mode))
+        return kl_failf(err, KL_ERR_INVALID, "file_error",
+                        "%s is no regular file: its size has to be known before it is sent", path);
+    stream->bytes = (uint64_t)info.st_size;
+    return KL_OK;
+}
+
+static enum cli_exit put(struct cli_call *call, struct cli_stream *stream)
+{
+    char if_match[40];
+    const char *version = cli_call_value(call, "if-version");
+    const char *type = cli_call_value(call, "type");
+    struct cli_request request = {.content_type = type == NULL ? "application/octet-stream" : type,
+                                  .stream = stream};
+    struct cli_response response;
+    struct cli_path path;
+    if (version != NULL) {
+        (void)snprintf(if_match, sizeof if_match, "\"%.32s\"", version);
+        request.if_match = if_match;
+    }
+    file_path(call, &path);
+    enum kl_status status = cli_call_send(call, "PUT", path.text, &request, &response);
+    cli_progress_end();
+    if (status != KL_OK)
+        return CLI_FAILED;
+    enum cli_exit result = cli_output_rows(call, &response, NULL, put_columns, COUNT(put_columns));
+    cli_response_done(&response);
+    return result;
+}
+
+enum cli_exit cli_file_put(struct cli_call *call)
+{
+    const char *file = cli_call_value(call, "file");
+    if (file == NULL) {
+        (void)fputs("kluis: --file PATH is needed: the file to send\n", stderr);
+        return CLI_USAGE;
+    }
+    struct cli_stream stream = {.up = true, .what = "sending", .progress = cli_progress_show};
+    enum cli_exit result = CLI_FAILED;
+    if (source_open(file, &stream, &call->err) == KL_OK)
+        result = put(call, &stream);
+    if (stream.file != NULL)
+        (void)fclose(stream.file);
+    return result;
+}
+
+/* ---- out ---- */
+
+static enum kl_status get(struct cli_call *call, struct cli_stream *stream)
+{
+    struct cli_request request = {.stream = stream};
+    struct cli_response response;
+    struct cli_path path;
+    file_path(call, &path);
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
+    cli_path_query(&path, "recipient", cli_call_value(call, "recipient"));
+    cli_path_query(&path, "ground", cli_call_value(call, "ground"));
+    enum kl_status status = cli_call_send(call, "GET", path.text, &request, &response);
+    cli_progress_end();
+    if (status != KL_OK)
+        return status;
+    cli_response_done(&response);
+    return fflush(stream->file) == 0 ? KL_OK
+                                     : kl_failf(&call->err, KL_ERR_IO, "file_error",
+                                                "the file cannot be written: %s", strerror(errno));
+}
+
+/* Into a new file that has its name only when it is complete. */
+static enum kl_status get_into(struct cli_call *call, const char *out, struct cli_stream *stream)
+{
+    char part[PATH_BYTES];
+    int written = snprintf(part, sizeof part, "%s.part", out);
+    if (written < 0 || (size_t)written >= sizeof part)
+        return kl_fail(&call->err, KL_ERR_INVALID, "path_too_long", "--out is too long", NULL);
+    if (access(out, F_OK) == 0)
+        return kl_failf(&call->err, KL_ERR_EXISTS, "file_exists", "%s is there already", out);
+    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    stream->file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (stream->file == NULL)
+        return kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be made: %s", part,
+                        strerror(errno));
+    enum kl_status status = get(call, stream);
+    if (fclose(stream->file) != 0 && status == KL_OK)
+        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be written: %s", part,
+                          strerror(errno));
+    if (status == KL_OK && rename(part, out) != 0)
+        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be made: %s", out,
+                          strerror(errno));
+    if (status != KL_OK)
+        (void)unlink(part);
+    return status;
+}
+
+enum cli_exit cli_file_get(struct cli_call *call)
+{
+    const char *out = cli_call_value(call, "out");
+    struct cli_stream stream = {.file = stdout, .what = "receiving", .progress = cli_progress_show};
+    if (out == NULL && isatty(STDOUT_FILENO)) {
+        (void)fputs("kluis: a file is not shown on a terminal: give --out PATH, or send it on\n",
+                    stderr);
+        return CLI_USAGE;
+    }
+    enum kl_status status = out == NULL ? get(call, &stream) : get_into(call, out, &stream);
+    return status == KL_OK ? CLI_DONE : CLI_FAILED;
+}
