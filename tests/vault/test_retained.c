@@ -24,8 +24,8 @@ static enum kl_status read_kept(struct vault_fixture *fixture, const char *role,
 
     kl_err_clear(&fixture->err);
     caller.now_us += later_us;
-    status = vault_retained_read(fixture_vault(fixture), &caller, receipt, record, NULL, fixture->arena,
-                                 ret, &of, &fixture->err);
+    status = vault_retained_read(fixture_vault(fixture), &caller, receipt, record, NULL,
+                                 fixture->arena, ret, &of, &fixture->err);
     assert_string_equal(of.basis, status == KL_OK ? "bookkeeping" : "untouched");
     vault_caller_done(&caller);
     return status;

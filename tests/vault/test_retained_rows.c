@@ -18,8 +18,8 @@ static void assert_kept(struct vault_fixture *fixture, const struct kl_id *recei
     struct vault_subject_result as = {.records = &read, .record_count = 1};
     struct vault_hold of;
 
-    if (vault_retained_read(fixture_vault(fixture), &keeper, receipt, record, NULL, fixture->arena, &read,
-                            &of, &fixture->err) != KL_OK) {
+    if (vault_retained_read(fixture_vault(fixture), &keeper, receipt, record, NULL, fixture->arena,
+                            &read, &of, &fixture->err) != KL_OK) {
         fail_msg("not read: %s %s", fixture->err.code, fixture->err.log_text);
     }
     assert_true(fixture_value_is(fixture_find(&as, "iban"), "BE68539007547034"));
