@@ -241,17 +241,30 @@ static enum kl_status rekey_buckets(struct plan *plan, size_t places_max, struct
 
 /* ---- the note ---- */
 
-/* Whether a record of that type goes, or one that is kept has it. */
-static bool has_type(const struct plan *plan, const char *name, bool kept)
+/* "type.field", of a record that goes (a field of its type), or of one that is kept (a field that is kept of it). */
+static bool is_of(const struct plan *plan, size_t at, const char *name, bool kept)
+{
+    const struct vault_manifest_record *record = &plan->subject.records[at];
+    size_t size = strlen(record->type);
+    bool found = !kept;
+    size_t i;
+
+    if (record->gone || is_kept(plan, at) != kept || (!kept && !is_meant(plan, at)) ||
+        strncmp(name, record->type, size) != 0 || name[size] != '.') {
+        return false;
+    }
+    for (i = 0; !found && i < record->field_count; i++) {
+        found = strcmp(record->fields[i].name, name + size + 1) == 0;
+    }
+    return found;
+}
+
+static bool is_of_any(const struct plan *plan, const char *name, bool kept)
 {
     size_t i;
 
     for (i = 0; i < plan->subject.head.record_count; i++) {
-        if (!plan->subject.records[i].gone && (kept || is_meant(plan, i)) &&
-            is_kept(plan, i) == kept &&
-            strncmp(name, plan->subject.records[i].type, strlen(plan->subject.records[i].type)) ==
-                0 &&
-            name[strlen(plan->subject.records[i].type)] == '.') {
+        if (is_of(plan, i, name, kept)) {
             return true;
         }
     }
@@ -264,9 +277,8 @@ static bool has_type(const struct plan *plan, const char *name, bool kept)
  */
 static bool field_goes(const struct plan *plan, const char *name)
 {
-    return plan->kind == VAULT_NOTE_RECORD
-               ? has_type(plan, name, false)
-               : has_type(plan, name, false) || !has_type(plan, name, true);
+    return is_of_any(plan, name, false) ||
+           (plan->kind != VAULT_NOTE_RECORD && !is_of_any(plan, name, true));
 }
 
 static bool is_told(const struct vault_note *note, const char *name)
@@ -397,6 +409,9 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     if (status != KL_OK) {
         return status;
     }
+    if (plan->kind == VAULT_NOTE_SUBJECT && !plan->unopened) {
+        vault_obligations_narrow(plan->caller->policy, &plan->subject);
+    }
     if (plan->record != VAULT_NONE) {
         values += plan->subject.records[plan->record].field_count +
                   plan->subject.records[plan->record].past_count;
@@ -420,7 +435,6 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
                              plan->erasing.note.commitment);
     }
     if (status == KL_OK && plan->kind == VAULT_NOTE_SUBJECT) {
-        vault_obligations_narrow(plan->caller->policy, &plan->subject);
         status = vault_retained_keep(plan->vault, &plan->subject, plan->caller->now_us, secret,
                                      &plan->erasing.note, plan->retained, plan->changes,
                                      &plan->change_count, err);

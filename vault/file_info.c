@@ -48,7 +48,7 @@ bool vault_file_name_parse(const char *name, struct vault_file_place *ret)
 
     if (!take_hex(&name, 10, '-', &place.of.tenant) || !take_hex(&name, 10, '-', &place.of.slot) ||
         !take_hex(&name, 16, '-', &place.of.value) || !take_hex(&name, 16, '.', &place.id) ||
-        strcmp(name, VAULT_FILE_SUFFIX + 1) != 0) {
+        strcmp(name, &VAULT_FILE_SUFFIX[1]) != 0) {
         return false;
     }
     *ret = place;
