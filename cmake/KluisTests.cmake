@@ -135,6 +135,10 @@ foreach(kind_ scenario fault)
         else()
             kluis_test_properties(${test_} 900 ${labels_})
         endif()
+        # These take longest: begun first, they are not what all else waits for at the end.
+        if(test_ MATCHES "^faults/" OR test_ STREQUAL "scenarios/memory")
+            set_tests_properties(${test_} PROPERTIES COST 100)
+        endif()
     endforeach()
 endforeach()
 
