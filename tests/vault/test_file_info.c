@@ -112,16 +112,18 @@ static void test_media_types_are_those_of_rfc_9110(void **state)
     assert_false(vault_media_type_valid("a/b\0c", 5));
 }
 
+#define WITH_HASH(media)                   \
+    ("{\"size\":1,\"media_type\":\"" media \
+     "\",\"sha256\":\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}")
+
 static void test_what_is_known_reads_back_and_damage_is_seen(void **state)
 {
-    static const char *const bad[] = {
-        "",
-        "{}",
-        "[]",
-        "{\"size\":-1,\"media_type\":\"a/b\",\"sha256\":\"\"}",
-        "{\"size\":1,\"media_type\":\"a\",\"sha256\":"
-        "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}",
-        "{\"size\":1,\"media_type\":\"a/b\",\"sha256\":\"9f\"}"};
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "[]",
+                                      "{\"size\":-1,\"media_type\":\"a/b\",\"sha256\":\"\"}",
+                                      WITH_HASH("a"),
+                                      "{\"size\":1,\"media_type\":\"a/b\",\"sha256\":\"9f\"}"};
     struct vault_file_info info = {.bytes = 12, .media_type = "a/b", .sha256 = {1, 2, 255}};
     struct vault_file_info seen = {0};
     struct kl_err err = {0};
