@@ -166,19 +166,10 @@ static enum kl_status list_act(const struct listing *listing, struct kl_err *err
 {
     struct vault_act act = {0};
     struct vault_audit_entry *entries[1] = {&act.entry};
-    uint64_t lines = listing->transfers;
     enum kl_status status = KL_OK;
 
     vault_subject_act_begin(&act, listing->caller, "disclosure_list", listing->subject->slot);
-    if (lines != 0) {
-        kl_json_key(&act.out, "transfers");
-        kl_json_array_begin(&act.out);
-        for (; lines != 0; lines &= lines - 1) {
-            kl_json_put_text(&act.out, vault_policy_transfer_name(listing->caller->policy,
-                                                                  __builtin_ctzll(lines)));
-        }
-        kl_json_array_end(&act.out);
-    }
+    vault_subject_act_transfers(&act, listing->caller->policy, listing->transfers);
     status = vault_subject_act_end(&act, err);
     if (status == KL_OK) {
         status = vault_audit_commit(listing->vault, entries, 1, err);

@@ -199,10 +199,7 @@ void vault_request_act_begin(struct vault_act *act, const struct vault_caller *c
     kl_json_add_text(&act->out, "request", id);
     kl_json_add_text(&act->out, "right", request->right);
     if (transfer != VAULT_NONE) {
-        kl_json_key(&act->out, "transfers");
-        kl_json_array_begin(&act->out);
-        kl_json_put_text(&act->out, vault_policy_transfer_name(caller->policy, transfer));
-        kl_json_array_end(&act->out);
+        vault_subject_act_transfers(act, caller->policy, UINT64_C(1) << transfer);
     }
 }
 

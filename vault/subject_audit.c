@@ -15,6 +15,20 @@ void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *c
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
 }
 
+void vault_subject_act_transfers(struct vault_act *act, const struct vault_policy *policy,
+                                 uint64_t lines)
+{
+    if (lines == 0) {
+        return;
+    }
+    kl_json_key(&act->out, "transfers");
+    kl_json_array_begin(&act->out);
+    for (; lines != 0; lines &= lines - 1) {
+        kl_json_put_text(&act->out, vault_policy_transfer_name(policy, __builtin_ctzll(lines)));
+    }
+    kl_json_array_end(&act->out);
+}
+
 enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err)
 {
     kl_json_add_text(&act->out, "result", "ok");

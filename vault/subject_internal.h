@@ -165,6 +165,9 @@ enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *pol
 /* Begin an entry of the caller's tenant with slot and policy number. */
 void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
                              const char *action, uint64_t slot);
+/* Add the lines of the policy's transfers (bit n: transfer n) that what is told relies on; nothing for 0. */
+void vault_subject_act_transfers(struct vault_act *act, const struct vault_policy *policy,
+                                 uint64_t lines);
 /* Close an entry with "result":"ok". */
 KL_MUST_USE enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err);
 /*

@@ -413,16 +413,7 @@ static void act_transfers(struct vault_act *act, const struct reading *reading)
             }
         }
     }
-    if (lines == 0) {
-        return;
-    }
-    kl_json_key(&act->out, "transfers");
-    kl_json_array_begin(&act->out);
-    for (; lines != 0; lines &= lines - 1) {
-        kl_json_put_text(&act->out,
-                         vault_policy_transfer_name(reading->policy, __builtin_ctzll(lines)));
-    }
-    kl_json_array_end(&act->out);
+    vault_subject_act_transfers(act, reading->policy, lines);
 }
 
 static enum kl_status act_read(struct vault_act *act, const struct vault_caller *caller,

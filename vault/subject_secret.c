@@ -419,11 +419,8 @@ static void act_begin(struct vault_act *act, const struct verifying *verifying)
         &act->out, "purpose",
         vault_policy_purpose(verifying->caller->policy, verifying->query.purpose)->name);
     if (verifying->decision.transfer != VAULT_NONE) {
-        kl_json_key(&act->out, "transfers");
-        kl_json_array_begin(&act->out);
-        kl_json_put_text(&act->out, vault_policy_transfer_name(verifying->caller->policy,
-                                                               verifying->decision.transfer));
-        kl_json_array_end(&act->out);
+        vault_subject_act_transfers(act, verifying->caller->policy,
+                                    UINT64_C(1) << verifying->decision.transfer);
     }
 }
 
