@@ -75,7 +75,9 @@ function(kluis_add_test_program target folder source)
 endfunction()
 
 # tests/<folder>/test_<name>.c: one cmocka program each, target test_<name>, test <folder>/test_<name>. Where two folders have
-# a test of the same name, the target of the second is test_<folder>_<name>.
+# a test of the same name, the target of the second is test_<folder>_<name>. Those in which several threads run have the label `threads`
+# as well, and are built alone by the target threads_tests: what ThreadSanitizer is for.
+add_custom_target(threads_tests)
 file(GLOB unit_tests_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/*/test_*.c")
 foreach(source_ IN LISTS unit_tests_)
     cmake_path(GET source_ STEM name_)
@@ -87,7 +89,13 @@ foreach(source_ IN LISTS unit_tests_)
     endif()
     kluis_add_test_program(${target_} ${folder_} "${source_}")
     add_test(NAME ${folder_}/${name_} COMMAND ${target_} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder_}")
-    kluis_test_properties(${folder_}/${name_} 300 unit)
+    set(labels_ unit)
+    file(STRINGS "${source_}" threads_ REGEX "pthread_create|upkeep|support/tls_server\\.h" LIMIT_COUNT 1)
+    if(threads_)
+        list(APPEND labels_ threads)
+        add_dependencies(threads_tests ${target_})
+    endif()
+    kluis_test_properties(${folder_}/${name_} 300 ${labels_})
 endforeach()
 
 # What the tests of faults need beside kluisd: a library that watches its writes, an adversary that knows its formats, and a kluisd

@@ -197,11 +197,12 @@ def add(canaries, before, name):
     return after, send
 
 
-def patch(canaries, before, name):
-    """New values for some fields; one may go away."""
+def patch(canaries, before, name, chosen=()):
+    """New values for the chosen fields, or for some; then one may go away."""
     after = before.copy()
     record = after.records[name]
-    fields = {field: canaries.value(field) for field in record["fields"] if field != "scan" and canaries.chance.random() < 0.5} or \
+    fields = {field: canaries.value(field) for field in chosen} or \
+        {field: canaries.value(field) for field in record["fields"] if field != "scan" and canaries.chance.random() < 0.5} or \
         {next(iter(record["fields"])): canaries.value(next(iter(record["fields"])))}
     removed = [field for field in fields if field not in ("login", "email", "name", "title") and canaries.chance.random() < 0.2]
     record["fields"].update(fields)
