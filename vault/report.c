@@ -168,12 +168,6 @@ enum kl_status vault_dossier_ended(const struct vault_dossier *dossier, enum kl_
         kl_err_clear(err);
         status = vault_not_found(err);
     }
-    if (status == KL_ERR_TOO_LARGE && strcmp(err->code, "too_large") == 0) {
-        kl_err_clear(err);
-        status = kl_failf(err, KL_ERR_TOO_LARGE, "report_too_large",
-                          "what is stored about this person does not fit a document of %u bytes",
-                          VAULT_REPORT_MAX_BYTES);
-    }
     return vault_subject_refused(dossier->vault, dossier->caller, dossier->act_name, purpose,
                                  status, err);
 }

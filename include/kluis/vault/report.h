@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A document made of one, with all values of the subject; what does not fit is refused with KL_ERR_TOO_LARGE "report_too_large". */
-#define VAULT_REPORT_MAX_BYTES (48u * 1024u * 1024u)
+/* The most that a document made of one may take: whoever renders it says so with a buffer of that size. */
+#define VAULT_REPORT_MAX_BYTES (24u * 1024u * 1024u)
 
 /* Why the right to portability does not reach a field. */
 enum vault_unportable {
