@@ -149,6 +149,9 @@ enum kl_status api_answering(const struct kl_json_value *body, struct kl_buf *do
     if (status == KL_OK) {
         status = read_language(language, &ret_form->language, err);
     }
+    if (status != KL_OK) {
+        return status;
+    }
     snprintf(ret_form->name, sizeof ret_form->name, "%s%s%s", FORMATS[ret_form->format],
              ret_form->format == API_FORMAT_HTML ? "." : "",
              ret_form->format == API_FORMAT_HTML ? api_language_code(ret_form->language) : "");
@@ -158,7 +161,7 @@ enum kl_status api_answering(const struct kl_json_value *body, struct kl_buf *do
                                     .asked = format != NULL || language != NULL,
                                     .form = ret_form->name,
                                     .document = document};
-    return status;
+    return KL_OK;
 }
 
 void api_output_document(struct kl_json_out *out, const struct vault_answering *answering)
