@@ -135,6 +135,52 @@ void api_output_consent(struct kl_json_out *out, const struct vault_consent_resu
     kl_json_object_end(out);
 }
 
+void api_output_disclosure(struct kl_json_out *out,
+                           const struct vault_disclosure_result *disclosure)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "recipient", disclosure->recipient);
+    kl_json_add_text(out, "country",
+                     vault_country_is_set(disclosure->country) ? disclosure->country.code : NULL);
+    kl_json_add_text(out, "purpose", disclosure->purpose);
+    kl_json_key(out, "fields");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < disclosure->field_count; i++) {
+        kl_json_put_text(out, disclosure->fields[i]);
+    }
+    kl_json_array_end(out);
+    kl_json_add_time(out, "first_at", disclosure->first_us);
+    kl_json_add_time(out, "last_at", disclosure->last_us);
+    kl_json_add_int(out, "count", disclosure->count);
+    kl_json_add_text(out, "channel", disclosure->channel);
+    if (disclosure->merged) {
+        kl_json_add_bool(out, "merged", true);
+    }
+    if (disclosure->note != NULL) {
+        kl_json_add_text(out, "note", disclosure->note);
+    }
+    kl_json_object_end(out);
+}
+
+void api_output_objection(struct kl_json_out *out, const struct vault_objection_result *objection)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "purpose", objection->purpose);
+    kl_json_add_text(out, "ground", vault_objection_ground_name(objection->ground));
+    kl_json_add_time(out, "since", objection->since_us);
+    kl_json_key(out, "ended_at");
+    if (objection->ended_us == 0) {
+        kl_json_put_null(out);
+    } else {
+        kl_json_put_time(out, objection->ended_us);
+    }
+    kl_json_add_bool(out, "has_compelling_grounds", objection->has_compelling_grounds);
+    if (objection->compelling_grounds != NULL) {
+        kl_json_add_text(out, "compelling_grounds", objection->compelling_grounds);
+    }
+    kl_json_object_end(out);
+}
+
 void api_output_credential(struct kl_json_out *out,
                            const struct vault_credential_result *credential)
 {

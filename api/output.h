@@ -5,6 +5,7 @@
 #include "kluis/base/id.h"
 #include "kluis/base/json.h"
 #include "kluis/vault/admin.h"
+#include "kluis/vault/disclosure.h"
 #include "kluis/vault/subject.h"
 
 /* "key": "prefix_..." */
@@ -21,6 +22,9 @@ void api_output_subject(struct kl_json_out *out, const struct vault_subject_resu
 /* {id, type, source?, version, created_at, fields, views, withheld}. */
 void api_output_record(struct kl_json_out *out, const struct vault_record_result *record);
 void api_output_consent(struct kl_json_out *out, const struct vault_consent_result *consent);
+void api_output_disclosure(struct kl_json_out *out,
+                           const struct vault_disclosure_result *disclosure);
+void api_output_objection(struct kl_json_out *out, const struct vault_objection_result *objection);
 void api_output_credential(struct kl_json_out *out,
                            const struct vault_credential_result *credential);
 void api_output_tenant(struct kl_json_out *out, const struct vault_tenant_result *tenant);

@@ -208,6 +208,8 @@ void api_response_problem(struct api_response *response, const struct kl_err *er
     response->content_type = API_TYPE_PROBLEM;
     response->has_etag = false;
     response->location[0] = '\0';
+    response->security[0] = '\0';
+    response->file_name = NULL;
     response->replayed = false;
     if (http_status != 416) {
         response->range[0] = '\0';

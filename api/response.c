@@ -80,6 +80,13 @@ static void write_optional(const struct api_response *response, struct kl_buf *o
         kl_buf_add_text(out, "Accept-Ranges: bytes\r\nContent-Disposition: attachment\r\n"
                              "Content-Security-Policy: sandbox; default-src 'none'\r\n");
     }
+    if (response->security[0] != '\0') {
+        kl_buf_addf(out, "Content-Security-Policy: %s\r\n", response->security);
+    }
+    if (response->file_name != NULL) {
+        kl_buf_addf(out, "Content-Disposition: attachment; filename=\"%s\"\r\n",
+                    response->file_name);
+    }
     if (response->replayed) {
         kl_buf_add_text(out, "Idempotent-Replayed: true\r\n");
     }

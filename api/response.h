@@ -14,10 +14,13 @@
 #define API_ALLOW_BYTES 64
 #define API_MEDIA_TYPE_BYTES 128
 #define API_RANGE_BYTES 96
+#define API_SECURITY_BYTES 256
 
 #define API_TYPE_JSON "application/json"
 #define API_TYPE_PROBLEM "application/problem+json"
 #define API_TYPE_YAML "application/yaml"
+#define API_TYPE_HTML "text/html; charset=utf-8"
+#define API_TYPE_CSV "text/csv; charset=utf-8; header=present"
 #define API_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 /*
@@ -49,7 +52,9 @@ struct api_response {
     int retry_after_s;   /* 0: none */
     size_t unread_bytes; /* of the request's body, to be dropped before the next request */
     char location[API_LOCATION_BYTES]; /* empty: none */
-    char allow[API_ALLOW_BYTES];       /* empty: none */
+    char security[API_SECURITY_BYTES]; /* Content-Security-Policy; empty: none */
+    const char *file_name; /* it is to be saved, under that name [a-z.-]; NULL: it is no file */
+    char allow[API_ALLOW_BYTES]; /* empty: none */
 };
 
 void api_response_init(struct api_response *response); /* 204, nothing in it */

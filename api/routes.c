@@ -7,6 +7,8 @@ static const char *const READ_FILE[] = {"tenant", "purpose", "recipient", "groun
 static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient", "ground",
                                         "fields", "limit", "cursor",  NULL};
 static const char *const PURPOSE[] = {"tenant", "purpose", NULL};
+static const char *const REPORT[] = {"tenant", "purpose", "format", "lang", NULL};
+static const char *const EXPORT[] = {"tenant", "purpose", "format", NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
@@ -46,6 +48,8 @@ const struct api_route API_ROUTES[] = {
     {"DELETE", "/v1/subjects/{sub}/objections/{purpose}", api_objection_delete, 0, TENANT},
     {"POST", "/v1/subjects/{sub}/records/{rec}/events", api_event_post, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/records/{rec}/events/{event}", api_event_delete, 0, TENANT},
+    {"GET", "/v1/subjects/{sub}/access-report", api_access_report, 0, REPORT},
+    {"GET", "/v1/subjects/{sub}/export", api_export, 0, EXPORT},
     {"GET", "/v1/subjects/{sub}/disclosures", api_disclosure_list, 0, TENANT},
     {"POST", "/v1/subjects/{sub}/disclosures", api_disclosure_note, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/requests", api_request_create, API_ROUTE_JSON, TENANT},

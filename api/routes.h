@@ -5,6 +5,7 @@
 #define KLUIS_API_ROUTES_H
 
 #include "api/app.h"
+#include "api/report_write.h"
 
 #define API_HANDLER(name)                                                           \
     enum kl_status name(struct api_request *request, struct api_response *response, \
@@ -15,6 +16,22 @@ KL_MUST_USE enum kl_status api_read_input(const struct api_request *request,
                                           struct vault_read_input *ret_input, struct kl_err *err);
 /* "notify": whom to tell of a rectification; nothing when there is nobody. */
 void api_output_notify(struct kl_json_out *out, const char *const *names, size_t count);
+
+/*
+ * The document of a completion, from "format" and "lang" of its body (NULL: not said); document: where it goes. ret points into the three.
+ * KL_ERR_INVALID "invalid_format", "invalid_language".
+ */
+enum api_format { API_FORMAT_JSON, API_FORMAT_HTML, API_FORMAT_CSV };
+struct api_form {
+    enum api_format format;
+    enum api_language language;
+    char name[16]; /* "html.nl" */
+};
+KL_MUST_USE enum kl_status api_answering(const struct kl_json_value *body, struct kl_buf *document,
+                                         struct api_form *ret_form, struct vault_answering *ret,
+                                         struct kl_err *err);
+/* "document": what was made, into an object that is open. */
+void api_output_document(struct kl_json_out *out, const struct vault_answering *answering);
 
 /* api/routes_service.c */
 API_HANDLER(api_healthz);
@@ -46,6 +63,9 @@ API_HANDLER(api_consent_delete);
 /* api/routes_disclosures.c */
 API_HANDLER(api_disclosure_list);
 API_HANDLER(api_disclosure_note);
+/* api/routes_reports.c */
+API_HANDLER(api_access_report);
+API_HANDLER(api_export);
 /* api/routes_requests.c */
 API_HANDLER(api_request_create);
 API_HANDLER(api_request_list);

@@ -4,33 +4,6 @@
 #include "api/routes.h"
 #include "kluis/vault/disclosure.h"
 
-static void add_disclosure(struct kl_json_out *out,
-                           const struct vault_disclosure_result *disclosure)
-{
-    kl_json_object_begin(out);
-    kl_json_add_text(out, "recipient", disclosure->recipient);
-    kl_json_add_text(out, "country",
-                     vault_country_is_set(disclosure->country) ? disclosure->country.code : NULL);
-    kl_json_add_text(out, "purpose", disclosure->purpose);
-    kl_json_key(out, "fields");
-    kl_json_array_begin(out);
-    for (size_t i = 0; i < disclosure->field_count; i++) {
-        kl_json_put_text(out, disclosure->fields[i]);
-    }
-    kl_json_array_end(out);
-    kl_json_add_time(out, "first_at", disclosure->first_us);
-    kl_json_add_time(out, "last_at", disclosure->last_us);
-    kl_json_add_int(out, "count", disclosure->count);
-    kl_json_add_text(out, "channel", disclosure->channel);
-    if (disclosure->merged) {
-        kl_json_add_bool(out, "merged", true);
-    }
-    if (disclosure->note != NULL) {
-        kl_json_add_text(out, "note", disclosure->note);
-    }
-    kl_json_object_end(out);
-}
-
 API_HANDLER(api_disclosure_list)
 {
     struct vault_disclosure_result *disclosures = NULL;
@@ -47,7 +20,7 @@ API_HANDLER(api_disclosure_list)
     kl_json_key(&out, "disclosures");
     kl_json_array_begin(&out);
     for (size_t i = 0; i < count; i++) {
-        add_disclosure(&out, &disclosures[i]);
+        api_output_disclosure(&out, &disclosures[i]);
     }
     kl_json_array_end(&out);
     api_output_cursor(&out, "");

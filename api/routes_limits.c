@@ -87,25 +87,6 @@ API_HANDLER(api_restriction_delete)
 
 /* ---- objections ---- */
 
-static void write_objection(struct kl_json_out *out, const struct vault_objection_result *objection)
-{
-    kl_json_object_begin(out);
-    kl_json_add_text(out, "purpose", objection->purpose);
-    kl_json_add_text(out, "ground", vault_objection_ground_name(objection->ground));
-    kl_json_add_time(out, "since", objection->since_us);
-    kl_json_key(out, "ended_at");
-    if (objection->ended_us == 0) {
-        kl_json_put_null(out);
-    } else {
-        kl_json_put_time(out, objection->ended_us);
-    }
-    kl_json_add_bool(out, "has_compelling_grounds", objection->has_compelling_grounds);
-    if (objection->compelling_grounds != NULL) {
-        kl_json_add_text(out, "compelling_grounds", objection->compelling_grounds);
-    }
-    kl_json_object_end(out);
-}
-
 API_HANDLER(api_objection_list)
 {
     struct vault_objection_result *objections = NULL;
@@ -122,7 +103,7 @@ API_HANDLER(api_objection_list)
     kl_json_key(&out, "objections");
     kl_json_array_begin(&out);
     for (size_t i = 0; i < count; i++) {
-        write_objection(&out, &objections[i]);
+        api_output_objection(&out, &objections[i]);
     }
     kl_json_array_end(&out);
     api_output_cursor(&out, "");

@@ -94,8 +94,10 @@ static void add_request(struct kl_json_out *out, const struct vault_request_resu
     add_facts(out, request);
 }
 
+/* receipt: of an erasure; answering: of what was made with a completion; each may be NULL. */
 static void answer(struct api_response *response, int status,
-                   const struct vault_request_result *result, const struct kl_buf *receipt)
+                   const struct vault_request_result *result, const struct kl_buf *receipt,
+                   const struct vault_answering *answering)
 {
     struct kl_json_out out = api_response_json(response, status);
 
@@ -104,6 +106,9 @@ static void answer(struct api_response *response, int status,
     if (receipt != NULL && receipt->size > 0) {
         kl_json_key(&out, "receipt");
         kl_json_put_raw(&out, receipt->bytes, receipt->size);
+    }
+    if (answering != NULL && answering->document->size > 0) {
+        api_output_document(&out, answering);
     }
     kl_json_object_end(&out);
 }
@@ -137,7 +142,7 @@ API_HANDLER(api_request_create)
     if (status != KL_OK) {
         return status;
     }
-    answer(response, 201, &result, NULL);
+    answer(response, 201, &result, NULL, NULL);
     kl_id_format(VAULT_REQUEST_PREFIX, &result.request.id, id);
     snprintf(response->location, sizeof response->location, "/v1/requests/%s", id);
     return KL_OK;
@@ -151,7 +156,7 @@ API_HANDLER(api_request_read)
                            request->arena, &result, err);
 
     if (status == KL_OK) {
-        answer(response, 200, &result, NULL);
+        answer(response, 200, &result, NULL, NULL);
     }
     return status;
 }
@@ -245,6 +250,9 @@ static enum kl_status take(struct api_request *request, enum vault_request_step_
     struct vault_request_step step = {.kind = kind};
     struct vault_request_result result = {0};
     struct vault_idempotency idempotency;
+    struct vault_answering answering;
+    struct api_form form;
+    struct kl_buf document;
     struct kl_buf receipt;
     enum kl_status status = body == NULL ? KL_OK : kl_json_expect(body, known, "", err);
 
@@ -261,13 +269,22 @@ static enum kl_status take(struct api_request *request, enum vault_request_step_
     if (status != KL_OK) {
         return status;
     }
+    kl_buf_init(&document, VAULT_REPORT_MAX_BYTES);
+    if (kind == VAULT_REQUEST_COMPLETE) {
+        status = api_answering(body, &document, &form, &answering, err);
+        step.answering = &answering;
+    }
+    if (status != KL_OK) {
+        return status;
+    }
     kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
     status = vault_request_take(request->app->vault, &request->caller, &request->match.ids[0],
                                 &step, &idempotency, request->arena, &result, &receipt,
                                 &response->replayed, err);
     if (status == KL_OK) {
-        answer(response, 200, &result, &receipt);
+        answer(response, 200, &result, &receipt, step.answering);
     }
+    kl_buf_done(&document);
     kl_buf_done(&receipt);
     return status;
 }
@@ -288,7 +305,8 @@ API_HANDLER(api_request_extend)
 
 API_HANDLER(api_request_complete)
 {
-    static const char *const KNOWN[] = {"outcome", "reference", "told_at", "note", "fee", NULL};
+    static const char *const KNOWN[] = {"outcome", "reference", "told_at", "note",
+                                        "fee",     "format",    "lang",    NULL};
 
     return take(request, VAULT_REQUEST_COMPLETE, "outcome", false, KNOWN, response, err);
 }

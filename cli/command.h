@@ -104,6 +104,8 @@ enum cli_exit cli_subject_read(struct cli_call *call);
 enum cli_exit cli_subject_list(struct cli_call *call);
 enum cli_exit cli_subject_find(struct cli_call *call);
 enum cli_exit cli_subject_erase(struct cli_call *call);
+enum cli_exit cli_subject_report(struct cli_call *call);
+enum cli_exit cli_subject_export(struct cli_call *call);
 enum cli_exit cli_record_add(struct cli_call *call);
 enum cli_exit cli_record_read(struct cli_call *call);
 enum cli_exit cli_record_patch(struct cli_call *call);

@@ -49,6 +49,10 @@ const struct cli_option cli_global_options[] = {
     {                                                               \
         "dry-run", NULL, "show what would be erased, erase nothing" \
     }
+#define OUT                                                                   \
+    {                                                                         \
+        "out", "PATH", "write it to this new file instead of standard output" \
+    }
 #define REASON                                                                           \
     {                                                                                    \
         "reason", "REASON", "request, retention, consent_withdrawn, tenant_end or other" \
@@ -63,6 +67,14 @@ static const struct cli_option subject_list_options[] = {
     {"type", "TYPE", "record type"}, PURPOSE, FIELDS, RECIPIENT, GROUND, LIMIT, CURSOR, END};
 static const struct cli_option subject_find_options[] = {PURPOSE, LIMIT, CURSOR, END};
 static const struct cli_option erase_options[] = {REASON, YES, DRY_RUN, PURPOSE, END};
+static const struct cli_option report_options[] = {
+    {"as", "FORM", "json (the default) or html, a page to read"},
+    {"lang", "LANGUAGE", "of the page: en (the default), nl or fr"},
+    PURPOSE,
+    OUT,
+    END};
+static const struct cli_option export_options[] = {
+    {"as", "FORM", "json (the default) or csv"}, PURPOSE, OUT, END};
 static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, GROUND, END};
 static const struct cli_option record_patch_options[] = {
     {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
@@ -77,12 +89,7 @@ static const struct cli_option file_put_options[] = {
     {"type", "MEDIA", "its media type (application/octet-stream)"},
     {"if-version", "N", "only when the record is still at this version"},
     END};
-static const struct cli_option file_get_options[] = {
-    PURPOSE,
-    RECIPIENT,
-    GROUND,
-    {"out", "PATH", "write it to this new file instead of standard output"},
-    END};
+static const struct cli_option file_get_options[] = {PURPOSE, RECIPIENT, GROUND, OUT, END};
 static const struct cli_option consent_give_options[] = {
     {"notice", "NOTICE", "the notice it was given for"},
     {"channel", "CHANNEL", "how it was given (web-form, phone, ...)"},
@@ -225,6 +232,9 @@ static const struct cli_option request_complete_options[] = {
     {"reference", "TEXT", "where what was done is to be found"},
     TOLD_AT,
     NOTE,
+    {"as", "FORM", "of an access or a portability, without a reference: json, html or csv"},
+    {"lang", "LANGUAGE", "of a page: en (the default), nl or fr"},
+    {"out", "PATH", "write the document that is made to this new file"},
     {"fee", "AMOUNT", "a fee, such as 12.50"},
     {"fee-currency", "CURRENCY", "such as EUR"},
     {"fee-reason", "REASON", "manifestly_unfounded, excessive or further_copies"},
@@ -254,6 +264,11 @@ const struct cli_command cli_commands[] = {
      cli_subject_find},
     {"subject", "erase", "SUBJECT", 1, 1, "destroy a person's key; prints the receipt",
      erase_options, cli_subject_erase},
+    {"subject", "report", "SUBJECT", 1, 1, "all about a person, for that person (GDPR art. 15)",
+     report_options, cli_subject_report},
+    {"subject", "export", "SUBJECT", 1, 1,
+     "what a person provided, to take elsewhere (GDPR art. 20)", export_options,
+     cli_subject_export},
     {"record", "add", "SUBJECT [FILE]", 1, 2, "add a record: JSON from FILE or standard input",
      NULL, cli_record_add},
     {"record", "read", "SUBJECT RECORD", 2, 2, "read one record", record_read_options,

@@ -5,6 +5,8 @@
 #include "cli/command.h"
 #include "cli/output.h"
 
+#include <stdio.h>
+
 /* GET path and print its rows (list: see cli_output_rows). */
 enum cli_exit cli_common_show(struct cli_call *call, const struct cli_path *path, const char *list,
                               const struct cli_column *columns, size_t column_count);
@@ -23,6 +25,20 @@ enum cli_exit cli_common_print_receipt(struct cli_call *call, const struct cli_r
  */
 enum cli_exit cli_job_wait(struct cli_call *call, const char *path_start, const char *what,
                            struct cli_response *response);
+/* GET path into the new file of --out, or to standard output, which may be no terminal. */
+enum cli_exit cli_common_fetch(struct cli_call *call, const struct cli_path *path);
+/*
+ * A new file of mode 0600 that has its name only when it is complete. cli_out_close() ends it in every case: with a status that is not KL_OK there
+ * is no file; it returns that status, or its own. call->err says why not.
+ */
+#define CLI_OUT_PATH_BYTES 4096
+struct cli_out {
+    const char *path;
+    char part[CLI_OUT_PATH_BYTES];
+    FILE *file;
+};
+enum kl_status cli_out_open(struct cli_call *call, const char *path, struct cli_out *ret);
+enum kl_status cli_out_close(struct cli_call *call, struct cli_out *out, enum kl_status status);
 /* The member "note" from the file of --note, when it is given; into an object that is open. */
 enum kl_status cli_common_add_note(struct cli_call *call, struct kl_json_out *out);
 /* A fresh Idempotency-Key. */

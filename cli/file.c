@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_BYTES 4096
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct cli_column put_columns[] = {{"RECORD", "id"},
@@ -84,16 +83,12 @@ enum cli_exit cli_file_put(struct cli_call *call)
 
 /* ---- out ---- */
 
-static enum kl_status get(struct cli_call *call, struct cli_stream *stream)
+static enum kl_status get(struct cli_call *call, const struct cli_path *path,
+                          struct cli_stream *stream)
 {
     struct cli_request request = {.stream = stream};
     struct cli_response response;
-    struct cli_path path;
-    file_path(call, &path);
-    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
-    cli_path_query(&path, "recipient", cli_call_value(call, "recipient"));
-    cli_path_query(&path, "ground", cli_call_value(call, "ground"));
-    enum kl_status status = cli_call_send(call, "GET", path.text, &request, &response);
+    enum kl_status status = cli_call_send(call, "GET", path->text, &request, &response);
     cli_progress_end();
     if (status != KL_OK)
         return status;
@@ -103,41 +98,59 @@ static enum kl_status get(struct cli_call *call, struct cli_stream *stream)
                                                 "the file cannot be written: %s", strerror(errno));
 }
 
-/* Into a new file that has its name only when it is complete. */
-static enum kl_status get_into(struct cli_call *call, const char *out, struct cli_stream *stream)
+enum kl_status cli_out_open(struct cli_call *call, const char *path, struct cli_out *ret)
 {
-    char part[PATH_BYTES];
-    int written = snprintf(part, sizeof part, "%s.part", out);
-    if (written < 0 || (size_t)written >= sizeof part)
+    int written = snprintf(ret->part, sizeof ret->part, "%s.part", path);
+    if (written < 0 || (size_t)written >= sizeof ret->part)
         return kl_fail(&call->err, KL_ERR_INVALID, "path_too_long", "--out is too long", NULL);
-    if (access(out, F_OK) == 0)
-        return kl_failf(&call->err, KL_ERR_EXISTS, "file_exists", "%s is there already", out);
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    stream->file = fd < 0 ? NULL : fdopen(fd, "wb");
-    if (stream->file == NULL)
-        return kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be made: %s", part,
-                        strerror(errno));
-    enum kl_status status = get(call, stream);
-    if (fclose(stream->file) != 0 && status == KL_OK)
-        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be written: %s", part,
-                          strerror(errno));
-    if (status == KL_OK && rename(part, out) != 0)
-        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be made: %s", out,
+    if (access(path, F_OK) == 0)
+        return kl_failf(&call->err, KL_ERR_EXISTS, "file_exists", "%s is there already", path);
+    int fd = open(ret->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    ret->path = path;
+    ret->file = fd < 0 ? NULL : fdopen(fd, "wb");
+    return ret->file != NULL ? KL_OK
+                             : kl_failf(&call->err, KL_ERR_IO, "file_error",
+                                        "%s cannot be made: %s", ret->part, strerror(errno));
+}
+
+enum kl_status cli_out_close(struct cli_call *call, struct cli_out *out, enum kl_status status)
+{
+    if (fclose(out->file) != 0 && status == KL_OK)
+        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be written: %s",
+                          out->part, strerror(errno));
+    if (status == KL_OK && rename(out->part, out->path) != 0)
+        status = kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be made: %s", out->path,
                           strerror(errno));
     if (status != KL_OK)
-        (void)unlink(part);
+        (void)unlink(out->part);
     return status;
 }
 
-enum cli_exit cli_file_get(struct cli_call *call)
+enum cli_exit cli_common_fetch(struct cli_call *call, const struct cli_path *path)
 {
-    const char *out = cli_call_value(call, "out");
+    const char *name = cli_call_value(call, "out");
     struct cli_stream stream = {.file = stdout, .what = "receiving", .progress = cli_progress_show};
-    if (out == NULL && isatty(STDOUT_FILENO)) {
+    struct cli_out out;
+    if (name == NULL && isatty(STDOUT_FILENO)) {
         (void)fputs("kluis: a file is not shown on a terminal: give --out PATH, or send it on\n",
                     stderr);
         return CLI_USAGE;
     }
-    enum kl_status status = out == NULL ? get(call, &stream) : get_into(call, out, &stream);
-    return status == KL_OK ? CLI_DONE : CLI_FAILED;
+    if (name == NULL)
+        return get(call, path, &stream) == KL_OK ? CLI_DONE : CLI_FAILED;
+    if (cli_out_open(call, name, &out) != KL_OK)
+        return CLI_FAILED;
+    stream.file = out.file;
+    enum kl_status status = get(call, path, &stream);
+    return cli_out_close(call, &out, status) == KL_OK ? CLI_DONE : CLI_FAILED;
+}
+
+enum cli_exit cli_file_get(struct cli_call *call)
+{
+    struct cli_path path;
+    file_path(call, &path);
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
+    cli_path_query(&path, "recipient", cli_call_value(call, "recipient"));
+    cli_path_query(&path, "ground", cli_call_value(call, "ground"));
+    return cli_common_fetch(call, &path);
 }

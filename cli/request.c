@@ -32,18 +32,47 @@ static void add_texts(const struct cli_call *call, const char *const (*names)[2]
             kl_json_add_text(out, (*names)[1], cli_call_value(call, (*names)[0]));
 }
 
+/* What a completion made, told once; nothing where none was. */
+static enum kl_status write_document(struct cli_call *call, const struct cli_response *response,
+                                     struct cli_out *out)
+{
+    struct kl_json *json = NULL;
+    enum kl_status status =
+        kl_json_parse(response->body.bytes, response->body.size, &json, &call->err);
+    if (status == KL_OK) {
+        const struct kl_json_value *text =
+            kl_json_member(kl_json_member(kl_json_root(json), "document"), "text");
+        size_t size = kl_json_text_bytes(text);
+        if (kl_json_text(text) == NULL)
+            status = kl_fail(&call->err, KL_ERR_GONE, "no_document",
+                             "no document came with it: make it again with kluis subject", NULL);
+        else if (fwrite(kl_json_text(text), 1, size, out->file) != size)
+            status =
+                kl_failf(&call->err, KL_ERR_IO, "file_error", "%s cannot be written", out->part);
+    }
+    kl_json_free(json);
+    return status;
+}
+
+/* out NULL: no document is expected. */
 static enum cli_exit send(struct cli_call *call, const struct cli_path *path, struct kl_buf *body,
-                          const struct cli_column *shown, size_t shown_count)
+                          const struct cli_column *shown, size_t shown_count, struct cli_out *out)
 {
     char key[40];
     struct cli_response response;
     cli_common_idempotency_key(key);
     struct cli_request request = {.body = kl_buf_slice(body), .idempotency_key = key};
-    if (cli_call_send(call, "POST", path->text, &request, &response) != KL_OK)
+    enum kl_status status = cli_call_send(call, "POST", path->text, &request, &response);
+    if (status != KL_OK) {
+        if (out != NULL)
+            (void)cli_out_close(call, out, status);
         return CLI_FAILED;
+    }
+    if (out != NULL)
+        status = cli_out_close(call, out, write_document(call, &response, out));
     enum cli_exit result = cli_output_rows(call, &response, NULL, shown, shown_count);
     cli_response_done(&response);
-    return result;
+    return status == KL_OK ? result : CLI_FAILED;
 }
 
 enum cli_exit cli_request_create(struct cli_call *call)
@@ -65,7 +94,7 @@ enum cli_exit cli_request_create(struct cli_call *call)
     struct cli_path path;
     cli_path_start(&path, "/v1/requests");
     enum cli_exit result =
-        status == KL_OK ? send(call, &path, &body, columns, COUNT(columns)) : CLI_FAILED;
+        status == KL_OK ? send(call, &path, &body, columns, COUNT(columns), NULL) : CLI_FAILED;
     kl_buf_done(&body);
     return result;
 }
@@ -102,8 +131,9 @@ enum cli_exit cli_request_show(struct cli_call *call)
 }
 
 /* A step whose body is made of these options. */
-static enum cli_exit take(struct cli_call *call, const char *step, const char *const (*names)[2],
-                          const struct cli_column *shown, size_t shown_count)
+static enum cli_exit take_into(struct cli_call *call, const char *step,
+                               const char *const (*names)[2], const struct cli_column *shown,
+                               size_t shown_count, struct cli_out *out_file)
 {
     struct kl_buf body;
     kl_buf_init(&body, BODY_MAX_BYTES);
@@ -125,9 +155,17 @@ static enum cli_exit take(struct cli_call *call, const char *step, const char *c
     struct cli_path path;
     request_path(call, step, &path);
     enum cli_exit result =
-        status == KL_OK ? send(call, &path, &body, shown, shown_count) : CLI_FAILED;
+        status == KL_OK ? send(call, &path, &body, shown, shown_count, out_file) : CLI_FAILED;
+    if (status != KL_OK && out_file != NULL)
+        (void)cli_out_close(call, out_file, status);
     kl_buf_done(&body);
     return result;
+}
+
+static enum cli_exit take(struct cli_call *call, const char *step, const char *const (*names)[2],
+                          const struct cli_column *shown, size_t shown_count)
+{
+    return take_into(call, step, names, shown, shown_count, NULL);
 }
 
 /* Whether that option was given; says what it is for when it was not. */
@@ -166,8 +204,9 @@ enum cli_exit cli_request_reject(struct cli_call *call)
     return take(call, "/reject", names, columns, COUNT(columns));
 }
 
-/* Whether what is asked for is an erasure: then completing it destroys something. */
-static enum kl_status is_erasure(struct cli_call *call, bool *ret)
+/* What completing a request does by itself: destroy something, or make a document; else it is done elsewhere. */
+enum completing { ELSEWHERE, ERASES, MAKES_DOCUMENT };
+static enum kl_status what_it_does(struct cli_call *call, enum completing *ret)
 {
     struct cli_path path;
     struct cli_response response;
@@ -179,28 +218,54 @@ static enum kl_status is_erasure(struct cli_call *call, bool *ret)
     status = kl_json_parse(response.body.bytes, response.body.size, &json, &call->err);
     if (status == KL_OK) {
         const char *right = kl_json_text(kl_json_member(kl_json_root(json), "right"));
-        *ret = right != NULL && strcmp(right, "erasure") == 0;
+        const char *outcome = cli_call_value(call, "outcome");
+        bool made_here = !cli_call_is_set(call, "reference") &&
+                         (outcome == NULL || strcmp(outcome, "nothing_to_do") != 0);
+        *ret = ELSEWHERE;
+        if (right != NULL && strcmp(right, "erasure") == 0)
+            *ret = ERASES;
+        else if (right != NULL && made_here &&
+                 (strcmp(right, "access") == 0 || strcmp(right, "portability") == 0))
+            *ret = MAKES_DOCUMENT;
     }
     kl_json_free(json);
     cli_response_done(&response);
     return status;
 }
 
+/* The file is there before anything is done, so that what is told once does not get lost. */
+static enum cli_exit complete_with_document(struct cli_call *call, const char *const (*names)[2])
+{
+    const char *path = cli_call_value(call, "out");
+    struct cli_out out;
+    if (path == NULL && call->format == CLI_FORMAT_JSON)
+        return take(call, "/complete", names, columns, COUNT(columns));
+    if (!needed(call, "out",
+                "the document is told once; or --reference, where it was made elsewhere"))
+        return CLI_USAGE;
+    if (cli_out_open(call, path, &out) != KL_OK)
+        return CLI_FAILED;
+    return take_into(call, "/complete", names, columns, COUNT(columns), &out);
+}
+
 enum cli_exit cli_request_complete(struct cli_call *call)
 {
-    static const char *const names[][2] = {
-        {"outcome", "outcome"}, {"reference", "reference"}, {"told-at", "told_at"}, {NULL, NULL}};
-    bool erases = false;
-    if (is_erasure(call, &erases) != KL_OK)
+    static const char *const names[][2] = {{"outcome", "outcome"}, {"reference", "reference"},
+                                           {"told-at", "told_at"}, {"as", "format"},
+                                           {"lang", "lang"},       {NULL, NULL}};
+    enum completing does = ELSEWHERE;
+    if (what_it_does(call, &does) != KL_OK)
         return CLI_FAILED;
     if (cli_call_is_set(call, "dry-run")) {
-        (void)fprintf(stderr, erases ? "would erase the person, and cannot be undone:\n"
-                                     : "would complete:\n");
+        (void)fprintf(stderr, does == ERASES ? "would erase the person, and cannot be undone:\n"
+                                             : "would complete:\n");
         return cli_request_show(call);
     }
-    if (erases && !cli_input_confirm(call, "Destroy this person's key? Nothing brings the data "
-                                           "back."))
+    if (does == MAKES_DOCUMENT)
+        return complete_with_document(call, names);
+    if (does == ERASES && !cli_input_confirm(call, "Destroy this person's key? Nothing brings the "
+                                                   "data back."))
         return CLI_FAILED;
-    return erases ? take(call, "/complete", names, receipt_columns, COUNT(receipt_columns))
-                  : take(call, "/complete", names, columns, COUNT(columns));
+    return does == ERASES ? take(call, "/complete", names, receipt_columns, COUNT(receipt_columns))
+                          : take(call, "/complete", names, columns, COUNT(columns));
 }

@@ -232,6 +232,29 @@ enum cli_exit cli_subject_erase(struct cli_call *call)
     return erase(call, false, "Destroy this person's key? Nothing brings the data back.");
 }
 
+/* A document about a person: its path below the subject, and the options that it takes. */
+static enum cli_exit document(struct cli_call *call, const char *what, bool with_language)
+{
+    struct cli_path path;
+    subject_path(call, &path, false);
+    cli_path_text(&path, what);
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
+    cli_path_query(&path, "format", cli_call_value(call, "as"));
+    if (with_language)
+        cli_path_query(&path, "lang", cli_call_value(call, "lang"));
+    return cli_common_fetch(call, &path);
+}
+
+enum cli_exit cli_subject_report(struct cli_call *call)
+{
+    return document(call, "/access-report", true);
+}
+
+enum cli_exit cli_subject_export(struct cli_call *call)
+{
+    return document(call, "/export", false);
+}
+
 enum cli_exit cli_record_add(struct cli_call *call)
 {
     struct cli_path path;

@@ -1,4 +1,5 @@
 /* The ledger of consents: who agreed to what, when, how, and when not any more. */
+#include "vault/dossier.h"
 #include "vault/journal.h"
 #include "vault/subject_internal.h"
 
@@ -29,15 +30,16 @@ struct listing {
 static bool may_see(const struct listing *listing, int purpose)
 {
     const struct kl_id *subject = &listing->subject->base.subject;
+    enum vault_action action = listing->query.action;
     int count = (int)vault_policy_purpose_count(listing->caller->policy);
     int i;
 
     if (purpose != VAULT_NONE) {
-        return may_consent(listing->caller, purpose, subject);
+        return vault_may_about(listing->caller, action, purpose, subject);
     }
     for (i = 0; i < count; i++) {
         if (!vault_policy_purpose(listing->caller->policy, i)->forbidden &&
-            !may_consent(listing->caller, i, subject)) {
+            !vault_may_about(listing->caller, action, i, subject)) {
             return false;
         }
     }
@@ -109,6 +111,24 @@ static enum kl_status list_entries(struct listing *listing, struct kl_err *err)
     }
     for (i = 0; status == KL_OK && i < ledger.count; i++) {
         status = list_entry(listing, &ledger.entries[i], err);
+    }
+    return status;
+}
+
+enum kl_status vault_consents_show(struct vault *vault, const struct vault_caller *caller,
+                                   enum vault_action action, const struct vault_subject *subject,
+                                   struct kl_arena *arena, struct vault_consent_result **ret,
+                                   size_t *ret_count, uint64_t *ret_transfers, struct kl_err *err)
+{
+    struct listing listing = {.vault = vault, .caller = caller, .subject = subject, .arena = arena};
+    enum kl_status status = KL_OK;
+
+    listing.query = vault_query_of(caller, action, VAULT_NONE, VAULT_NONE, &subject->base.subject);
+    status = list_entries(&listing, err);
+    if (status == KL_OK) {
+        *ret = listing.results;
+        *ret_count = listing.count;
+        *ret_transfers |= listing.transfers;
     }
     return status;
 }

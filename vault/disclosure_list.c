@@ -1,6 +1,7 @@
 /* The ledger of disclosures as it is shown. */
 #include "vault/aside.h"
 #include "vault/disclosure.h"
+#include "vault/dossier.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,22 @@ static enum kl_status list_entries(struct listing *listing, struct kl_err *err)
     }
     for (i = 0; status == KL_OK && i < listing->ledger.count; i++) {
         status = list_entry(listing, &listing->ledger.entries[i], err);
+    }
+    return status;
+}
+
+enum kl_status vault_disclosures_show(struct vault *vault, const struct vault_caller *caller,
+                                      const struct vault_subject *subject, struct kl_arena *arena,
+                                      struct vault_disclosure_result **ret, size_t *ret_count,
+                                      uint64_t *ret_transfers, struct kl_err *err)
+{
+    struct listing listing = {.vault = vault, .caller = caller, .subject = subject, .arena = arena};
+    enum kl_status status = list_entries(&listing, err);
+
+    if (status == KL_OK) {
+        *ret = listing.results;
+        *ret_count = listing.count;
+        *ret_transfers |= listing.transfers;
     }
     return status;
 }

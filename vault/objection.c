@@ -1,4 +1,5 @@
 /* Objections (GDPR art. 21): a purpose that somebody does not want their data used for. */
+#include "vault/dossier.h"
 #include "vault/journal.h"
 #include "vault/subject_internal.h"
 
@@ -204,6 +205,7 @@ struct listing {
     const struct vault_caller *caller;
     const struct vault_subject *subject;
     struct kl_arena *arena;
+    enum vault_action action;
     struct vault_objection_result *results;
     size_t count;
 };
@@ -217,12 +219,12 @@ static enum kl_status list_one(struct listing *listing,
     struct vault_facts facts = {.residency = listing->subject->base.residency};
     int purpose = vault_policy_purpose_find(policy, objection->purpose);
     struct vault_query query =
-        vault_query_of(listing->caller, VAULT_ACTION_OBJECT, purpose, VAULT_NONE, subject);
+        vault_query_of(listing->caller, listing->action, purpose, VAULT_NONE, subject);
     struct vault_objection_result *result = &listing->results[listing->count];
     enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
 
-    if (!vault_may_about(listing->caller, VAULT_ACTION_OBJECT, purpose, subject)) {
+    if (!vault_may_about(listing->caller, listing->action, purpose, subject)) {
         return KL_OK;
     }
     if (!vault_policy_may_leave(policy, &query, &facts, &view, &transfer)) {
@@ -262,6 +264,22 @@ static enum kl_status list_all(struct listing *listing, struct kl_err *err)
     return status;
 }
 
+enum kl_status vault_objections_show(struct vault *vault, const struct vault_caller *caller,
+                                     enum vault_action action, const struct vault_subject *subject,
+                                     struct kl_arena *arena, struct vault_objection_result **ret,
+                                     size_t *ret_count, struct kl_err *err)
+{
+    struct listing listing = {
+        .vault = vault, .caller = caller, .subject = subject, .arena = arena, .action = action};
+    enum kl_status status = list_all(&listing, err);
+
+    if (status == KL_OK) {
+        *ret = listing.results;
+        *ret_count = listing.count;
+    }
+    return status;
+}
+
 static enum kl_status list_act(const struct listing *listing, struct kl_err *err)
 {
     struct vault_act act = {0};
@@ -283,7 +301,11 @@ enum kl_status vault_objection_list(struct vault *vault, const struct vault_call
                                     struct kl_err *err)
 {
     struct vault_subject found = {0};
-    struct listing listing = {.vault = vault, .caller = caller, .subject = &found, .arena = arena};
+    struct listing listing = {.vault = vault,
+                              .caller = caller,
+                              .subject = &found,
+                              .arena = arena,
+                              .action = VAULT_ACTION_OBJECT};
     struct kl_err own = {0};
     enum kl_status status;
 

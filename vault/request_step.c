@@ -2,6 +2,7 @@
 #include "vault/erasure.h"
 #include "vault/idempotency.h"
 #include "vault/receipt.h"
+#include "vault/report_internal.h"
 #include "vault/request_internal.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 #define FURTHER_COPIES "further_copies"
 #define ERASURE "erasure"
 #define ACCESS "access"
+#define PORTABILITY "portability"
 #define IDENTITY_NOT_PROVEN "identity_not_proven"
 
 /* A step being taken. */
@@ -371,7 +373,7 @@ static enum kl_status step_body(struct vault_change *change, void *context, stru
 
 /*
  * How a request for each right is completed. A right without a function is done elsewhere, or through its own routes, and its completion refers
- * to that; one with a function does it, attaches what it proves it with, and closes the request. An access report and an export come in here.
+ * to that; one with a function does it, attaches what it proves it with, and closes the request.
  */
 typedef enum kl_status (*completion_run)(struct vault *vault, const struct vault_caller *caller,
                                          struct stepping *stepping,
@@ -410,20 +412,76 @@ static enum kl_status run_erasure(struct vault *vault, const struct vault_caller
     return status;
 }
 
-static completion_run completion_of(const char *right)
+static enum kl_status step_change(struct vault *vault, const struct vault_caller *caller,
+                                  struct stepping *stepping, struct kl_err *err);
+
+/* Whether the document that the right is owed is made with this completion: it was not made elsewhere. */
+static bool makes_document(const struct stepping *stepping)
+{
+    return stepping->step->answering != NULL && stepping->step->reference == NULL &&
+           strcmp(stepping->word, NOTHING_TO_DO) != 0;
+}
+
+/* An access report, or an export: made, told to the trail, and then the request closed with what it was. */
+static enum kl_status run_document(struct vault *vault, const struct vault_caller *caller,
+                                   struct stepping *stepping, const struct vault_request *request,
+                                   struct kl_err *err)
+{
+    const bool access = strcmp(request->right, ACCESS) == 0;
+    const struct vault_request_step *asked = stepping->step;
+    struct vault_request_step step = *asked;
+    struct vault_query query =
+        vault_query_of(caller, access ? VAULT_ACTION_REPORT : VAULT_ACTION_EXPORT, VAULT_NONE,
+                       VAULT_NONE, &stepping->subject);
+    enum kl_status status = KL_OK;
+
+    if (query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
+                       "to complete this is to make its document: the role needs report or export "
+                       "too, or a reference to where it was made",
+                       NULL);
+    }
+    status = vault_answer_make(vault, caller, &stepping->subject, access, step.answering,
+                               stepping->arena, &step.reference, err);
+    if (status == KL_OK) {
+        stepping->step = &step;
+        status = step_change(vault, caller, stepping, err);
+        stepping->step = asked;
+    }
+    if (status != KL_OK || stepping->replayed) {
+        kl_buf_clear(step.answering->document);
+    }
+    return status;
+}
+
+/* NULL: the right is completed with a reference. */
+static completion_run completion_of(const struct stepping *stepping, const char *right)
 {
     static const struct {
         const char *right;
         completion_run run;
-    } completions[] = {{ERASURE, run_erasure}};
+    } completions[] = {{ERASURE, run_erasure}, {ACCESS, run_document}, {PORTABILITY, run_document}};
     size_t i;
 
     for (i = 0; i < sizeof completions / sizeof completions[0]; i++) {
         if (strcmp(completions[i].right, right) == 0) {
-            return completions[i].run;
+            return completions[i].run != run_document || makes_document(stepping)
+                       ? completions[i].run
+                       : NULL;
         }
     }
     return NULL;
+}
+
+static enum kl_status check_document(const struct stepping *stepping, completion_run run,
+                                     struct kl_err *err)
+{
+    const struct vault_answering *answering = stepping->step->answering;
+
+    return answering != NULL && answering->asked && run != run_document
+               ? invalid(err, "format", "no_document",
+                         "this completion makes no document that could have a format")
+               : KL_OK;
 }
 
 /* ---- a step ---- */
@@ -505,10 +563,11 @@ static enum kl_status step_change(struct vault *vault, const struct vault_caller
 
 /*
  * An erasure that was done for an earlier request with this key: its receipt is all there is, the request is gone. ret_there false: there was
- * none.
+ * none. ret_closed: that earlier request closed one that is still there.
  */
 static enum kl_status erased_again(struct vault *vault, const struct vault_caller *caller,
-                                   struct stepping *stepping, bool *ret_there, struct kl_err *err)
+                                   struct stepping *stepping, bool *ret_there, bool *ret_closed,
+                                   struct kl_err *err)
 {
     struct vault_idempotency_ticket ticket = {0};
     struct kl_id receipt;
@@ -517,6 +576,7 @@ static enum kl_status erased_again(struct vault *vault, const struct vault_calle
 
     kl_buf_init(&answer, VAULT_IDEMPOTENCY_ANSWER_MAX_BYTES);
     status = vault_idempotency_begin(vault, caller, stepping->idempotency, &ticket, &answer, err);
+    *ret_closed = status == KL_OK && answer.size == VAULT_REQUEST_ANSWER_BYTES;
     if (status == KL_OK && answer.size == KL_ID_BYTES) {
         memcpy(receipt.bytes, answer.bytes, KL_ID_BYTES);
         status = vault_receipt_again(vault, caller->tenant, &receipt, NULL, stepping->receipt, err);
@@ -539,6 +599,7 @@ static enum kl_status step_asked(struct vault *vault, const struct vault_caller 
     struct vault_request request = {.right = NULL};
     completion_run run = NULL;
     bool there = false;
+    bool closed = false;
     enum kl_status status = KL_OK;
 
     if (!vault_request_allowed_any(caller)) {
@@ -546,7 +607,7 @@ static enum kl_status step_asked(struct vault *vault, const struct vault_caller 
     }
     status = check_step(stepping, err);
     if (status == KL_OK && stepping->step->kind == VAULT_REQUEST_COMPLETE) {
-        status = erased_again(vault, caller, stepping, &there, err);
+        status = erased_again(vault, caller, stepping, &there, &closed, err);
     }
     if (status != KL_OK || there) {
         return status;
@@ -555,7 +616,13 @@ static enum kl_status step_asked(struct vault *vault, const struct vault_caller 
     if (status != KL_OK) {
         return status;
     }
-    run = stepping->step->kind == VAULT_REQUEST_COMPLETE ? completion_of(request.right) : NULL;
+    run = stepping->step->kind == VAULT_REQUEST_COMPLETE && !closed
+              ? completion_of(stepping, request.right)
+              : NULL;
+    status = closed ? KL_OK : check_document(stepping, run, err);
+    if (status != KL_OK) {
+        return status;
+    }
     return run == NULL ? step_change(vault, caller, stepping, err)
                        : step_run(vault, caller, run, stepping, &request, err);
 }

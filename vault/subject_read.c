@@ -499,3 +499,30 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
     }
     return status;
 }
+
+enum kl_status vault_read_show(struct vault *vault, const struct vault_caller *caller,
+                               const struct vault_read_plan *plan,
+                               const struct vault_subject *subject,
+                               const struct vault_read_shown *shown, size_t count,
+                               struct kl_arena *arena, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct reading reading = {.vault = vault,
+                              .caller = caller,
+                              .policy = caller->policy,
+                              .plan = plan,
+                              .query = plan->query,
+                              .subject = subject,
+                              .arena = arena};
+    size_t i;
+
+    reading.wanted = kl_arena_array(arena, count, sizeof *reading.wanted);
+    reading.wanted_for = kl_arena_array(arena, count, sizeof(struct vault_field_result *));
+    if (reading.wanted == NULL || reading.wanted_for == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        status = decide_value(&reading, shown[i].record, shown[i].field, shown[i].result, err);
+    }
+    return status == KL_OK ? open_values(&reading, err) : status;
+}

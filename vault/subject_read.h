@@ -30,6 +30,19 @@ KL_MUST_USE enum kl_status vault_read_loaded(
     struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
     const struct kl_id *record, const struct vault_subject *subject, struct kl_arena *arena,
     struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err);
+/*
+ * Set the values of fields that were decided on: each result is not withheld, and has its view and type. plan: whom it is for. KL_ERR_GONE "value_gone": load the subject again.
+ */
+struct vault_read_shown {
+    const struct vault_manifest_record *record;
+    const struct vault_manifest_field *field;
+    struct vault_field_result *result;
+};
+KL_MUST_USE enum kl_status vault_read_show(struct vault *vault, const struct vault_caller *caller,
+                                           const struct vault_read_plan *plan,
+                                           const struct vault_subject *subject,
+                                           const struct vault_read_shown *shown, size_t count,
+                                           struct kl_arena *arena, struct kl_err *err);
 /* Count shown and withheld fields of a result that is handed out. */
 void vault_read_count(struct vault *vault, const struct vault_subject_result *result);
 /* How many bytes a result takes as JSON, at most. */

@@ -60,7 +60,9 @@ static void test_a_request_goes_its_way(void **state)
     test_api_ask(&fixture, "GET", target, fixture.clerk.text, NULL, 404, "not_found");
     step(target, "verify", "{\"method\":\"known_contact\",\"note\":\"called\"}", 200,
          "\"verified\":{\"at\":");
-    step(target, "complete", "{}", 422, "missing_key");
+    step(target, "complete", "{\"format\":\"pdf\"}", 422, "invalid_format");
+    step(target, "complete", "{\"reference\":\"letter-1\",\"format\":\"json\"}", 422,
+         "no_document");
     step(target, "complete",
          "{\"reference\":\"letter-1\",\"fee\":{\"amount\":\"5\",\"currency\":\"EUR\",\"reason\":"
          "\"further_copies\"}}",
@@ -74,11 +76,27 @@ static void test_a_request_is_put_off_or_refused(void **state)
 
     (void)state;
     ask_for("objection", "off@example.be", target);
+    step(target, "complete", "{}", 422, "missing_key");
     step(target, "extend", "{\"reason\":\"complexity\"}", 422, "missing_key");
     step(target, "extend", "{\"reason\":\"complexity\",\"told_at\":\"2026-02-01T00:00:00Z\"}", 409,
          "extension_too_late");
     step(target, "reject", "{\"ground\":\"not_applicable\",\"told_at\":\"2026-02-01T00:00:00Z\"}",
          200, "\"state\":\"rejected\"");
+}
+
+static void test_an_access_is_answered_with_its_document(void **state)
+{
+    char target[TEST_TARGET_BYTES];
+
+    (void)state;
+    ask_for("access", "document@example.be", target);
+    step(target, "complete", "{\"format\":\"csv\"}", 422, "invalid_format");
+    step(target, "complete", "{\"format\":\"html\",\"lang\":\"fr\"}", 200,
+         "\"document\":{\"media_type\":\"text/html; charset=utf-8\"");
+    test_api_ask(&fixture, "GET", target, fixture.officer.text, NULL, 200,
+                 "\"reference\":\"access_report/html.fr/sha256:");
+    ask_for("portability", "export@example.be", target);
+    step(target, "complete", "{}", 403, "role_forbidden");
 }
 
 static void test_an_erasure_answers_its_receipt(void **state)
@@ -145,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_goes_its_way),
         cmocka_unit_test(test_a_request_is_put_off_or_refused),
+        cmocka_unit_test(test_an_access_is_answered_with_its_document),
         cmocka_unit_test(test_an_erasure_answers_its_receipt),
         cmocka_unit_test(test_a_list_takes_times_and_durations),
         cmocka_unit_test(test_bodies_are_read_strictly),

@@ -3,6 +3,7 @@
  * decides by the rules.
  */
 #include "kluis/vault/policy.h"
+#include "kluis/vault/report.h"
 
 #include <assert.h>
 #include <string.h>
@@ -67,6 +68,24 @@ static void decide_a_lot(const struct vault_policy *policy)
                 }
 }
 
+/* What a person is told of it is there, and ends. */
+static void tell_a_lot(const struct vault_policy *policy)
+{
+    struct vault_country country = {""};
+
+    assert(vault_policy_controller(policy)->name != NULL);
+    assert(vault_policy_controller(policy)->acting_as != NULL);
+    for (int line = 0; line < (int)vault_policy_transfer_count(policy); line++) {
+        size_t at = 0;
+        while (vault_policy_transfer_country(policy, line, at, &country))
+            at++;
+        assert(vault_policy_transfer(policy, line).to_adequate ? at == 0 : at > 0);
+    }
+    for (int purpose = 0; purpose < (int)vault_policy_purpose_count(policy); purpose++)
+        (void)vault_policy_portable(policy, purpose);
+    assert(vault_policy_source_is_person(policy, NULL));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vault_policy *policy = NULL;
@@ -82,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(status == KL_OK || err.code[0] != '\0');
     if (policy != NULL) {
         decide_a_lot(policy);
+        tell_a_lot(policy);
         assert(vault_policy_compile(data, size, &again, NULL) == KL_OK);
         vault_policy_unref(again);
     }

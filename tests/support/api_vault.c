@@ -30,7 +30,7 @@ const char TEST_POLICY[] =
     "  news: { basis: consent, notice: n1 }\n"
     "roles:\n"
     "  clerk:\n"
-    "    - { do: [read, lookup], fields: [person.*], for: [care] }\n"
+    "    - { do: [read, lookup, export], fields: [person.*], for: [care] }\n"
     "    - { do: [write], fields: [person.*] }\n"
     "  reader:\n"
     "    - { do: [read], fields: [person.email], for: [news] }\n"

@@ -17,6 +17,7 @@
 #ifndef KLUIS_VAULT_REQUEST_H
 #define KLUIS_VAULT_REQUEST_H
 
+#include "kluis/vault/report.h"
 #include "kluis/vault/subject.h"
 
 #define VAULT_REQUEST_PREFIX "req"
@@ -149,6 +150,7 @@ enum vault_request_step_kind {
  * told_us    when the person was told; an extension must have it, an identity check has none
  * reference  of a completion: what was done and where it is to be found, [A-Za-z0-9._:/-]. Needed unless the outcome is "nothing_to_do" or the vault
  *            itself does what is asked.
+ * answering  of a completion: how the vault makes the document that a right of access or of portability is owed (report.h); NULL: it does not
  */
 struct vault_request_step {
     enum vault_request_step_kind kind;
@@ -157,17 +159,21 @@ struct vault_request_step {
     const char *reference;
     const char *note;
     struct vault_request_fee fee;
+    const struct vault_answering *answering;
 };
 /*
  * Take a step. To complete an erasure is to erase: the role needs `erase` too; ret_receipt (made by the caller) gets the receipt, and the request
- * goes with its subject, so that nothing but the outcome may be said of it. A right that the vault does not carry out by itself is completed
- * with a reference.
+ * goes with its subject, so that nothing but the outcome may be said of it. To complete an access or a portability without a reference, and
+ * with something done, is to make its document: the role needs `report` (or `export`) too; answering->document gets it, once, and the request
+ * keeps which it was, when, and its SHA-256 as its reference. Any other right is completed with a reference to what was done.
  *
  * KL_ERR_CONFLICT "request_closed", "already_verified", "already_extended", "extension_too_late" (now, or told, behind the first deadline),
  * "identity_not_verified" (the policy asks for the check before a completion), "identity_verified" (to refuse for want of proof).
  * KL_ERR_INVALID "invalid_method", "invalid_reason", "invalid_outcome", "invalid_ground", "missing_key", "invalid_time" (told: to come, or before
- * the request), "invalid_value", "invalid_fee", "not_kept" (said of an erasure). KL_ERR_TOO_LARGE "value_too_large". KL_ERR_FORBIDDEN
- * "self_service" (a bound credential), "role_forbidden" (an erasure by who may not erase), "withheld". Those of vault_subject_erase().
+ * the request), "invalid_value", "invalid_fee", "not_kept" (said of an erasure), "no_document" (one was asked for, of a completion that
+ * makes none). KL_ERR_TOO_LARGE "value_too_large". KL_ERR_FORBIDDEN
+ * "self_service" (a bound credential), "role_forbidden" (an erasure by who may not erase, a document by who may make none), "withheld". Those of
+ * vault_subject_erase(), vault_report_read() and vault_export_read().
  *
  * Idempotency as of vault_subject_create(). Of an erasure that is asked again *ret has the id, right and state alone, and subject is zero.
  */
