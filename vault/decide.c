@@ -137,7 +137,7 @@ static bool needs_explicit(const struct question *question, int purpose)
     const struct policy_purpose *of = &question->policy->purposes[purpose];
 
     return of->shown.basis == VAULT_BASIS_EXPLICIT_CONSENT ||
-           (question->field->special != NULL && of->ground == NULL);
+           (question->field->special != NULL && of->shown.special_ground == NULL);
 }
 
 /* A consent to the recipient by name covers the use by that recipient. */

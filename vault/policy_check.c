@@ -176,7 +176,8 @@ static void check_purpose(struct policy_parse *parse, int number)
     if (!used)
         vault_policy_warn(parse, purpose->line, purpose->column, "unused_purpose",
                           "no record type is kept for the purpose '%s'", purpose->shown.name);
-    if (special && purpose->ground == NULL && purpose->shown.basis != VAULT_BASIS_EXPLICIT_CONSENT)
+    if (special && purpose->shown.special_ground == NULL &&
+        purpose->shown.basis != VAULT_BASIS_EXPLICIT_CONSENT)
         vault_policy_warn(
             parse, purpose->line, purpose->column, "special_without_ground",
             "a special category is kept for '%s': it is shown only with explicit consent "

@@ -112,10 +112,18 @@ static void read_rights(struct policy_parse *parse, policy_node node,
 static void read_purpose(struct policy_parse *parse, policy_node node,
                          struct policy_purpose *purpose)
 {
-    static const char *const keys[] = {
-        "basis",    "retain",           "renew", "notice",      "ground",
-        "interest", "direct_marketing", "law",   "description", "answers_rights",
-        NULL};
+    static const char *const keys[] = {"basis",
+                                       "retain",
+                                       "renew",
+                                       "notice",
+                                       "ground",
+                                       "interest",
+                                       "direct_marketing",
+                                       "law",
+                                       "description",
+                                       "answers_rights",
+                                       "automated_decision",
+                                       NULL};
     static const char *const renew_words[] = {"ask", "none", NULL};
     int number = VAULT_NONE;
 
@@ -135,11 +143,13 @@ static void read_purpose(struct policy_parse *parse, policy_node node,
                            "only a consent can be renewed");
     if (kl_yaml_member(node, "ground") != NULL) {
         number = vault_policy_word(parse, kl_yaml_member(node, "ground"), "ground", ground_words);
-        purpose->ground = number < 0 ? NULL : ground_words[number];
+        purpose->shown.special_ground = number < 0 ? NULL : ground_words[number];
     }
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "interest"), "interest");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "law"), "law");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
+    purpose->shown.interest = vault_policy_optional_text(parse, node, "interest");
+    purpose->shown.law = vault_policy_optional_text(parse, node, "law");
+    purpose->shown.description = vault_policy_optional_text(parse, node, "description");
+    purpose->shown.automated_decision =
+        vault_policy_optional_text(parse, node, "automated_decision");
     read_rights(parse, node, purpose);
 }
 
@@ -166,6 +176,23 @@ static void add_purpose(struct policy_parse *parse, policy_node name, policy_nod
     policy->purpose_count++;
     if (value != NULL)
         read_purpose(parse, value, purpose);
+}
+
+/* Automated decisions are not both forbidden and made. */
+static void check_automated(struct policy_parse *parse, policy_node allowed)
+{
+    const int forbidden = vault_policy_find(parse->policy->purpose_names, VAULT_AUTOMATED_DECISION);
+
+    if (forbidden < 0 || !parse->policy->purposes[forbidden].shown.forbidden)
+        return;
+    for (size_t i = 0; allowed != NULL && i < allowed->count; i++) {
+        policy_node node = kl_yaml_member(allowed->items[i], VAULT_AUTOMATED_DECISION);
+
+        if (node != NULL)
+            vault_policy_error(parse, node, "forbidden_purpose",
+                               "a purpose makes automated decisions, and forbidden_purposes has "
+                               "them: it is one or the other");
+    }
 }
 
 void vault_policy_read_purposes(struct policy_parse *parse, policy_node root)
@@ -195,6 +222,7 @@ void vault_policy_read_purposes(struct policy_parse *parse, policy_node root)
         add_purpose(parse, allowed->keys[i], allowed->items[i]);
     for (size_t i = 0; forbidden != NULL && i < forbidden->count; i++)
         add_purpose(parse, forbidden->items[i], NULL);
+    check_automated(parse, allowed);
 }
 
 /* ---- recipients ---- */
@@ -245,7 +273,7 @@ static void read_recipient(struct policy_parse *parse, policy_node node,
     read_recipient_consent(parse, kl_yaml_member(node, "consent"), recipient);
     if (scope != NULL)
         recipient->scope_accepted = vault_policy_word(parse, scope, "scope", scope_words) == 0;
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
+    recipient->shown.description = vault_policy_optional_text(parse, node, "description");
 }
 
 void vault_policy_read_recipients(struct policy_parse *parse, policy_node root)
@@ -392,7 +420,7 @@ static void read_field(struct policy_parse *parse, policy_node node, policy_node
         int number = vault_policy_word(parse, special, "special category", special_words);
         field->special = number < 0 ? NULL : special_words[number];
     }
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
+    field->description = vault_policy_optional_text(parse, node, "description");
 }
 
 /* The field's full name is "type.field"; its own name is the end of that. */
@@ -417,6 +445,21 @@ static bool add_field(struct policy_parse *parse, policy_node name, int record)
     return true;
 }
 
+static void read_categories(struct policy_parse *parse, policy_node categories,
+                            struct vault_policy_record *record)
+{
+    const char **names = NULL;
+
+    if (categories == NULL)
+        return;
+    names = vault_policy_array(parse, categories->count + 1, sizeof *names);
+    for (size_t i = 0; i < categories->count && !parse->no_memory; i++)
+        names[i] = vault_policy_name_check(parse, categories->items[i], "category")
+                       ? vault_policy_copy(parse, categories->items[i]->text)
+                       : "";
+    record->categories = names;
+}
+
 static void read_record(struct policy_parse *parse, policy_node node, int number)
 {
     static const char *const keys[] = {"categories", "purposes", "fields", "description", NULL};
@@ -430,12 +473,11 @@ static void read_record(struct policy_parse *parse, policy_node node, int number
         return;
     if (categories != NULL && !vault_policy_list(parse, categories, "categories", VAULT_FIELDS_MAX))
         categories = NULL;
-    for (size_t i = 0; categories != NULL && i < categories->count; i++)
-        (void)vault_policy_name_check(parse, categories->items[i], "category");
+    read_categories(parse, categories, record);
     (void)vault_policy_purposes(parse,
                                 vault_policy_member(parse, node, "purposes", "a record type"),
                                 false, &record->purposes);
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
+    record->description = vault_policy_optional_text(parse, node, "description");
     fields = vault_policy_member(parse, node, "fields", "a record type");
     if (!vault_policy_mapping(parse, fields, "fields", NULL))
         return;

@@ -96,12 +96,12 @@ struct policy_transfer {
     bool any_purpose;
     bool any_recipient;
     enum vault_view view;
+    const char *description;
 };
 
 struct policy_purpose {
     struct vault_policy_purpose shown;
-    const char *ground; /* GDPR art. 9(2); NULL: none */
-    bool of_recipient;  /* a recipient's consent is asked for it */
+    bool of_recipient; /* a recipient's consent is asked for it */
     unsigned line;
     unsigned column;
 };
@@ -119,6 +119,9 @@ struct vault_policy {
     uint32_t unenforced;
     enum vault_residency residency;
     struct vault_policy_requests requests;
+    struct vault_policy_controller controller;
+    struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */
+    struct vault_policy_source *sources; /* ended by a NULL name; NULL: none */
     size_t record_count;
     size_t field_count;
     size_t purpose_count; /* the forbidden ones too */
@@ -198,6 +201,9 @@ policy_node vault_policy_member(struct policy_parse *parse, policy_node mapping,
 /* The same for a value that is a text. */
 const char *vault_policy_required_text(struct policy_parse *parse, policy_node mapping,
                                        const char *key, const char *what);
+/* A copy of the value of a key that may be left out; NULL without it. */
+const char *vault_policy_optional_text(struct policy_parse *parse, policy_node mapping,
+                                       const char *key);
 /* [a-z][a-z0-9_]*, at most VAULT_NAME_MAX_BYTES. */
 bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const char *what);
 /* The number of a scalar in a list of words ended by NULL; VAULT_NONE with a finding else. */
@@ -228,6 +234,7 @@ extern const char *const vault_policy_basis_words[];
 extern const char *const vault_policy_mechanism_words[];
 
 void vault_policy_read_top(struct policy_parse *parse, policy_node root);
+void vault_policy_read_sources(struct policy_parse *parse, policy_node root);
 void vault_policy_read_purposes(struct policy_parse *parse, policy_node root);
 void vault_policy_read_recipients(struct policy_parse *parse, policy_node root);
 void vault_policy_read_records(struct policy_parse *parse, policy_node root);

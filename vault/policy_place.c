@@ -80,16 +80,18 @@ static void read_controller(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"name", "country", "contact", "dpo", "authority", NULL};
     policy_node node = vault_policy_member(parse, root, "controller", "a policy");
-    struct vault_country country;
+    struct vault_policy_controller *controller = &parse->policy->controller;
 
     if (!vault_policy_mapping(parse, node, "controller", keys))
         return;
-    (void)vault_policy_required_text(parse, node, "name", "controller");
-    (void)vault_policy_required_text(parse, node, "contact", "controller");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "dpo"), "dpo");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "authority"), "authority");
+    (void)vault_policy_member(parse, node, "name", "controller");
+    (void)vault_policy_member(parse, node, "contact", "controller");
+    controller->name = vault_policy_optional_text(parse, node, "name");
+    controller->contact = vault_policy_optional_text(parse, node, "contact");
+    controller->dpo = vault_policy_optional_text(parse, node, "dpo");
+    controller->authority = vault_policy_optional_text(parse, node, "authority");
     (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "controller"),
-                               &country);
+                               &controller->country);
 }
 
 /*
@@ -111,7 +113,11 @@ static void read_notices(struct policy_parse *parse, policy_node root)
     if (!vault_policy_mapping(parse, node, "notices", NULL))
         return;
     names = vault_policy_array(parse, node->count + 1, sizeof *names);
-    for (size_t i = 0; names != NULL && i < node->count; i++) {
+    parse->policy->notices =
+        vault_policy_array(parse, node->count + 1, sizeof *parse->policy->notices);
+    if (parse->no_memory)
+        return;
+    for (size_t i = 0; i < node->count; i++) {
         policy_node from = kl_yaml_member(node->items[i], "from");
         const char *text = vault_policy_scalar_text(parse, node->keys[i], "notice");
         int64_t midnight_us = 0;
@@ -123,13 +129,15 @@ static void read_notices(struct policy_parse *parse, policy_node root)
                                VAULT_NAME_MAX_BYTES);
         if (!vault_policy_mapping(parse, node->items[i], "a notice", keys))
             continue;
-        (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "title"), "title");
-        (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "url"), "url");
+        parse->policy->notices[i].title =
+            vault_policy_optional_text(parse, node->items[i], "title");
+        parse->policy->notices[i].url = vault_policy_optional_text(parse, node->items[i], "url");
         (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "description"),
                                        "description");
         text = vault_policy_scalar_text(parse, from, "from");
         if (text != NULL && kl_date_parse(text, strlen(text), &midnight_us, NULL) != KL_OK)
             vault_policy_error(parse, from, "invalid_date", "from is a date, YYYY-MM-DD");
+        parse->policy->notices[i].name = names[i];
         if (parse->no_memory)
             return;
     }
@@ -142,9 +150,11 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
                                        "acting_as",  "notices",  "residency",
                                        "records",    "purposes", "forbidden_purposes",
                                        "recipients", "roles",    "on_erase",
-                                       "requests",   "tests",    NULL};
+                                       "requests",   "sources",  "tests",
+                                       NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     const char *version = NULL;
+    int role = 0;
 
     if (!vault_policy_mapping(parse, root, "a policy", keys))
         return;
@@ -157,7 +167,8 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
     read_controller(parse, root);
     read_notices(parse, root);
     if (kl_yaml_member(root, "acting_as") != NULL)
-        (void)vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
+        role = vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
+    parse->policy->controller.acting_as = acting[role < 0 ? 0 : role];
 }
 
 /* ---- transfers ---- */
@@ -281,7 +292,7 @@ static void read_transfer(struct policy_parse *parse, policy_node node,
             vault_policy_word(parse, kl_yaml_member(node, "view"), "view", vault_policy_view_words);
         line->view = view < 0 ? VAULT_VIEW_PRESENT : (enum vault_view)view;
     }
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "description"), "description");
+    line->description = vault_policy_optional_text(parse, node, "description");
     check_adequate(parse, to, line);
 }
 

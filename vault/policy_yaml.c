@@ -190,6 +190,14 @@ const char *vault_policy_required_text(struct policy_parse *parse, policy_node m
     return vault_policy_scalar_text(parse, vault_policy_member(parse, mapping, key, what), key);
 }
 
+const char *vault_policy_optional_text(struct policy_parse *parse, policy_node mapping,
+                                       const char *key)
+{
+    const char *text = vault_policy_scalar_text(parse, kl_yaml_member(mapping, key), key);
+
+    return text != NULL ? vault_policy_copy(parse, text) : NULL;
+}
+
 bool vault_policy_name_check(struct policy_parse *parse, policy_node node, const char *what)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";

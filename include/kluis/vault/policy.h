@@ -168,12 +168,14 @@ int vault_policy_purpose_find(const struct vault_policy *policy, const char *nam
 int vault_policy_role_find(const struct vault_policy *policy, const char *name);
 int vault_policy_recipient_find(const struct vault_policy *policy, const char *name);
 
-/* Its fields have the numbers field_first .. field_first + field_count - 1. */
+/* Its fields have the numbers field_first .. field_first + field_count - 1. Texts of people's making may be NULL, here and below: not said. */
 struct vault_policy_record {
     const char *name;
     int field_first;
     int field_count;
-    uint64_t purposes; /* bit per purpose */
+    uint64_t purposes;             /* bit per purpose */
+    const char *const *categories; /* ended by NULL; NULL: none */
+    const char *description;
 };
 enum vault_index { VAULT_INDEX_NONE, VAULT_INDEX_MANY, VAULT_INDEX_UNIQUE };
 struct vault_policy_field {
@@ -185,6 +187,7 @@ struct vault_policy_field {
     uint64_t purposes;    /* the record's, narrowed by the field's own */
     const char *category; /* NULL: none */
     const char *special;  /* "health" (GDPR art. 9); NULL: none */
+    const char *description;
 };
 /*
  * retain_event      the clock of the purpose: it is over that long after the event; NULL: none. "consent" is the giving of the
@@ -193,6 +196,9 @@ struct vault_policy_field {
  * asks_renewal      people are asked again before their consent ends
  * direct_marketing  an objection to it is absolute (GDPR art. 21(3))
  * answers_rights    it serves the rights of the very person: neither objection nor restriction keeps data from it
+ * special_ground    of GDPR art. 9(2), for fields of a special category; NULL: none
+ * law, interest     which law obliges, which interest is legitimate (GDPR art. 13(1)(d))
+ * automated_decision  decisions are made by automated means alone: the logic, and what follows for the person (GDPR art. 15(1)(h)); NULL: none
  */
 struct vault_policy_purpose {
     const char *name;
@@ -205,7 +211,14 @@ struct vault_policy_purpose {
     bool asks_renewal;
     bool direct_marketing;
     bool answers_rights;
+    const char *special_ground;
+    const char *law;
+    const char *interest;
+    const char *automated_decision;
+    const char *description;
 };
+/* The purpose that forbids automated decisions when it is among the forbidden ones, and the key of a purpose that says it makes them. */
+#define VAULT_AUTOMATED_DECISION "automated_decision"
 #define VAULT_EVENT_CONSENT "consent"
 #define VAULT_EVENT_CREATED "created"
 /*
@@ -220,6 +233,7 @@ struct vault_policy_recipient {
     struct vault_country country;
     uint64_t purposes;
     int consent_purpose;
+    const char *description;
 };
 /* The number is one that a _find or a count above gave; another is an assert. */
 const struct vault_policy_record *vault_policy_record(const struct vault_policy *policy,
@@ -235,6 +249,63 @@ bool vault_policy_may_object(const struct vault_policy *policy, int purpose);
 /* Whether an event of that name starts a clock of any purpose of the record type. */
 bool vault_policy_event_known(const struct vault_policy *policy, int record, const char *event);
 enum vault_residency vault_policy_residency_default(const struct vault_policy *policy);
+
+/* ---- what a person is told (GDPR art. 15); pointers live as long as the policy ---- */
+
+/* Whose policy it is. acting_as: "controller", "joint_controller", "processor". dpo, authority: how to reach them, as the policy says it. */
+struct vault_policy_controller {
+    const char *name;
+    struct vault_country country;
+    const char *contact;
+    const char *dpo;
+    const char *authority;
+    const char *acting_as;
+};
+const struct vault_policy_controller *vault_policy_controller(const struct vault_policy *policy);
+struct vault_policy_notice {
+    const char *name;
+    const char *title;
+    const char *url;
+};
+/* NULL: the policy has no notice of that name. */
+const struct vault_policy_notice *vault_policy_notice(const struct vault_policy *policy,
+                                                      const char *name);
+/*
+ * A source of records. provided_by: "person", "other" (somebody else, a register), "controller" (made or derived here).
+ */
+#define VAULT_SOURCES_MAX 64
+#define VAULT_SOURCE_MAX_BYTES 64 /* [a-z][a-z0-9-]* */
+struct vault_policy_source {
+    const char *name;
+    const char *provided_by;
+    const char *description;
+};
+/* NULL: the policy does not say anything about a source of that name. */
+const struct vault_policy_source *vault_policy_source(const struct vault_policy *policy,
+                                                      const char *name);
+/*
+ * Whether what came from there was provided by the very person (GDPR art. 20(1)): as the policy's `sources` say; else it was, but for
+ * names that are known to be others ("colleague", "employer", "public-register", ..., or what begins with "public-" or ends with "-register").
+ * name NULL (not said): it was.
+ */
+bool vault_policy_source_is_person(const struct vault_policy *policy, const char *name);
+/*
+ * A transfer line. purposes, recipients: bits; all ones: any. mechanism: as vault_policy_transfer_name(). to_adequate: every country with
+ * an adequacy decision; else those of vault_policy_transfer_country().
+ */
+struct vault_policy_transfer {
+    const char *mechanism;
+    bool to_adequate;
+    uint64_t purposes;
+    uint64_t recipients;
+    enum vault_view view;
+    const char *description;
+};
+size_t vault_policy_transfer_count(const struct vault_policy *policy);
+struct vault_policy_transfer vault_policy_transfer(const struct vault_policy *policy, int transfer);
+/* Its at-th country by name, from 0. False: it has no more. */
+bool vault_policy_transfer_country(const struct vault_policy *policy, int transfer, size_t at,
+                                   struct vault_country *ret);
 /* The section `requests`, or what the law says without one: a month, two months more, no aim, no check asked for. */
 struct vault_policy_requests {
     bool has_aim;

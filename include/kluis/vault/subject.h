@@ -31,7 +31,6 @@
 #define VAULT_RECORDS_MAX 256       /* of one subject */
 #define VAULT_RECORDS_CREATE_MAX 32 /* in one request */
 #define VAULT_FIELDS_INPUT_MAX 256  /* of one record */
-#define VAULT_SOURCE_MAX_BYTES 64   /* [a-z][a-z0-9-]* */
 #define VAULT_EVIDENCE_MAX_BYTES 4096
 #define VAULT_PAGE_MAX 1000 /* items of one page of a list */
 #define VAULT_PAGE_DEFAULT 100
