@@ -118,6 +118,12 @@ const char *api_request_query(const struct api_request *request, const char *nam
 KL_MUST_USE enum kl_status api_request_limit(const struct api_request *request, size_t *ret_limit,
                                              struct kl_err *err);
 /*
+ * A query parameter that is a time, or a duration from now on; 0 without it. KL_ERR_INVALID
+ * "invalid_parameter".
+ */
+KL_MUST_USE enum kl_status api_request_moment(const struct api_request *request, const char *name,
+                                              int64_t *ret_time_us, struct kl_err *err);
+/*
  * The Idempotency-Key, bound to method, path and body; salt (may be NULL) sets apart the operations
  * of a batch, salt_bytes of it. ret->key is NULL without one. KL_ERR_INVALID "invalid_header".
  */

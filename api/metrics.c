@@ -166,6 +166,23 @@ static void write_tls(struct kl_buf *out, struct api_tls *tls)
                 counts.failed - counts.timed_out, counts.timed_out);
 }
 
+static void write_retention(struct kl_buf *out, const struct vault_figures *figures)
+{
+    write_one(out, "kluis_retention_runs_total", "counter",
+              "Runs that erase what no purpose keeps any more, ended.", figures->retention_runs);
+    write_one(out, "kluis_retention_records_erased_total", "counter",
+              "Records that those runs erased.", figures->retention_erased);
+    write_one(out, "kluis_retention_failures_total", "counter",
+              "Erasures by those runs that were refused or failed.", figures->retention_failed);
+    write_one(out, "kluis_retention_records_due", "gauge",
+              "Records that the last run over the whole vault found due.", figures->retention_due);
+    write_one(out, "kluis_retention_records_overdue", "gauge",
+              "Those of them that were due a day before already.", figures->retention_overdue);
+    write_one(out, "kluis_retention_last_run_timestamp_seconds", "gauge",
+              "When the last run over the whole vault came to its end; 0: there was none.",
+              (uint64_t)figures->retention_last_us / 1000000);
+}
+
 static void write_vault(struct kl_buf *out, struct vault *vault)
 {
     struct vault_figures figures;
@@ -191,6 +208,7 @@ static void write_vault(struct kl_buf *out, struct vault *vault)
               "Requests of data subjects that wait for an answer.", figures.requests_open);
     write_one(out, "kluis_requests_overdue", "gauge",
               "Requests of data subjects whose deadline is over.", figures.requests_overdue);
+    write_retention(out, &figures);
     write_one(out, "kluis_key_rotations_total", "counter", "Rotations of keys.", figures.rotations);
     write_one(out, "kluis_audit_entries_total", "counter", "Entries written to the audit trail.",
               figures.audit_entries);

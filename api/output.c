@@ -122,6 +122,7 @@ static void add_time_or_null(struct kl_json_out *out, const char *key, int64_t t
 void api_output_consent(struct kl_json_out *out, const struct vault_consent_result *consent)
 {
     kl_json_object_begin(out);
+    api_output_id(out, "id", VAULT_CONSENT_PREFIX, &consent->id);
     kl_json_add_text(out, "purpose", consent->purpose);
     add_optional(out, "recipient", consent->recipient);
     kl_json_add_text(out, "notice", consent->notice);

@@ -170,6 +170,27 @@ enum kl_status api_request_limit(const struct api_request *request, size_t *ret_
     return KL_OK;
 }
 
+enum kl_status api_request_moment(const struct api_request *request, const char *name,
+                                  int64_t *ret_time_us, struct kl_err *err)
+{
+    const char *text = api_request_query(request, name);
+    struct kl_duration duration;
+
+    if (text == NULL) {
+        *ret_time_us = 0;
+        return KL_OK;
+    }
+    if (kl_duration_parse(text, strlen(text), &duration, NULL) == KL_OK) {
+        *ret_time_us = kl_time_add(request->caller.now_us, &duration);
+        return KL_OK;
+    }
+    if (kl_time_parse(text, strlen(text), ret_time_us, NULL) != KL_OK || *ret_time_us <= 0) {
+        return kl_failf(err, KL_ERR_INVALID, "invalid_parameter",
+                        "%s is a time (RFC 3339) or a duration from now (ISO 8601, P7D)", name);
+    }
+    return KL_OK;
+}
+
 /*
  * The key without the quotes that the draft wants and many clients leave out; NULL when it is not
  * one.

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define API_RESPONSE_MAX_BYTES (64u * 1024u * 1024u)
-#define API_LOCATION_BYTES 160
+#define API_LOCATION_BYTES 320
 #define API_ALLOW_BYTES 64
 #define API_MEDIA_TYPE_BYTES 128
 #define API_RANGE_BYTES 96

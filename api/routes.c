@@ -13,6 +13,10 @@ static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
+static const char *const CONSENT_RECEIPT[] = {"tenant", "recipient", "consent", NULL};
+static const char *const CONSENTS_DUE[] = {"tenant", "before", "purpose", "limit", "cursor", NULL};
+static const char *const AUDIENCE[] = {"tenant", "notice", "limit", "cursor", NULL};
+static const char *const DUE[] = {"tenant", "before", "limit", "cursor", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
@@ -40,6 +44,12 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}/consents", api_consent_list, 0, TENANT},
     {"PUT", "/v1/subjects/{sub}/consents/{purpose}", api_consent_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/consents/{purpose}", api_consent_delete, 0, RECIPIENT},
+    {"GET", "/v1/subjects/{sub}/consents/{purpose}/receipt", api_consent_receipt, 0,
+     CONSENT_RECEIPT},
+    {"GET", "/v1/consents/due", api_consents_due, 0, CONSENTS_DUE},
+    {"GET", "/v1/notices/audience", api_notice_audience, 0, AUDIENCE},
+    {"GET", "/v1/reports/retention", api_report_retention, 0, DUE},
+    {"GET", "/v1/reports/processing", api_report_processing, 0, TENANT},
     {"GET", "/v1/subjects/{sub}/restriction", api_restriction_read, 0, TENANT},
     {"PUT", "/v1/subjects/{sub}/restriction", api_restriction_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/restriction", api_restriction_delete, 0, TOLD},

@@ -60,6 +60,12 @@ API_HANDLER(api_file_get);
 API_HANDLER(api_consent_list);
 API_HANDLER(api_consent_put);
 API_HANDLER(api_consent_delete);
+API_HANDLER(api_consent_receipt);
+/* api/routes_duties.c */
+API_HANDLER(api_consents_due);
+API_HANDLER(api_notice_audience);
+API_HANDLER(api_report_retention);
+API_HANDLER(api_report_processing);
 /* api/routes_disclosures.c */
 API_HANDLER(api_disclosure_list);
 API_HANDLER(api_disclosure_note);

@@ -161,29 +161,6 @@ API_HANDLER(api_request_read)
     return status;
 }
 
-/* A time, or a duration from now on. */
-static enum kl_status due_before(const struct api_request *request, int64_t *ret_time_us,
-                                 struct kl_err *err)
-{
-    const char *text = api_request_query(request, "due_before");
-    struct kl_duration duration;
-
-    if (text == NULL) {
-        *ret_time_us = 0;
-        return KL_OK;
-    }
-    if (kl_duration_parse(text, strlen(text), &duration, NULL) == KL_OK) {
-        *ret_time_us = kl_time_add(request->caller.now_us, &duration);
-        return KL_OK;
-    }
-    if (kl_time_parse(text, strlen(text), ret_time_us, NULL) != KL_OK || *ret_time_us <= 0) {
-        return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
-                       "due_before is a time (RFC 3339) or a duration from now (ISO 8601, P7D)",
-                       NULL);
-    }
-    return KL_OK;
-}
-
 API_HANDLER(api_request_list)
 {
     struct vault_request_filter filter = {.state = api_request_query(request, "state"),
@@ -191,7 +168,7 @@ API_HANDLER(api_request_list)
     struct vault_request_result *requests = NULL;
     char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
     size_t count = 0;
-    enum kl_status status = due_before(request, &filter.due_before_us, err);
+    enum kl_status status = api_request_moment(request, "due_before", &filter.due_before_us, err);
 
     if (status == KL_OK) {
         status = api_request_limit(request, &filter.limit, err);

@@ -1,6 +1,8 @@
 #include "kluis/base/time.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -399,6 +401,36 @@ static int64_t add_clamped(int64_t time_us, uint64_t more_seconds)
 {
     assert(more_seconds <= SUMS_MAX[SUM_SECONDS]);
     return time_clamp(time_us + (int64_t)more_seconds * KL_TIME_SECOND_US);
+}
+
+/* Append a number with its unit, unless it is 0. */
+static void add_unit(char out[KL_DURATION_TEXT_BYTES], uint64_t number, const char *unit)
+{
+    size_t used = strlen(out);
+
+    if (number > 0) {
+        (void)snprintf(out + used, KL_DURATION_TEXT_BYTES - used, "%" PRIu64 "%s", number, unit);
+    }
+}
+
+void kl_duration_format(const struct kl_duration *duration, char out[KL_DURATION_TEXT_BYTES])
+{
+    uint64_t seconds = duration->seconds;
+    bool none = duration->months == 0 && duration->days == 0 && seconds == 0;
+
+    (void)snprintf(out, KL_DURATION_TEXT_BYTES, "P");
+    add_unit(out, duration->months / 12, "Y");
+    add_unit(out, duration->months % 12, "M");
+    add_unit(out, duration->days, "D");
+    if (seconds > 0 || none) {
+        (void)snprintf(out + strlen(out), KL_DURATION_TEXT_BYTES - strlen(out), "T");
+    }
+    add_unit(out, seconds / 3600, "H");
+    add_unit(out, seconds / 60 % 60, "M");
+    add_unit(out, seconds % 60, "S");
+    if (none) {
+        (void)snprintf(out, KL_DURATION_TEXT_BYTES, "PT0S");
+    }
 }
 
 int64_t kl_time_add(int64_t time_us, const struct kl_duration *duration)

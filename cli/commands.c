@@ -41,6 +41,10 @@ const struct cli_option cli_global_options[] = {
         "ground", "GROUND",                                                                \
             "legal_claim, protect_person or public_interest, where somebody restricted it" \
     }
+#define BEFORE                                                                               \
+    {                                                                                        \
+        "before", "WHEN", "a time, or how long from now (P30D); without it, what is due now" \
+    }
 #define YES                       \
     {                             \
         "yes", NULL, "do not ask" \
@@ -160,6 +164,17 @@ static const struct cli_option tenant_create_options[] = {
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
 static const struct cli_option retained_read_options[] = {PURPOSE, END};
+static const struct cli_option consent_receipt_options[] = {
+    RECIPIENT, {"consent", "ID", "this one; without it the newest"}, END};
+static const struct cli_option consent_due_options[] = {
+    BEFORE, {"purpose", "PURPOSE", "those for this purpose alone"}, LIMIT, CURSOR, END};
+static const struct cli_option notice_audience_options[] = {
+    {"notice", "NAME", "the notice that changes; without it, all that the policy replaced"},
+    LIMIT,
+    CURSOR,
+    END};
+static const struct cli_option report_retention_options[] = {
+    BEFORE, {"ids", NULL, "list whose records, page by page"}, LIMIT, CURSOR, END};
 static const struct cli_option retention_list_options[] = {LIMIT, END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
@@ -317,6 +332,17 @@ const struct cli_command cli_commands[] = {
      cli_consent_give},
     {"consent", "withdraw", "SUBJECT PURPOSE", 2, 2, "withdraw a consent; acts on the next read",
      consent_withdraw_options, cli_consent_withdraw},
+    {"consent", "receipt", "SUBJECT PURPOSE", 2, 2,
+     "the receipt of a consent, signed (ISO/IEC TS 27560)", consent_receipt_options,
+     cli_consent_receipt},
+    {"consent", "due", NULL, 0, 0, "whom to ask again before their consent ends",
+     consent_due_options, cli_consent_due},
+    {"notice", "audience", NULL, 0, 0, "whom to tell that a notice changes",
+     notice_audience_options, cli_notice_audience},
+    {"report", "retention", NULL, 0, 0, "what falls due, by record type and purpose",
+     report_retention_options, cli_report_retention},
+    {"report", "processing", NULL, 0, 0, "the record of processing activities (GDPR art. 30)", NULL,
+     cli_report_processing},
     {"disclosure", "list", "SUBJECT", 1, 1, "who received what of a person", NULL,
      cli_disclosure_list},
     {"disclosure", "add", "SUBJECT", 1, 1, "note a disclosure made elsewhere",

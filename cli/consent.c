@@ -73,6 +73,50 @@ enum cli_exit cli_consent_give(struct cli_call *call)
     return CLI_DONE;
 }
 
+enum cli_exit cli_consent_receipt(struct cli_call *call)
+{
+    static const struct cli_column columns[] = {{"CONSENT", "record_id"},
+                                                {"PURPOSE", "pii_processing.purposes.purpose"},
+                                                {"NOTICE", "pii_processing.privacy_notice.version"},
+                                                {"STATE", "state"},
+                                                {"EVENTS", "events.event_state"},
+                                                {"AT", "events.event_time"},
+                                                {"COUNTS", "counts"}};
+    struct cli_path path;
+    consents_path(call, &path, true);
+    cli_path_text(&path, "/receipt");
+    cli_path_query(&path, "recipient", cli_call_value(call, "recipient"));
+    cli_path_query(&path, "consent", cli_call_value(call, "consent"));
+    return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);
+}
+
+static const struct cli_column people_columns[] = {{"SUBJECT", "id"},
+                                                   {"PURPOSE", "consents.purpose"},
+                                                   {"RECIPIENT", "consents.recipient"},
+                                                   {"NOTICE", "consents.notice"},
+                                                   {"ENDS", "consents.ends_at"},
+                                                   {"BY", "consents.ends_by"}};
+#define PEOPLE_COLUMNS (sizeof people_columns / sizeof people_columns[0])
+
+enum cli_exit cli_consent_due(struct cli_call *call)
+{
+    struct cli_path path;
+    cli_path_start(&path, "/v1/consents/due");
+    cli_path_query(&path, "before", cli_call_value(call, "before"));
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
+    cli_common_page(call, &path);
+    return cli_common_show(call, &path, "subjects", people_columns, PEOPLE_COLUMNS);
+}
+
+enum cli_exit cli_notice_audience(struct cli_call *call)
+{
+    struct cli_path path;
+    cli_path_start(&path, "/v1/notices/audience");
+    cli_path_query(&path, "notice", cli_call_value(call, "notice"));
+    cli_common_page(call, &path);
+    return cli_common_show(call, &path, "subjects", people_columns, PEOPLE_COLUMNS);
+}
+
 enum cli_exit cli_consent_withdraw(struct cli_call *call)
 {
     struct cli_path path;

@@ -46,9 +46,11 @@ static bool may_see(const struct listing *listing, int purpose)
     return true;
 }
 
-static void copy_entry(struct listing *listing, const struct vault_ledger_entry *entry)
+static enum kl_status copy_entry(struct listing *listing, const struct vault_ledger *ledger,
+                                 size_t at, struct kl_err *err)
 {
     struct vault_consent_result *result = &listing->results[listing->count];
+    const struct vault_ledger_entry *entry = &ledger->entries[at];
 
     result->purpose = entry->purpose;
     result->recipient = entry->recipient;
@@ -60,13 +62,15 @@ static void copy_entry(struct listing *listing, const struct vault_ledger_entry 
     result->is_explicit = entry->is_explicit;
     result->counts =
         vault_ledger_entry_counts(entry, listing->caller->policy, listing->caller->now_us);
+    return vault_consent_id(listing->vault, listing->subject, entry, at, &result->id, err);
 }
 
 /* One entry, if the role may see it; its evidence only where the transfer gate asks for no stricter view. */
-static enum kl_status list_entry(struct listing *listing, const struct vault_ledger_entry *entry,
-                                 struct kl_err *err)
+static enum kl_status list_entry(struct listing *listing, const struct vault_ledger *ledger,
+                                 size_t at, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    const struct vault_ledger_entry *entry = &ledger->entries[at];
     enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
 
@@ -79,8 +83,8 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
         return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "consents are withheld by the gate %s",
                         vault_gate_name(VAULT_GATE_TRANSFER));
     }
-    copy_entry(listing, entry);
-    if (view == VAULT_VIEW_PLAIN) {
+    status = copy_entry(listing, ledger, at, err);
+    if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
         status =
             vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
                                 &listing->results[listing->count].evidence, err);
@@ -110,7 +114,7 @@ static enum kl_status list_entries(struct listing *listing, struct kl_err *err)
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < ledger.count; i++) {
-        status = list_entry(listing, &ledger.entries[i], err);
+        status = list_entry(listing, &ledger, i, err);
     }
     return status;
 }
@@ -217,8 +221,10 @@ static enum kl_status close_consent(struct vault_change *change, struct vault_cl
     return vault_journal_write(change->vault, closing, err);
 }
 
+/* id: of the one that is given. */
 struct giving {
     struct vault_consent_draft draft;
+    struct kl_id id;
     struct vault_closing closing;
 };
 
@@ -255,6 +261,10 @@ static enum kl_status give_body(struct vault_change *change, void *context, stru
         status = close_consent(change, &giving->closing, entry->purpose, entry->recipient,
                                ledger.count, err);
     }
+    if (status == KL_OK) {
+        status = vault_consent_id(change->vault, &change->subject, entry, ledger.count, &giving->id,
+                                  err);
+    }
     if (status != KL_OK) {
         return status;
     }
@@ -262,9 +272,10 @@ static enum kl_status give_body(struct vault_change *change, void *context, stru
     return vault_change_consents_add(change, &giving->draft, 1, err);
 }
 
-enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
+enum kl_status vault_consent_note(struct vault *vault, const struct vault_caller *caller,
                                   const struct kl_id *subject,
-                                  const struct vault_consent_input *input, struct kl_err *err)
+                                  const struct vault_consent_input *input,
+                                  struct kl_id *ret_consent, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct giving giving = {.draft = {.evidence = NULL}};
@@ -288,7 +299,19 @@ enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller
     }
     vault_journal_end(vault, &giving.closing);
     kl_arena_free(arena);
+    if (status == KL_OK) {
+        *ret_consent = giving.id;
+    }
     return vault_subject_refused(vault, caller, "consent_give", purpose, status, err);
+}
+
+enum kl_status vault_consent_give(struct vault *vault, const struct vault_caller *caller,
+                                  const struct kl_id *subject,
+                                  const struct vault_consent_input *input, struct kl_err *err)
+{
+    struct kl_id id;
+
+    return vault_consent_note(vault, caller, subject, input, &id, err);
 }
 
 /* ---- withdrawing ---- */

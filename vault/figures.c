@@ -2,6 +2,7 @@
 #include "kluis/base/time.h"
 #include "vault/place.h"
 #include "vault/request_rows.h"
+#include "vault/retention_job.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
@@ -147,9 +148,11 @@ static void count_requests(struct vault *vault, struct counting *counting)
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
 {
     struct counting counting = {.now_us = kl_time_now_us()};
+    struct vault_retention_last last = {0};
     struct kms_state state;
 
     count_requests(vault, &counting);
+    vault_retention_last(vault, &last);
     kms_state(vault->keys, &state);
     memset(ret_figures, 0, sizeof *ret_figures);
     ret_figures->subjects_created = count_of(&vault->counters.subjects_created);
@@ -163,6 +166,12 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->refused_unauthorised = count_of(&vault->counters.refused_unauthorised);
     ret_figures->requests_open = counting.open;
     ret_figures->requests_overdue = counting.overdue;
+    ret_figures->retention_runs = count_of(&vault->counters.retention_runs);
+    ret_figures->retention_erased = count_of(&vault->counters.retention_erased);
+    ret_figures->retention_failed = count_of(&vault->counters.retention_failed);
+    ret_figures->retention_due = last.records_due;
+    ret_figures->retention_overdue = last.records_overdue;
+    ret_figures->retention_last_us = last.ended_us;
     ret_figures->key_generation = state.generation;
     ret_figures->key_pages_cached = state.pages_cached;
     ret_figures->key_slots_cached = state.keys_cached;

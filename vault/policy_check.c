@@ -141,7 +141,8 @@ static void check_secrets(struct policy_parse *parse, const struct policy_role *
 
 static void check_volume(struct policy_parse *parse, const struct policy_grant *grant)
 {
-    if (grant->volume > 0 && (grant->actions & (USES | BIT(VAULT_ACTION_HOLD))) == 0)
+    if (grant->volume > 0 &&
+        (grant->actions & (USES | BIT(VAULT_ACTION_CONSENT) | BIT(VAULT_ACTION_HOLD))) == 0)
         vault_policy_warn(parse, grant->line, grant->column, "volume_without_effect",
                           "volume_per_hour has no effect on these actions: they show nobody");
 }

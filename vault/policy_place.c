@@ -94,6 +94,42 @@ static void read_controller(struct policy_parse *parse, policy_node root)
                                &controller->country);
 }
 
+static void read_processor(struct policy_parse *parse, policy_node root)
+{
+    static const char *const keys[] = {"name", "country", "contact", "dpo", NULL};
+    policy_node node = kl_yaml_member(root, "processor");
+    struct vault_policy_controller *controller = &parse->policy->controller;
+
+    if (!vault_policy_mapping(parse, node, "processor", keys))
+        return;
+    if (strcmp(controller->acting_as, "processor") != 0)
+        vault_policy_error(parse, node, "not_a_processor",
+                           "processor says who keeps the data for the controller: it needs "
+                           "acting_as: processor");
+    (void)vault_policy_member(parse, node, "name", "processor");
+    (void)vault_policy_member(parse, node, "contact", "processor");
+    controller->processor_name = vault_policy_optional_text(parse, node, "name");
+    controller->processor_contact = vault_policy_optional_text(parse, node, "contact");
+    controller->processor_dpo = vault_policy_optional_text(parse, node, "dpo");
+    (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "processor"),
+                               &controller->processor_country);
+}
+
+/* A language tag (BCP 47): letters first, then letters, digits and hyphens, at most 35 (RFC 5646, 4.4.1). */
+static const char *read_language(struct policy_parse *parse, policy_node node)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-0123456789";
+    const char *text = vault_policy_optional_text(parse, node, "language");
+
+    if (text != NULL && (text[strspn(text, good)] != '\0' || strlen(text) > 35 ||
+                         strchr(good + 52, text[0]) != NULL)) {
+        vault_policy_error(parse, kl_yaml_member(node, "language"), "invalid_language",
+                           "language is a tag of BCP 47, such as nl or fr-BE");
+        return NULL;
+    }
+    return text;
+}
+
 /*
  * A notice's name is written by people and carries a version as they like: "2024-03", "webinar.v2".
  */
@@ -106,7 +142,7 @@ static bool is_notice_name(const char *text)
 
 static void read_notices(struct policy_parse *parse, policy_node root)
 {
-    static const char *const keys[] = {"title", "url", "from", "description", NULL};
+    static const char *const keys[] = {"title", "url", "from", "language", "description", NULL};
     policy_node node = kl_yaml_member(root, "notices");
     const char **names = NULL;
 
@@ -120,7 +156,6 @@ static void read_notices(struct policy_parse *parse, policy_node root)
     for (size_t i = 0; i < node->count; i++) {
         policy_node from = kl_yaml_member(node->items[i], "from");
         const char *text = vault_policy_scalar_text(parse, node->keys[i], "notice");
-        int64_t midnight_us = 0;
 
         names[i] = text != NULL ? vault_policy_copy(parse, text) : "";
         if (text != NULL && !is_notice_name(text))
@@ -132,10 +167,12 @@ static void read_notices(struct policy_parse *parse, policy_node root)
         parse->policy->notices[i].title =
             vault_policy_optional_text(parse, node->items[i], "title");
         parse->policy->notices[i].url = vault_policy_optional_text(parse, node->items[i], "url");
+        parse->policy->notices[i].language = read_language(parse, node->items[i]);
         (void)vault_policy_scalar_text(parse, kl_yaml_member(node->items[i], "description"),
                                        "description");
         text = vault_policy_scalar_text(parse, from, "from");
-        if (text != NULL && kl_date_parse(text, strlen(text), &midnight_us, NULL) != KL_OK)
+        if (text != NULL &&
+            kl_date_parse(text, strlen(text), &parse->policy->notices[i].from_us, NULL) != KL_OK)
             vault_policy_error(parse, from, "invalid_date", "from is a date, YYYY-MM-DD");
         parse->policy->notices[i].name = names[i];
         if (parse->no_memory)
@@ -151,7 +188,7 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
                                        "records",    "purposes", "forbidden_purposes",
                                        "recipients", "roles",    "on_erase",
                                        "requests",   "sources",  "tests",
-                                       NULL};
+                                       "processor",  NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     const char *version = NULL;
     int role = 0;
@@ -169,6 +206,7 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
     if (kl_yaml_member(root, "acting_as") != NULL)
         role = vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
     parse->policy->controller.acting_as = acting[role < 0 ? 0 : role];
+    read_processor(parse, root);
 }
 
 /* ---- transfers ---- */

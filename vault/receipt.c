@@ -232,9 +232,8 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
     return status;
 }
 
-/* text is a whole object; ret gets it with the signature as its last member. */
-static enum kl_status sign(struct vault *vault, const struct kms_place *place,
-                           const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_receipt_sign(struct vault *vault, const struct kms_place *place,
+                                  const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
 {
     unsigned char signature[KMS_SIGNATURE_BYTES];
     char signature_text[SIGNATURE_CHARS + 1];
@@ -276,7 +275,7 @@ enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note 
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
-        status = sign(vault, &place, &text, ret, err);
+        status = vault_receipt_sign(vault, &place, &text, ret, err);
     }
     kl_buf_done(&text);
     return status;
@@ -323,7 +322,7 @@ enum kl_status vault_receipt_sign_anew(struct vault *vault, uint64_t home, struc
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
-        status = sign(vault, &place, &text, ret, err);
+        status = vault_receipt_sign(vault, &place, &text, ret, err);
     }
     kl_json_free(json);
     kl_buf_done(&text);

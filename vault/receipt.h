@@ -46,6 +46,10 @@ KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct
                                                uint64_t home, uint64_t generation,
                                                const struct vault_mirrors_of *of,
                                                struct kl_buf *ret, struct kl_err *err);
+/* text is a whole object that names its "public_key"; ret gets it with the signature as its last member, by the signing key of that place. */
+KL_MUST_USE enum kl_status vault_receipt_sign(struct vault *vault, const struct kms_place *place,
+                                              const struct kl_buf *text, struct kl_buf *ret,
+                                              struct kl_err *err);
 /* The same receipt with other mirrors and finality, signed anew. KL_ERR_INVALID "invalid_receipt"; errors of kms_sign(). */
 KL_MUST_USE enum kl_status vault_receipt_sign_anew(struct vault *vault, uint64_t home,
                                                    struct kl_slice receipt,

@@ -153,6 +153,52 @@ bool vault_retention_is_due(const struct vault_policy *policy,
            vault_retention_of(policy, record, ledger, &retention) && retention.until_us <= now_us;
 }
 
+size_t vault_retention_due(const struct vault_policy *policy, const struct vault_subject *subject,
+                           const struct vault_ledger *ledger, int64_t now_us,
+                           bool due[VAULT_RECORDS_MAX], bool *ret_all)
+{
+    size_t count = 0;
+    size_t others = 0;
+    size_t i;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        due[i] = vault_retention_is_due(policy, &subject->records[i], ledger, now_us);
+        count += due[i];
+        others += !subject->records[i].gone && !due[i];
+    }
+    *ret_all = count > 0 && others == 0;
+    return count;
+}
+
+int64_t vault_retention_consent(const struct vault_policy *policy, int purpose,
+                                const struct vault_subject *subject,
+                                const struct vault_ledger_entry *entry)
+{
+    const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
+    int64_t latest_us = INT64_MIN;
+    size_t i;
+
+    if (of->retain_event == NULL) {
+        return VAULT_RETENTION_OPEN;
+    }
+    if (strcmp(of->retain_event, VAULT_EVENT_CONSENT) == 0) {
+        return kl_time_add(entry->given_us, &of->retain);
+    }
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+        int type = record->gone ? VAULT_NONE : vault_policy_record_find(policy, record->type);
+        int64_t end_us;
+
+        if (type == VAULT_NONE ||
+            ((vault_policy_record(policy, type)->purposes >> purpose) & 1) == 0) {
+            continue;
+        }
+        end_us = vault_retention_clock(of, record, entry->given_us);
+        latest_us = end_us > latest_us ? end_us : latest_us;
+    }
+    return latest_us == INT64_MIN ? VAULT_RETENTION_OPEN : latest_us;
+}
+
 bool vault_retention_obligation(const struct vault_policy *policy,
                                 const struct vault_manifest_record *record, int64_t now_us,
                                 struct vault_retention *ret)

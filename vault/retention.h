@@ -62,6 +62,23 @@ bool vault_retention_is_due(const struct vault_policy *policy,
                             const struct vault_ledger *ledger, int64_t now_us);
 
 /*
+ * The records of a subject that are due at that moment: due[i] for each of its records. *ret_all: there are some, and no others. Returns how
+ * many.
+ */
+struct vault_subject;
+size_t vault_retention_due(const struct vault_policy *policy, const struct vault_subject *subject,
+                           const struct vault_ledger *ledger, int64_t now_us,
+                           bool due[VAULT_RECORDS_MAX], bool *ret_all);
+
+/*
+ * When the clock of a consent's purpose runs out: as it keeps the longest of the subject's records that are for the purpose; of a clock that
+ * starts with the consent, without any record as well. VAULT_RETENTION_OPEN: no end is known. The consent's own end is not looked at.
+ */
+int64_t vault_retention_consent(const struct vault_policy *policy, int purpose,
+                                const struct vault_subject *subject,
+                                const struct vault_ledger_entry *entry);
+
+/*
  * The legal obligation that keeps a record longest although its subject is erased at now_us. A clock that was not started starts with the
  * erasure, and one without any clock keeps nothing: an obligation without an end cannot be listed in a receipt, and needs a hold.
  * False: none.

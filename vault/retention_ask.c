@@ -1,8 +1,11 @@
 /* Runs of what is due as others see them: asked for, shown, begun by night. */
 #include "vault/act.h"
+#include "vault/job_internal.h"
 #include "vault/night.h"
 #include "vault/restore.h"
 #include "vault/retention_job.h"
+
+#include <string.h>
 
 #define NIGHTLY_INTERVAL_MS 20000
 #define PARAMS_MAX_BYTES 256
@@ -111,6 +114,48 @@ enum kl_status vault_retention_list(struct vault *vault, const struct vault_call
                ? vault_job_list(vault, VAULT_JOB_RETENTION, all ? VAULT_JOB_OF_ANY : caller->tenant,
                                 limit, ret, err)
                : status;
+}
+
+/* ---- the last one ---- */
+
+static uint64_t number_of(const struct kl_json_value *result, const char *name)
+{
+    int64_t number = 0;
+
+    (void)kl_json_int(kl_json_member(result, name), &number);
+    return number < 0 ? 0 : (uint64_t)number;
+}
+
+static enum kl_status look_at_job(void *visitor, struct vault_job *job, struct kl_err *err)
+{
+    struct vault_retention_last *last = visitor;
+    struct vault_retention_terms terms;
+    struct kl_json *result = NULL;
+
+    if (job->kind != VAULT_JOB_RETENTION || job->state != VAULT_JOB_DONE ||
+        job->tenant != KMS_TENANT_VAULT || job->ended_us <= last->ended_us) {
+        return KL_OK;
+    }
+    vault_retention_terms_read(job, &terms);
+    if (!terms.dry_run &&
+        kl_json_parse(job->result.bytes, job->result.size, &result, err) == KL_OK) {
+        last->ended_us = job->ended_us;
+        last->records_due = number_of(kl_json_root(result), "records_due");
+        last->records_overdue = number_of(kl_json_root(result), "records_overdue");
+    }
+    kl_json_free(result);
+    return KL_OK;
+}
+
+void vault_retention_last(struct vault *vault, struct vault_retention_last *ret)
+{
+    struct vault_retention_last last = {0};
+    struct kl_err ignored = {0};
+
+    if (vault_job_each(vault, look_at_job, &last, &ignored) != KL_OK) {
+        memset(&last, 0, sizeof last);
+    }
+    *ret = last;
 }
 
 /* ---- by night ---- */

@@ -5,18 +5,20 @@
 #include "vault/erasure.h"
 #include "vault/journal.h"
 #include "vault/retention.h"
-#include "vault/rows.h"
+#include "vault/subject_walk.h"
 #include "vault/tenants.h"
 
 #include <sodium.h>
 #include <string.h>
 #include <time.h>
 
-#define CURSOR_FORMAT 1
+#define CURSOR_FORMAT 2
 /* Heads that a step looks at, and erasures it does, before it lets other work of the upkeep pass. */
 #define HEADS_PER_STEP 512
 /* With so many erasures in a step as make this many steps a second, others wait for the upkeep no longer than that. */
 #define STEPS_PER_SECOND 10
+/* What was due so long ago should have gone in an earlier night. */
+#define OVERDUE_US KL_TIME_DAY_US
 #define PROGRESS_OF_TENANT 0.5 /* within a tenant nobody knows how many are still to come */
 
 /* ---- the cursor ---- */
@@ -24,14 +26,15 @@
 struct run {
     uint64_t tenant;
     uint64_t next_slot;
-    uint64_t seen, subjects_due, records_due, subjects_erased, records_erased, failed;
+    uint64_t seen, subjects_due, records_due, records_overdue, subjects_erased, records_erased,
+        failed;
 };
 
 static void cursor_write(const struct run *run, struct kl_buf *ret)
 {
-    const uint64_t numbers[] = {run->tenant,         run->next_slot,   run->seen,
-                                run->subjects_due,   run->records_due, run->subjects_erased,
-                                run->records_erased, run->failed};
+    const uint64_t numbers[] = {run->tenant,          run->next_slot,      run->seen,
+                                run->subjects_due,    run->records_due,    run->records_overdue,
+                                run->subjects_erased, run->records_erased, run->failed};
     size_t i;
 
     kl_buf_clear(ret);
@@ -44,9 +47,9 @@ static void cursor_write(const struct run *run, struct kl_buf *ret)
 static enum kl_status cursor_read(const struct vault_job *job, struct run *ret, struct kl_err *err)
 {
     struct kl_reader in = kl_reader_of(kl_buf_slice(&job->cursor));
-    uint64_t *const numbers[] = {&ret->tenant,         &ret->next_slot,   &ret->seen,
-                                 &ret->subjects_due,   &ret->records_due, &ret->subjects_erased,
-                                 &ret->records_erased, &ret->failed};
+    uint64_t *const numbers[] = {&ret->tenant,          &ret->next_slot,      &ret->seen,
+                                 &ret->subjects_due,    &ret->records_due,    &ret->records_overdue,
+                                 &ret->subjects_erased, &ret->records_erased, &ret->failed};
     bool known;
     size_t i;
 
@@ -74,6 +77,7 @@ static void result_write(const struct run *run, struct kl_buf *ret)
     kl_json_add_int(&out, "subjects_seen", (int64_t)run->seen);
     kl_json_add_int(&out, "subjects_due", (int64_t)run->subjects_due);
     kl_json_add_int(&out, "records_due", (int64_t)run->records_due);
+    kl_json_add_int(&out, "records_overdue", (int64_t)run->records_overdue);
     kl_json_add_int(&out, "subjects_erased", (int64_t)run->subjects_erased);
     kl_json_add_int(&out, "records_erased", (int64_t)run->records_erased);
     kl_json_add_int(&out, "failed", (int64_t)run->failed);
@@ -93,12 +97,17 @@ struct work {
     bool unfinished;     /* a subject has more records that are due */
 };
 
+static void count_up(atomic_uint_fast64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
 /*
- * KL_ERR_NOT_FOUND, and "not_due" where somebody changed the subject meanwhile, are as they should be; a refusal of one is no failure of the
- * run: somebody has to look at it.
+ * records: how many go with it. KL_ERR_NOT_FOUND, and "not_due" where somebody changed the subject meanwhile, are as they should be; a
+ * refusal of one is no failure of the run: somebody has to look at it.
  */
 static enum kl_status erase(struct work *work, struct run *run, const struct kl_id *subject,
-                            const struct kl_id *record, struct kl_err *err)
+                            const struct kl_id *record, size_t records, struct kl_err *err)
 {
     const struct vault_erase_asked asked = {.kind = record == NULL ? VAULT_NOTE_SUBJECT
                                                                    : VAULT_NOTE_RECORD,
@@ -119,7 +128,8 @@ static enum kl_status erase(struct work *work, struct run *run, const struct kl_
     work->erasures++;
     if (status == KL_OK) {
         *(record == NULL ? &run->subjects_erased : &run->records_erased) += 1;
-        atomic_fetch_add_explicit(&work->vault->counters.erasures, 1, memory_order_relaxed);
+        count_up(&work->vault->counters.erasures, 1);
+        count_up(&work->vault->counters.retention_erased, records);
         return KL_OK;
     }
     if (status == KL_ERR_UNAVAILABLE || status == KL_ERR_NO_MEMORY || status == KL_ERR_IO) {
@@ -128,27 +138,44 @@ static enum kl_status erase(struct work *work, struct run *run, const struct kl_
     if (status != KL_ERR_NOT_FOUND && strcmp(own.code, VAULT_ERASE_NOT_DUE) != 0) {
         kl_log_err(KL_LOG_WARNING, "not_erased_when_due", &own);
         run->failed++;
+        count_up(&work->vault->counters.retention_failed, 1);
     }
     return KL_OK;
 }
 
-/* The records that are due; *ret_all: there are some, and no others. */
-static size_t due_find(const struct work *work, const struct vault_subject *subject,
-                       const struct vault_ledger *ledger, bool due[VAULT_RECORDS_MAX],
-                       bool *ret_all)
+/* Who is due as a whole goes in one erasure, others record by record. What is left for the next step is counted then. */
+static enum kl_status do_due(struct work *work, struct run *run,
+                             const struct vault_subject *subject, const struct vault_ledger *ledger,
+                             struct kl_err *err)
 {
-    size_t count = 0;
-    size_t others = 0;
+    bool due[VAULT_RECORDS_MAX];
+    bool all = false;
+    size_t count =
+        vault_retention_due(work->self.policy, subject, ledger, work->self.now_us, due, &all);
+    bool one_by_one = !all && !work->terms.dry_run;
+    enum kl_status status = KL_OK;
     size_t i;
 
-    for (i = 0; i < subject->head.record_count; i++) {
-        due[i] = vault_retention_is_due(work->self.policy, &subject->records[i], ledger,
-                                        work->self.now_us);
-        count += due[i];
-        others += !subject->records[i].gone && !due[i];
+    run->subjects_due += all;
+    for (i = 0; status == KL_OK && count > 0 && i < subject->head.record_count; i++) {
+        if (!due[i]) {
+            continue;
+        }
+        if (one_by_one && work->erasures >= work->erasures_max) {
+            work->unfinished = true;
+            return KL_OK;
+        }
+        run->records_due++;
+        run->records_overdue += vault_retention_is_due(work->self.policy, &subject->records[i],
+                                                       ledger, work->self.now_us - OVERDUE_US);
+        if (one_by_one) {
+            status = erase(work, run, &subject->base.subject, &subject->records[i].id, 1, err);
+        }
     }
-    *ret_all = count > 0 && others == 0;
-    return count;
+    if (status == KL_OK && all && !work->terms.dry_run) {
+        status = erase(work, run, &subject->base.subject, NULL, count, err);
+    }
+    return status;
 }
 
 static enum kl_status do_subject(struct work *work, struct run *run, uint64_t slot,
@@ -156,10 +183,7 @@ static enum kl_status do_subject(struct work *work, struct run *run, uint64_t sl
 {
     struct vault_subject subject = {0};
     struct vault_ledger ledger = {0};
-    bool due[VAULT_RECORDS_MAX];
-    bool all = false;
     struct kl_err own = {0};
-    size_t i;
     enum kl_status status = vault_subject_load_row(work->vault, work->self.tenant, slot, row,
                                                    work->arena, &subject, &own);
 
@@ -172,22 +196,7 @@ static enum kl_status do_subject(struct work *work, struct run *run, uint64_t sl
     } else if (status != KL_OK) { /* erased meanwhile, or damaged: then nobody knows what is due */
         status = KL_OK;
     } else {
-        run->records_due += due_find(work, &subject, &ledger, due, &all);
-        run->subjects_due += all;
-        if (all && !work->terms.dry_run) {
-            status = erase(work, run, &subject.base.subject, NULL, err);
-        }
-        for (i = 0;
-             status == KL_OK && !all && !work->terms.dry_run && i < subject.head.record_count;
-             i++) {
-            if (due[i] && work->erasures >= work->erasures_max) {
-                work->unfinished = true;
-                break;
-            }
-            if (due[i]) {
-                status = erase(work, run, &subject.base.subject, &subject.records[i].id, err);
-            }
-        }
+        status = do_due(work, run, &subject, &ledger, err);
     }
     vault_subject_done(&subject);
     return status;
@@ -195,48 +204,28 @@ static enum kl_status do_subject(struct work *work, struct run *run, uint64_t sl
 
 /* ---- a step ---- */
 
-/* ret_ended: there are no more heads of this tenant. */
-static enum kl_status do_heads(struct work *work, struct run *run, bool *ret_ended,
-                               struct kl_err *err)
+struct looking {
+    struct work *work;
+    struct run *run;
+};
+
+static enum kl_status do_head(void *visitor, uint64_t slot, struct kl_slice row, bool *ret_stop,
+                              struct kl_err *err)
 {
-    struct vault_row_key first = vault_row_head(run->tenant, run->next_slot);
-    struct vault_row_key all = vault_row_head(run->tenant, 0);
-    struct vault_row_key past;
-    struct vault_iter *iter;
-    struct kl_slice key;
-    struct kl_slice value;
-    size_t heads = 0;
+    struct looking *looking = visitor;
+    struct work *work = looking->work;
     enum kl_status status = KL_OK;
 
-    all.size = 9;
-    past = vault_row_past(&all);
-    iter = vault_iter_new(work->vault->data_store, vault_row_slice(&first), vault_row_slice(&past),
-                          false);
-    if (iter == NULL) {
-        return kl_fail_memory(err);
+    *ret_stop = work->erasures >= work->erasures_max;
+    if (*ret_stop) {
+        return KL_OK;
     }
-    *ret_ended = true;
-    while (status == KL_OK && vault_iter_next(iter, &key, &value)) {
-        uint64_t slot = kl_get_u64be(key.bytes + 9);
-
-        if (heads == HEADS_PER_STEP || work->erasures >= work->erasures_max) {
-            *ret_ended = false;
-            break;
-        }
-        heads++;
-        kl_arena_reset(work->arena);
-        status = do_subject(work, run, slot, value, err);
-        if (status == KL_OK && work->unfinished) {
-            run->seen--;
-            *ret_ended = false;
-            break;
-        }
-        if (status == KL_OK) {
-            run->next_slot = slot + 1;
-        }
+    kl_arena_reset(work->arena);
+    status = do_subject(work, looking->run, slot, row, err);
+    if (status == KL_OK && work->unfinished) {
+        looking->run->seen--;
+        *ret_stop = true;
     }
-    status = status == KL_OK ? vault_iter_status(iter, err) : status;
-    vault_iter_free(iter);
     return status;
 }
 
@@ -271,8 +260,11 @@ static enum kl_status do_tenant(struct work *work, struct run *run, bool *ret_en
     }
     work->self.policy = vault_tenant_policy(work->vault, tenant, &work->self.policy_number);
     if (work->self.policy != NULL) {
+        struct looking looking = {work, run};
+
         work->self.tenant = run->tenant;
-        status = do_heads(work, run, ret_ended, err);
+        status = vault_subject_walk(work->vault, run->tenant, HEADS_PER_STEP, do_head, &looking,
+                                    &run->next_slot, ret_ended, err);
     }
     vault_policy_unref(work->self.policy);
     work->self.policy = NULL;
@@ -321,6 +313,9 @@ static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret
             run.tenant += job->tenant == KMS_TENANT_VAULT;
             run.next_slot = ended && job->tenant == KMS_TENANT_VAULT ? 0 : run.next_slot;
         }
+    }
+    if (status == KL_OK && *ret_done && !work.terms.dry_run) {
+        count_up(&vault->counters.retention_runs, 1);
     }
     cursor_write(&run, &job->cursor);
     result_write(&run, &job->result);

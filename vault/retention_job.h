@@ -25,5 +25,12 @@ KL_MUST_USE enum kl_status vault_retention_begin(struct vault *vault,
                                                  const struct vault_idempotency *idempotency,
                                                  struct kl_buf *ret, bool *ret_replayed,
                                                  struct kl_err *err);
+/* The last run over the whole vault that erased and came to its end; all 0: there was none, or its row cannot be read. */
+struct vault_retention_last {
+    int64_t ended_us;
+    uint64_t records_due;
+    uint64_t records_overdue;
+};
+void vault_retention_last(struct vault *vault, struct vault_retention_last *ret);
 
 #endif

@@ -52,7 +52,9 @@ enum kl_status vault_subject_found(struct vault *vault, const struct vault_calle
     who = vault_caller_who(caller, location);
     vault_act_begin(&none, caller->tenant, &who, action);
     kl_json_add_int(&none.out, "policy", (int64_t)caller->policy_number);
-    kl_json_add_text(&none.out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);
+    if (purpose != VAULT_NONE) {
+        kl_json_add_text(&none.out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);
+    }
     kl_json_add_int(&none.out, "found", 0);
     status = vault_subject_act_end(&none, err);
     if (status == KL_OK) {

@@ -200,6 +200,42 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     return KL_OK;
 }
 
+enum kl_status vault_consents_leaving(struct vault *vault, const struct vault_caller *caller,
+                                      const struct vault_subject *subject, uint64_t purposes,
+                                      struct kl_arena *arena, uint64_t *ret_purposes,
+                                      uint64_t *ret_lines, struct kl_err *err)
+{
+    struct vault_query query = vault_query_of(caller, VAULT_ACTION_CONSENT, VAULT_NONE, VAULT_NONE,
+                                              &subject->base.subject);
+    struct vault_facts facts = {0};
+    uint64_t leaving = 0;
+    uint64_t lines = 0;
+    enum kl_status status = KL_OK;
+
+    if (!vault_country_is_set(caller->location) || vault_country_in_eea(caller->location)) {
+        *ret_purposes = purposes;
+        *ret_lines = 0;
+        return KL_OK;
+    }
+    status = vault_facts_of(vault, subject, caller->policy, &query, arena, &facts, err);
+    for (; status == KL_OK && purposes != 0; purposes &= purposes - 1) {
+        enum vault_view view = VAULT_VIEW_PLAIN;
+        int transfer = VAULT_NONE;
+
+        query.purpose = __builtin_ctzll(purposes);
+        if (vault_policy_may_leave(caller->policy, &query, &facts, &view, &transfer) &&
+            view == VAULT_VIEW_PLAIN) {
+            leaving |= UINT64_C(1) << query.purpose;
+            lines |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+        }
+    }
+    if (status == KL_OK) {
+        *ret_purposes = leaving;
+        *ret_lines = lines;
+    }
+    return status;
+}
+
 /* Whether the role has a grant, of whatever action and purpose, on anything that the subject has. */
 static bool may_know_of(const struct vault_caller *caller, const struct vault_subject *subject)
 {

@@ -136,6 +136,24 @@ uint64_t vault_ended_types(const struct vault_subject *subject, const struct vau
                            const struct vault_query *query, const struct vault_facts *facts);
 /* What facts.ended is for a field of that type. */
 uint64_t vault_ended_of(uint64_t ended_types, const struct vault_query *query, int type);
+/*
+ * Which consents of a subject may go, as they are, to where the credential is (gate transfer): of these purposes (bits) those for which they
+ * may, and the policy's lines that allow it (bits). A line that lets out pseudonyms alone lets no consents out, as they name the subject. For a credential in the EEA all, and nothing is read.
+ */
+KL_MUST_USE enum kl_status vault_consents_leaving(struct vault *vault,
+                                                  const struct vault_caller *caller,
+                                                  const struct vault_subject *subject,
+                                                  uint64_t purposes, struct kl_arena *arena,
+                                                  uint64_t *ret_purposes, uint64_t *ret_lines,
+                                                  struct kl_err *err);
+/*
+ * The id of a consent: entries[at] of its subject's ledger, where entries are only added. A keyed hash of a seed of the subject, so it says nothing
+ * of whose it is, and ends with the subject. Errors of kms_mac().
+ */
+KL_MUST_USE enum kl_status vault_consent_id(struct vault *vault,
+                                            const struct vault_subject *subject,
+                                            const struct vault_ledger_entry *entry, size_t at,
+                                            struct kl_id *ret_id, struct kl_err *err);
 /* Whether one entry of the ledger counts at that moment under that policy. */
 bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
                                const struct vault_policy *policy, int64_t now_us);
@@ -172,7 +190,7 @@ void vault_subject_act_transfers(struct vault_act *act, const struct vault_polic
 KL_MUST_USE enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err);
 /*
  * Commit what a search found, an entry for each subject; when there is none (count 0), an entry that says so: the question
- * itself is an event. KL_ERR_UNAVAILABLE "audit_unavailable", KL_ERR_NO_MEMORY.
+ * itself is an event. purpose: VAULT_NONE: none. KL_ERR_UNAVAILABLE "audit_unavailable", KL_ERR_NO_MEMORY.
  */
 KL_MUST_USE enum kl_status vault_subject_found(struct vault *vault,
                                                const struct vault_caller *caller,

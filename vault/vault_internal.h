@@ -57,7 +57,8 @@ struct vault_turn {
 
 struct vault_counters {
     atomic_uint_fast64_t subjects_created, records_created, fields_read, fields_withheld,
-        records_rectified, erasures, rotations, audit_entries, refused_unauthorised;
+        records_rectified, erasures, rotations, audit_entries, refused_unauthorised, retention_runs,
+        retention_erased, retention_failed;
 };
 
 struct vault {

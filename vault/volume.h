@@ -2,7 +2,7 @@
  * How many subjects a credential was shown under a grant with `volume_per_hour`.
  *
  * Each subject of whom something is shown counts once for each such grant that a shown field came
- * under: by a read, a list, a lookup, a verification, an export, a disclosure, a report or the reading
+ * under: by a read, a list (of consents that end, too), a lookup, a verification, an export, a disclosure, a report or the reading
  * of a retained record. At most volume_per_hour in any hour, and counted by five minutes, so that it
  * may take five more until the first of them is forgotten. When it is used up the grant allows nothing
  * (gate role), and makes stricter as before. A request that nothing is left of is refused with

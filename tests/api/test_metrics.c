@@ -134,6 +134,17 @@ static int setup(void **state)
     return 0;
 }
 
+static void test_metrics_tell_of_retention(void **state)
+{
+    (void)state;
+    expect_line("# TYPE kluis_retention_runs_total counter\nkluis_retention_runs_total 0\n");
+    expect_line("kluis_retention_records_erased_total 0\n");
+    expect_line("kluis_retention_failures_total 0\n");
+    expect_line("# TYPE kluis_retention_records_due gauge\nkluis_retention_records_due 0\n");
+    expect_line("kluis_retention_records_overdue 0\n");
+    expect_line("kluis_retention_last_run_timestamp_seconds 0\n");
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -149,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_metrics_histogram_buckets_are_cumulative),
         cmocka_unit_test(test_metrics_text_is_well_formed_and_each_family_comes_once),
         cmocka_unit_test(test_metrics_count_requests_under_way),
+        cmocka_unit_test(test_metrics_tell_of_retention),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

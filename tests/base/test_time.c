@@ -193,6 +193,34 @@ static void test_durations_are_read(void **state)
     assert_duration("P0000001D", 0, 1, 0);
 }
 
+static void assert_written(const char *from, const char *expected)
+{
+    struct kl_duration duration;
+    char text[KL_DURATION_TEXT_BYTES];
+
+    assert_int_equal(kl_duration_parse(from, strlen(from), &duration, NULL), KL_OK);
+    kl_duration_format(&duration, text);
+    assert_string_equal(text, expected);
+}
+
+static void test_durations_are_written_so_that_they_read_the_same(void **state)
+{
+    static const char *const texts[] = {"P10Y",           "P1M",     "P28D",  "PT15M", "PT0S",
+                                        "P1Y2M3DT4H5M6S", "P1DT12H", "P9999Y"};
+    const struct kl_duration longest = {UINT32_MAX, UINT32_MAX, UINT64_MAX};
+    char text[KL_DURATION_TEXT_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_written(texts[i], texts[i]);
+    }
+    assert_written("P4W", "P28D");
+    assert_written("PT90S", "PT1M30S");
+    assert_written("P0D", "PT0S");
+    kl_duration_format(&longest, text);
+    assert_string_equal(text, "P357913941Y3M4294967295DT5124095576030431H15S");
+}
+
 static void test_what_is_no_duration_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -274,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_all_days_of_the_calendar_come_and_go),
         cmocka_unit_test(test_days_that_do_not_exist_are_refused),
         cmocka_unit_test(test_durations_are_read),
+        cmocka_unit_test(test_durations_are_written_so_that_they_read_the_same),
         cmocka_unit_test(test_what_is_no_duration_is_refused),
         cmocka_unit_test(test_durations_are_added_by_the_calendar),
         cmocka_unit_test(test_a_sum_goes_no_further_than_the_last_moment),

@@ -34,7 +34,14 @@ const char rights_policy_text[] =
     "    - { do: [read, lookup], fields: [\"*\"], for: [\"*\"], grounds: [legal_claim, protect_person, public_interest] }\n"
     "  surveyor:\n"
     "    - { do: [object], for: [surveys] }\n"
+    "  reporter:\n"
+    "    - { do: [report], fields: [\"*\"], for: [\"*\"] }\n"
+    "  book_reporter:\n"
+    "    - { do: [report], fields: [client.invoice], for: [bookkeeping] }\n"
+    "  asker:\n"
+    "    - { do: [consent], when: { volume_per_hour: 2 } }\n"
     "  self:\n"
+    "    - { do: [consent], when: { own_subject: true } }\n"
     "    - { do: [read], fields: [\"*\"], for: [\"*\"], when: { own_subject: true } }\n"
     "    - { do: [object], when: { own_subject: true } }\n";
 

@@ -11,7 +11,8 @@
  * reason to keep), promotion (direct marketing), news (consent, notice n1, P1Y after consent, renew: ask), bookkeeping (legal obligation, P7Y
  * after service_end) and answer_rights (answers rights).
  * Roles: writer, dpo (restrict, object, consent, erase, hold on all; reads for answer_rights), reader (reads, looks up for all), lawyer (the same, and
- * may claim every ground), surveyor (object for surveys alone), self (reads and objects, its own subject).
+ * may claim every ground), surveyor (object for surveys alone), reporter (reports on all), book_reporter (on invoices, for
+ * bookkeeping), asker (consent, two subjects an hour), self (reads, consents and objects, its own subject).
  */
 extern const char rights_policy_text[];
 int rights_setup(void **state);

@@ -72,6 +72,22 @@ static int64_t result_of(const struct vault_job *job, const char *name)
     return number;
 }
 
+/* One run over the whole vault, as an operator asks for. */
+static void run_all(struct vault_fixture *fixture)
+{
+    const struct vault_retention_input input = {.per_second = 1000};
+    struct vault_caller all = admin_operator(fixture->admin);
+    struct kl_buf shown;
+
+    kl_buf_init(&shown, 65536);
+    assert_int_equal(vault_retention_start(fixture_vault(fixture), &all, &input, NULL, &shown, NULL,
+                                           &fixture->err),
+                     KL_OK);
+    vault_caller_done(&all);
+    kl_buf_done(&shown);
+    assert_int_equal(vault_upkeep_run(fixture_vault(fixture), &fixture->err), KL_OK);
+}
+
 static void test_a_dry_run_counts_and_erases_nothing(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -217,6 +233,46 @@ static void test_many_are_done_step_by_step(void **state)
     }
 }
 
+/* Of a whole tenant and of the vault alike, nothing of anybody: what /metrics shows. */
+static void test_figures_tell_what_runs_did_and_what_the_last_found(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_figures figures;
+    struct vault_job job;
+
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.retention_runs, 0);
+    assert_int_equal(figures.retention_last_us, 0);
+    (void)due_client(fixture, "ana@example.org");
+    run(fixture, true, &job);
+    assert_int_equal(result_of(&job, "records_due"), 1);
+    assert_int_equal(result_of(&job, "records_overdue"),
+                     0); /* the consent was withdrawn just now */
+    vault_job_done(&job);
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.retention_runs, 0);
+    run(fixture, false, &job);
+    vault_job_done(&job);
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.retention_runs, 1);
+    assert_int_equal(figures.retention_erased, 1);
+    assert_int_equal(figures.retention_failed, 0);
+    assert_int_equal(figures.retention_last_us, 0); /* that was one tenant's */
+    (void)due_client(fixture, "bob@example.org");
+    run_all(fixture);
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.retention_runs, 2);
+    assert_int_equal(figures.retention_erased, 2);
+    assert_int_equal(figures.retention_due, 1);
+    assert_int_equal(figures.retention_overdue, 0);
+    assert_true(figures.retention_last_us > 0);
+    fixture_reopen(fixture);
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.retention_runs, 0);
+    assert_int_equal(figures.retention_due, 1);
+    assert_true(figures.retention_last_us > 0);
+}
+
 static void test_others_than_operators_and_stewards_are_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -250,6 +306,7 @@ int main(void)
         RIGHTS(test_who_is_restricted_stays),
         RIGHTS(test_what_is_kept_by_now_is_not_erased_however_it_was_asked),
         RIGHTS(test_many_are_done_step_by_step),
+        RIGHTS(test_figures_tell_what_runs_did_and_what_the_last_found),
         RIGHTS(test_others_than_operators_and_stewards_are_refused),
     };
 

@@ -60,6 +60,9 @@ struct kl_duration {
  */
 KL_MUST_USE enum kl_status kl_duration_parse(const char *text, size_t size,
                                              struct kl_duration *ret_duration, struct kl_err *err);
+/* The same length as text: "P10Y", "P28D", "P1DT12H"; "PT0S" for none. */
+#define KL_DURATION_TEXT_BYTES 80
+void kl_duration_format(const struct kl_duration *duration, char out[KL_DURATION_TEXT_BYTES]);
 /*
  * Add by the calendar: months first (the day is cut to the last of the month,
  * Regulation (EEC) 1182/71 art. 3(2)(c)), then days, then seconds.

@@ -252,7 +252,10 @@ enum vault_residency vault_policy_residency_default(const struct vault_policy *p
 
 /* ---- what a person is told (GDPR art. 15); pointers live as long as the policy ---- */
 
-/* Whose policy it is. acting_as: "controller", "joint_controller", "processor". dpo, authority: how to reach them, as the policy says it. */
+/*
+ * Whose policy it is. acting_as: "controller", "joint_controller", "processor". dpo, authority: how to reach them, as the policy says it.
+ * processor_*: who keeps the data for the controller (art. 28), where acting_as is processor; all unset: the policy does not say.
+ */
 struct vault_policy_controller {
     const char *name;
     struct vault_country country;
@@ -260,12 +263,19 @@ struct vault_policy_controller {
     const char *dpo;
     const char *authority;
     const char *acting_as;
+    const char *processor_name;
+    struct vault_country processor_country;
+    const char *processor_contact;
+    const char *processor_dpo;
 };
 const struct vault_policy_controller *vault_policy_controller(const struct vault_policy *policy);
+/* language: a tag of BCP 47; NULL: not said. from_us: the midnight from which on it is in force; 0: not said. */
 struct vault_policy_notice {
     const char *name;
     const char *title;
     const char *url;
+    const char *language;
+    int64_t from_us;
 };
 /* NULL: the policy has no notice of that name. */
 const struct vault_policy_notice *vault_policy_notice(const struct vault_policy *policy,

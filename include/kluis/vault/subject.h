@@ -266,7 +266,9 @@ const char *vault_objection_ground_name(enum vault_objection_ground ground);
 
 /* ---- consent ---- */
 
+#define VAULT_CONSENT_PREFIX "con" /* ids of consents */
 struct vault_consent_result {
+    struct kl_id id;
     const char *purpose;
     const char *recipient; /* NULL: for the controller */
     const char *notice;
@@ -298,6 +300,23 @@ KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault,
                                               const struct kl_id *subject,
                                               const struct vault_consent_input *input,
                                               struct kl_err *err);
+/* The same, and under which id it is in the ledger. */
+KL_MUST_USE enum kl_status vault_consent_note(struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const struct kl_id *subject,
+                                              const struct vault_consent_input *input,
+                                              struct kl_id *ret_consent, struct kl_err *err);
+/*
+ * Append the receipt of a consent as signed JSON: what was agreed to, under which notice, and what became of it (consent_receipt.c says whose
+ * fields these are). consent: its id; NULL: the newest for that purpose and recipient (NULL: the controller). Needs `consent` for the purpose.
+ * KL_ERR_NOT_FOUND "not_found", "no_consent"; KL_ERR_INVALID "unknown_purpose", "unknown_recipient"; KL_ERR_FORBIDDEN "withheld": the gate
+ * transfer.
+ */
+KL_MUST_USE enum kl_status vault_consent_receipt(struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const struct kl_id *subject, const char *purpose,
+                                                 const char *recipient, const struct kl_id *consent,
+                                                 struct kl_buf *ret, struct kl_err *err);
 /* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
 KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault,
                                                   const struct vault_caller *caller,
