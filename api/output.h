@@ -21,8 +21,6 @@ void api_output_subject(struct kl_json_out *out, const struct vault_subject_resu
 /* {id, type, source?, version, created_at, fields, views, withheld}. */
 void api_output_record(struct kl_json_out *out, const struct vault_record_result *record);
 void api_output_consent(struct kl_json_out *out, const struct vault_consent_result *consent);
-void api_output_credential(struct kl_json_out *out,
-                           const struct vault_credential_result *credential);
 void api_output_tenant(struct kl_json_out *out, const struct vault_tenant_result *tenant);
 /* [{place, severity, code, detail}] */
 void api_output_findings(struct kl_json_out *out, const struct vault_findings *findings);

@@ -15,7 +15,7 @@ static enum kl_status credential_input(const struct api_request *request,
                                        struct vault_credential_input *ret, struct kl_err *err)
 {
     static const char *const KNOWN[] = {"role",       "purposes",           "location", "subject",
-                                        "expires_in", "certificate_sha256", NULL};
+                                        "expires_in", "certificate_sha256", "reason",   NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_credential_input input = {0};
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
@@ -24,6 +24,7 @@ static enum kl_status credential_input(const struct api_request *request,
         (status = api_input_text(body, "role", "", true, &input.role, err)) != KL_OK ||
         (status = api_input_text(body, "expires_in", "", true, &input.expires_in, err)) != KL_OK ||
         (status = api_input_text(body, "location", "", false, &input.location, err)) != KL_OK ||
+        (status = api_input_text(body, "reason", "", false, &input.reason, err)) != KL_OK ||
         (status = api_input_text(body, "certificate_sha256", "", false, &input.certificate_sha256,
                                  err)) != KL_OK ||
         (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
@@ -57,7 +58,7 @@ API_HANDLER(api_credential_create)
     }
     struct kl_json_out out = api_response_json(response, 201);
     kl_json_object_begin(&out);
-    api_output_credential(&out, &result);
+    vault_credential_write(&out, &result);
     if (token.text[0] != '\0') {
         kl_json_add_text(&out, "token", token.text);
     }
@@ -90,7 +91,7 @@ API_HANDLER(api_credential_list)
     kl_json_array_begin(&out);
     for (size_t i = 0; i < count; i++) {
         kl_json_object_begin(&out);
-        api_output_credential(&out, &credentials[i]);
+        vault_credential_write(&out, &credentials[i]);
         kl_json_object_end(&out);
     }
     kl_json_array_end(&out);

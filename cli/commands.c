@@ -114,6 +114,8 @@ static const struct cli_option credential_create_options[] = {
     {"expires-in", "DURATION", "ISO 8601, such as P90D (the default)"},
     {"client-certificate", "SHA256",
      "for the client certificate with this fingerprint, instead of a token"},
+    {"reason", "FILE",
+     "why, for whoever reviews the trail: a text that names no person; - for standard input"},
     {"out", "FILE", "write the token to a new file of mode 0600 instead of showing it"},
     END};
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};

@@ -23,8 +23,9 @@ enum cli_exit cli_common_print_receipt(struct cli_call *call, const struct cli_r
  */
 enum cli_exit cli_job_wait(struct cli_call *call, const char *path_start, const char *what,
                            struct cli_response *response);
-/* The member "note" from the file of --note, when it is given; into an object that is open. */
-enum kl_status cli_common_add_note(struct cli_call *call, struct kl_json_out *out);
+/* A member from the file that the option of that name gives ("note", "reason"), when it is given; into an object that is open. */
+enum kl_status cli_common_add_file(struct cli_call *call, const char *name,
+                                   struct kl_json_out *out);
 /* A fresh Idempotency-Key. */
 void cli_common_idempotency_key(char out[40]);
 

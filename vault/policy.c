@@ -230,6 +230,11 @@ const char *vault_policy_version(const struct vault_policy *policy)
     return policy->version;
 }
 
+const struct vault_policy_controller *vault_policy_controller(const struct vault_policy *policy)
+{
+    return &policy->controller;
+}
+
 uint32_t vault_policy_unenforced(const struct vault_policy *policy)
 {
     return policy->unenforced;

@@ -116,6 +116,7 @@ struct vault_policy {
     struct kl_arena *arena; /* everything below, and all texts */
     const char *name;
     const char *version;
+    struct vault_policy_controller controller;
     uint32_t unenforced;
     enum vault_residency residency;
     struct vault_policy_requests requests;

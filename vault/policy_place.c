@@ -76,20 +76,29 @@ static void read_policy_name(struct policy_parse *parse, policy_node root)
     parse->policy->name = vault_policy_copy(parse, text);
 }
 
+static const char *copy_of(struct policy_parse *parse, const char *text)
+{
+    return text == NULL ? NULL : vault_policy_copy(parse, text);
+}
+
 static void read_controller(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"name", "country", "contact", "dpo", "authority", NULL};
     policy_node node = vault_policy_member(parse, root, "controller", "a policy");
-    struct vault_country country;
+    struct vault_policy_controller *controller = &parse->policy->controller;
 
     if (!vault_policy_mapping(parse, node, "controller", keys))
         return;
-    (void)vault_policy_required_text(parse, node, "name", "controller");
-    (void)vault_policy_required_text(parse, node, "contact", "controller");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "dpo"), "dpo");
-    (void)vault_policy_scalar_text(parse, kl_yaml_member(node, "authority"), "authority");
+    controller->name =
+        copy_of(parse, vault_policy_required_text(parse, node, "name", "controller"));
+    controller->contact =
+        copy_of(parse, vault_policy_required_text(parse, node, "contact", "controller"));
+    controller->dpo =
+        copy_of(parse, vault_policy_scalar_text(parse, kl_yaml_member(node, "dpo"), "dpo"));
+    controller->authority = copy_of(
+        parse, vault_policy_scalar_text(parse, kl_yaml_member(node, "authority"), "authority"));
     (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "controller"),
-                               &country);
+                               &controller->country);
 }
 
 /*

@@ -154,6 +154,15 @@ void vault_policy_unref(struct vault_policy *policy); /* NULL is fine */
 const char *vault_policy_name(const struct vault_policy *policy);
 const char *vault_policy_version(const struct vault_policy *policy);
 uint32_t vault_policy_unenforced(const struct vault_policy *policy);
+/* Whose data it is, for who writes to an authority or to people: dpo and authority are NULL where the policy names none. */
+struct vault_policy_controller {
+    const char *name;
+    struct vault_country country;
+    const char *contact;
+    const char *dpo;
+    const char *authority;
+};
+const struct vault_policy_controller *vault_policy_controller(const struct vault_policy *policy);
 
 #define VAULT_NONE (-1) /* "no such name", "any" where a header says so */
 size_t vault_policy_record_count(const struct vault_policy *policy);
