@@ -182,30 +182,6 @@ void api_output_objection(struct kl_json_out *out, const struct vault_objection_
     kl_json_object_end(out);
 }
 
-void api_output_credential(struct kl_json_out *out,
-                           const struct vault_credential_result *credential)
-{
-    api_output_id(out, "id", "cred", &credential->id);
-    kl_json_add_text(out, "role", credential->role);
-    kl_json_key(out, "purposes");
-    if (credential->purposes == NULL) {
-        kl_json_put_null(out);
-    } else {
-        kl_json_array_begin(out);
-        for (size_t i = 0; i < credential->purpose_count; i++) {
-            kl_json_put_text(out, credential->purposes[i]);
-        }
-        kl_json_array_end(out);
-    }
-    kl_json_add_text(out, "location",
-                     vault_country_is_set(credential->location) ? credential->location.code : NULL);
-    kl_json_add_bool(out, "bound", credential->bound);
-    kl_json_add_text(out, "kind", credential->has_certificate ? "certificate" : "token");
-    kl_json_add_time(out, "created_at", credential->created_us);
-    kl_json_add_time(out, "expires_at", credential->expires_us);
-    add_time_or_null(out, "revoked_at", credential->revoked_us);
-}
-
 void api_output_tenant(struct kl_json_out *out, const struct vault_tenant_result *tenant)
 {
     kl_json_object_begin(out);

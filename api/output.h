@@ -25,8 +25,6 @@ void api_output_consent(struct kl_json_out *out, const struct vault_consent_resu
 void api_output_disclosure(struct kl_json_out *out,
                            const struct vault_disclosure_result *disclosure);
 void api_output_objection(struct kl_json_out *out, const struct vault_objection_result *objection);
-void api_output_credential(struct kl_json_out *out,
-                           const struct vault_credential_result *credential);
 void api_output_tenant(struct kl_json_out *out, const struct vault_tenant_result *tenant);
 /* [{place, severity, code, detail}] */
 void api_output_findings(struct kl_json_out *out, const struct vault_findings *findings);

@@ -23,6 +23,7 @@ static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
                                     "to",     "limit",   "cursor",     NULL};
+static const char *const SUMMARY[] = {"tenant", "from", "to", "entry", "hours", NULL};
 
 const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},
@@ -99,6 +100,10 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, TENANT},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
+    {"GET", "/v1/audit/summary", api_audit_summary, 0, SUMMARY},
+    {"POST", "/v1/audit/reviews", api_review_create, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/audit/reviews", api_review_list, 0, PAGE},
+    {"POST", "/v1/reports/breach", api_report_breach, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},
     {"GET", "/v1/erasures/{er}/records/{rec}", api_retained_read, 0, PURPOSE},
     {"DELETE", "/v1/erasures/{er}/records/{rec}", api_retained_end, 0, TENANT},

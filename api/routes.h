@@ -98,8 +98,13 @@ API_HANDLER(api_keys_read);
 API_HANDLER(api_keys_rotate);
 API_HANDLER(api_keys_rotation);
 API_HANDLER(api_keys_rotations);
+/* api/routes_audit.c */
 API_HANDLER(api_audit_list);
 API_HANDLER(api_audit_head);
+API_HANDLER(api_audit_summary);
+API_HANDLER(api_review_create);
+API_HANDLER(api_review_list);
+API_HANDLER(api_report_breach);
 
 /* api/routes_sweeps.c */
 API_HANDLER(api_sweep_start);

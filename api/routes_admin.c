@@ -1,8 +1,7 @@
-/* What operators, stewards and auditors do: credentials, keys, the audit trail. */
+/* What operators, stewards and auditors do: credentials, keys. */
 #include "api/input.h"
 #include "api/output.h"
 #include "api/routes.h"
-#include "kluis/base/time.h"
 #include "kluis/vault/admin.h"
 
 #include <sodium.h>
@@ -15,7 +14,7 @@ static enum kl_status credential_input(const struct api_request *request,
                                        struct vault_credential_input *ret, struct kl_err *err)
 {
     static const char *const KNOWN[] = {"role",       "purposes",           "location", "subject",
-                                        "expires_in", "certificate_sha256", NULL};
+                                        "expires_in", "certificate_sha256", "reason",   NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_credential_input input = {0};
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
@@ -24,6 +23,7 @@ static enum kl_status credential_input(const struct api_request *request,
         (status = api_input_text(body, "role", "", true, &input.role, err)) != KL_OK ||
         (status = api_input_text(body, "expires_in", "", true, &input.expires_in, err)) != KL_OK ||
         (status = api_input_text(body, "location", "", false, &input.location, err)) != KL_OK ||
+        (status = api_input_text(body, "reason", "", false, &input.reason, err)) != KL_OK ||
         (status = api_input_text(body, "certificate_sha256", "", false, &input.certificate_sha256,
                                  err)) != KL_OK ||
         (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,
@@ -57,7 +57,7 @@ API_HANDLER(api_credential_create)
     }
     struct kl_json_out out = api_response_json(response, 201);
     kl_json_object_begin(&out);
-    api_output_credential(&out, &result);
+    vault_credential_write(&out, &result);
     if (token.text[0] != '\0') {
         kl_json_add_text(&out, "token", token.text);
     }
@@ -90,7 +90,7 @@ API_HANDLER(api_credential_list)
     kl_json_array_begin(&out);
     for (size_t i = 0; i < count; i++) {
         kl_json_object_begin(&out);
-        api_output_credential(&out, &credentials[i]);
+        vault_credential_write(&out, &credentials[i]);
         kl_json_object_end(&out);
     }
     kl_json_array_end(&out);
@@ -171,70 +171,4 @@ API_HANDLER(api_keys_rotation)
     (void)api_response_json(response, 200);
     return vault_keys_rotation(request->app->vault, &request->caller, &request->match.ids[0],
                                &response->body, err);
-}
-
-/* ---- audit ---- */
-
-static enum kl_status query_id(const struct api_request *request, const char *name,
-                               const char *prefix, struct kl_id *id, const struct kl_id **ret_id,
-                               struct kl_err *err)
-{
-    const char *text = api_request_query(request, name);
-    enum kl_status status = text == NULL ? KL_OK : kl_id_parse(prefix, text, id, err);
-
-    if (status == KL_OK) {
-        *ret_id = text == NULL ? NULL : id;
-    }
-    return status;
-}
-
-static enum kl_status query_time(const struct api_request *request, const char *name,
-                                 int64_t *ret_time_us, struct kl_err *err)
-{
-    const char *text = api_request_query(request, name);
-
-    if (text == NULL) {
-        *ret_time_us = 0;
-        return KL_OK;
-    }
-    return kl_time_parse(text, strlen(text), ret_time_us, err);
-}
-
-API_HANDLER(api_audit_list)
-{
-    struct vault_audit_filter filter = {0};
-    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
-    struct kl_id subject;
-    struct kl_id credential;
-    struct kl_buf entries;
-    size_t limit;
-    enum kl_status status = api_request_limit(request, &limit, err);
-
-    if (status != KL_OK ||
-        (status = query_id(request, "subject", "sub", &subject, &filter.subject, err)) != KL_OK ||
-        (status = query_id(request, "credential", "cred", &credential, &filter.credential, err)) !=
-            KL_OK ||
-        (status = query_time(request, "from", &filter.from_us, err)) != KL_OK ||
-        (status = query_time(request, "to", &filter.to_us, err)) != KL_OK) {
-        return status;
-    }
-    kl_buf_init(&entries, API_RESPONSE_MAX_BYTES);
-    status = vault_audit_list(request->app->vault, &request->caller, &filter, limit,
-                              api_request_query(request, "cursor"), &entries, cursor, err);
-    if (status == KL_OK) {
-        struct kl_json_out out = api_response_json(response, 200);
-        kl_json_object_begin(&out);
-        kl_json_key(&out, "entries");
-        kl_json_put_raw(&out, entries.bytes, entries.size);
-        api_output_cursor(&out, cursor);
-        kl_json_object_end(&out);
-    }
-    kl_buf_done(&entries);
-    return status;
-}
-
-API_HANDLER(api_audit_head)
-{
-    (void)api_response_json(response, 200);
-    return vault_audit_head(request->app->vault, &request->caller, &response->body, err);
 }

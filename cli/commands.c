@@ -125,6 +125,8 @@ static const struct cli_option credential_create_options[] = {
     {"expires-in", "DURATION", "ISO 8601, such as P90D (the default)"},
     {"client-certificate", "SHA256",
      "for the client certificate with this fingerprint, instead of a token"},
+    {"reason", "FILE",
+     "why, for whoever reviews the trail: a text that names no person; - for standard input"},
     {"out", "FILE", "write the token to a new file of mode 0600 instead of showing it"},
     END};
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
@@ -158,6 +160,24 @@ static const struct cli_option audit_options[] = {
     {"to", "TIME", "before this time"},
     LIMIT,
     CURSOR,
+    END};
+static const struct cli_option summary_options[] = {
+    {"from", "TIME", "from this time on (RFC 3339)"},
+    {"to", "TIME", "before this time"},
+    {"entry", "N", "begin with this entry, such as where the last review ended"},
+    {"hours", "HOURS", "count what came outside of these, such as \"08:00-18:00 Europe/Brussels\""},
+    END};
+static const struct cli_option review_options[] = {
+    {"from", "N", "the first entry; the first that is not reviewed, if left out"},
+    {"to", "N", "behind the last entry"},
+    {"findings", "N,...", "entries to point at"},
+    {"note", "FILE", "a text that names no person; - for standard input"},
+    END};
+static const struct cli_option breach_options[] = {
+    {"from", "TIME", "from this time on (RFC 3339); from when it was made, if left out"},
+    {"to", "TIME", "before this time; until now, if left out"},
+    {"aware-at", "TIME", "when the breach became known, for the deadline; now, if left out"},
+    {"limit", "N", "fetch so many people at a time"},
     END};
 static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data lies in (main)"},
@@ -397,6 +417,15 @@ const struct cli_command cli_commands[] = {
      backup_verify_options, cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
+    {"audit", "summary", NULL, 0, 0, "a period of the trail added up, for its reviewer",
+     summary_options, cli_audit_summary},
+    {"audit", "review", NULL, 0, 0, "sign off a stretch of the trail", review_options,
+     cli_audit_review},
+    {"audit", "reviews", NULL, 0, 0, "reviews, and what of the trail none covers", page_options,
+     cli_audit_reviews},
+    {"report", "breach", "CREDENTIAL", 1, 1,
+     "what a credential did, for the report of a breach (GDPR art. 33)", breach_options,
+     cli_report_breach},
     {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},
     {"tenant", "create", "TENANT", 1, 1, "make a tenant, or change its grace period",
      tenant_create_options, cli_tenant_create},

@@ -18,18 +18,18 @@ void cli_common_page(const struct cli_call *call, struct cli_path *path)
     cli_path_query(path, "cursor", cli_call_value(call, "cursor"));
 }
 
-enum kl_status cli_common_add_note(struct cli_call *call, struct kl_json_out *out)
+enum kl_status cli_common_add_file(struct cli_call *call, const char *name, struct kl_json_out *out)
 {
-    const char *file = cli_call_value(call, "note");
-    struct kl_buf note = {0};
+    const char *file = cli_call_value(call, name);
+    struct kl_buf text = {0};
     if (file == NULL)
         return KL_OK;
-    enum kl_status status = cli_input_read(file, &note, &call->err);
+    enum kl_status status = cli_input_read(file, &text, &call->err);
     if (status != KL_OK)
         return status;
-    kl_json_key(out, "note");
-    kl_json_put_text_n(out, note.bytes, note.size);
-    kl_buf_done(&note);
+    kl_json_key(out, name);
+    kl_json_put_text_n(out, text.bytes, text.size);
+    kl_buf_done(&text);
     return KL_OK;
 }
 

@@ -39,8 +39,9 @@ struct cli_out {
 };
 enum kl_status cli_out_open(struct cli_call *call, const char *path, struct cli_out *ret);
 enum kl_status cli_out_close(struct cli_call *call, struct cli_out *out, enum kl_status status);
-/* The member "note" from the file of --note, when it is given; into an object that is open. */
-enum kl_status cli_common_add_note(struct cli_call *call, struct kl_json_out *out);
+/* A member from the file that the option of that name gives ("note", "reason"), when it is given; into an object that is open. */
+enum kl_status cli_common_add_file(struct cli_call *call, const char *name,
+                                   struct kl_json_out *out);
 /* A fresh Idempotency-Key. */
 void cli_common_idempotency_key(char out[40]);
 

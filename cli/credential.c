@@ -12,10 +12,11 @@ static const struct cli_column credential_columns[] = {{"ID", "id"},
                                                        {"KIND", "kind"},
                                                        {"CREATED", "created_at"},
                                                        {"EXPIRES", "expires_at"},
-                                                       {"REVOKED", "revoked_at"}};
+                                                       {"REVOKED", "revoked_at"},
+                                                       {"REASON", "reason"}};
 #define COLUMN_COUNT (sizeof credential_columns / sizeof credential_columns[0])
 
-static void create_body(const struct cli_call *call, struct kl_buf *body)
+static enum kl_status create_body(struct cli_call *call, struct kl_buf *body)
 {
     struct kl_json_out out = kl_json_out(body);
     kl_json_object_begin(&out);
@@ -39,7 +40,9 @@ static void create_body(const struct cli_call *call, struct kl_buf *body)
         kl_json_add_text(&out, "certificate_sha256", cli_call_value(call, "client-certificate"));
     const char *expires = cli_call_value(call, "expires-in");
     kl_json_add_text(&out, "expires_in", expires != NULL ? expires : "P90D");
+    enum kl_status status = cli_common_add_file(call, "reason", &out);
     kl_json_object_end(&out);
+    return status;
 }
 
 /* Write the token of the answer to a new file, so that it is never on a screen. */
@@ -91,12 +94,14 @@ enum cli_exit cli_credential_create(struct cli_call *call)
     }
     struct kl_buf body;
     kl_buf_init(&body, CLI_INPUT_MAX_BYTES);
-    create_body(call, &body);
     char key[40];
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
     struct cli_response response;
-    enum kl_status status = cli_call_send(call, "POST", "/v1/credentials", &request, &response);
+    enum kl_status status = create_body(call, &body);
+    if (status == KL_OK) {
+        struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+        status = cli_call_send(call, "POST", "/v1/credentials", &request, &response);
+    }
     kl_buf_done(&body);
     if (status != KL_OK)
         return CLI_FAILED;

@@ -51,7 +51,7 @@ enum cli_exit cli_disclosure_add(struct cli_call *call)
         if (cli_call_is_set(call, texts[i]))
             kl_json_add_text(&out, texts[i], cli_call_value(call, texts[i]));
     add_list(&out, "fields", cli_call_value(call, "fields"));
-    enum kl_status status = cli_common_add_note(call, &out);
+    enum kl_status status = cli_common_add_file(call, "note", &out);
     kl_json_object_end(&out);
 
     struct cli_path path;

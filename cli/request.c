@@ -89,7 +89,7 @@ enum cli_exit cli_request_create(struct cli_call *call)
     kl_json_object_begin(&out);
     kl_json_add_text(&out, "subject", call->arguments[0]);
     add_texts(call, names, &out);
-    enum kl_status status = cli_common_add_note(call, &out);
+    enum kl_status status = cli_common_add_file(call, "note", &out);
     kl_json_object_end(&out);
     struct cli_path path;
     cli_path_start(&path, "/v1/requests");
@@ -140,7 +140,7 @@ static enum cli_exit take_into(struct cli_call *call, const char *step,
     struct kl_json_out out = kl_json_out(&body);
     kl_json_object_begin(&out);
     add_texts(call, names, &out);
-    enum kl_status status = cli_common_add_note(call, &out);
+    enum kl_status status = cli_common_add_file(call, "note", &out);
     if (strcmp(step, "/complete") == 0 && cli_call_is_set(call, "fee")) {
         static const char *const fee[][2] = {{"fee", "amount"},
                                              {"fee-currency", "currency"},

@@ -68,6 +68,22 @@ enum kl_status vault_act_allowed(struct vault *vault, const struct vault_caller 
     return vault_act_refuse(vault, caller, action, err);
 }
 
+enum kl_status vault_act_own_trail(struct vault *vault, const struct vault_caller *caller,
+                                   const char *action, uint64_t *ret_trail, struct kl_err *err)
+{
+    enum kl_status status = vault_act_allowed(
+        vault, caller, VAULT_MAY_OPERATOR | VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, action, err);
+
+    if (status == KL_OK && caller->builtin == VAULT_BUILTIN_OPERATOR &&
+        caller->tenant != UINT64_MAX) {
+        status = vault_act_refuse(vault, caller, action, err);
+    }
+    if (status == KL_OK) {
+        *ret_trail = vault_act_trail(caller);
+    }
+    return status;
+}
+
 void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_audit_who *who,
                      const char *action)
 {

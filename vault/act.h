@@ -28,6 +28,14 @@ uint64_t vault_act_trail(const struct vault_caller *caller);
 KL_MUST_USE enum kl_status vault_act_allowed(struct vault *vault, const struct vault_caller *caller,
                                              unsigned allowed, const char *action,
                                              struct kl_err *err);
+/*
+ * Whose trail a caller may look into and review: a steward's or auditor's is their tenant's, an operator's who names no tenant the vault's
+ * own: what happens in a tenant is not the operator's to see. Refuses as above.
+ */
+KL_MUST_USE enum kl_status vault_act_own_trail(struct vault *vault,
+                                               const struct vault_caller *caller,
+                                               const char *action, uint64_t *ret_trail,
+                                               struct kl_err *err);
 /* Refuse for another reason than the built-in role alone: writes the attempt, returns as vault_act_allowed(). */
 KL_MUST_USE enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
                                             const char *action, struct kl_err *err);

@@ -1,6 +1,6 @@
 /* Reading the audit trail, page by page; that it was read is an entry too. */
 #include "vault/act.h"
-#include "vault/rows.h"
+#include "vault/audit_walk.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +9,6 @@
 /* What one call looks at, and how much text it gathers. */
 #define SCAN_MAX 20000
 #define PAGE_MAX_BYTES (1024 * 1024)
-/* An entry's time is when its request came, its place when it was committed: how far those may be apart. */
-#define DISORDER_US (INT64_C(3600) * 1000000)
 
 /* What is looked for, and what was found. credential: its text. */
 struct scan {
@@ -30,121 +28,34 @@ struct scan {
 
 /* ---- one entry ---- */
 
-static bool time_of(const struct kl_json_value *root, int64_t *ret_us)
-{
-    const char *text = kl_json_text(kl_json_member(root, "at"));
-
-    return text != NULL && kl_time_parse(text, strlen(text), ret_us, NULL) == KL_OK;
-}
-
 /* Whether an entry belongs to the answer. ret_past: no later entry can. */
 static enum kl_status matches(const struct scan *scan, struct kl_slice entry, bool *ret_match,
                               bool *ret_past, struct kl_err *err)
 {
-    struct kl_json *json = NULL;
-    const struct kl_json_value *root;
-    const char *credential;
-    int64_t at_us = 0;
-    int64_t slot = -1;
+    struct vault_audit_said said = {0};
     bool match = true;
+    enum kl_status status = vault_audit_read(entry, &said, err);
 
-    if (kl_json_parse(entry.bytes, entry.size, &json, NULL) != KL_OK ||
-        !time_of(kl_json_root(json), &at_us)) {
-        kl_json_free(json);
-        return kl_fail(err, KL_ERR_CORRUPT, "audit_damaged",
-                       "an entry of the audit trail is damaged", NULL);
+    if (status != KL_OK) {
+        return status;
     }
-    root = kl_json_root(json);
-    if (at_us < scan->from_us || (scan->to_us != 0 && at_us >= scan->to_us)) {
+    if (said.at_us < scan->from_us || (scan->to_us != 0 && said.at_us >= scan->to_us)) {
         match = false;
     }
     if (match && scan->credential[0] != '\0') {
-        credential = kl_json_text(kl_json_member(root, "credential"));
-        match = credential != NULL && strcmp(credential, scan->credential) == 0;
+        match = said.credential != NULL && strcmp(said.credential, scan->credential) == 0;
     }
     if (match && scan->by_slot) {
-        match = kl_json_int(kl_json_member(root, "slot"), &slot) && slot >= 0 &&
-                (uint64_t)slot == scan->slot;
+        match = said.slot >= 0 && (uint64_t)said.slot == scan->slot;
     }
     *ret_match = match;
-    *ret_past = scan->to_us != 0 && at_us >= scan->to_us && at_us - scan->to_us > DISORDER_US;
-    kl_json_free(json);
+    *ret_past = scan->to_us != 0 && said.at_us >= scan->to_us &&
+                said.at_us - scan->to_us > VAULT_AUDIT_DISORDER_US;
+    vault_audit_said_done(&said);
     return KL_OK;
 }
 
-static bool seq_of(struct kl_slice key, uint64_t *ret_seq)
-{
-    if (key.size < 8) {
-        return false;
-    }
-    *ret_seq = kl_get_u64be(key.bytes + key.size - 8);
-    return true;
-}
-
 /* ---- where to start ---- */
-
-/* The first entry from seq on, past those that were lost: its number and time. KL_ERR_NOT_FOUND past the end. */
-static enum kl_status time_at(struct vault *vault, uint64_t tenant, uint64_t seq, uint64_t *ret_seq,
-                              int64_t *ret_us, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_row_key first = vault_row_audit(tenant, seq);
-    struct vault_row_key past = vault_row_audit(tenant, UINT64_MAX);
-    struct vault_iter *iter =
-        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
-    struct kl_json *json = NULL;
-    struct kl_slice key;
-    struct kl_slice entry;
-
-    if (iter == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "audit: no iterator");
-    }
-    if (!vault_iter_next(iter, &key, &entry)) {
-        status = vault_iter_status(iter, err);
-        status = status == KL_OK ? KL_ERR_NOT_FOUND : status;
-    } else if (!seq_of(key, ret_seq) ||
-               kl_json_parse(entry.bytes, entry.size, &json, NULL) != KL_OK ||
-               !time_of(kl_json_root(json), ret_us)) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "audit_damaged",
-                         "an entry of the audit trail is damaged", NULL);
-    }
-    kl_json_free(json);
-    vault_iter_free(iter);
-    return status;
-}
-
-/* A place in the trail before which nothing of from_us or later lies. */
-static enum kl_status first_from(struct vault *vault, uint64_t tenant, int64_t from_us,
-                                 uint64_t *ret_seq, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    int64_t wanted_us = from_us - DISORDER_US;
-    int64_t at_us = 0;
-    uint64_t found = 0;
-    uint64_t low = 0;
-    uint64_t high = 0;
-
-    if (from_us == 0) {
-        *ret_seq = 0;
-        return KL_OK;
-    }
-    status = vault_trails_size(vault->trails, tenant, &high, err);
-    while (status == KL_OK && low < high) {
-        uint64_t middle = low + (high - low) / 2;
-
-        status = time_at(vault, tenant, middle, &found, &at_us, err);
-        if (status == KL_OK && found < high && at_us < wanted_us) {
-            low = found + 1;
-        } else {
-            high = middle;
-        }
-        status = status == KL_ERR_NOT_FOUND ? KL_OK : status;
-    }
-    if (status == KL_OK) {
-        *ret_seq = low;
-    }
-    return status;
-}
 
 static enum kl_status start(struct vault *vault, const struct vault_caller *caller,
                             struct scan *scan, const char *cursor, struct kl_err *err)
@@ -153,7 +64,7 @@ static enum kl_status start(struct vault *vault, const struct vault_caller *call
     struct kl_buf position = {0};
 
     if (cursor == NULL || cursor[0] == '\0') {
-        return first_from(vault, scan->tenant, scan->from_us, &scan->next, err);
+        return vault_audit_first_from(vault, scan->tenant, scan->from_us, &scan->next, err);
     }
     kl_buf_init(&position, 64);
     status = vault_cursor_open(vault, caller, CURSOR_KIND, cursor, &position, err);
@@ -182,25 +93,17 @@ static void put_entry(struct scan *scan, uint64_t seq, struct kl_slice entry)
 
 static enum kl_status scan_run(struct vault *vault, struct scan *scan, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct vault_row_key first = vault_row_audit(scan->tenant, scan->next);
-    struct vault_row_key past = vault_row_audit(scan->tenant, UINT64_MAX);
-    struct vault_iter *iter =
-        vault_iter_new(vault->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
-    struct kl_slice key;
+    struct vault_audit_walk walk = {0};
     struct kl_slice entry;
     size_t looked_at = 0;
     bool match = false;
     bool past_end = false;
     uint64_t seq = 0;
+    enum kl_status status = vault_audit_walk_begin(&walk, vault, scan->tenant, scan->next, err);
 
-    if (iter == NULL) {
-        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "audit: no iterator");
-    }
-    while (status == KL_OK && !past_end && vault_iter_next(iter, &key, &entry)) {
-        if (!seq_of(key, &seq)) {
-            status = kl_fail(err, KL_ERR_CORRUPT, "audit_damaged",
-                             "an entry of the audit trail is damaged", NULL);
+    while (status == KL_OK && !past_end) {
+        status = vault_audit_walk_next(&walk, &seq, &entry, err);
+        if (status != KL_OK) {
             break;
         }
         scan->next = seq;
@@ -215,31 +118,11 @@ static enum kl_status scan_run(struct vault *vault, struct scan *scan, struct kl
             put_entry(scan, seq, entry);
         }
     }
-    if (status == KL_OK) {
-        status = vault_iter_status(iter, err);
-    }
-    vault_iter_free(iter);
-    return status;
+    vault_audit_walk_end(&walk);
+    return status == KL_ERR_NOT_FOUND ? KL_OK : status;
 }
 
 /* ---- the call ---- */
-
-/* Whose trail: KL_ERR_FORBIDDEN for an operator who names a tenant: what happens there is not the operator's to see. */
-static enum kl_status whose(struct vault *vault, const struct vault_caller *caller,
-                            const char *action, uint64_t *ret_tenant, struct kl_err *err)
-{
-    enum kl_status status = vault_act_allowed(
-        vault, caller, VAULT_MAY_OPERATOR | VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, action, err);
-
-    if (status == KL_OK && caller->builtin == VAULT_BUILTIN_OPERATOR &&
-        caller->tenant != UINT64_MAX) {
-        status = vault_act_refuse(vault, caller, action, err);
-    }
-    if (status == KL_OK) {
-        *ret_tenant = vault_act_trail(caller);
-    }
-    return status;
-}
 
 static enum kl_status take_filter(struct vault *vault, const struct vault_audit_filter *filter,
                                   struct scan *scan, struct kl_err *err)
@@ -317,7 +200,7 @@ enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *
     enum kl_status status = KL_OK;
     struct scan scan = {.limit = limit};
 
-    status = whose(vault, caller, "audit_read", &scan.tenant, err);
+    status = vault_act_own_trail(vault, caller, "audit_read", &scan.tenant, err);
     if (status == KL_OK && (limit < 1 || limit > VAULT_PAGE_MAX)) {
         status = kl_failf(err, KL_ERR_INVALID, "invalid_limit", "limit is 1 to %d", VAULT_PAGE_MAX);
     }
@@ -345,7 +228,7 @@ enum kl_status vault_audit_head(struct vault *vault, const struct vault_caller *
                                 struct kl_buf *ret, struct kl_err *err)
 {
     uint64_t tenant = 0;
-    enum kl_status status = whose(vault, caller, "audit_head", &tenant, err);
+    enum kl_status status = vault_act_own_trail(vault, caller, "audit_head", &tenant, err);
 
     if (status != KL_OK) {
         return status;

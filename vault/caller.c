@@ -1,6 +1,8 @@
 /* Who asks: from a token or certificate to a caller with its tenant, role, purposes and place. */
+#include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/credentials.h"
+#include "vault/limits.h"
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
 
@@ -8,6 +10,7 @@
 #include <string.h>
 
 #define TOKEN_TEXT_MAX_BYTES 512
+#define TRIED_ONCE_S 300
 
 struct vault_audit_who vault_caller_who(const struct vault_caller *caller, char location_text[3])
 {
@@ -55,9 +58,46 @@ static enum kl_status unauthorised(struct vault *vault, struct kl_err *err, cons
                    "no credential, or one that does not hold", "%s", why);
 }
 
+/*
+ * Somebody tries a credential that has come to its end: that is for the trail, once in TRIED_ONCE_S and not each time, so that nobody can
+ * fill it with a token that is worth nothing. It is refused whether or not it can be written.
+ */
+static void note_ended(struct vault *vault, const struct vault_credential *credential,
+                       int64_t now_us, const char *request_id, const char *why)
+{
+    struct vault_limit_item once = {.limit = {.max = 1, .window_s = TRIED_ONCE_S}};
+    const struct vault_audit_who who = {
+        .credential = &credential->id,
+        .role = credential->role,
+        .request_id = request_id,
+        .location = vault_country_is_set(credential->location) ? credential->location.code : NULL,
+        .at_us = now_us};
+    struct vault_audit_entry entry = {0};
+    struct vault_audit_entry *entries[1] = {&entry};
+    struct kl_json_out out;
+    struct kl_err err = {0};
+    unsigned char name[1 + KL_ID_BYTES] = {
+        'e'}; /* apart from what subject_secret.c counts for it */
+    uint32_t wait_s = 0;
+
+    memcpy(name + 1, credential->id.bytes, KL_ID_BYTES);
+    once.key = vault_limits_key(vault->tries, kl_slice_of(name, sizeof name));
+    if (!vault_limits_take(vault->tries, &once, 1, kl_time_monotonic_us(), &wait_s)) {
+        return;
+    }
+    vault_audit_begin(&entry, credential->tenant, &who, "credential_refused", &out);
+    kl_json_add_text(&out, "result", "refused");
+    kl_json_add_text(&out, "reason", why);
+    if (vault_audit_end(&entry, &out, &err) != KL_OK ||
+        vault_audit_commit(vault, entries, 1, &err) != KL_OK) {
+        kl_log(KL_LOG_WARNING, "audit_unavailable", KL_LOG_TEXT("code", err.code));
+    }
+    vault_audit_done(&entry);
+}
+
 static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
-                                       int64_t now_us, struct vault_credential **ret_credential,
-                                       struct kl_err *err)
+                                       int64_t now_us, const char *request_id,
+                                       struct vault_credential **ret_credential, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_credential *credential = NULL;
@@ -77,14 +117,12 @@ static enum kl_status credential_check(struct vault *vault, const struct vault_p
     if (status != KL_OK) {
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
-    if (credential->revoked_us != 0) {
-        status = unauthorised(vault, err, "revoked");
-    } else if (now_us >= credential->expires_us) {
-        status = unauthorised(vault, err, "expired");
-    }
-    if (status != KL_OK) {
+    if (credential->revoked_us != 0 || now_us >= credential->expires_us) {
+        const char *why = credential->revoked_us != 0 ? "revoked" : "expired";
+
+        note_ended(vault, credential, now_us, request_id, why);
         vault_credential_unref(credential);
-        return status;
+        return unauthorised(vault, err, why);
     }
     *ret_credential = credential;
     return KL_OK;
@@ -200,7 +238,7 @@ enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *
     struct vault_caller caller = {0};
 
     caller.now_us = kl_time_now_us();
-    status = credential_check(vault, proof, caller.now_us, &credential, err);
+    status = credential_check(vault, proof, caller.now_us, request_id, &credential, err);
     if (status != KL_OK) {
         return status;
     }

@@ -5,6 +5,7 @@
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
+#include "vault/remark.h"
 #include "vault/rows.h"
 #include "vault/steward.h"
 #include "vault/tenants.h"
@@ -218,10 +219,33 @@ static enum kl_status take_certificate(const char *text,
     return KL_OK;
 }
 
-static enum kl_status describe(const struct vault_credential *credential, struct kl_arena *arena,
-                               struct vault_credential_result *ret, struct kl_err *err)
+/* The reason in the arena; NULL when there is none. */
+static enum kl_status reason_of(struct vault *vault, const struct vault_credential *credential,
+                                struct kl_arena *arena, const char **ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf text;
+
+    if (credential->reason == NULL) {
+        return KL_OK;
+    }
+    kl_buf_init(&text, VAULT_CREDENTIAL_REASON_MAX_BYTES + 1);
+    status = vault_credential_reason_open(vault, credential, &text, err);
+    if (status == KL_OK) {
+        *ret = kl_arena_text(arena, text.bytes, text.size);
+        status = *ret == NULL ? kl_fail_memory(err) : KL_OK;
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+enum kl_status vault_credential_describe(struct vault *vault,
+                                         const struct vault_credential *credential,
+                                         struct kl_arena *arena,
+                                         struct vault_credential_result *ret, struct kl_err *err)
 {
     const char **purposes = NULL;
+    const char *reason = NULL;
     size_t i;
 
     memset(ret, 0, sizeof *ret);
@@ -239,6 +263,13 @@ static enum kl_status describe(const struct vault_credential *credential, struct
                            "credentials: arena full");
         }
     }
+    if (arena != NULL) {
+        enum kl_status status = reason_of(vault, credential, arena, &reason, err);
+
+        if (status != KL_OK) {
+            return status;
+        }
+    }
     ret->id = credential->id;
     memcpy(ret->role, credential->role, sizeof ret->role);
     ret->purposes = purposes;
@@ -249,7 +280,46 @@ static enum kl_status describe(const struct vault_credential *credential, struct
     ret->expires_us = credential->expires_us;
     ret->revoked_us = credential->revoked_us;
     ret->has_certificate = credential->has_certificate;
+    ret->created_by = credential->created_by;
+    ret->reason = reason;
     return KL_OK;
+}
+
+void vault_credential_write(struct kl_json_out *out,
+                            const struct vault_credential_result *credential)
+{
+    static const struct kl_id nobody = {{0}};
+    char id[KL_ID_TEXT_BYTES];
+    size_t i;
+
+    kl_id_format(VAULT_CREDENTIAL_PREFIX, &credential->id, id);
+    kl_json_add_text(out, "id", id);
+    kl_json_add_text(out, "role", credential->role);
+    kl_json_key(out, "purposes");
+    if (credential->purposes == NULL) {
+        kl_json_put_null(out);
+    } else {
+        kl_json_array_begin(out);
+        for (i = 0; i < credential->purpose_count; i++) {
+            kl_json_put_text(out, credential->purposes[i]);
+        }
+        kl_json_array_end(out);
+    }
+    kl_json_add_text(out, "location",
+                     vault_country_is_set(credential->location) ? credential->location.code : NULL);
+    kl_json_add_bool(out, "bound", credential->bound);
+    kl_json_add_text(out, "kind", credential->has_certificate ? "certificate" : "token");
+    kl_json_add_time(out, "created_at", credential->created_us);
+    kl_json_add_time(out, "expires_at", credential->expires_us);
+    kl_json_key(out, "revoked_at");
+    if (credential->revoked_us == 0) {
+        kl_json_put_null(out);
+    } else {
+        kl_json_put_time(out, credential->revoked_us);
+    }
+    kl_id_format(VAULT_CREDENTIAL_PREFIX, &credential->created_by, id);
+    kl_json_add_text(out, "created_by", kl_id_equal(&credential->created_by, &nobody) ? NULL : id);
+    kl_json_add_text(out, "reason", credential->reason);
 }
 
 /* The turn is held. */
@@ -278,7 +348,8 @@ static enum kl_status create(struct vault *vault, const struct vault_caller *cal
     if (batch == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "credential: no batch");
     }
-    status = vault_credential_make(vault, credential, certificate, batch, ret_token, err);
+    status =
+        vault_credential_make(vault, credential, certificate, input->reason, batch, ret_token, err);
     if (status == KL_OK) {
         status =
             vault_idempotency_remember(vault, caller, ticket, VAULT_SLOT_MAC, KMS_VALUE_NONE,
@@ -335,7 +406,9 @@ static enum kl_status check_sizes(const struct vault_credential_input *input, st
         return kl_fail(err, KL_ERR_INVALID, "unknown_purpose",
                        "there are more purposes than a policy can have", NULL);
     }
-    return KL_OK;
+    return input->reason == NULL ? KL_OK
+                                 : vault_remark_check(input->reason, "reason",
+                                                      VAULT_CREDENTIAL_REASON_MAX_BYTES, err);
 }
 
 enum kl_status vault_credential_create(struct vault *vault, const struct vault_caller *caller,
@@ -359,7 +432,8 @@ enum kl_status vault_credential_create(struct vault *vault, const struct vault_c
     status = create_once(vault, caller, input, idempotency, credential, &token, err);
     if (status == KL_OK) {
         *ret_token = token;
-        (void)describe(credential, NULL, ret, NULL);
+        (void)!vault_credential_describe(vault, credential, NULL, ret, NULL);
+        ret->reason = input->reason;
         ret->purposes = input->purposes;
         ret->purpose_count = input->purpose_count;
     }
@@ -462,7 +536,7 @@ enum kl_status vault_credential_list(struct vault *vault, const struct vault_cal
         }
         status = load(vault, mac, &credential, err);
         if (status == KL_OK) {
-            status = describe(credential, arena, &results[count], err);
+            status = vault_credential_describe(vault, credential, arena, &results[count], err);
             count++;
         }
         vault_credential_unref(credential);

@@ -3,6 +3,7 @@
 #include "kluis/base/encode.h"
 #include "kluis/base/json.h"
 #include "vault/journal.h"
+#include "vault/remark.h"
 #include "vault/rows.h"
 
 #include <assert.h>
@@ -81,6 +82,7 @@ void vault_credential_unref(struct vault_credential *credential)
         atomic_fetch_sub_explicit(&credential->references, 1, memory_order_acq_rel) == 1) {
         sodium_memzero(credential->mac, sizeof credential->mac);
         free(credential->purposes);
+        free(credential->reason);
         free(credential);
     }
 }
@@ -140,6 +142,9 @@ static void write_row(const struct vault_credential *credential, struct kl_buf *
     kl_json_add_int(&out, "revoked_us", credential->revoked_us);
     kl_id_format(VAULT_CREDENTIAL_PREFIX, &credential->created_by, text);
     kl_json_add_text(&out, "created_by", text);
+    if (credential->reason != NULL) {
+        kl_json_add_text(&out, "reason", credential->reason);
+    }
     kl_json_object_end(&out);
 }
 
@@ -194,6 +199,14 @@ static bool take_place(const struct kl_json_value *root, struct vault_credential
     return true;
 }
 
+static bool take_reason(const struct kl_json_value *value, struct vault_credential *credential)
+{
+    const char *text = kl_json_text(value);
+
+    credential->reason = text == NULL ? NULL : strdup(text);
+    return text == NULL || credential->reason != NULL;
+}
+
 static bool take_row(const struct kl_json_value *root, struct vault_credential *credential)
 {
     int64_t tenant = 0;
@@ -216,6 +229,7 @@ static bool take_row(const struct kl_json_value *root, struct vault_credential *
         }
     }
     return take_place(root, credential) &&
+           take_reason(kl_json_member(root, "reason"), credential) &&
            take_purposes(kl_json_member(root, "purposes"), credential);
 }
 
@@ -381,6 +395,56 @@ enum kl_status vault_credential_put(struct vault *vault, const struct vault_cred
     return status;
 }
 
+/* ---- the reason ---- */
+
+#define REASON_KIND "credential-reason"
+/* Of one of VAULT_CREDENTIAL_REASON_MAX_BYTES, padded and sealed. */
+#define REASON_SEALED_MAX_BYTES (1024 + KMS_SEAL_OVERHEAD_BYTES)
+
+_Static_assert(VAULT_CREDENTIAL_REASON_MAX_BYTES < 1024, "a padded reason fits");
+
+static enum kl_status reason_seal(struct vault *vault, struct vault_credential *credential,
+                                  const char *reason, struct kl_err *err)
+{
+    struct kl_buf sealed;
+    char *text = NULL;
+    enum kl_status status = KL_OK;
+
+    kl_buf_init(&sealed, REASON_SEALED_MAX_BYTES);
+    status = vault_remark_seal(vault, credential->tenant, REASON_KIND, &credential->id,
+                               kl_slice_text(reason), &sealed, err);
+    if (status == KL_OK) {
+        text = malloc(KL_BASE64_CHARS(sealed.size) + 1);
+        status = text == NULL ? kl_fail_memory(err) : KL_OK;
+    }
+    if (status == KL_OK) {
+        kl_base64(sealed.bytes, sealed.size, text);
+        free(credential->reason);
+        credential->reason = text;
+    }
+    kl_buf_done(&sealed);
+    return status;
+}
+
+enum kl_status vault_credential_reason_open(struct vault *vault,
+                                            const struct vault_credential *credential,
+                                            struct kl_buf *ret, struct kl_err *err)
+{
+    unsigned char sealed[REASON_SEALED_MAX_BYTES];
+    size_t chars = credential->reason == NULL ? 0 : strlen(credential->reason);
+    size_t size = chars * 3 / 4;
+
+    if (chars == 0) {
+        return KL_OK;
+    }
+    if (size > sizeof sealed || !kl_base64_decode(credential->reason, chars, sealed, size)) {
+        return kl_fail(err, KL_ERR_CORRUPT, "credential_damaged",
+                       "the row of this credential is damaged", NULL);
+    }
+    return vault_remark_open(vault, credential->tenant, REASON_KIND, &credential->id,
+                             kl_slice_of(sealed, size), ret, err);
+}
+
 /* ---- making ---- */
 
 enum kl_status vault_credential_mac(struct vault *vault, const struct vault_proof *proof,
@@ -427,8 +491,9 @@ static enum kl_status certificate_free(struct vault *vault, const unsigned char 
 }
 
 enum kl_status vault_credential_make(struct vault *vault, struct vault_credential *credential,
-                                     const unsigned char *certificate, struct vault_batch *batch,
-                                     struct vault_token *ret_token, struct kl_err *err)
+                                     const unsigned char *certificate, const char *reason,
+                                     struct vault_batch *batch, struct vault_token *ret_token,
+                                     struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_token token = {{0}};
@@ -443,6 +508,9 @@ enum kl_status vault_credential_make(struct vault *vault, struct vault_credentia
     status = vault_credential_mac(vault, &proof, credential->mac, err);
     if (status == KL_OK && certificate != NULL) {
         status = certificate_free(vault, credential->mac, err);
+    }
+    if (status == KL_OK && reason != NULL) {
+        status = reason_seal(vault, credential, reason, err);
     }
     if (status == KL_OK) {
         status = vault_credential_put(vault, credential, batch, err);

@@ -52,6 +52,7 @@ struct vault_credential {
     int64_t expires_us;
     int64_t revoked_us;
     struct kl_id created_by;
+    char *reason; /* why it was made, sealed (remark.h), in base64url; NULL: not said */
 };
 
 struct vault_credentials *vault_credentials_new(void); /* NULL when out of memory */
@@ -86,13 +87,13 @@ KL_MUST_USE enum kl_status vault_credential_mac(struct vault *vault,
                                                 struct kl_err *err);
 
 /*
- * Make a credential from a filled struct (without mac): a fresh token, or the certificate given (32 bytes), the rows into batch.
+ * Make a credential from a filled struct (without mac): a fresh token, or the certificate given (32 bytes), the rows into batch. reason: NULL: none.
  * ret_token is empty for a certificate. KL_ERR_CONFLICT "certificate_in_use".
  */
 KL_MUST_USE enum kl_status vault_credential_make(struct vault *vault,
                                                  struct vault_credential *credential,
                                                  const unsigned char *certificate,
-                                                 struct vault_batch *batch,
+                                                 const char *reason, struct vault_batch *batch,
                                                  struct vault_token *ret_token, struct kl_err *err);
 /* Put the row of a credential, as it now is, into batch. */
 KL_MUST_USE enum kl_status vault_credential_put(struct vault *vault,
@@ -100,6 +101,17 @@ KL_MUST_USE enum kl_status vault_credential_put(struct vault *vault,
                                                 struct vault_batch *batch, struct kl_err *err);
 /* Out of the cache; when this returns no request that starts later is let in by what was cached. */
 void vault_credential_forget(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES]);
+
+/* For who lists it: purposes and reason in the arena (NULL: without them). KL_ERR_NO_MEMORY; as vault_credential_reason_open(). */
+KL_MUST_USE enum kl_status vault_credential_describe(struct vault *vault,
+                                                     const struct vault_credential *credential,
+                                                     struct kl_arena *arena,
+                                                     struct vault_credential_result *ret,
+                                                     struct kl_err *err);
+/* The reason, appended to ret; nothing when there is none. KL_ERR_CORRUPT "credential_damaged"; errors as kms_unseal(). */
+KL_MUST_USE enum kl_status vault_credential_reason_open(struct vault *vault,
+                                                        const struct vault_credential *credential,
+                                                        struct kl_buf *ret, struct kl_err *err);
 
 const char *vault_builtin_name(
     enum vault_builtin builtin); /* "operator", "steward", "auditor"; NULL for none */

@@ -170,6 +170,15 @@ bool vault_hours_hold(const struct vault_hours *hours, int64_t now_us)
     return minute >= hours->from_min || minute < hours->to_min;
 }
 
+/* 1 January 1970 was a Thursday. */
+bool vault_hours_weekend(const struct vault_hours *hours, int64_t now_us)
+{
+    const int64_t days = floor_div(local_min(&hours->zone, now_us), DAY_MIN);
+    const int64_t from_monday = days + 3 - floor_div(days + 3, 7) * 7;
+
+    return from_monday >= 5;
+}
+
 bool vault_hours_moment(const char *text, int64_t now_us, int64_t *ret_moment_us)
 {
     struct vault_zone zone = {0};

@@ -32,6 +32,8 @@ struct vault_hours {
 /* False, and ret_* untouched, when the text is not as above. ret_has_zone: it names one. */
 bool vault_hours_parse(const char *text, struct vault_hours *ret_hours, bool *ret_has_zone);
 bool vault_hours_hold(const struct vault_hours *hours, int64_t now_us);
+/* Whether it is Saturday or Sunday there. */
+bool vault_hours_weekend(const struct vault_hours *hours, int64_t now_us);
 /*
  * "HH:MM", or "HH:MM " and a zone: that time on the day that it is now there. A time that a change
  * to summer time leaves out is taken by winter time; of one that comes twice, the first is meant.

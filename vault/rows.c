@@ -207,6 +207,14 @@ struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *rece
     return key;
 }
 
+struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review)
+{
+    struct vault_row_key key = row_of_tenant('U', tenant);
+    row_add_u64(&key, from);
+    row_add(&key, review->bytes, KL_ID_BYTES);
+    return key;
+}
+
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16])
 {
     struct vault_row_key key = row_of_tenant('I', tenant);
@@ -252,7 +260,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVLOBAFEIRwQq";
+static const char tenant_kinds[] = "PDHVLOBAFEIRwQqU";
 static const char *const tenant_metas[] = {"index",   "index-old", "horizon",    "unswept",
                                            "journal", "lost",      "unconfirmed"};
 

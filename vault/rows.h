@@ -28,6 +28,7 @@
  *   'A' tenant8 seq8                      audit entry (JSON)
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'E' tenant8 er16                      receipt (signed JSON)
+ *   'U' tenant8 from8 rev16               a review of the trail from entry from8 on, sealed (review_row.h)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
  *   'w' tenant8 slot8 kind1 value8        a row 'H', 'V' or 'L' of a subject that is being sealed anew (values.h)
  *   'Q' tenant8 slot8 kind1 id16          what lies beside a subject's records, and in which value slot: kind 'r' a request; 'd' the ledger of
@@ -81,6 +82,7 @@ struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t d
 struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
 struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
+struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
 /* kind, and the id of what there may be more than one of (NULL: none). */
 struct vault_row_key vault_row_aside(uint64_t tenant, uint64_t slot, char kind,
@@ -105,7 +107,8 @@ enum vault_own_slot {
     VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
     VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
     VAULT_SLOT_CREDENTIAL = 3, /* in the vault's own tenant: hashes of tokens */
-    VAULT_SLOT_JOURNAL = 4     /* closings that are about no subject */
+    VAULT_SLOT_JOURNAL = 4,    /* closings that are about no subject */
+    VAULT_SLOT_REMARKS = 5     /* reviews of the trail, and why credentials were made (remark.h) */
 };
 
 #endif

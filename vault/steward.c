@@ -146,7 +146,7 @@ enum kl_status vault_credential_at_machine(struct vault *vault, const struct vau
     credential->created_us = who->at_us;
     credential->expires_us = who->at_us + VAULT_CREDENTIAL_LIFE_MAX_DAYS * DAY_US;
     (void)snprintf(credential->role, sizeof credential->role, "%s", vault_builtin_name(builtin));
-    status = vault_credential_make(vault, credential, NULL, batch, &token, err);
+    status = vault_credential_make(vault, credential, NULL, NULL, batch, &token, err);
     if (status != KL_OK) {
         goto out;
     }

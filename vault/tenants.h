@@ -72,6 +72,12 @@ KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenan
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
                                              bool *ret_accept_unenforced, struct kl_err *err);
 
+/* One that was in force at some time, by its number, likewise. KL_ERR_CORRUPT "policy_damaged": there is none of that number, or it is damaged. */
+KL_MUST_USE enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant,
+                                                    uint64_t number,
+                                                    struct vault_policy **ret_policy,
+                                                    struct kl_err *err);
+
 /*
  * Put a policy in force whose row was kept elsewhere, if it is newer than the one in force (ret_newer): into batch. KL_ERR_CORRUPT
  * "policy_damaged" the row's seal does not hold.

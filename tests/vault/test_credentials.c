@@ -449,7 +449,7 @@ static void test_credentials_that_push_each_other_out_of_the_cache_still_open(vo
         credential->expires_us = INT64_MAX;
         (void)snprintf(credential->role, sizeof credential->role, "operator");
         assert_int_equal(
-            vault_credential_make(fixture->vault, credential, NULL, batch, &tokens[i], NULL),
+            vault_credential_make(fixture->vault, credential, NULL, NULL, batch, &tokens[i], NULL),
             KL_OK);
         vault_credential_unref(credential);
     }

@@ -14,6 +14,7 @@
 #include "kluis/base/arena.h"
 #include "kluis/base/buf.h"
 #include "kluis/base/id.h"
+#include "kluis/base/json.h"
 #include "kluis/base/status.h"
 #include "kluis/base/time.h"
 #include "kluis/vault/policy.h"
@@ -115,6 +116,7 @@ KL_MUST_USE enum kl_status vault_explain(struct vault *vault, const struct vault
 /* ---- credentials ---- */
 
 #define VAULT_CREDENTIAL_LIFE_MAX_DAYS 3660
+#define VAULT_CREDENTIAL_REASON_MAX_BYTES 500
 struct vault_credential_input {
     const char *role; /* of the policy, or "steward", "auditor"; "operator" by an operator only */
     const char *const *purposes; /* NULL: any that the role has */
@@ -124,6 +126,8 @@ struct vault_credential_input {
     const char *expires_in;      /* ISO 8601; required, at most VAULT_CREDENTIAL_LIFE_MAX_DAYS */
     const char *
         certificate_sha256; /* 64 hex digits: a client certificate instead of a token; NULL: a token */
+    const char *
+        reason; /* why it is made, for reviews of the trail: at most VAULT_CREDENTIAL_REASON_MAX_BYTES; NULL: not said */
 };
 struct vault_credential_result {
     struct kl_id id;
@@ -136,20 +140,25 @@ struct vault_credential_result {
     int64_t expires_us;
     int64_t revoked_us; /* 0: not */
     bool has_certificate;
+    struct kl_id created_by;
+    const char *reason; /* NULL: none */
 };
 /*
  * An operator can only make a tenant's first steward (and operators); a steward makes the policy's roles, stewards and auditors, never for
  * itself to read. A first steward: the tenant never had one, whatever became of that (vault_steward_recover() makes another). ret_token is empty for a certificate credential.
- * ret->purposes are the input's. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown"; other errors
+ * ret->purposes and ret->reason are the input's. A reason lies under the tenant's keys and is never in the trail. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown"; other errors
  * of it as vault_subject_create().
  * KL_ERR_INVALID "unknown_role", "unknown_purpose", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
- * "invalid_certificate", "tenant_required" (an operator's first steward). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
+ * "invalid_certificate", "tenant_required" (an operator's first steward), "invalid_value" and "names_subject" (reason); KL_ERR_TOO_LARGE "value_too_large" (reason). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
  * "not_found" (subject). KL_ERR_FORBIDDEN "role_forbidden".
  */
 KL_MUST_USE enum kl_status vault_credential_create(
     struct vault *vault, const struct vault_caller *caller,
     const struct vault_credential_input *input, const struct vault_idempotency *idempotency,
     struct vault_token *ret_token, struct vault_credential_result *ret, struct kl_err *err);
+/* The members of a credential as JSON, into an object that is open: "id", "role", "purposes", ... "created_by", "reason". */
+void vault_credential_write(struct kl_json_out *out,
+                            const struct vault_credential_result *credential);
 /*
  * Make a steward of a tenant that has lost its own, at the machine, while no server runs: whoever has the custodian of the root key may. It is in
  * the tenant's trail and the vault's, "steward_recovered"; other stewards stay as they are. ret_token is set on KL_OK.

@@ -1,0 +1,242 @@
+/* The report of a breach on a real vault: who may have it, what it says after an erasure and a restore, and that it is in the trail. */
+#include "kluis/vault/breach.h"
+
+#include "kluis/base/json.h"
+#include "tests/support/test.h"
+#include "tests/support/vault_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT_BYTES ((size_t)4 * 1024 * 1024)
+
+/* Of that caller, who is done with then. ret may be NULL; err in the fixture. */
+static enum kl_status ask(struct vault_fixture *fixture, struct vault_caller caller,
+                          struct vault_breach_input input, struct kl_json **ret)
+{
+    struct kl_buf text;
+    enum kl_status status = KL_OK;
+
+    input.limit = input.limit == 0 ? VAULT_PAGE_MAX : input.limit;
+    kl_err_clear(&fixture->err);
+    kl_buf_init(&text, TEXT_BYTES);
+    status = vault_breach_report(fixture_vault(fixture), &caller, &input, &text, &fixture->err);
+    assert_true(status == KL_OK || text.size == 0);
+    if (status == KL_OK && ret != NULL) {
+        assert_int_equal(kl_json_parse(text.bytes, text.size, ret, NULL), KL_OK);
+    }
+    kl_buf_done(&text);
+    vault_caller_done(&caller);
+    return status;
+}
+
+static struct kl_id id_of(struct vault_fixture *fixture, const char *role)
+{
+    struct vault_caller caller = fixture_caller(fixture, role);
+    const struct kl_id id = caller.credential;
+
+    vault_caller_done(&caller);
+    return id;
+}
+
+static struct vault_caller auditor(struct vault_fixture *fixture)
+{
+    struct vault_token token = admin_make(fixture->admin, "auditor", NULL);
+
+    return admin_caller(fixture->admin, &token, NULL);
+}
+
+/* How many of the people have "key":text; text NULL: null. */
+static size_t count_people(const struct kl_json *report, const char *key, const char *text)
+{
+    struct kl_json_iter iter = kl_json_iter(kl_json_member(kl_json_root(report), "subjects"));
+    const struct kl_json_value *person = NULL;
+    size_t count = 0;
+
+    while (kl_json_next(&iter, NULL, &person)) {
+        const char *seen = kl_json_text(kl_json_member(person, key));
+
+        count += text == NULL ? seen == NULL : seen != NULL && strcmp(seen, text) == 0;
+    }
+    return count;
+}
+
+static int64_t number(const struct kl_json *report, const char *object, const char *key)
+{
+    int64_t found = -1;
+
+    (void)kl_json_int(kl_json_member(kl_json_member(kl_json_root(report), object), key), &found);
+    return found;
+}
+
+static void test_it_names_who_was_read_to_who_may_report(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    char id[KL_ID_TEXT_BYTES];
+    struct kl_json *report = NULL;
+
+    (void)ben;
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "masked", &ben.id, "mailing", &result), KL_OK);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    kl_id_format("sub", &ana.id, id);
+    assert_int_equal(count_people(report, "subject", id), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+    assert_int_equal(
+        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
+        KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"report_breach\""), 3);
+    assert_int_equal(fixture_trail(fixture, "\"named\":1"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
+}
+
+static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
+    fixture_damage(fixture, &ben.id);
+    fixture_erase(fixture, &ana.id);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "state", "erased"), 1);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "erased_since"), 1);
+    kl_json_free(report);
+}
+
+static void test_others_may_not_and_the_attempt_is_in_the_trail(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    const struct kl_id reader = id_of(fixture, "reader");
+    const struct vault_breach_input input = {.credential = &reader};
+
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "reader"), input, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "role_forbidden");
+    assert_int_equal(ask(fixture, admin_steward(fixture->admin), input, NULL), KL_ERR_FORBIDDEN);
+    assert_int_equal(
+        ask(fixture, fixture_caller_with(fixture, "officer", NULL, NULL, &ana.id), input, NULL),
+        KL_ERR_FORBIDDEN);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"report_breach\""), 3);
+}
+
+static void test_what_is_asked_wrongly_is_refused(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    const struct kl_id reader = id_of(fixture, "reader");
+    const struct kl_id unknown = kl_id_new();
+    const struct {
+        struct vault_breach_input input;
+        enum kl_status status;
+        const char *code;
+    } cases[] = {
+        {{.credential = &unknown}, KL_ERR_NOT_FOUND, "not_found"},
+        {{.credential = &reader, .limit = VAULT_PAGE_MAX + 1}, KL_ERR_INVALID, "invalid_limit"},
+        {{.credential = &reader, .from_us = 2, .to_us = 1}, KL_ERR_INVALID, "invalid_range"},
+        {{.credential = &reader, .aware_us = INT64_MAX}, KL_ERR_INVALID, "invalid_time"},
+        {{.credential = &reader, .cursor = "x"}, KL_ERR_INVALID, "invalid_cursor"},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(ask(fixture, auditor(fixture), cases[i].input, NULL), cases[i].status);
+        assert_string_equal(fixture->err.code, cases[i].code);
+    }
+}
+
+/* The cursor of a report on one credential goes on with no report on another, nor for another caller. */
+static void test_a_cursor_is_of_one_credential_and_caller(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    const struct kl_id masked = id_of(fixture, "masked");
+    struct kl_json *report = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader, .limit = 1}, &report),
+                     KL_OK);
+    assert_int_equal(number(report, "people", "all"), 1);
+    (void)snprintf(cursor, sizeof cursor, "%s",
+                   kl_json_text(kl_json_member(kl_json_root(report), "next_cursor")));
+    kl_json_free(report);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &masked, .cursor = cursor},
+                         NULL),
+                     KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "invalid_cursor");
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.credential = &reader, .cursor = cursor},
+                         NULL),
+                     KL_ERR_INVALID);
+    assert_int_equal(
+        ask(fixture, fixture_caller(fixture, "officer"),
+            (struct vault_breach_input){.credential = &reader, .limit = 1, .cursor = cursor},
+            &report),
+        KL_OK);
+    assert_int_equal(number(report, "people", "all"), 1);
+    assert_null(kl_json_text(kl_json_member(kl_json_root(report), "next_cursor")));
+    kl_json_free(report);
+}
+
+/* An older data/ was put back: what the trail lost is said, and who came after it counts as gone. */
+static void test_it_says_what_the_trail_lost(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    fixture_copy(fixture);
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    fixture_put_back_data(fixture);
+    assert_int_equal(
+        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
+        KL_OK);
+    assert_true(number(report, "entries", "lost") > 0);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
+#define TEST(test) \
+    cmocka_unit_test_setup_teardown(test, vault_fixture_setup, vault_fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_it_names_who_was_read_to_who_may_report),
+        TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
+        TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
+        TEST(test_what_is_asked_wrongly_is_refused),
+        TEST(test_a_cursor_is_of_one_credential_and_caller),
+        TEST(test_it_says_what_the_trail_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+/* From the slots that the trail names to subjects, for who may know. */
+#include "vault/breach_internal.h"
+
+#include "vault/act.h"
+#include "vault/credentials.h"
+#include "vault/subject_internal.h"
+#include "vault/volume.h"
+
+#include <string.h>
+
+int vault_breach_field(const struct vault_policy *policy, const char *name)
+{
+    char type[VAULT_NAME_MAX_BYTES + 1];
+    const char *dot = strchr(name, '.');
+    int record = VAULT_NONE;
+
+    if (dot == NULL || (size_t)(dot - name) > VAULT_NAME_MAX_BYTES) {
+        return VAULT_NONE;
+    }
+    memcpy(type, name, (size_t)(dot - name));
+    type[dot - name] = '\0';
+    record = vault_policy_record_find(policy, type);
+    return record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(policy, record, dot + 1);
+}
+
+/* May the caller report on every field that was touched? ret_charged: grants with a volume that this comes under. */
+static bool may_name(const struct vault_breach *breach, const struct vault_breach_person *person,
+                     const struct vault_subject *subject, uint64_t *ret_charged, int *ret_transfer)
+{
+    const struct vault_caller *caller = breach->caller;
+    const struct vault_facts facts = {.residency = subject->base.residency};
+    struct vault_query query =
+        vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, &subject->base.subject);
+    const struct vault_breach_row *rows = NULL;
+    enum vault_view view;
+    size_t count = 0;
+    size_t i;
+
+    query.used_up = vault_volume_used_up(breach->vault, caller);
+    rows = vault_breach_rows(breach->tally, &count);
+    for (i = 0; i < count; i++) {
+        int field = vault_breach_person_has(person, i) && rows[i].class != VAULT_BREACH_TRANSFER
+                        ? vault_breach_field(caller->policy, rows[i].words[1])
+                        : VAULT_NONE;
+
+        if (field == VAULT_NONE) {
+            continue;
+        }
+        if (vault_policy_decide(caller->policy, &query, &facts, field).withheld !=
+            VAULT_GATE_NONE) {
+            return false;
+        }
+        *ret_charged |= vault_policy_charged(caller->policy, &query, field);
+    }
+    return vault_role_allows(caller, &query) &&
+           vault_policy_may_leave(caller->policy, &query, &facts, &view, ret_transfer) &&
+           view == VAULT_VIEW_PLAIN;
+}
+
+static enum kl_status identify_one(struct vault_breach *breach,
+                                   const struct vault_breach_person *person,
+                                   struct kl_arena *scratch, struct vault_breach_found *ret,
+                                   struct kl_err *err)
+{
+    struct vault_subject subject = {0};
+    uint64_t charged = 0;
+    enum kl_status status =
+        vault_subject_load(breach->vault, breach->tenant, person->slot, scratch, &subject, err);
+
+    if (status == KL_OK && breach->may_name &&
+        may_name(breach, person, &subject, &charged, &ret->transfer) &&
+        vault_volume_take(breach->vault, breach->caller, charged)) {
+        ret->is_named = true;
+        ret->id = subject.base.subject;
+    }
+    vault_subject_done(&subject);
+    if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE || status == KL_ERR_CORRUPT) {
+        ret->state = status == KL_ERR_CORRUPT ? VAULT_BREACH_UNREADABLE : VAULT_BREACH_GONE;
+        kl_err_clear(err);
+        status = KL_OK;
+    }
+    return status;
+}
+
+enum kl_status vault_breach_identify(struct vault_breach *breach, struct kl_err *err)
+{
+    size_t count = 0;
+    size_t i;
+    const struct vault_breach_person *people = vault_breach_people(breach->tally, &count);
+    struct kl_arena *scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    enum kl_status status = KL_OK;
+
+    breach->found = kl_arena_array(breach->arena, count, sizeof breach->found[0]);
+    if (scratch == NULL || breach->found == NULL) {
+        status = kl_fail_memory(err);
+    }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        kl_arena_reset(scratch);
+        status = identify_one(breach, &people[i], scratch, &breach->found[i], err);
+    }
+    kl_arena_free(scratch);
+    return status;
+}
+
+/* ---- in the trail ---- */
+
+static void act_begin(const struct vault_breach *breach, struct vault_act *act)
+{
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(breach->caller, location);
+
+    vault_act_begin(act, breach->tenant, &who, VAULT_BREACH_ACTION);
+    kl_json_add_text(&act->out, "target", breach->credential_text);
+}
+
+static enum kl_status act_end(struct vault_act *act, struct kl_err *err)
+{
+    kl_json_add_text(&act->out, "result", "ok");
+    return vault_audit_end(&act->entry, &act->out, err);
+}
+
+enum kl_status vault_breach_audit(const struct vault_breach *breach, struct kl_err *err)
+{
+    size_t people_count = 0;
+    size_t count = 0;
+    size_t i;
+    const struct vault_breach_person *people = vault_breach_people(breach->tally, &people_count);
+    struct vault_act *acts = kl_arena_array(breach->arena, people_count + 1, sizeof acts[0]);
+    struct vault_audit_entry **entries =
+        kl_arena_array(breach->arena, people_count + 1, sizeof entries[0]);
+    enum kl_status status = KL_OK;
+
+    if (acts == NULL || entries == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; status == KL_OK && i < people_count; i++) {
+        if (breach->found[i].is_named) {
+            act_begin(breach, &acts[count]);
+            kl_json_add_int(&acts[count].out, "slot", (int64_t)people[i].slot);
+            kl_json_add_int(&acts[count].out, "policy", (int64_t)breach->caller->policy_number);
+            if (breach->found[i].transfer != VAULT_NONE) {
+                vault_subject_act_transfers(&acts[count], breach->caller->policy,
+                                            UINT64_C(1) << breach->found[i].transfer);
+            }
+            status = act_end(&acts[count], err);
+            entries[count] = &acts[count].entry;
+            count++;
+        }
+    }
+    if (status == KL_OK) {
+        act_begin(breach, &acts[count]);
+        kl_json_add_time(&acts[count].out, "from", breach->from_us);
+        kl_json_add_time(&acts[count].out, "to", breach->to_us);
+        kl_json_add_int(&acts[count].out, "people", (int64_t)people_count);
+        kl_json_add_int(&acts[count].out, "named", (int64_t)count);
+        status = act_end(&acts[count], err);
+        entries[count] = &acts[count].entry;
+        count++;
+    }
+    if (status == KL_OK) {
+        status = vault_audit_commit(breach->vault, entries, count, err);
+    }
+    for (i = 0; i < count; i++) {
+        vault_act_done(&acts[i]);
+    }
+    return status;
+}
