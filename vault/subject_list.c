@@ -82,7 +82,7 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
         records[i].fields =
             kl_arena_array(arena, records[i].field_count, sizeof *records[i].fields);
         room = records[i].fields != NULL && copy_text(arena, &records[i].type) &&
-               copy_text(arena, &records[i].source);
+               copy_text(arena, &records[i].pseudonym) && copy_text(arena, &records[i].source);
         for (k = 0; room && k < records[i].field_count; k++) {
             records[i].fields[k] = from->records[i].fields[k];
             room = copy_field(arena, &records[i].fields[k]);
@@ -90,7 +90,7 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
     }
     *ret = *from;
     ret->records = records;
-    return room;
+    return room && copy_text(arena, &ret->pseudonym);
 }
 
 /* ---- a page ---- */
