@@ -10,6 +10,7 @@
 #define CHECK_BYTES KL_ID_BYTES
 #define LABEL_SECRET "pseudonyms"
 #define LABEL_MASK "pseudonym mask"
+#define LABEL_ORDER "pseudonym order"
 
 _Static_assert(CHECK_BYTES + VAULT_HANDLE_BYTES == VAULT_PSEUDONYM_BYTES, "two halves");
 _Static_assert(VAULT_HANDLE_BYTES == KL_ID_BYTES, "each is written as an id is");
@@ -77,6 +78,46 @@ static enum kl_status mask_handle(struct vault *vault, uint64_t tenant,
     return status;
 }
 
+/* ---- whose they are ---- */
+
+#define WHOSE_MAX_BYTES (1 + VAULT_NAME_MAX_BYTES)
+
+/* recipient NULL: the credential. */
+static void add_whose(struct kl_buf *data, const char *recipient, const struct kl_id *credential)
+{
+    kl_buf_add_byte(data, recipient == NULL ? OF_CREDENTIAL : OF_RECIPIENT);
+    if (recipient == NULL) {
+        kl_buf_add(data, credential->bytes, KL_ID_BYTES);
+    } else {
+        kl_buf_add_text(data, recipient);
+    }
+}
+
+static const char *recipient_of(const struct vault_caller *caller, const struct vault_query *query)
+{
+    return query->recipient == VAULT_NONE
+               ? NULL
+               : vault_policy_recipient(caller->policy, query->recipient)->name;
+}
+
+enum kl_status vault_pseudonyms_order_key(struct vault *vault, const struct vault_caller *caller,
+                                          const struct vault_query *query,
+                                          unsigned char ret_key[VAULT_PSEUDONYM_SECRET_BYTES],
+                                          struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf data;
+
+    kl_buf_init(&data, WHOSE_MAX_BYTES);
+    add_whose(&data, recipient_of(caller, query), &caller->credential);
+    status = kl_buf_status(&data, err);
+    if (status == KL_OK) {
+        status = tenant_mac(vault, caller->tenant, LABEL_ORDER, kl_buf_slice(&data), ret_key, err);
+    }
+    kl_buf_done(&data);
+    return status;
+}
+
 /* ---- of a subject, for a recipient ---- */
 
 enum kl_status vault_pseudonyms_begin(struct vault *vault, const struct vault_subject *subject,
@@ -87,14 +128,9 @@ enum kl_status vault_pseudonyms_begin(struct vault *vault, const struct vault_su
     struct vault_pseudonyms pseudonyms = {.tenant = subject->tenant};
     struct kl_buf data;
 
-    kl_buf_init(&data, VAULT_TOKEN_SEED_BYTES + 1 + VAULT_NAME_MAX_BYTES);
+    kl_buf_init(&data, VAULT_TOKEN_SEED_BYTES + WHOSE_MAX_BYTES);
     kl_buf_add(&data, subject->base.token_seed, VAULT_TOKEN_SEED_BYTES);
-    kl_buf_add_byte(&data, recipient == NULL ? OF_CREDENTIAL : OF_RECIPIENT);
-    if (recipient == NULL) {
-        kl_buf_add(&data, credential->bytes, KL_ID_BYTES);
-    } else {
-        kl_buf_add_text(&data, recipient);
-    }
+    add_whose(&data, recipient, credential);
     status = kl_buf_status(&data, err);
     if (status == KL_OK) {
         status = tenant_mac(vault, subject->tenant, LABEL_SECRET, kl_buf_slice(&data),
@@ -114,11 +150,8 @@ enum kl_status vault_pseudonyms_of(struct vault *vault, const struct vault_calle
                                    const struct vault_subject *subject,
                                    struct vault_pseudonyms *ret, struct kl_err *err)
 {
-    const char *recipient = query->recipient == VAULT_NONE
-                                ? NULL
-                                : vault_policy_recipient(caller->policy, query->recipient)->name;
-
-    return vault_pseudonyms_begin(vault, subject, recipient, &caller->credential, ret, err);
+    return vault_pseudonyms_begin(vault, subject, recipient_of(caller, query), &caller->credential,
+                                  ret, err);
 }
 
 void vault_pseudonyms_done(struct vault_pseudonyms *pseudonyms)

@@ -79,6 +79,10 @@ KL_MUST_USE enum kl_status vault_pseudonyms_note(struct vault_change *change,
                                                  const struct vault_pseudonyms *pseudonyms,
                                                  struct kl_err *err);
 
+/* What puts a list of subjects in an order of that recipient's alone (list_order.h). Wipe it after use. Errors as kms_mac(). */
+KL_MUST_USE enum kl_status vault_pseudonyms_order_key(
+    struct vault *vault, const struct vault_caller *caller, const struct vault_query *query,
+    unsigned char ret_key[VAULT_PSEUDONYM_SECRET_BYTES], struct kl_err *err);
 /*
  * Pseudonyms in the place of all ids of a result; what two recipients could match it by goes as well: source, version and time of making of its records,
  * whose order is that of their pseudonyms.
