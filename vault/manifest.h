@@ -23,6 +23,8 @@
  * Evidence and grounds in words lie in 'V' rows of their own. The base says whether there is anything but consents, so that
  * a read that hangs on no consent need not open the ledger.
  *
+ * A base is of format 1, or, with handles behind the rest (count u16, 16 bytes each), of format 2.
+ *
  * Sealed texts are padded (vault_pad). Threads: any; nothing is shared.
  */
 #ifndef VAULT_MANIFEST_H
