@@ -62,11 +62,16 @@ static void write_value(struct kl_json_out *out, const struct vault_field_result
 void api_output_record(struct kl_json_out *out, const struct vault_record_result *record)
 {
     kl_json_object_begin(out);
-    api_output_id(out, "id", "rec", &record->id);
-    kl_json_add_text(out, "type", record->type);
-    add_optional(out, "source", record->source);
-    kl_json_add_int(out, "version", (int64_t)record->version);
-    kl_json_add_time(out, "created_at", record->created_us);
+    if (record->pseudonym != NULL) {
+        kl_json_add_text(out, "id", record->pseudonym);
+        kl_json_add_text(out, "type", record->type);
+    } else {
+        api_output_id(out, "id", "rec", &record->id);
+        kl_json_add_text(out, "type", record->type);
+        add_optional(out, "source", record->source);
+        kl_json_add_int(out, "version", (int64_t)record->version);
+        kl_json_add_time(out, "created_at", record->created_us);
+    }
     kl_json_key(out, "fields");
     kl_json_object_begin(out);
     for (size_t i = 0; i < record->field_count; i++) {
@@ -99,7 +104,11 @@ void api_output_record(struct kl_json_out *out, const struct vault_record_result
 void api_output_subject(struct kl_json_out *out, const struct vault_subject_result *subject)
 {
     kl_json_object_begin(out);
-    api_output_id(out, "id", "sub", &subject->id);
+    if (subject->pseudonym != NULL) {
+        kl_json_add_text(out, "id", subject->pseudonym);
+    } else {
+        api_output_id(out, "id", "sub", &subject->id);
+    }
     kl_json_add_text(out, "residency", vault_residency_name(subject->residency));
     kl_json_key(out, "records");
     kl_json_array_begin(out);

@@ -19,7 +19,7 @@ void api_output_created(struct kl_json_out *out, const struct vault_subject_resu
  * {id, residency, records: [...]}: what may be read, each record as api_output_record() writes it.
  */
 void api_output_subject(struct kl_json_out *out, const struct vault_subject_result *subject);
-/* {id, type, source?, version, created_at, fields, views, withheld}. */
+/* {id, type, source?, version?, created_at?, fields, views, withheld}; without the three with a question mark where a pseudonym is the id. */
 void api_output_record(struct kl_json_out *out, const struct vault_record_result *record);
 void api_output_consent(struct kl_json_out *out, const struct vault_consent_result *consent);
 void api_output_disclosure(struct kl_json_out *out,

@@ -71,6 +71,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/requests/{req}/complete", api_request_complete, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"POST", "/v1/requests/{req}/reject", api_request_reject, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/lookup", api_lookup, API_ROUTE_JSON, TENANT},
+    {"POST", "/v1/tokens/resolve", api_tokens_resolve, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
     {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, APPLY},

@@ -80,6 +80,8 @@ API_HANDLER(api_request_verify);
 API_HANDLER(api_request_extend);
 API_HANDLER(api_request_complete);
 API_HANDLER(api_request_reject);
+/* api/routes_tokens.c */
+API_HANDLER(api_tokens_resolve);
 /* api/routes_batch.c */
 API_HANDLER(api_batch);
 /* api/routes_policy.c */

@@ -84,7 +84,9 @@ API_HANDLER(api_record_read)
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         api_output_record(&out, &result.records[0]);
-        set_etag(response, result.records[0].version);
+        if (result.records[0].pseudonym == NULL) {
+            set_etag(response, result.records[0].version);
+        }
     }
     return status;
 }

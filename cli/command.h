@@ -113,6 +113,7 @@ enum cli_exit cli_record_verify(struct cli_call *call);
 enum cli_exit cli_record_erase(struct cli_call *call);
 enum cli_exit cli_record_hold(struct cli_call *call);
 enum cli_exit cli_record_release(struct cli_call *call);
+enum cli_exit cli_token_resolve(struct cli_call *call);
 enum cli_exit cli_file_put(struct cli_call *call);
 enum cli_exit cli_file_get(struct cli_call *call);
 enum cli_exit cli_record_event(struct cli_call *call);

@@ -79,6 +79,7 @@ static const struct cli_option report_options[] = {
     END};
 static const struct cli_option export_options[] = {
     {"as", "FORM", "json (the default) or csv"}, PURPOSE, OUT, END};
+static const struct cli_option token_resolve_options[] = {RECIPIENT, PURPOSE, GROUND, END};
 static const struct cli_option record_read_options[] = {PURPOSE, FIELDS, RECIPIENT, GROUND, END};
 static const struct cli_option record_patch_options[] = {
     {"if-version", "N", "the version that was read; \"any\" overwrites whatever is there"}, END};
@@ -319,6 +320,9 @@ const struct cli_command cli_commands[] = {
      "keep a record until a date, whatever else of the subject is erased", hold_options,
      cli_record_hold},
     {"record", "release", "SUBJECT RECORD", 2, 2, "end a record's hold", NULL, cli_record_release},
+    {"token", "resolve", "[FILE]", 0, 1,
+     "whom a recipient's tokens stand for; one a line, from FILE or standard input",
+     token_resolve_options, cli_token_resolve},
     {"file", "put", "SUBJECT RECORD FIELD", 3, 3, "send a file for a field of type file",
      file_put_options, cli_file_put},
     {"file", "get", "SUBJECT RECORD FIELD", 3, 3, "get the bytes of such a field", file_get_options,

@@ -357,6 +357,35 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
     return decision;
 }
 
+/*
+ * Of what is known of a subject, an explicit consent alone can make a view stricter, by one more
+ * transfer line; all else only withholds. So both are asked, with everything else allowed.
+ */
+bool vault_policy_is_pseudonymous(const struct vault_policy *policy,
+                                  const struct vault_query *query, enum vault_residency residency)
+{
+    struct vault_facts facts = {.residency = residency,
+                                .consents = POLICY_ALL,
+                                .recipient_consents = POLICY_ALL,
+                                .recipient_explicit_consents = POLICY_ALL};
+    struct vault_query open = *query;
+    bool token = false;
+
+    open.used_up = 0;
+    for (size_t i = 0; i < 2 * policy->field_count; i++) {
+        struct vault_decision decision;
+
+        facts.explicit_consents = i % 2 == 0 ? POLICY_ALL : 0;
+        decision = vault_policy_decide(policy, &open, &facts, (int)(i / 2));
+        if (decision.withheld != VAULT_GATE_NONE)
+            continue;
+        if (decision.view < VAULT_VIEW_TOKEN)
+            return false;
+        token = token || decision.view == VAULT_VIEW_TOKEN;
+    }
+    return token;
+}
+
 struct vault_decision vault_policy_explain(const struct vault_policy *policy,
                                            const struct vault_query *query,
                                            const struct vault_facts *facts, int field,

@@ -4,6 +4,7 @@
 #include "kluis/base/encode.h"
 #include "vault/aside.h"
 #include "vault/idempotency.h"
+#include "vault/pseudonym.h"
 
 #include <string.h>
 
@@ -217,6 +218,24 @@ static enum kl_status read_entry(struct vault_disclosures *ledger, struct kl_are
     return status;
 }
 
+/* Whether a pseudonym is among what was shown, of a value or of an id. */
+static bool has_pseudonym(const struct vault_subject_result *result)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < result->record_count; i++) {
+        for (k = 0; k < result->records[i].field_count; k++) {
+            const struct vault_field_result *field = &result->records[i].fields[k];
+
+            if (field->withheld == VAULT_GATE_NONE && field->view == VAULT_VIEW_TOKEN) {
+                return true;
+            }
+        }
+    }
+    return result->pseudonym != NULL;
+}
+
 static enum kl_status read_note(struct vault_change *change, const struct vault_read_plan *plan,
                                 const struct vault_subject_result *result, struct kl_err *err)
 {
@@ -236,10 +255,34 @@ static enum kl_status read_note(struct vault_change *change, const struct vault_
     if (status == KL_OK) {
         status = vault_disclosures_add(&ledger, change->arena, &entry, err);
     }
-    if (status == KL_OK) {
-        status = vault_disclosures_put(change, &ledger, value, err);
+    return status == KL_OK ? vault_disclosures_put(change, &ledger, value, err) : status;
+}
+
+/* result NULL: it is no disclosure. pseudonyms NULL: none, or they are noted. */
+static enum kl_status write_down(struct vault *vault, const struct vault_caller *caller,
+                                 const struct vault_read_plan *plan,
+                                 const struct vault_subject *subject,
+                                 const struct vault_subject_result *result,
+                                 const struct vault_pseudonyms *pseudonyms, struct kl_err *err)
+{
+    struct vault_change change;
+    enum kl_status status = vault_change_begin(&change, vault, caller, err);
+
+    change.subject = *subject; /* its row stays the caller's */
+    change.unsynced = true;
+    change.unaudited = true;
+    if (status == KL_OK && result != NULL) {
+        status = read_note(&change, plan, result, err);
     }
-    return status == KL_OK ? vault_change_commit(change, err) : status;
+    if (status == KL_OK && pseudonyms != NULL) {
+        status = vault_pseudonyms_note(&change, pseudonyms, err);
+    }
+    if (status == KL_OK) {
+        status = vault_change_commit(&change, err);
+    }
+    memset(&change.subject, 0, sizeof change.subject);
+    vault_change_end(&change);
+    return status;
 }
 
 enum kl_status vault_read_disclose(struct vault *vault, const struct vault_caller *caller,
@@ -247,21 +290,20 @@ enum kl_status vault_read_disclose(struct vault *vault, const struct vault_calle
                                    const struct vault_subject *subject, struct vault_act *act,
                                    const struct vault_subject_result *result, struct kl_err *err)
 {
-    struct vault_change change;
+    struct vault_pseudonyms pseudonyms = {0};
+    bool is_told = plan->query.recipient != VAULT_NONE && shows_something(result);
+    bool is_first = plan->query.recipient != VAULT_NONE && has_pseudonym(result);
     enum kl_status status = KL_OK;
 
-    if (plan->query.recipient == VAULT_NONE || !shows_something(result)) {
-        return KL_OK;
+    if (is_first) {
+        status = vault_pseudonyms_of(vault, caller, &plan->query, subject, &pseudonyms, err);
+        is_first = status == KL_OK && !vault_pseudonyms_noted(subject, &pseudonyms);
     }
-    status = vault_change_begin(&change, vault, caller, err);
-    change.subject = *subject; /* its row stays the caller's */
-    change.unsynced = true;
-    change.unaudited = true;
-    if (status == KL_OK) {
-        status = read_note(&change, plan, result, err);
+    if (status == KL_OK && (is_told || is_first)) {
+        status = write_down(vault, caller, plan, subject, is_told ? result : NULL,
+                            is_first ? &pseudonyms : NULL, err);
     }
-    memset(&change.subject, 0, sizeof change.subject);
-    vault_change_end(&change);
+    vault_pseudonyms_done(&pseudonyms);
     if (status != KL_OK) {
         vault_act_done(act);
         memset(act, 0, sizeof *act);

@@ -18,7 +18,7 @@ KL_MUST_USE enum kl_status vault_disclosures_put(struct vault_change *change,
 /*
  * vault_read_loaded(), and, when it is for a recipient who is shown something, the disclosure written down in a commit of its own without a
  * sync and without an audit entry: act is committed after it, synced, or nothing of the result leaves. Without a recipient it is
- * vault_read_loaded() and no more. KL_ERR_PRECONDITION "head_changed", KL_ERR_GONE: find the subject again (vault_change_again()); act is
+ * vault_read_loaded() and no more. The same commit notes the recipient's pseudonyms of the subject, when these are its first (pseudonym.h). KL_ERR_PRECONDITION "head_changed", KL_ERR_GONE: find the subject again (vault_change_again()); act is
  * zeroed then. Errors of both.
  */
 KL_MUST_USE enum kl_status vault_read_disclosed(

@@ -100,10 +100,19 @@ static enum kl_status entry_add(struct plan *plan, const struct vault_manifest_r
     return status;
 }
 
-static enum kl_status id_entry_add(struct plan *plan, struct kl_err *err)
+/* What leads to the subject as a whole: its id, and the handles of its pseudonyms. */
+static enum kl_status own_entries_add(struct plan *plan, struct kl_err *err)
 {
-    return entries_of(plan, "id", kl_slice_of(plan->subject.base.subject.bytes, KL_ID_BYTES), 0,
-                      err);
+    const struct vault_manifest_base *base = &plan->subject.base;
+    enum kl_status status =
+        entries_of(plan, "id", kl_slice_of(base->subject.bytes, KL_ID_BYTES), 0, err);
+    size_t i;
+
+    for (i = 0; status == KL_OK && i < base->handle_count; i++) {
+        status = entries_of(plan, VAULT_PSEUDONYM_KIND,
+                            kl_slice_of(base->handles[i], VAULT_HANDLE_BYTES), 0, err);
+    }
+    return status;
 }
 
 static bool is_meant(const struct plan *plan, size_t at)
@@ -116,7 +125,7 @@ static bool is_meant(const struct plan *plan, size_t at)
 static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    size_t room = 1;
+    size_t room = 1 + plan->subject.base.handle_count;
     size_t i;
     size_t k;
 
@@ -130,7 +139,7 @@ static enum kl_status entries_gather(struct plan *plan, struct kl_err *err)
         return kl_fail_memory(err);
     }
     if (plan->kind == VAULT_NOTE_SUBJECT) {
-        status = id_entry_add(plan, err);
+        status = own_entries_add(plan, err);
     }
     for (i = 0; status == KL_OK && i < plan->subject.head.record_count; i++) {
         const struct vault_manifest_record *record = &plan->subject.records[i];

@@ -40,8 +40,9 @@ struct vault_index_store;
 struct vault_index_entry {
     unsigned char tag[VAULT_TAG_BYTES];
     uint64_t slot;
-    uint64_t discriminator; /* 0 for a subject's id; from the record's id and field for a value */
-    uint32_t made_for;      /* epoch + 1 of the index that the tag is for; 0: the one in use */
+    uint64_t
+        discriminator; /* 0 for a subject's id or a pseudonym's handle; from the record's id and field for a value */
+    uint32_t made_for; /* epoch + 1 of the index that the tag is for; 0: the one in use */
     bool second; /* the same once more, for the index being built; neither is kept in a bucket */
 };
 /* BUILD adds, to the index being built alone, what the one in use has. */

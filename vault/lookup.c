@@ -131,13 +131,17 @@ static enum kl_status is_value(struct looking *looking, const struct vault_subje
     return status;
 }
 
-/* Whether the subject has the value that the entry says it has, and may be found by it. */
+/*
+ * Whether the subject has the value that the entry says it has, and may be found by it. Who may see no more of it than a token is not
+ * found: whose pseudonym that is would be known from the value.
+ */
 static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject,
                                uint64_t discriminator, bool *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_value_wanted wanted;
     struct vault_facts facts = {0};
+    struct vault_decision decision;
 
     looking->query.own_subject =
         looking->caller->bound &&
@@ -152,14 +156,16 @@ static enum kl_status may_find(struct looking *looking, const struct vault_subje
     if (status == KL_OK) {
         vault_retention_facts(looking->caller->policy, &looking->query, wanted.record, &facts);
     }
-    if (status == KL_OK &&
-        vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field)
-                .withheld != VAULT_GATE_NONE) {
-        *ret = false;
-    } else if (status == KL_OK) {
-        status = is_value(looking, subject, &wanted, ret, err);
+    if (status != KL_OK) {
+        return status;
     }
-    return status;
+    decision =
+        vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field);
+    if (decision.withheld != VAULT_GATE_NONE || decision.view == VAULT_VIEW_TOKEN) {
+        *ret = false;
+        return KL_OK;
+    }
+    return is_value(looking, subject, &wanted, ret, err);
 }
 
 static void look_act(struct looking *looking, struct vault_act *act, uint64_t slot)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define FORMAT 1
+#define FORMAT_HANDLES 2 /* a base with handles behind the rest */
 #define FLAG_LEDGER 1u
 
 static enum kl_status damaged(struct kl_err *err, const char *what)
@@ -72,7 +73,7 @@ enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base
 {
     size_t started = ret->size;
 
-    kl_buf_add_byte(ret, FORMAT);
+    kl_buf_add_byte(ret, base->handle_count == 0 ? FORMAT : FORMAT_HANDLES);
     kl_buf_add(ret, base->subject.bytes, KL_ID_BYTES);
     kl_buf_add_byte(ret, (unsigned char)base->residency);
     kl_buf_add_byte(ret, base->limits ? 1 : 0);
@@ -80,6 +81,10 @@ enum kl_status vault_manifest_base_encode(const struct vault_manifest_base *base
     kl_buf_add_u64be(ret, (uint64_t)base->moved_us);
     kl_buf_add_u64be(ret, (uint64_t)base->created_us);
     kl_buf_add(ret, base->token_seed, sizeof base->token_seed);
+    if (base->handle_count > 0) {
+        add_count(ret, base->handle_count, VAULT_HANDLES_MAX);
+        kl_buf_add(ret, base->handles, base->handle_count * VAULT_HANDLE_BYTES);
+    }
     return ended(ret, started, VAULT_MANIFEST_MAX_BYTES, "subject_full", err);
 }
 
@@ -269,6 +274,22 @@ enum kl_status vault_head_decode(struct kl_slice row, struct kl_arena *arena,
     return KL_OK;
 }
 
+static bool read_handles(struct kl_reader *in, struct vault_manifest_base *base)
+{
+    size_t count = kl_read_u16be(in);
+    struct kl_slice bytes;
+
+    if (!in->ok || count == 0 || count > VAULT_HANDLES_MAX) {
+        return false;
+    }
+    bytes = kl_read_bytes(in, count * VAULT_HANDLE_BYTES);
+    if (in->ok) {
+        memcpy(base->handles, bytes.bytes, bytes.size);
+        base->handle_count = count;
+    }
+    return in->ok;
+}
+
 enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_manifest_base *ret,
                                           struct kl_err *err)
 {
@@ -277,7 +298,7 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
     struct kl_slice bytes;
     unsigned char residency = 0;
     unsigned char limits = 0;
-    bool known = kl_read_byte(&in) == FORMAT;
+    unsigned char format = kl_read_byte(&in);
 
     bytes = kl_read_bytes(&in, KL_ID_BYTES);
     if (in.ok) {
@@ -289,10 +310,14 @@ enum kl_status vault_manifest_base_decode(struct kl_slice text, struct vault_man
     base.moved_us = (int64_t)kl_read_u64be(&in);
     base.created_us = (int64_t)kl_read_u64be(&in);
     bytes = kl_read_bytes(&in, sizeof base.token_seed);
-    if (!known || !kl_reader_done(&in) || residency > VAULT_RESIDENCY_NONE || limits > 1) {
+    if (in.ok) {
+        memcpy(base.token_seed, bytes.bytes, sizeof base.token_seed);
+    }
+    if ((format != FORMAT && format != FORMAT_HANDLES) ||
+        (format == FORMAT_HANDLES && !read_handles(&in, &base)) || !kl_reader_done(&in) ||
+        residency > VAULT_RESIDENCY_NONE || limits > 1) {
         return damaged(err, "a subject's manifest");
     }
-    memcpy(base.token_seed, bytes.bytes, sizeof base.token_seed);
     base.residency = (enum vault_residency)residency;
     base.limits = limits == 1;
     *ret = base;

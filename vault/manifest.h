@@ -23,6 +23,8 @@
  * Evidence and grounds in words lie in 'V' rows of their own. The base says whether there is anything but consents, so that
  * a read that hangs on no consent need not open the ledger.
  *
+ * A base is of format 1, or, with handles behind the rest (count u16, 16 bytes each), of format 2.
+ *
  * Sealed texts are padded (vault_pad). Threads: any; nothing is shared.
  */
 #ifndef VAULT_MANIFEST_H
@@ -68,6 +70,9 @@
  */
 #define VAULT_INDEXED_MAX 4096
 #define VAULT_TOKEN_SEED_BYTES 16
+/* Recipients to whom one subject was shown under pseudonyms: twice as many as a policy names at once. */
+#define VAULT_HANDLES_MAX 128
+#define VAULT_HANDLE_BYTES 16
 
 /* A value that is there. type and index as the policy had them when it was written. version: of the record, then. */
 struct vault_manifest_field {
@@ -106,8 +111,8 @@ struct vault_manifest_record {
 };
 /*
  * limits: an objection in force or a restriction is in the ledger. moves: how often the tag got stricter (journal.h); moved_us: when it was
- * last set, by whoever made the subject or moved it. token_seed: what makes this subject's tokens differ from everybody's, and end with the
- * subject.
+ * last set, by whoever made the subject or moved it. token_seed: what makes this subject's pseudonyms differ from everybody's, and end with the
+ * subject. handles: what leads from those of a recipient to the subject, one for each recipient that has any (pseudonym.h).
  */
 struct vault_manifest_base {
     struct kl_id subject;
@@ -117,6 +122,8 @@ struct vault_manifest_base {
     int64_t moved_us;
     int64_t created_us;
     unsigned char token_seed[VAULT_TOKEN_SEED_BYTES];
+    unsigned char handles[VAULT_HANDLES_MAX][VAULT_HANDLE_BYTES];
+    size_t handle_count;
 };
 
 struct vault_head_record {

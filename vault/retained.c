@@ -4,6 +4,7 @@
 #include "vault/rows.h"
 
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,7 @@ static enum kl_status seal_manifest(struct vault *vault, const struct vault_subj
                                     struct kl_buf *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct vault_manifest_base base = subject->base;
     struct vault_manifest_record kept = *record;
     struct kms_place place = {subject->tenant, subject->slot, value};
     struct kl_buf part;
@@ -71,10 +73,12 @@ static enum kl_status seal_manifest(struct vault *vault, const struct vault_subj
     struct kl_buf padded;
 
     kept.past_count = 0;
+    base.handle_count = 0;
+    randombytes_buf(base.token_seed, sizeof base.token_seed); /* pseudonyms end with the erasure */
     kl_buf_init(&part, VAULT_MANIFEST_MAX_BYTES);
     kl_buf_init(&plain, KMS_SEAL_MAX_BYTES);
     kl_buf_init(&padded, KMS_SEAL_MAX_BYTES);
-    status = vault_manifest_base_encode(&subject->base, &part, err);
+    status = vault_manifest_base_encode(&base, &part, err);
     kl_buf_add_sized(&plain, part.bytes, part.size);
     kl_buf_clear(&part);
     if (status == KL_OK) {

@@ -203,6 +203,12 @@ enum kl_status vault_change_index_id(struct vault_change *change, struct kl_err 
                      kl_slice_of(change->subject.base.subject.bytes, KL_ID_BYTES), 0, err);
 }
 
+enum kl_status vault_change_index_handle(struct vault_change *change, size_t at, struct kl_err *err)
+{
+    return index_add(change, VAULT_INDEX_ADD, VAULT_PSEUDONYM_KIND,
+                     kl_slice_of(change->subject.base.handles[at], VAULT_HANDLE_BYTES), 0, err);
+}
+
 enum kl_status vault_change_index_remove(struct vault_change *change,
                                          const struct vault_manifest_record *record,
                                          const struct vault_manifest_field *field,

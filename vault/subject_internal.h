@@ -62,7 +62,7 @@ KL_MUST_USE enum kl_status vault_subject_find(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *id, struct kl_arena *arena,
                                               struct vault_subject *subject, struct kl_err *err);
-/* How many indexed values the subject has, those in the past of its records too. */
+/* How many indexed values the subject has, those in the past of its records and the handles of its pseudonyms too. */
 size_t vault_subject_indexed(const struct vault_subject *subject);
 /* Index of a record that is not gone; VAULT_NONE. */
 int vault_subject_record_find(const struct vault_subject *subject, const struct kl_id *record);
@@ -100,13 +100,6 @@ KL_MUST_USE enum kl_status vault_subject_secret_open(struct vault *vault, uint64
                                                      uint64_t slot,
                                                      struct vault_value_wanted *wanted,
                                                      struct kl_arena *arena, struct kl_err *err);
-/* A pseudonym, the same for this subject and field for as long as the subject is there; nothing of the value goes into it. */
-KL_MUST_USE enum kl_status vault_subject_token(struct vault *vault,
-                                               const struct vault_subject *subject,
-                                               const char *type, const char *field,
-                                               char ret_token[KL_ID_TEXT_BYTES],
-                                               struct kl_err *err);
-
 /* "type.field" */
 #define VAULT_FIELD_NAME_BYTES (2 * VAULT_MANIFEST_NAME_MAX_BYTES + 2)
 void vault_field_name(const char *type, const char *field, char ret[VAULT_FIELD_NAME_BYTES]);
@@ -354,6 +347,10 @@ KL_MUST_USE enum kl_status vault_change_index(struct vault_change *change,
                                               struct kl_err *err);
 /* The subject's id into the index. */
 KL_MUST_USE enum kl_status vault_change_index_id(struct vault_change *change, struct kl_err *err);
+/* handles[at] of its base: what leads from pseudonyms to the subject, of that kind in the index. */
+#define VAULT_PSEUDONYM_KIND "pseudonym"
+KL_MUST_USE enum kl_status vault_change_index_handle(struct vault_change *change, size_t at,
+                                                     struct kl_err *err);
 KL_MUST_USE enum kl_status vault_change_base_seal(struct vault_change *change, struct kl_err *err);
 /* records[at] of the subject. */
 KL_MUST_USE enum kl_status vault_change_record_seal(struct vault_change *change, size_t at,
@@ -406,7 +403,7 @@ bool vault_change_again(enum kl_status status, unsigned *tries, int64_t *waited_
 enum kl_status vault_change_busy(enum kl_status status, struct kl_err *err);
 
 /*
- * What leads to a subject in the index: its id, and every indexed value that opens. What was shredded, is damaged, or has characters that
+ * What leads to a subject in the index: its id, the handles of its pseudonyms, and every indexed value that opens. What was shredded, is damaged, or has characters that
  * the Unicode tables in use do not know, is passed over. scratch holds one value at a time.
  */
 typedef enum kl_status (*vault_entry_visit)(void *visitor, const char *kind, struct kl_slice form,

@@ -1,9 +1,15 @@
-/* Lists of subjects, in the order of their slots: a page looks at a bounded number of heads. */
+/*
+ * Lists of subjects, in the order of their slots, or, where no ids are shown, in one of the recipient's own: a page looks at a bounded number
+ * of heads.
+ */
 #include "kluis/base/log.h"
 #include "vault/disclosure.h"
+#include "vault/list_order.h"
+#include "vault/pseudonym.h"
 #include "vault/rows.h"
 #include "vault/subject_read.h"
 
+#include <sodium.h>
 #include <string.h>
 
 /* The most heads that one page looks at: a page may be short, or empty, and still have a cursor. */
@@ -11,6 +17,7 @@
 /* A page that holds so much is full: a thousand subjects may have tens of megabytes each. */
 #define RESULT_PER_PAGE_BYTES (8 * 1024 * 1024)
 #define CURSOR_KIND "subjects"
+#define CURSOR_KIND_MIXED "subjects, mixed"
 
 struct listing {
     struct vault *vault;
@@ -82,7 +89,7 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
         records[i].fields =
             kl_arena_array(arena, records[i].field_count, sizeof *records[i].fields);
         room = records[i].fields != NULL && copy_text(arena, &records[i].type) &&
-               copy_text(arena, &records[i].source);
+               copy_text(arena, &records[i].pseudonym) && copy_text(arena, &records[i].source);
         for (k = 0; room && k < records[i].field_count; k++) {
             records[i].fields[k] = from->records[i].fields[k];
             room = copy_field(arena, &records[i].fields[k]);
@@ -90,7 +97,7 @@ static bool copy_result(struct kl_arena *arena, const struct vault_subject_resul
     }
     *ret = *from;
     ret->records = records;
-    return room;
+    return room && copy_text(arena, &ret->pseudonym);
 }
 
 /* ---- a page ---- */
@@ -112,7 +119,10 @@ static enum kl_status read_loaded(struct listing *listing, const struct vault_su
                : KL_OK;
 }
 
-/* From the row as it was in the list's view; as it is now, when what was to be written down of it met another change. */
+/*
+ * From the row as it was in the list's view; as it is now, when there is none (empty), or what was to be written down of it met another
+ * change.
+ */
 static enum kl_status read_head(struct listing *listing, uint64_t slot, struct kl_slice row,
                                 struct vault_act *act, struct vault_subject_result *ret,
                                 bool *ret_reached, struct kl_err *err)
@@ -128,10 +138,10 @@ static enum kl_status read_head(struct listing *listing, uint64_t slot, struct k
         kl_arena_reset(listing->scratch);
         memset(&subject, 0, sizeof subject);
         *ret_reached = false;
-        status = again ? vault_subject_load(listing->vault, tenant, slot, listing->scratch,
-                                            &subject, err)
-                       : vault_subject_load_row(listing->vault, tenant, slot, row, listing->scratch,
-                                                &subject, err);
+        status = again || row.size == 0 ? vault_subject_load(listing->vault, tenant, slot,
+                                                             listing->scratch, &subject, err)
+                                        : vault_subject_load_row(listing->vault, tenant, slot, row,
+                                                                 listing->scratch, &subject, err);
         if (status == KL_OK) {
             status = read_loaded(listing, &subject, act, ret, ret_reached, err);
         }
@@ -184,6 +194,26 @@ static bool is_beyond(enum kl_status status, const struct kl_err *err)
     return status == KL_ERR_FORBIDDEN && strcmp(err->code, "volume_exceeded") == 0;
 }
 
+static bool is_full(const struct listing *listing)
+{
+    return listing->count == listing->limit || listing->result_bytes >= RESULT_PER_PAGE_BYTES;
+}
+
+/* The next head; one that does not fit on the page is the first of the next (*ret_full). */
+static enum kl_status list_next(struct listing *listing, uint64_t slot, struct kl_slice row,
+                                bool *ret_full, struct kl_err *err)
+{
+    enum kl_status status = list_one(listing, slot, row, err);
+
+    *ret_full = listing->count > 0 && (status == KL_ERR_NO_MEMORY || is_beyond(status, err));
+    if (*ret_full) {
+        kl_err_clear(err);
+        return KL_OK;
+    }
+    listing->last_slot = slot;
+    return status;
+}
+
 static enum kl_status list_page(struct listing *listing, uint64_t first, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -193,32 +223,19 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
                                              vault_row_slice(&until), false);
     struct kl_slice key;
     struct kl_slice row;
-    uint64_t before = 0;
+    bool full = false;
     size_t looked = 0;
 
     if (iter == NULL) {
         return kl_fail_memory(err);
     }
-    listing->ended = true;
-    while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
-        if (listing->count == listing->limit || looked == HEADS_PER_PAGE ||
-            listing->result_bytes >= RESULT_PER_PAGE_BYTES) {
-            listing->ended = false;
-            break;
+    while (status == KL_OK && !full && vault_iter_next(iter, &key, &row)) {
+        full = is_full(listing) || looked++ == HEADS_PER_PAGE;
+        if (!full) {
+            status = list_next(listing, kl_get_u64be(key.bytes + key.size - 8), row, &full, err);
         }
-        before = listing->last_slot;
-        listing->last_slot = kl_get_u64be(key.bytes + key.size - 8);
-        status = list_one(listing, listing->last_slot, row, err);
-        if (listing->count > 0 && (status == KL_ERR_NO_MEMORY || is_beyond(status, err))) {
-            /* The page is full: whoever does not fit is the first of the next. */
-            kl_err_clear(err);
-            listing->last_slot = before;
-            listing->ended = false;
-            status = KL_OK;
-            break;
-        }
-        looked++;
     }
+    listing->ended = !full;
     if (status == KL_OK) {
         status = vault_iter_status(iter, err);
     }
@@ -226,12 +243,103 @@ static enum kl_status list_page(struct listing *listing, uint64_t first, struct 
     return status;
 }
 
+/* Whether the people on it are shown under pseudonyms, whatever their tag. */
+static bool is_mixed(const struct listing *listing)
+{
+    const struct vault_policy *policy = listing->caller->policy;
+
+    return vault_policy_is_pseudonymous(policy, &listing->plan.query, VAULT_RESIDENCY_EEA) ||
+           vault_policy_is_pseudonymous(policy, &listing->plan.query, VAULT_RESIDENCY_NONE);
+}
+
+static enum kl_status mixed_page(struct listing *listing, struct vault_list_position *position,
+                                 struct kl_err *err)
+{
+    unsigned char key[VAULT_LIST_KEY_BYTES];
+    uint64_t *slots = NULL;
+    size_t count = 0;
+    size_t i;
+    bool full = false;
+    bool more = false;
+    enum kl_status status =
+        vault_pseudonyms_order_key(listing->vault, listing->caller, &listing->plan.query, key, err);
+
+    if (status == KL_OK) {
+        status = vault_list_window(listing->vault, listing->caller->tenant, key, position,
+                                   listing->arena, &slots, &count, &more, err);
+    }
+    listing->last_slot = position->after;
+    for (i = 0; status == KL_OK && !full && i < count; i++) {
+        full = is_full(listing);
+        if (!full) {
+            status = list_next(listing, slots[i], kl_slice_of(NULL, 0), &full, err);
+        }
+    }
+    listing->ended = !full && !more;
+    if (full) {
+        position->after = listing->last_slot;
+    } else {
+        *position =
+            (struct vault_list_position){position->last + 1, VAULT_LIST_OPEN, VAULT_LIST_OPEN};
+    }
+    sodium_memzero(key, sizeof key);
+    return status;
+}
+
+static enum kl_status mixed_open(const struct listing *listing, const char *cursor,
+                                 struct vault_list_position *ret, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct kl_buf bytes;
+
+    *ret = (struct vault_list_position){0, VAULT_LIST_OPEN, VAULT_LIST_OPEN};
+    if (cursor == NULL || cursor[0] == '\0') {
+        return KL_OK;
+    }
+    kl_buf_init(&bytes, VAULT_CURSOR_MAX_BYTES);
+    status =
+        vault_cursor_open(listing->vault, listing->caller, CURSOR_KIND_MIXED, cursor, &bytes, err);
+    if (status == KL_OK && !vault_list_position_decode(kl_buf_slice(&bytes), ret)) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "cursor_damaged", "internal error",
+                         "a cursor opened and is none");
+    }
+    kl_buf_done(&bytes);
+    return status;
+}
+
+/* A page, and the cursor of the next one; empty at the end. */
+static enum kl_status page(struct listing *listing, const char *cursor,
+                           char ret_next[VAULT_CURSOR_MAX_BYTES + 1], struct kl_err *err)
+{
+    struct vault_list_position position;
+    unsigned char bytes[VAULT_LIST_POSITION_BYTES];
+    uint64_t first = 0;
+    bool mixed = is_mixed(listing);
+    enum kl_status status =
+        mixed ? mixed_open(listing, cursor, &position, err)
+              : vault_cursor_number_open(listing->vault, listing->caller, CURSOR_KIND, cursor,
+                                         UINT64_MAX, &first, err);
+
+    if (status == KL_OK) {
+        status = mixed ? mixed_page(listing, &position, err) : list_page(listing, first, err);
+    }
+    if (status != KL_OK || listing->ended) {
+        return status;
+    }
+    if (!mixed) {
+        return vault_cursor_number_seal(listing->vault, listing->caller, CURSOR_KIND,
+                                        listing->last_slot + 1, ret_next, err);
+    }
+    vault_list_position_encode(&position, bytes);
+    return vault_cursor_seal(listing->vault, listing->caller, CURSOR_KIND_MIXED,
+                             kl_slice_of(bytes, sizeof bytes), ret_next, err);
+}
+
 static enum kl_status list(struct listing *listing, const char *cursor, char *ret_cursor,
                            struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char next[VAULT_CURSOR_MAX_BYTES + 1] = "";
-    uint64_t first = 0;
     size_t i;
 
     listing->results = kl_arena_array(listing->arena, listing->limit, sizeof *listing->results);
@@ -241,15 +349,7 @@ static enum kl_status list(struct listing *listing, const char *cursor, char *re
     if (listing->results == NULL || listing->acts == NULL || listing->entries == NULL) {
         return kl_fail_memory(err);
     }
-    status = vault_cursor_number_open(listing->vault, listing->caller, CURSOR_KIND, cursor,
-                                      UINT64_MAX, &first, err);
-    if (status == KL_OK) {
-        status = list_page(listing, first, err);
-    }
-    if (status == KL_OK && !listing->ended) {
-        status = vault_cursor_number_seal(listing->vault, listing->caller, CURSOR_KIND,
-                                          listing->last_slot + 1, next, err);
-    }
+    status = page(listing, cursor, next, err);
     if (status == KL_OK) {
         status =
             vault_subject_found(listing->vault, listing->caller, "list",

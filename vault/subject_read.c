@@ -1,5 +1,6 @@
 /* Reading: every field is decided on first; only what will be shown is fetched and opened; nothing leaves before its audit entry. */
 #include "vault/subject_read.h"
+#include "vault/pseudonym.h"
 #include "vault/retention.h"
 #include "vault/volume.h"
 
@@ -33,6 +34,8 @@ struct reading {
     struct vault_field_result **wanted_for;
     size_t wanted_count;
     bool reached;
+    struct vault_pseudonyms pseudonyms; /* made when the first is shown */
+    bool has_pseudonyms;
 };
 
 static void count_volume(struct reading *reading, int field, const struct vault_decision *decision)
@@ -135,13 +138,44 @@ static bool is_left_out(const struct reading *reading, int field,
     return decision->withheld == VAULT_GATE_ROLE && !reading->plan->by_name[field];
 }
 
+static enum kl_status pseudonyms_begin(struct reading *reading, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    if (!reading->has_pseudonyms) {
+        status = vault_pseudonyms_of(reading->vault, reading->caller, &reading->plan->query,
+                                     reading->subject, &reading->pseudonyms, err);
+        reading->has_pseudonyms = status == KL_OK;
+    }
+    return status;
+}
+
+static enum kl_status show_token(struct reading *reading, const struct kl_id *record,
+                                 struct vault_field_result *result, struct kl_err *err)
+{
+    char text[VAULT_PSEUDONYM_TEXT_BYTES];
+    const char *copy = NULL;
+    enum kl_status status = pseudonyms_begin(reading, err);
+
+    if (status == KL_OK) {
+        status = vault_pseudonym_make(reading->vault, &reading->pseudonyms, record, result->name,
+                                      text, err);
+    }
+    if (status == KL_OK) {
+        copy = kl_arena_text(reading->arena, text, VAULT_PSEUDONYM_CHARS);
+        status = copy == NULL ? kl_fail_memory(err) : KL_OK;
+    }
+    if (status == KL_OK) {
+        result->value = kl_slice_of(copy, VAULT_PSEUDONYM_CHARS);
+    }
+    return status;
+}
+
 static enum kl_status decide_value(struct reading *reading,
                                    const struct vault_manifest_record *record,
                                    const struct vault_manifest_field *field,
                                    struct vault_field_result *result, struct kl_err *err)
 {
-    char token[KL_ID_TEXT_BYTES];
-    const char *copy = NULL;
     enum kl_status status = KL_OK;
 
     switch (result->view) {
@@ -152,15 +186,7 @@ static enum kl_status decide_value(struct reading *reading,
         reading->wanted_for[reading->wanted_count++] = result;
         break;
     case VAULT_VIEW_TOKEN:
-        status = vault_subject_token(reading->vault, reading->subject, record->type, field->name,
-                                     token, err);
-        if (status == KL_OK) {
-            copy = kl_arena_text(reading->arena, token, strlen(token));
-            if (copy == NULL) {
-                return kl_fail_memory(err);
-            }
-            result->value = kl_slice_text(copy);
-        }
+        status = show_token(reading, &record->id, result, err);
         break;
     case VAULT_VIEW_PRESENT:
     case VAULT_VIEWS:
@@ -339,6 +365,41 @@ static enum kl_status open_values(struct reading *reading, struct kl_err *err)
     return status;
 }
 
+/* ---- ids ---- */
+
+/* Whether the caller is shown nothing of the subject more openly than as a token, whatever was asked for this time. */
+static bool is_pseudonymous(const struct reading *reading)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < reading->record_count; i++) {
+        for (k = 0; k < reading->records[i].field_count; k++) {
+            const struct vault_field_result *field = &reading->records[i].fields[k];
+
+            if (field->withheld == VAULT_GATE_NONE && field->view < VAULT_VIEW_TOKEN) {
+                return false;
+            }
+        }
+    }
+    return vault_policy_is_pseudonymous(reading->policy, &reading->plan->query,
+                                        reading->subject->base.residency);
+}
+
+static enum kl_status conceal_ids(struct reading *reading, struct vault_subject_result *result,
+                                  struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    if (!is_pseudonymous(reading)) {
+        return KL_OK;
+    }
+    status = pseudonyms_begin(reading, err);
+    return status == KL_OK ? vault_pseudonyms_conceal(reading->vault, &reading->pseudonyms,
+                                                      reading->arena, result, err)
+                           : status;
+}
+
 /* ---- the audit entry ---- */
 
 static bool is_of(const struct reading *reading, size_t i, int type, bool ended)
@@ -467,6 +528,8 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
                                  bool *ret_reached, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct vault_subject_result result = {.id = subject->base.subject,
+                                          .residency = subject->base.residency};
     struct reading reading = {.vault = vault,
                               .caller = caller,
                               .policy = caller->policy,
@@ -490,13 +553,15 @@ enum kl_status vault_read_loaded(struct vault *vault, const struct vault_caller 
         status = act_read(act, caller, &reading, err);
     }
     if (status == KL_OK) {
-        memset(ret, 0, sizeof *ret);
-        ret->id = subject->base.subject;
-        ret->residency = subject->base.residency;
-        ret->records = reading.records;
-        ret->record_count = reading.record_count;
+        result.records = reading.records;
+        result.record_count = reading.record_count;
+        status = conceal_ids(&reading, &result, err);
+    }
+    if (status == KL_OK) {
+        *ret = result;
         *ret_reached = reading.reached;
     }
+    vault_pseudonyms_done(&reading.pseudonyms);
     return status;
 }
 

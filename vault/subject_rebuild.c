@@ -110,6 +110,10 @@ enum kl_status vault_subject_entries_each(struct vault *vault, const struct vaul
     size_t i;
     size_t k;
 
+    for (i = 0; status == KL_OK && i < subject->base.handle_count; i++) {
+        status = visit(visitor, VAULT_PSEUDONYM_KIND,
+                       kl_slice_of(subject->base.handles[i], VAULT_HANDLE_BYTES), 0, err);
+    }
     for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
         const struct vault_manifest_record *record = &subject->records[i];
 

@@ -287,7 +287,7 @@ static size_t indexed_of(const struct vault_manifest_field *fields, size_t count
 
 size_t vault_subject_indexed(const struct vault_subject *subject)
 {
-    size_t indexed = 0;
+    size_t indexed = subject->base.handle_count;
     size_t i;
 
     for (i = 0; i < subject->head.record_count; i++) {
@@ -570,32 +570,5 @@ enum kl_status vault_subject_ledger(struct vault *vault, const struct vault_subj
         kl_err_clear(err);
         status = ledger_once(vault, subject, arena, ret, err);
     }
-    return status;
-}
-
-enum kl_status vault_subject_token(struct vault *vault, const struct vault_subject *subject,
-                                   const char *type, const char *field,
-                                   char ret_token[KL_ID_TEXT_BYTES], struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kms_place place = {subject->tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE};
-    char name[VAULT_FIELD_NAME_BYTES];
-    unsigned char mac[KMS_MAC_BYTES];
-    struct kl_id id;
-    struct kl_buf data;
-
-    kl_buf_init(&data, VAULT_TOKEN_SEED_BYTES + VAULT_FIELD_NAME_BYTES);
-    vault_field_name(type, field, name);
-    kl_buf_add(&data, subject->base.token_seed, VAULT_TOKEN_SEED_BYTES);
-    kl_buf_add_text(&data, name);
-    status = kl_buf_status(&data, err);
-    if (status == KL_OK) {
-        status = kms_mac(vault->keys, &place, "token", kl_buf_slice(&data), mac, err);
-    }
-    if (status == KL_OK) {
-        memcpy(id.bytes, mac, KL_ID_BYTES);
-        kl_id_format("tok", &id, ret_token);
-    }
-    kl_buf_done(&data);
     return status;
 }

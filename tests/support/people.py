@@ -100,6 +100,7 @@ class Person:
         self.sure = set()  # those of them that were acknowledged
         self.erased = []  # ids of records
         self.retained = []  # records that an erasure kept
+        self.tokens = {}  # by recipient: what stands for the person there, and for the name; not part of state()
 
     def copy(self):
         return copy.deepcopy(self)
@@ -140,6 +141,14 @@ def check_file(client, there, record):
         assert file_of(got.body) == said, f"the file of {record['id']} is {file_of(got.body)}, and not {said}"
 
 
+def check_tokens(client, person, subject):
+    """What recipients know the person by leads to them; subject None: to nobody."""
+    for recipient, tokens in person.tokens.items():
+        answer = client.post("/v1/tokens/resolve", {"tokens": tokens, "recipient": recipient, "purpose": "service"}, validate=False)
+        led = {one["subject"] for one in want(200, answer)["results"]}
+        assert led == {subject}, f"tokens of {person.id} lead to {led}, and not to {subject}"
+
+
 def observe(client, person):
     """What the vault says of somebody: as Person.state(); ids it told us nothing of are found by the values."""
     values = sorted(person.ever)
@@ -153,12 +162,13 @@ def observe(client, person):
     if person.id is not None:
         ids.add(person.id)
     assert len(ids) <= 1, f"several subjects are found by one person's values: {ids} {values}"
-    if not ids:
+    subject = ids.pop() if ids else None
+    there = f"/v1/subjects/{subject}"
+    seen = client.get(f"{there}?purpose=service", validate=False) if subject is not None else None
+    if seen is None or (seen.status == 404 and not found):
+        check_tokens(client, person, None)
         return None
-    there = f"/v1/subjects/{ids.pop()}"
-    seen = client.get(f"{there}?purpose=service", validate=False)
-    if seen.status == 404 and not found:
-        return None
+    check_tokens(client, person, subject)
     want(200, seen)
     for record in seen["records"]:
         check_file(client, there, record)
@@ -297,6 +307,19 @@ def ask(canaries, before):
 
     def send(client):
         want(201 if what["target"] == "/v1/requests" else 204, client.post(what["target"], what["body"], validate=False))
+
+    return after, send
+
+
+def show(before, recipient):
+    """Shown to somebody outside the EEA."""
+    after = before.copy()
+
+    def send(client):
+        shown = want(200, client.get(f"/v1/subjects/{before.id}?purpose=service&fields=person.name&recipient={recipient}", validate=False))
+        main = next(record for record in shown["records"] if record["type"] == "person")
+        after.tokens[recipient] = [shown["id"], main["fields"]["name"]]
+        assert after.tokens[recipient] == before.tokens.get(recipient, after.tokens[recipient]), f"{before.id} has other tokens than before"
 
     return after, send
 

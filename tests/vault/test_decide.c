@@ -237,6 +237,66 @@ static void test_a_transfer_needs_a_line_with_a_mechanism_that_holds(void **stat
     vault_policy_unref(policy);
 }
 
+static const char pseudonymous[] =
+    "policy: pseudonyms\n"
+    "version: 1\n"
+    "controller: { name: N, country: BE, contact: c@n.example }\n"
+    "residency:\n"
+    "  transfers:\n"
+    "    - { to: [US], mechanism: standard_clauses, view: token }\n"
+    "    - { to: [IN], mechanism: explicit_consent, view: token }\n"
+    "    - { to: [CN], mechanism: standard_clauses, view: token }\n"
+    "    - { to: [CN], mechanism: explicit_consent, view: present }\n"
+    "    - { to: [BR], mechanism: standard_clauses, view: present }\n"
+    "records:\n"
+    "  person:\n"
+    "    purposes: [service, news]\n"
+    "    fields: { name: { type: text }, pin: { type: secret }, diet: { type: text, special: health } }\n"
+    "purposes: { service: { basis: contract }, news: { basis: consent } }\n"
+    "roles:\n"
+    "  reader: [{ do: [read], fields: [\"*\"], for: [\"*\"] }]\n"
+    "  tokens: [{ do: [read], fields: [person.name], for: [\"*\"], view: token }]\n"
+    "  both:\n"
+    "    - { do: [read], fields: [person.name], for: [\"*\"], view: token }\n"
+    "    - { do: [read], fields: [person.diet], for: [news], view: masked }\n"
+    "  pins: [{ do: [read], fields: [person.pin], for: [\"*\"] }]\n";
+
+static void test_who_is_shown_tokens_at_most_is_shown_pseudonyms(void **state)
+{
+    static const struct {
+        const char *role;
+        const char *purpose;
+        const char *from; /* NULL: not declared */
+        enum vault_residency residency;
+        bool expected;
+    } cases[] = {
+        {"reader", "service", NULL, VAULT_RESIDENCY_EEA, false},
+        {"reader", "service", "US", VAULT_RESIDENCY_EEA, true},
+        {"reader", "service", "US", VAULT_RESIDENCY_NONE, false},
+        {"reader", "news", "US", VAULT_RESIDENCY_EEA, true}, /* whether they consented or not */
+        {"reader", "service", "IN", VAULT_RESIDENCY_EEA, true},
+        {"reader", "service", "CN", VAULT_RESIDENCY_EEA, true},  /* with consent only present */
+        {"reader", "service", "BR", VAULT_RESIDENCY_EEA, false}, /* never a token */
+        {"reader", "service", "JP", VAULT_RESIDENCY_EEA, false}, /* nothing at all */
+        {"tokens", "service", NULL, VAULT_RESIDENCY_NONE, true},
+        {"both", "service", NULL, VAULT_RESIDENCY_EEA, true},
+        {"both", "news", NULL, VAULT_RESIDENCY_EEA, false}, /* masked, of those who consented */
+        {"pins", "service", "US", VAULT_RESIDENCY_EEA, false},
+    };
+    struct vault_policy *policy = policy_of(pseudonymous);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vault_query query = query_of(policy, cases[i].role, cases[i].purpose);
+
+        if (cases[i].from != NULL)
+            set_location(&query, cases[i].from);
+        if (vault_policy_is_pseudonymous(policy, &query, cases[i].residency) != cases[i].expected)
+            fail_msg("case %zu: %s", i, cases[i].role);
+    }
+    vault_policy_unref(policy);
+}
+
 static void test_explicit_consent_carries_a_transfer(void **state)
 {
     struct vault_policy *policy = policy_of(transfers);
@@ -452,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_no_country_outside_the_eea_reads_work_smarter),
         cmocka_unit_test(test_knowing_of_a_subject_needs_a_grant_whose_condition_holds),
         cmocka_unit_test(test_a_transfer_needs_a_line_with_a_mechanism_that_holds),
+        cmocka_unit_test(test_who_is_shown_tokens_at_most_is_shown_pseudonyms),
         cmocka_unit_test(test_explicit_consent_carries_a_transfer),
         cmocka_unit_test(test_data_without_residency_travels_freely),
         cmocka_unit_test(test_a_country_that_is_not_declared_allows_nothing_and_still_restricts),

@@ -197,6 +197,43 @@ static void test_a_base_reads_back_as_it_was_written(void **state)
     kl_buf_done(&text);
 }
 
+static void test_a_base_has_its_handles_behind_it(void **state)
+{
+    struct vault_manifest_base base = {.subject = {{9, 8}}};
+    struct vault_manifest_base read = {0};
+    struct kl_buf text;
+    size_t without = 0;
+    size_t i;
+
+    (void)state;
+    kl_buf_init(&text, 4096);
+    assert_int_equal(vault_manifest_base_encode(&base, &text, NULL), KL_OK);
+    without = text.size;
+    assert_int_equal(text.bytes[0], 1);
+    for (base.handle_count = 0; base.handle_count < VAULT_HANDLES_MAX; base.handle_count++) {
+        memset(base.handles[base.handle_count], (int)base.handle_count, VAULT_HANDLE_BYTES);
+    }
+    kl_buf_clear(&text);
+    assert_int_equal(vault_manifest_base_encode(&base, &text, NULL), KL_OK);
+    assert_int_equal(text.size, without + 2 + sizeof base.handles);
+    assert_int_equal(vault_manifest_base_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
+    assert_int_equal(read.handle_count, VAULT_HANDLES_MAX);
+    assert_memory_equal(read.handles, base.handles, sizeof base.handles);
+    memset(&read, 0, sizeof read);
+    for (i = 0; i < text.size; i++) {
+        assert_int_equal(vault_manifest_base_decode(kl_slice_of(text.bytes, i), &read, NULL),
+                         KL_ERR_CORRUPT);
+        assert_int_equal(read.handle_count, 0);
+    }
+    text.bytes[without + 1]++; /* one more than there may be */
+    assert_int_equal(vault_manifest_base_decode(kl_buf_slice(&text), &read, NULL), KL_ERR_CORRUPT);
+    text.bytes[without] = 0;
+    text.bytes[without + 1] = 0; /* none: that is the other format */
+    assert_int_equal(vault_manifest_base_decode(kl_slice_of(text.bytes, without + 2), &read, NULL),
+                     KL_ERR_CORRUPT);
+    kl_buf_done(&text);
+}
+
 static void test_a_ledger_reads_back_as_it_was_written(void **state)
 {
     struct vault_ledger read = {0};
@@ -346,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_a_head_reads_back_as_it_was_written),
         cmocka_unit_test(test_a_head_with_gaps_that_are_none_is_damaged),
         cmocka_unit_test(test_a_base_reads_back_as_it_was_written),
+        cmocka_unit_test(test_a_base_has_its_handles_behind_it),
         cmocka_unit_test(test_a_ledger_reads_back_as_it_was_written),
         cmocka_unit_test(test_texts_cut_short_at_any_byte_are_refused),
         cmocka_unit_test(test_texts_with_more_behind_them_are_refused),

@@ -1,3 +1,4 @@
+#include "kluis/vault/pseudonym.h"
 #include "tests/support/vault_fixture.h"
 
 #include "tests/support/test.h"
@@ -61,7 +62,7 @@ static void test_views_show_what_they_promise(void **state)
 
     assert_int_equal(fixture_read(fixture, "tokens", &made.id, "support", &read), KL_OK);
     token = fixture_find(&read, "email")->value;
-    assert_int_equal(token.size, 4 + KL_ID_DIGITS);
+    assert_int_equal(token.size, VAULT_PSEUDONYM_CHARS);
     assert_memory_equal(token.bytes, "tok_", 4);
     assert_int_equal(fixture_read(fixture, "tokens", &made.id, "support", &read), KL_OK);
     assert_true(kl_slice_equal(token, fixture_find(&read, "email")->value));

@@ -407,6 +407,12 @@ struct vault_decision vault_policy_decide(const struct vault_policy *policy,
  * holds (and so may know that a subject exists).
  */
 bool vault_policy_may(const struct vault_policy *policy, const struct vault_query *query);
+/*
+ * Whether what the query may be shown, of whatever field of a subject with that tag, is never more than a token, and a token of something:
+ * then its answers show no id that two recipients could match. Consents, clocks and volumes have no part in it.
+ */
+bool vault_policy_is_pseudonymous(const struct vault_policy *policy,
+                                  const struct vault_query *query, enum vault_residency residency);
 /* The grants of a role with a volume_per_hour (bits), and that of one of them. Role VAULT_NONE: none. */
 uint64_t vault_policy_volume_grants(const struct vault_policy *policy, int role);
 uint32_t vault_policy_volume(const struct vault_policy *policy, int role, int grant);

@@ -86,10 +86,15 @@ struct vault_field_result {
     enum vault_view view;
     enum vault_type type;
     struct kl_slice
-        value; /* plain: the normalised value; masked: a text; token: "tok_..."; present: empty */
+        value; /* plain: the normalised value; masked: a text; token: a pseudonym (pseudonym.h); present: empty */
 };
+/*
+ * pseudonym: what is shown in the place of the id to whom nothing is shown more openly than as a token (vault_policy_is_pseudonymous()); NULL: the
+ * id is shown. With it id, source, version and created_us are not set: by them two recipients could match what they have.
+ */
 struct vault_record_result {
     struct kl_id id;
+    const char *pseudonym;
     const char *type;
     const char *source; /* NULL: not said */
     uint64_t version;   /* from 1; the ETag */
@@ -99,6 +104,7 @@ struct vault_record_result {
 };
 struct vault_subject_result {
     struct kl_id id;
+    const char *pseudonym; /* as of a record, and of all of them */
     enum vault_residency residency;
     struct vault_record_result *records;
     size_t record_count;

@@ -26,6 +26,7 @@ class Findings:
     def __init__(self, path):
         self.opened = {"control": [], "attack": [], "cross": []}
         self.sums, self.leaks, self.closed, self.addresses = {}, [], [], []
+        self.macs = {"control": set(), "attack": set()}
         for text in path.read_text().splitlines():
             word, *rest = text.split(" ")
             if word in self.opened:
@@ -38,6 +39,8 @@ class Findings:
                 self.leaks.append((int(rest[0]), rest[1]))
             elif word == "closed":
                 self.closed.append((rest[0], int(rest[1]), int(rest[2])))
+            elif word == "mac":
+                self.macs[rest[0]].add((int(rest[1]), bytes.fromhex(rest[2])))
             elif word == "address":
                 self.addresses.append((rest[0], int(rest[1]), int(rest[2]), int(rest[3]), bytes.fromhex(rest[4])))
 
@@ -67,6 +70,12 @@ def id_bytes(text):
     for letter in text.split("_")[1]:
         number = number * 32 + CROCKFORD.index(letter)
     return number.to_bytes(17, "big")[1:]
+
+
+def mac_of(key, place, label, data):
+    """A MAC under the key of a place (kms/format.h)."""
+    numbers = b"".join(number.to_bytes(8, "big") for number in place)
+    return hashlib.blake2b(b"kluis/mac/1" + numbers + len(label).to_bytes(4, "big") + label + data, key=key, digest_size=32).digest()
 
 
 def unpadded(plain):
@@ -122,10 +131,26 @@ def discriminator(record, field):
     return int.from_bytes(hashlib.blake2b(record + field.encode(), digest_size=16).digest()[:8], "big")
 
 
-class View:
-    """What one reader has, by slot."""
+BASE_BYTES = 1 + 16 + 1 + 1 + 4 + 8 + 8 + 16  # of a base without handles
 
-    def __init__(self, lines):
+
+def handles_of(base):
+    """What leads from recipients' tokens to the subject of that base (vault/manifest.h)."""
+    count = int.from_bytes(base[BASE_BYTES:BASE_BYTES + 2], "big") if base[0] == 2 else 0
+    check(len(base) == BASE_BYTES + (2 + 16 * count if count else 0), "a base and its handles")
+    return [base[at:at + 16] for at in range(BASE_BYTES + 2, len(base), 16)]
+
+
+def token_bytes(token):
+    """The check and the masked handle of a token (vault/pseudonym.h)."""
+    return id_bytes(token[:30]), id_bytes("tok_" + token[30:])
+
+
+class View:
+    """What one reader has, by slot. macs: (tenant, key) of MACs."""
+
+    def __init__(self, lines, macs=()):
+        self.macs, self.handles = macs, collections.defaultdict(set)  # by handle: places
         self.bases, self.manifests, self.kept, self.values, self.entries = {}, {}, {}, {}, collections.defaultdict(set)
         self.slots = collections.defaultdict(set)
         self.files = collections.defaultdict(dict)  # by place and value slot: each file's chunks by number
@@ -137,6 +162,8 @@ class View:
                 self.slots[place].add((line.kind, line.value))
             if line.kind == "H" and line.value == 0:
                 self.bases[unpadded(line.plain)[1:17]] = place
+                for handle in handles_of(unpadded(line.plain)):
+                    self.handles[handle].add(place)
             elif line.kind == "H":
                 manifest = Manifest(unpadded(line.plain), line.value)
                 self.manifests.setdefault((place, manifest.id), []).append(manifest)
@@ -149,6 +176,15 @@ class View:
             elif line.kind == "B":
                 for tag, slot, number in entries_of(line.plain):
                     self.entries[(line.tenant, slot)].add((tag, number))
+
+    def led_to(self, token):
+        """Whom a token leads to, for who has all of this."""
+        masked_with, masked = token_bytes(token)
+        found = set()
+        for tenant, key in self.macs:
+            mask = mac_of(key, (tenant, 2, 2 ** 64 - 1), b"pseudonym mask", masked_with)
+            found |= self.handles.get(bytes(a ^ b for a, b in zip(masked, mask)), set())
+        return found
 
     def has_record(self, place, person_record, kept=False):
         """Whether a manifest of that record leads to exactly these values."""
@@ -174,6 +210,10 @@ def everybody(workers):
     return [person for worker in workers for person in worker.world.people.values() if person.id is not None]
 
 
+def tokens_of(person):
+    return [token for tokens in person.tokens.values() for token in tokens]
+
+
 def judge_control(control, workers):
     """With all root keys that ever were: everybody is found, the erased too, and everything that was ever acknowledged of them."""
     texts = collections.defaultdict(list)
@@ -182,6 +222,8 @@ def judge_control(control, workers):
     for person in everybody(workers):
         check(id_bytes(person.id) in control.bases, f"the control knows {person.id}")
         place = control.bases[id_bytes(person.id)]
+        for token in tokens_of(person):
+            equal(control.led_to(token), {place}, f"the control knows where a token of {person.id} leads")
         known = b"\n".join(texts[place])
         for field, value in person.ever:
             if (field, value) in person.sure:
@@ -201,6 +243,8 @@ def judge_living(found, control, workers):
         for note in person.said:
             check(note.encode() in texts, f"the adversary is blind: it does not read what was said of {person.id}")
         check((place in found.entries), f"the adversary is blind: it finds no way to {person.id}")
+        for token in tokens_of(person):
+            equal(found.led_to(token), {place}, f"the adversary is blind: where a token of {person.id} leads")
     for person in everybody(workers):
         for record in person.retained:
             check(found.has_record(control.bases[id_bytes(person.id)], record, True),
@@ -227,6 +271,7 @@ def judge_erased(found, control, workers):
             left = found.slots.get(place, set()) - allowed_of(person, place, control)
             hits += [f"{kind} {value} of {person.id}" for kind, value in left]
             hits += [f"lookup entries of {person.id}"] if found.entries.get(place) else []
+            hits += [f"where {token} of {person.id} leads" for token in tokens_of(person) if found.led_to(token)]
         for record in person.erased:
             count += 1
             versions = control.manifests[(place, id_bytes(record))]
@@ -257,9 +302,7 @@ def past_values(found, control, workers):
 def tag_of(key, tenant, slot, field, value):
     """The tag under which a value is found, for who has the key of the index's addresses (kms/format.h, vault/index.c)."""
     sized = b"".join(len(part).to_bytes(4, "big") + part for part in (field.encode(), value.encode()))
-    numbers = b"".join(number.to_bytes(8, "big") for number in (tenant, slot, 2 ** 64 - 1))
-    label = b"index-tag"
-    return hashlib.blake2b(b"kluis/mac/1" + numbers + len(label).to_bytes(4, "big") + label + sized, key=key, digest_size=32).digest()[:16]
+    return mac_of(key, (tenant, slot, 2 ** 64 - 1), b"index-tag", sized)[:16]
 
 
 def rewritten(findings):
@@ -350,6 +393,7 @@ def needles_of(workers, place):
     for person in everybody(workers):
         ids = [person.id, *person.erased, *(record["id"] for record in person.records.values())]
         needles += [form for one in ids for form in (one.encode(), id_bytes(one))]
+        needles += [form for one in tokens_of(person) for form in (one.encode(), *token_bytes(one))]
     needles += [path.read_text().strip().encode() for path in place.credentials.glob("*.credential")]
     return needles
 
@@ -358,7 +402,8 @@ def judge(place, watch, workers, cross, swept, lost=None):
     needles = needles_of(workers, place)
     findings = attack(place, watch, needles, cross)
     sums = findings.sums
-    control, found = View(findings.opened["control"]), View(findings.opened["attack"])
+    control = View(findings.opened["control"], findings.macs["control"])
+    found = View(findings.opened["attack"], findings.macs["attack"])
     print(json.dumps(sums), flush=True)
     equal(sums["final.unseen"], 0, "every row of the stores at the end was seen")
     check({kind for kind, _, _ in findings.closed} <= {"B", "F"}, "the control opens all but what was prepared for a commit that never was")
@@ -380,5 +425,7 @@ def judge(place, watch, workers, cross, swept, lost=None):
     waiting = past_values(found, control, workers)
     if swept:
         equal(waiting, set(), "after a sweep no replaced value opens")
+    print(f"{sum(len(tokens_of(person)) for person in everybody(workers) if person.there)} tokens lead to who lives, "
+          f"{sum(len(tokens_of(person)) for person in everybody(workers) if not person.there)} to nobody any more", flush=True)
     print(f"{living} live and are found; {count} erased subjects and records are not; {len(waiting)} replaced "
           f"values wait for a sweep", flush=True)

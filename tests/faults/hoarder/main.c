@@ -10,7 +10,8 @@
  * attack, with the keys of now and all that was learned of contexts. What opened is written to OUT, one line each:
  *
  *   control|attack|cross KIND tenant slot value order row-key context-count plaintext     (numbers; hex; -1 for none)
- *   address control|attack tenant slot count     keys had for the address slot of an index
+ *   address control|attack tenant slot epoch key     a key had for the address slot of an index
+ *   mac control|attack tenant key     one had for the slot (2) of a tenant's MACs
  *   leak what place-in-log                       a needle, or a secret key, in the open
  *   sum NAME number
  */
@@ -207,6 +208,19 @@ static void address_put(const struct course *course, const struct tree *tree, co
     }
 }
 
+static void mac_put(const struct course *course, const struct tree *tree, const char *phase,
+                    uint64_t tenant)
+{
+    struct place place = {tenant, 2, NONE};
+    size_t count = tree_keys(tree, &place, keys_room, KEYS_MAX);
+
+    for (size_t k = 0; k < count; k++) {
+        (void)fprintf(course->out, "mac %s %llu ", phase, (unsigned long long)tenant);
+        hex_put(course->out, (struct bytes){keys_room[k], KEY_BYTES});
+        (void)fputc('\n', course->out);
+    }
+}
+
 /*
  * The keys that the address slots of all indexes ever may have. Row 'M' "index" tenant8: format 1, epoch 4, slot 8; since format 2 also
  * last epoch 4, next epoch 4, next slot 8. A tenant without one, told by its heads, is at epoch 0 and slot 1.
@@ -224,6 +238,7 @@ static void addresses_put(const struct course *course, const struct tree *tree, 
         if (!row->keys && row->key.at[0] == 'H' && get_be(row->key.at + 1, 8) != with_heads) {
             with_heads = get_be(row->key.at + 1, 8);
             address_put(course, tree, phase, with_heads, 1, 0);
+            mac_put(course, tree, phase, with_heads);
         }
         if (row->keys || row->key.size != sizeof name - 1 + 8 || row->value.size < 13 ||
             memcmp(row->key.at, name, sizeof name - 1) != 0) {
