@@ -589,5 +589,9 @@ enum kl_status vault_read_show(struct vault *vault, const struct vault_caller *c
     for (i = 0; status == KL_OK && i < count; i++) {
         status = decide_value(&reading, shown[i].record, shown[i].field, shown[i].result, err);
     }
-    return status == KL_OK ? open_values(&reading, err) : status;
+    if (status == KL_OK) {
+        status = open_values(&reading, err);
+    }
+    vault_pseudonyms_done(&reading.pseudonyms);
+    return status;
 }
