@@ -41,6 +41,15 @@ KL_MUST_USE enum kl_status api_passphrase_read(const struct kl_config *config,
                                                struct kl_secret **ret_passphrase, size_t *ret_bytes,
                                                struct kl_err *err);
 
+/*
+ * The same for a store that is not main: from the file that --store-passphrase-file NAME=FILE names, or the systemd credential
+ * "kluis-passphrase-NAME". A server asks nobody at its terminal for it. KL_ERR_INVALID "no_passphrase".
+ */
+KL_MUST_USE enum kl_status api_store_passphrase_read(const struct kl_config *config,
+                                                     const char *store, const char *custodian,
+                                                     struct kl_secret **ret_passphrase,
+                                                     size_t *ret_bytes, struct kl_err *err);
+
 #define API_PATH_MAX_BYTES 4096
 
 /*

@@ -8,7 +8,7 @@ API_HANDLER(api_consent_list)
     struct vault_consent_result *consents = NULL;
     size_t count = 0;
     enum kl_status status =
-        vault_consent_list(request->app->vault, &request->caller, &request->match.ids[0],
+        vault_consent_list(request->vault, &request->caller, &request->match.ids[0],
                            request->arena, &consents, &count, err);
 
     if (status != KL_OK) {
@@ -35,7 +35,7 @@ API_HANDLER(api_consent_put)
 
     (void)response; /* 204 */
     if (status == KL_OK) {
-        status = vault_consent_give(request->app->vault, &request->caller, &request->match.ids[0],
+        status = vault_consent_give(request->vault, &request->caller, &request->match.ids[0],
                                     &input, err);
     }
     return status;
@@ -44,7 +44,7 @@ API_HANDLER(api_consent_put)
 API_HANDLER(api_consent_delete)
 {
     (void)response; /* 204 */
-    return vault_consent_withdraw(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_consent_withdraw(request->vault, &request->caller, &request->match.ids[0],
                                   request->match.name, api_request_query(request, "recipient"),
                                   err);
 }

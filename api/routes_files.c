@@ -100,7 +100,7 @@ static enum kl_status take_file(struct api_request *request, const struct vault_
 {
     struct vault_upload *upload = NULL;
     enum kl_status status =
-        vault_upload_begin(request->app->vault, &request->caller, input, &upload, err);
+        vault_upload_begin(request->vault, &request->caller, input, &upload, err);
 
     if (status != KL_OK) {
         return status;
@@ -220,7 +220,7 @@ static enum kl_status send_file(struct api_request *request, struct outgoing *ou
 
     if (status == KL_OK) {
         status =
-            vault_download_open(request->app->vault, &request->caller, &input, request->match.name,
+            vault_download_open(request->vault, &request->caller, &input, request->match.name,
                                 request->arena, &outgoing->download, &info, err);
     }
     if (status == KL_OK) {

@@ -29,7 +29,7 @@ API_HANDLER(api_mirror_list)
     struct vault_mirror_result mirrors[VAULT_MIRRORS_MAX];
     size_t count = 0;
     enum kl_status status =
-        vault_mirror_list(request->app->vault, &request->caller, mirrors, &count, err);
+        vault_mirror_list(request->vault, &request->caller, mirrors, &count, err);
 
     if (status != KL_OK) {
         return status;
@@ -60,8 +60,11 @@ API_HANDLER(api_mirror_add)
         (status = api_input_text(body, "country", "", true, &country, err)) != KL_OK) {
         return status;
     }
-    status =
-        vault_mirror_add(request->app->vault, &request->caller, directory, country, &mirror, err);
+    status = vault_stores_apart(request->app->stores, request->vault, directory, err);
+    if (status == KL_OK) {
+        status =
+            vault_mirror_add(request->vault, &request->caller, directory, country, &mirror, err);
+    }
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 201);
         write_mirror(&out, &mirror);
@@ -81,7 +84,7 @@ API_HANDLER(api_mirror_drop)
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter", "destroyed is true or false",
                        NULL);
     }
-    status = vault_mirror_drop(request->app->vault, &request->caller, &request->match.ids[0],
+    status = vault_mirror_drop(request->vault, &request->caller, &request->match.ids[0],
                                declared, &destroyed, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);

@@ -12,6 +12,8 @@ enum cli_exit cli_status(struct cli_call *call)
                                                 {"KEY GENERATION", "key_generation"},
                                                 {"FINALITY", "finality"},
                                                 {"NOT ENFORCED YET", "unenforced"},
+                                                {"STORES", "stores.store"},
+                                                {"READY", "stores.ready"},
                                                 {"REASON", "reason"}};
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);

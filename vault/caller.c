@@ -48,46 +48,42 @@ enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry 
     return KL_OK;
 }
 
-static enum kl_status unauthorised(struct vault *vault, struct kl_err *err, const char *why)
+enum kl_status vault_caller_unauthorised(struct vault *vault, const char *why, struct kl_err *err)
 {
     atomic_fetch_add_explicit(&vault->counters.refused_unauthorised, 1, memory_order_relaxed);
     return kl_fail(err, KL_ERR_UNAUTHORISED, "unauthorised",
                    "no credential, or one that does not hold", "%s", why);
 }
 
-static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
-                                       int64_t now_us, struct vault_credential **ret_credential,
-                                       struct kl_err *err)
+enum kl_status vault_proof_check(struct vault *vault, const struct vault_proof *proof,
+                                 struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct vault_credential *credential = NULL;
-    struct kl_err cause = {0};
-
     if (proof->token == NULL && proof->certificate_sha256 == NULL) {
-        return unauthorised(vault, err, "none given");
+        return vault_caller_unauthorised(vault, "none given", err);
     }
     if (proof->token != NULL &&
         strnlen(proof->token, TOKEN_TEXT_MAX_BYTES + 1) > TOKEN_TEXT_MAX_BYTES) {
-        return unauthorised(vault, err, "token too long");
+        return vault_caller_unauthorised(vault, "token too long", err);
     }
-    status = vault_credential_find(vault, proof, &credential, &cause);
-    if (status == KL_ERR_NOT_FOUND) {
-        return unauthorised(vault, err, "unknown");
-    }
+    return KL_OK;
+}
+
+static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
+                                       struct vault_credential **ret_credential, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_proof_check(vault, proof, err);
+
     if (status != KL_OK) {
-        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    }
-    if (credential->revoked_us != 0) {
-        status = unauthorised(vault, err, "revoked");
-    } else if (now_us >= credential->expires_us) {
-        status = unauthorised(vault, err, "expired");
-    }
-    if (status != KL_OK) {
-        vault_credential_unref(credential);
         return status;
     }
-    *ret_credential = credential;
-    return KL_OK;
+    status = vault_credential_find(vault, proof, ret_credential, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        return vault_caller_unauthorised(vault, "unknown", err);
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
 }
 
 /* A tenant that was ended serves nobody, until it is brought back or gone. */
@@ -131,7 +127,7 @@ static enum kl_status tenant_choose(struct vault *vault, const struct vault_cred
     }
     tenant = vault_tenants_by_number(vault, credential->tenant);
     if (tenant == NULL) {
-        return unauthorised(vault, err, "its tenant is gone");
+        return vault_caller_unauthorised(vault, "its tenant is gone", err);
     }
     if (tenant_name != NULL && strcmp(tenant_name, tenant->name) != 0) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "tenant_forbidden",
@@ -157,7 +153,7 @@ static enum kl_status bound_resolve(struct vault *vault, const struct vault_cred
     status = vault_subject_id(vault, credential->tenant, credential->bound_slot,
                               &caller->bound_subject, &cause);
     if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) {
-        return unauthorised(vault, err, "its subject is gone");
+        return vault_caller_unauthorised(vault, "its subject is gone", err);
     }
     return status == KL_OK
                ? KL_OK
@@ -190,26 +186,31 @@ static void role_resolve(const struct vault_credential *credential, struct vault
     }
 }
 
-enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
-                                 const char *tenant_name, const char *request_id,
-                                 struct vault_caller *ret_caller, struct kl_err *err)
+enum kl_status vault_credential_holds(struct vault *vault,
+                                      const struct vault_credential *credential, int64_t now_us,
+                                      struct kl_err *err)
+{
+    if (credential->revoked_us != 0) {
+        return vault_caller_unauthorised(vault, "revoked", err);
+    }
+    return now_us < credential->expires_us ? KL_OK
+                                           : vault_caller_unauthorised(vault, "expired", err);
+}
+
+enum kl_status vault_caller_of(struct vault *vault, const struct vault_credential *credential,
+                               const char *tenant_name, const char *request_id, int64_t now_us,
+                               struct vault_caller *ret_caller, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_credential *credential = NULL;
     const struct vault_tenant *tenant = NULL;
-    struct vault_caller caller = {0};
+    struct vault_caller caller = {.now_us = now_us};
 
-    caller.now_us = kl_time_now_us();
-    status = credential_check(vault, proof, caller.now_us, &credential, err);
-    if (status != KL_OK) {
-        return status;
-    }
     status = tenant_choose(vault, credential, tenant_name, &tenant, err);
     if (status == KL_OK) {
         status = bound_resolve(vault, credential, &caller, err);
     }
     if (status != KL_OK) {
-        goto out;
+        return status;
     }
     caller.tenant = UINT64_MAX;
     if (tenant != NULL) {
@@ -224,8 +225,24 @@ enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *
         (void)snprintf(caller.request_id, sizeof caller.request_id, "%s", request_id);
     }
     *ret_caller = caller;
+    return KL_OK;
+}
 
-out:
+enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
+                                 const char *tenant_name, const char *request_id,
+                                 struct vault_caller *ret_caller, struct kl_err *err)
+{
+    struct vault_credential *credential = NULL;
+    int64_t now_us = kl_time_now_us();
+    enum kl_status status = credential_check(vault, proof, &credential, err);
+
+    if (status == KL_OK) {
+        status = vault_credential_holds(vault, credential, now_us, err);
+    }
+    if (status == KL_OK) {
+        status =
+            vault_caller_of(vault, credential, tenant_name, request_id, now_us, ret_caller, err);
+    }
     vault_credential_unref(credential);
     return status;
 }

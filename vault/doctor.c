@@ -282,7 +282,7 @@ static void check_databases(const struct vault_options *options, const struct va
                     "give the passphrase or PIN to look further");
         return;
     }
-    vault = vault_new();
+    vault = vault_new(options);
     if (vault == NULL) {
         status = kl_fail(&err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
     }

@@ -24,6 +24,9 @@
 
 struct vault;
 
+#define VAULT_STORE_NAME_MAX_BYTES 64 /* [a-z0-9][a-z0-9-]* */
+#define VAULT_STORE_MAIN "main"
+
 /*
  * data_dir        the data directory.
  * country         vault_init: the store's country, stamped for ever ("IE" or "aws:eu-west-1"). vault_open: what the configuration says; it must
@@ -35,6 +38,8 @@ struct vault;
  * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
+ * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
+ *                 vault itself, whose store is called "main".
  */
 struct vault_options {
     const char *data_dir;
@@ -47,6 +52,8 @@ struct vault_options {
     const char *leftover_pin_file;
     size_t cache_bytes;
     const char *const *mirrors;
+    const char *store;
+    struct vault *main;
 };
 
 /* A secret token shown once: "kl_" and 43 characters of base64url, 0-terminated. Wipe it after use (sodium_memzero). */
@@ -75,6 +82,7 @@ KL_MUST_USE enum kl_status vault_open(const struct vault_options *options, struc
 void vault_close(struct vault *vault); /* NULL is fine; nobody may be inside */
 
 struct vault_country vault_store_country(const struct vault *vault);
+const char *vault_store_name(const struct vault *vault); /* lives as long as the vault */
 
 /* ---- who asks ---- */
 
