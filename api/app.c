@@ -72,6 +72,16 @@ static enum kl_status find_route(struct api_request *request, struct api_respons
                            request->arena, &request->query, err);
 }
 
+static bool takes(const struct api_route *route, const char *parameter)
+{
+    for (size_t i = 0; route->parameters != NULL && route->parameters[i] != NULL; i++) {
+        if (strcmp(route->parameters[i], parameter) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum kl_status find_caller(struct api_request *request, struct kl_err *err)
 {
     struct vault_proof proof = {.certificate_sha256 = request->head->certificate_sha256};
@@ -94,8 +104,10 @@ static enum kl_status find_caller(struct api_request *request, struct kl_err *er
     if (proof.token != NULL) {
         proof.certificate_sha256 = NULL;
     }
-    if (request->match.route->parameters != NULL) {
+    if (takes(request->match.route, "tenant")) {
         scope.tenant = api_request_query(request, "tenant");
+    }
+    if (takes(request->match.route, "store")) {
         scope.store = api_request_query(request, "store");
     }
     status = vault_stores_caller_open(request->app->stores, &proof, &scope, request->request_id,

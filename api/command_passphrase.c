@@ -180,9 +180,9 @@ static const char *file_of_store(const struct kl_config *config, const char *sto
     return NULL;
 }
 
-enum kl_status api_store_passphrase_read(const struct kl_config *config, const char *store,
-                                         const char *custodian, struct kl_secret **ret_passphrase,
-                                         size_t *ret_bytes, struct kl_err *err)
+enum kl_status api_store_secret(void *config, const char *store, const char *custodian,
+                                struct kl_secret **ret_passphrase, size_t *ret_bytes,
+                                struct kl_err *err)
 {
     *ret_passphrase = NULL;
     *ret_bytes = 0;

@@ -138,12 +138,6 @@ static void say_unenforced(const struct vault_stores *stores)
     }
 }
 
-static enum kl_status store_secret(void *context, const char *store, const char *custodian,
-                                   struct kl_secret **ret, size_t *ret_bytes, struct kl_err *err)
-{
-    return api_store_passphrase_read(context, store, custodian, ret, ret_bytes, err);
-}
-
 static void wait_for_end(struct api_server *server, const sigset_t *signals)
 {
     int signal_number = 0;
@@ -163,7 +157,7 @@ static void wait_for_end(struct api_server *server, const sigset_t *signals)
 static enum kl_status serve(const struct kl_config *config, const sigset_t *signals,
                             struct kl_err *err)
 {
-    struct vault_stores_options opening = {.secret = store_secret, .secret_context = (void *)config};
+    struct vault_stores_options opening = {.secret = api_store_secret, .secret_context = (void *)config};
     struct api_server_options options;
     struct vault_upkeep_options upkeep;
     struct kl_secret *passphrase = NULL;

@@ -29,6 +29,7 @@ static const char *const MALFORMED[] = {"invalid_json",
                                         "truncated_body",
                                         "purpose_required",
                                         "invalid_tenant",
+                                        "invalid_store",
                                         "invalid_length",
                                         NULL};
 

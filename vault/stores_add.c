@@ -122,7 +122,7 @@ static enum kl_status check_name(struct vault_stores *stores, const char *name, 
 
     if (!vault_store_name_valid(name)) {
         kl_err_where(err, "/name");
-        return kl_failf(err, KL_ERR_INVALID, "invalid_store",
+        return kl_failf(err, KL_ERR_INVALID, "invalid_store_name",
                         "a store's name has 1 to %d of a-z, 0-9 and -, and does not start with -",
                         VAULT_STORE_NAME_MAX_BYTES);
     }

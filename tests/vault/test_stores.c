@@ -107,7 +107,7 @@ static void test_a_store_is_refused_where_it_must_not_lie(void **state)
     char path[3 * ADMIN_PATH_BYTES];
 
     bad.name = "Orbit";
-    refuse(fixture, &bad, KL_ERR_INVALID, "invalid_store");
+    refuse(fixture, &bad, KL_ERR_INVALID, "invalid_store_name");
     bad.name = "main";
     refuse(fixture, &bad, KL_ERR_EXISTS, "store_exists");
     bad = good;

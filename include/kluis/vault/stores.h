@@ -68,6 +68,13 @@ KL_MUST_USE enum kl_status vault_stores_upkeep_start(struct vault_stores *stores
                                                      const struct vault_upkeep_options *options,
                                                      struct kl_err *err);
 
+/*
+ * As vault_doctor(), and all checks of every other store, which have its name as a member "store". One that a server has open is not looked at,
+ * and neither is the list then.
+ */
+KL_MUST_USE enum kl_status vault_stores_doctor(const struct vault_stores_options *options,
+                                               struct kl_buf *ret, struct kl_err *err);
+
 /* ---- who asks, and where ---- */
 
 /* tenant, store: what ?tenant= and ?store= said; NULL: nothing. */
@@ -170,7 +177,7 @@ struct vault_store_input {
  * Make a store. When this returns KL_OK it is open, and on the list. A crash leaves no store, a whole one, or one that the list calls cut short;
  * asked again with that name it is made anew, once its directory and root file are removed. In the main store's trail before it is begun
  * ("store_add_asked", with the custodian's public text), when it is there ("store_add") and when it failed ("store_add_failed").
- * KL_ERR_INVALID "invalid_store", "invalid_directory", "invalid_country", "unknown_region", "invalid_custodian", "passphrase_length",
+ * KL_ERR_INVALID "invalid_store_name", "invalid_directory", "invalid_country", "unknown_region", "invalid_custodian", "passphrase_length",
  * "unexpected_passphrase", "root_file_in_data", those of a custodian's text; KL_ERR_EXISTS "store_exists", "data_dir_not_empty", "root_file_exists"; KL_ERR_CONFLICT
  * "store_directory_unsafe"; KL_ERR_TOO_LARGE "stores_too_many"; KL_ERR_REFUSED "finality_f0"; KL_ERR_IO.
  */
