@@ -157,7 +157,8 @@ static void wait_for_end(struct api_server *server, const sigset_t *signals)
 static enum kl_status serve(const struct kl_config *config, const sigset_t *signals,
                             struct kl_err *err)
 {
-    struct vault_stores_options opening = {.secret = api_store_secret, .secret_context = (void *)config};
+    struct vault_stores_options opening = {.secret = api_store_secret,
+                                           .secret_context = (void *)config};
     struct api_server_options options;
     struct vault_upkeep_options upkeep;
     struct kl_secret *passphrase = NULL;

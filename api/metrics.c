@@ -198,8 +198,8 @@ static const struct {
     {"kluis_key_slots_cached", "gauge", "Keys of slots held ready in locked memory.",
      FIGURE(key_slots_cached)},
     {"kluis_key_mirrors", "gauge", "Mirrors of the keys.", FIGURE(key_mirrors)},
-    {"kluis_key_mirrors_out_of_step", "gauge",
-     "Mirrors that keep erasures and rotations waiting.", FIGURE(key_mirrors_out_of_step)},
+    {"kluis_key_mirrors_out_of_step", "gauge", "Mirrors that keep erasures and rotations waiting.",
+     FIGURE(key_mirrors_out_of_step)},
 #undef FIGURE
 };
 

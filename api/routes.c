@@ -17,7 +17,7 @@ static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit",
 static const char *const DESTROYED[] = {"tenant", "store", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", "from",
-                                    "to",     "limit",   "cursor",     NULL};
+                                    "to",     "limit", "cursor",  NULL};
 
 const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},

@@ -49,8 +49,9 @@ API_HANDLER(api_credential_create)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_stores_credential_create(request->app->stores, request->vault, &request->caller,
-                                                &input, &idempotency, &token, &result, err);
+        status =
+            vault_stores_credential_create(request->app->stores, request->vault, &request->caller,
+                                           &input, &idempotency, &token, &result, err);
     }
     if (status != KL_OK) {
         return status;
@@ -102,8 +103,7 @@ API_HANDLER(api_credential_list)
 API_HANDLER(api_credential_revoke)
 {
     (void)response; /* 204 */
-    return vault_credential_revoke(request->vault, &request->caller, &request->match.ids[0],
-                                   err);
+    return vault_credential_revoke(request->vault, &request->caller, &request->match.ids[0], err);
 }
 
 /* ---- keys ---- */

@@ -93,8 +93,8 @@ API_HANDLER(api_backup_verify)
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
         status =
-            vault_backup_verify(request->vault, &request->caller, &request->match.ids[0],
-                                directory, &idempotency, &response->body, &response->replayed, err);
+            vault_backup_verify(request->vault, &request->caller, &request->match.ids[0], directory,
+                                &idempotency, &response->body, &response->replayed, err);
     }
     return status;
 }

@@ -240,10 +240,10 @@ static enum kl_status do_erase(struct batch *batch, const struct kl_json_value *
         return status;
     }
     kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
-    status = record == NULL ? vault_subject_erase(request->vault, &request->caller, subject,
-                                                  reason, &receipt, err)
-                            : vault_record_erase(request->vault, &request->caller, subject,
-                                                 record, reason, &receipt, err);
+    status = record == NULL ? vault_subject_erase(request->vault, &request->caller, subject, reason,
+                                                  &receipt, err)
+                            : vault_record_erase(request->vault, &request->caller, subject, record,
+                                                 reason, &receipt, err);
     if (status == KL_OK) {
         begin_result(batch, reference, 200);
         kl_json_key(&batch->out, "result");

@@ -8,8 +8,8 @@ API_HANDLER(api_consent_list)
     struct vault_consent_result *consents = NULL;
     size_t count = 0;
     enum kl_status status =
-        vault_consent_list(request->vault, &request->caller, &request->match.ids[0],
-                           request->arena, &consents, &count, err);
+        vault_consent_list(request->vault, &request->caller, &request->match.ids[0], request->arena,
+                           &consents, &count, err);
 
     if (status != KL_OK) {
         return status;

@@ -77,6 +77,6 @@ API_HANDLER(api_disclosure_note)
         (status = api_request_idempotency(request, NULL, 0, &idempotency, err)) != KL_OK) {
         return status;
     }
-    return vault_disclosure_note(request->vault, &request->caller, &request->match.ids[0],
-                                 &input, &idempotency, &response->replayed, err);
+    return vault_disclosure_note(request->vault, &request->caller, &request->match.ids[0], &input,
+                                 &idempotency, &response->replayed, err);
 }

@@ -81,8 +81,8 @@ API_HANDLER(api_restriction_delete)
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
                        "told_at is a time as RFC 3339 writes it", NULL);
     }
-    return vault_restriction_lift(request->vault, &request->caller, &request->match.ids[0],
-                                  told_us, err);
+    return vault_restriction_lift(request->vault, &request->caller, &request->match.ids[0], told_us,
+                                  err);
 }
 
 /* ---- objections ---- */
@@ -149,8 +149,8 @@ API_HANDLER(api_objection_put)
         return status;
     }
     input.ground = (enum vault_objection_ground)ground;
-    return vault_objection_set(request->vault, &request->caller, &request->match.ids[0],
-                               &input, err);
+    return vault_objection_set(request->vault, &request->caller, &request->match.ids[0], &input,
+                               err);
 }
 
 API_HANDLER(api_objection_delete)

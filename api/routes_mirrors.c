@@ -84,8 +84,8 @@ API_HANDLER(api_mirror_drop)
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter", "destroyed is true or false",
                        NULL);
     }
-    status = vault_mirror_drop(request->vault, &request->caller, &request->match.ids[0],
-                               declared, &destroyed, err);
+    status = vault_mirror_drop(request->vault, &request->caller, &request->match.ids[0], declared,
+                               &destroyed, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         kl_json_object_begin(&out);

@@ -47,8 +47,8 @@ API_HANDLER(api_record_add)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_record_add(request->vault, &request->caller, &request->match.ids[0],
-                                  &input, &idempotency, request->arena, &result, err);
+        status = vault_record_add(request->vault, &request->caller, &request->match.ids[0], &input,
+                                  &idempotency, request->arena, &result, err);
     }
     if (status != KL_OK) {
         return status;
@@ -75,8 +75,8 @@ API_HANDLER(api_record_read)
     }
     input.subject = request->match.ids[0];
     input.record = &request->match.ids[1];
-    status = vault_subject_read(request->vault, &request->caller, &input, request->arena,
-                                &result, err);
+    status =
+        vault_subject_read(request->vault, &request->caller, &input, request->arena, &result, err);
     if (status == KL_OK && result.record_count != 1) {
         status = kl_fail(err, KL_ERR_NOT_FOUND, "not_found",
                          "there is no such record, or none that you may know of", NULL);

@@ -146,9 +146,8 @@ API_HANDLER(api_request_create)
 API_HANDLER(api_request_read)
 {
     struct vault_request_result result = {0};
-    enum kl_status status =
-        vault_request_read(request->vault, &request->caller, &request->match.ids[0],
-                           request->arena, &result, err);
+    enum kl_status status = vault_request_read(
+        request->vault, &request->caller, &request->match.ids[0], request->arena, &result, err);
 
     if (status == KL_OK) {
         answer(response, 200, &result, NULL);
@@ -262,8 +261,8 @@ static enum kl_status take(struct api_request *request, enum vault_request_step_
         return status;
     }
     kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
-    status = vault_request_take(request->vault, &request->caller, &request->match.ids[0],
-                                &step, &idempotency, request->arena, &result, &receipt,
+    status = vault_request_take(request->vault, &request->caller, &request->match.ids[0], &step,
+                                &idempotency, request->arena, &result, &receipt,
                                 &response->replayed, err);
     if (status == KL_OK) {
         answer(response, 200, &result, &receipt);

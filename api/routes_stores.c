@@ -26,8 +26,9 @@ API_HANDLER(api_store_list)
 {
     struct vault_store_result *stores = NULL;
     size_t count = 0;
-    enum kl_status status = vault_stores_list(request->app->stores, request->vault,
-                                              &request->caller, request->arena, &stores, &count, err);
+    enum kl_status status =
+        vault_stores_list(request->app->stores, request->vault, &request->caller, request->arena,
+                          &stores, &count, err);
 
     if (status != KL_OK) {
         return status;

@@ -61,8 +61,8 @@ API_HANDLER(api_subject_read)
         return status;
     }
     input.subject = request->match.ids[0];
-    status = vault_subject_read(request->vault, &request->caller, &input, request->arena,
-                                &result, err);
+    status =
+        vault_subject_read(request->vault, &request->caller, &input, request->arena, &result, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         api_output_subject(&out, &result);
@@ -143,9 +143,9 @@ static enum kl_status erase(struct api_request *request, const char *reason_text
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_subject_erase_for(request->vault, &request->caller,
-                                         &request->match.ids[0], reason, of_request, idempotency,
-                                         &response->body, &response->replayed, err);
+        status = vault_subject_erase_for(request->vault, &request->caller, &request->match.ids[0],
+                                         reason, of_request, idempotency, &response->body,
+                                         &response->replayed, err);
     }
     return status;
 }

@@ -53,8 +53,9 @@ API_HANDLER(api_tenant_list)
 {
     struct vault_tenant_result *tenants = NULL;
     size_t count = 0;
-    enum kl_status status = vault_stores_tenant_list(request->app->stores, request->vault, &request->caller,
-                                                     request->arena, &tenants, &count, err);
+    enum kl_status status =
+        vault_stores_tenant_list(request->app->stores, request->vault, &request->caller,
+                                 request->arena, &tenants, &count, err);
 
     if (status != KL_OK) {
         return status;
@@ -97,9 +98,8 @@ API_HANDLER(api_tenant_put)
          (status = api_input_text(body, "grace", "", false, &grace, err)) != KL_OK)) {
         return status;
     }
-    status =
-        vault_stores_tenant_put(request->app->stores, request->vault, &request->caller,
-                                request->match.name, store, grace, &created, &place, err);
+    status = vault_stores_tenant_put(request->app->stores, request->vault, &request->caller,
+                                     request->match.name, store, grace, &created, &place, err);
     return status == KL_OK ? show(place, request, created ? 201 : 200, response, err) : status;
 }
 

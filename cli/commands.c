@@ -53,8 +53,8 @@ const struct cli_option cli_global_options[] = {
     {                                                                                    \
         "reason", "REASON", "request, retention, consent_withdrawn, tenant_end or other" \
     }
-#define STORE                                                            \
-    {                                                                    \
+#define STORE                                                             \
+    {                                                                     \
         "store", "STORE", "of this store (operators); main when left out" \
     }
 #define END              \
@@ -128,22 +128,26 @@ static const struct cli_option rotate_options[] = {
     {"without-backup", NULL,
      "level values although no backup of the last day was verified: older ones will not open"},
     {"no-wait", NULL, "do not wait until the old key is out of use"},
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option sweep_options[] = {
     {"rate", "N", "take at most this many keys a second"},
     {"dry-run", NULL, "show what waits, take nothing"},
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option backup_create_options[] = {
     {"directory", "DIR", "an absolute path on the server"},
     {"country", "COUNTRY", "where it lies: country or region"},
     {"keep", "N", "how many backups stay there, the newest verified one in any case"},
     {"rate", "N", "at most N MiB a second"},
     {"no-wait", NULL, "do not wait until it is done"},
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option backup_verify_options[] = {
     {"directory", "DIR", "where it lies, when the vault does not know it"},
     {"no-wait", NULL, "do not wait until it is done"},
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
     {"credential-id", "CREDENTIAL", "by this credential"},
@@ -151,7 +155,8 @@ static const struct cli_option audit_options[] = {
     {"to", "TIME", "before this time"},
     LIMIT,
     CURSOR,
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data is to lie in; the first in the EEA when left out"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
@@ -165,8 +170,7 @@ static const struct cli_option store_add_options[] = {
     {"country", "COUNTRY", "where it lies, and its custodian: country or region; for ever"},
     {"custodian", "KIND:PLACE",
      "file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it"},
-    {"passphrase-file", "FILE",
-     "the passphrase, or the token's PIN; else it is asked for, twice"},
+    {"passphrase-file", "FILE", "the passphrase, or the token's PIN; else it is asked for, twice"},
     END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
@@ -190,11 +194,15 @@ static const struct cli_option custodian_options[] = {
     {"country", "COUNTRY", "where it lies: country or region"},
     {"passphrase-file", "FILE",
      "the new passphrase, or the token's PIN; else it is asked for, twice"},
-    STORE, END};
+    STORE,
+    END};
 static const struct cli_option mirror_add_options[] = {
     {"country", "COUNTRY", "where the folder lies: country or region"}, STORE, END};
 static const struct cli_option mirror_drop_options[] = {
-    {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"}, YES, STORE, END};
+    {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"},
+    YES,
+    STORE,
+    END};
 #define NOTE                                                                        \
     {                                                                               \
         "note", "FILE", "a text, kept under the person's key; - for standard input" \
@@ -365,14 +373,16 @@ const struct cli_command cli_commands[] = {
      mirror_drop_options, cli_mirror_drop},
     {"backup", "create", NULL, 0, 0, "copy what is stored, ciphertext alone, to a directory",
      backup_create_options, cli_backup_create},
-    {"backup", "list", NULL, 0, 0, "backups, and when each was verified", store_options, cli_backup_list},
+    {"backup", "list", NULL, 0, 0, "backups, and when each was verified", store_options,
+     cli_backup_list},
     {"backup", "verify", "[BACKUP]", 0, 1, "prove a backup readable; without one, the newest",
      backup_verify_options, cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", store_options, cli_audit_head},
-    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", store_options, cli_receipt_show},
-    {"store", "list", NULL, 0, 0, "the stores of the vault, their countries, and how they are", NULL,
-     cli_store_list},
+    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", store_options,
+     cli_receipt_show},
+    {"store", "list", NULL, 0, 0, "the stores of the vault, their countries, and how they are",
+     NULL, cli_store_list},
     {"store", "add", "STORE", 1, 1,
      "make a store in a folder of the server's, with a country and a root key of its own",
      store_add_options, cli_store_add},

@@ -5,9 +5,9 @@
 #define STORES "/v1/stores"
 
 static const struct cli_column store_columns[] = {
-    {"STORE", "name"},           {"COUNTRY", "country"},      {"STATE", "state"},
-    {"TENANTS", "tenants"},      {"GENERATION", "generation"}, {"FINALITY", "finality"},
-    {"DIRECTORY", "directory"},  {"CUSTODIAN", "custodian"},  {"WHY", "reason"}};
+    {"STORE", "name"},          {"COUNTRY", "country"},       {"STATE", "state"},
+    {"TENANTS", "tenants"},     {"GENERATION", "generation"}, {"FINALITY", "finality"},
+    {"DIRECTORY", "directory"}, {"CUSTODIAN", "custodian"},   {"WHY", "reason"}};
 #define COLUMN_COUNT (sizeof store_columns / sizeof store_columns[0])
 
 enum cli_exit cli_store_list(struct cli_call *call)
@@ -42,9 +42,10 @@ enum cli_exit cli_store_add(struct cli_call *call)
 {
     if (!cli_call_is_set(call, "directory") || !cli_call_is_set(call, "country") ||
         !cli_call_is_set(call, "custodian")) {
-        (void)fputs("kluis: --directory, --country and --custodian are needed: where the data lies, and what keeps "
-                    "its root key\n",
-                    stderr);
+        (void)fputs(
+            "kluis: --directory, --country and --custodian are needed: where the data lies, and what keeps "
+            "its root key\n",
+            stderr);
         return CLI_USAGE;
     }
     struct cli_response response;
@@ -53,8 +54,9 @@ enum cli_exit cli_store_add(struct cli_call *call)
     enum cli_exit result = cli_output_rows(call, &response, NULL, store_columns, COLUMN_COUNT);
     cli_response_done(&response);
     if (result == CLI_DONE && !call->quiet)
-        (void)fputs("keep its root key out of every backup and snapshot; a passphrase or PIN goes into the server's "
-                    "configuration before its next start\n",
-                    stderr);
+        (void)fputs(
+            "keep its root key out of every backup and snapshot; a passphrase or PIN goes into the server's "
+            "configuration before its next start\n",
+            stderr);
     return result;
 }

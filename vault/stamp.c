@@ -52,7 +52,8 @@ enum kl_status vault_stamp_write(const char *data_dir, const struct vault_stamp 
     if (status == KL_OK && access(path, F_OK) == 0) {
         status = kl_fail(err, KL_ERR_EXISTS, "file_exists", "a file is there already", "%s", path);
     }
-    if (status == KL_OK) { /* whole or not there: a file that is written piece by piece may be neither */
+    if (status ==
+        KL_OK) { /* whole or not there: a file that is written piece by piece may be neither */
         status = kl_file_replace(path, 0600, text.bytes, text.size, err);
     }
 

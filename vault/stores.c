@@ -167,8 +167,9 @@ static enum kl_status open_somewhere(struct vault_stores *stores, struct vault_s
         }
         return status;
     }
-    return status == KL_OK ? KL_OK
-                           : kl_fail(err, status, first.code, first.client_text, "%s", first.log_text);
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, first.code, first.client_text, "%s", first.log_text);
 }
 
 enum kl_status vault_store_entry_open(struct vault_stores *stores, struct vault_store_entry *entry,
@@ -224,16 +225,15 @@ static enum kl_status entry_open_with(struct vault_stores *stores, struct vault_
                                  &secret, &bytes, err);
     }
     if (status == KL_OK) {
-        status = vault_store_entry_open(stores, entry,
-                                        secret == NULL ? NULL : kl_secret_peek(secret), bytes, &who,
-                                        err);
+        status = vault_store_entry_open(
+            stores, entry, secret == NULL ? NULL : kl_secret_peek(secret), bytes, &who, err);
     }
     kl_secret_free(secret);
     return status;
 }
 
 enum kl_status vault_store_entry_add(struct vault_stores *stores, const struct vault_store_row *row,
-                                struct vault_store_entry **ret, struct kl_err *err)
+                                     struct vault_store_entry **ret, struct kl_err *err)
 {
     size_t count = atomic_load(&stores->count);
     struct vault_store_entry *entry = NULL;
@@ -260,10 +260,11 @@ static void open_listed(struct vault_stores *stores, struct vault_store_entry *e
     enum kl_status status = KL_OK;
 
     if (was_cut_short(&entry->row)) {
-        kl_log(KL_LOG_WARNING, "store_cut_short", KL_LOG_TEXT("store", entry->name),
-               KL_LOG_TEXT("data", entry->row.directory),
-               KL_LOG_TEXT("advice",
-                           "remove its directory and its root file, then kluis store add it again"));
+        kl_log(
+            KL_LOG_WARNING, "store_cut_short", KL_LOG_TEXT("store", entry->name),
+            KL_LOG_TEXT("data", entry->row.directory),
+            KL_LOG_TEXT("advice",
+                        "remove its directory and its root file, then kluis store add it again"));
         return;
     }
     status = entry_open_with(stores, entry, options, &entry->why);

@@ -99,16 +99,18 @@ static enum kl_status check_root_file(struct vault_stores *stores, const char *c
     }
     if (vault_folder_check(strchr(custodian, ':') + 1, path, NULL) != KL_OK) {
         kl_err_where(err, "/custodian");
-        return kl_failf(err, KL_ERR_INVALID, "invalid_custodian",
-                        "the folder of the root file cannot be found, or its path is longer than %d",
-                        VAULT_FOLDER_MAX_BYTES);
+        return kl_failf(
+            err, KL_ERR_INVALID, "invalid_custodian",
+            "the folder of the root file cannot be found, or its path is longer than %d",
+            VAULT_FOLDER_MAX_BYTES);
     }
     for (i = 0; i < count; i++) {
         if (directory_of(stores, i, directory) && vault_folder_holds(directory, path)) {
             kl_err_where(err, "/custodian");
-            return kl_failf(err, KL_ERR_INVALID, "root_file_in_data",
-                            "the root file may not lie in the data directory of a store: that of %s",
-                            stores->entries[i]->name);
+            return kl_failf(
+                err, KL_ERR_INVALID, "root_file_in_data",
+                "the root file may not lie in the data directory of a store: that of %s",
+                stores->entries[i]->name);
         }
     }
     return KL_OK;
@@ -148,10 +150,11 @@ static enum kl_status check_owner(const char *path, struct kl_err *err)
     }
     if (!S_ISDIR(facts.st_mode) || facts.st_uid != geteuid() ||
         (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return kl_fail(err, KL_ERR_CONFLICT, "store_directory_unsafe",
-                       "the directory is no folder, another user's, or others may write to it: it has "
-                       "to be the server's user's own (chown, chmod go-w), or missing",
-                       NULL);
+        return kl_fail(
+            err, KL_ERR_CONFLICT, "store_directory_unsafe",
+            "the directory is no folder, another user's, or others may write to it: it has "
+            "to be the server's user's own (chown, chmod go-w), or missing",
+            NULL);
     }
     return KL_OK;
 }
@@ -183,11 +186,10 @@ static enum kl_status take_directory(struct vault_stores *stores, const char *di
 static enum kl_status take_country(const char *place, struct vault_store_row *row,
                                    struct kl_err *err)
 {
-    enum kl_status status =
-        strlen(place) <= VAULT_PLACE_MAX_BYTES
-            ? vault_place_country(place, &row->country, err)
-            : kl_fail(err, KL_ERR_INVALID, "invalid_country",
-                      "a country is two letters, a region at most 64", NULL);
+    enum kl_status status = strlen(place) <= VAULT_PLACE_MAX_BYTES
+                                ? vault_place_country(place, &row->country, err)
+                                : kl_fail(err, KL_ERR_INVALID, "invalid_country",
+                                          "a country is two letters, a region at most 64", NULL);
 
     if (status == KL_OK) {
         memcpy(row->place, place, strlen(place) + 1);
@@ -435,7 +437,8 @@ enum kl_status vault_stores_custodian_change(struct vault_stores *stores, struct
     if (caller->builtin != VAULT_BUILTIN_OPERATOR || vault_stores_count(stores) == 1 ||
         strlen(input->custodian) > VAULT_STORE_CUSTODIAN_MAX_BYTES ||
         vault_custodian_check(input->custodian, input->passphrase, kind, NULL) != KL_OK) {
-        return vault_custodian_change(vault, caller, input, ret, err); /* which says what is wrong */
+        return vault_custodian_change(vault, caller, input, ret,
+                                      err); /* which says what is wrong */
     }
     vault_turn_take(&stores->turn);
     status = check_root_file(stores, input->custodian, err);

@@ -40,8 +40,8 @@ static uint64_t proof_hash(const struct vault_stores *stores, const struct vault
 
 static struct vault *hint_get(struct vault_stores *stores, uint64_t hash)
 {
-    uint64_t hint = atomic_load_explicit(&stores->hints[hash % VAULT_STORE_HINTS],
-                                         memory_order_relaxed);
+    uint64_t hint =
+        atomic_load_explicit(&stores->hints[hash % VAULT_STORE_HINTS], memory_order_relaxed);
     size_t store = (size_t)(hint & STORE_BITS);
 
     if (hint == 0 || (hint & ~STORE_BITS) != (hash & ~STORE_BITS) ||
@@ -90,8 +90,7 @@ static void look_everywhere(struct vault_stores *stores, const struct vault_proo
             continue;
         }
         vault_credential_unref(credential);
-        if (status != KL_OK && status != KL_ERR_NOT_FOUND &&
-            found->failure.status == KL_OK) {
+        if (status != KL_OK && status != KL_ERR_NOT_FOUND && found->failure.status == KL_OK) {
             found->failure = cause;
         }
     }
@@ -128,8 +127,7 @@ static enum kl_status credential_seek(struct vault_stores *stores, const struct 
     }
     hash = proof_hash(stores, proof);
     hinted = hint_get(stores, hash);
-    if (hinted != NULL &&
-        vault_credential_find(hinted, proof, ret_credential, NULL) == KL_OK) {
+    if (hinted != NULL && vault_credential_find(hinted, proof, ret_credential, NULL) == KL_OK) {
         *ret_vault = hinted;
         return KL_OK;
     }
@@ -200,8 +198,8 @@ static enum kl_status operator_place(struct vault_stores *stores, const struct v
         if (vault == NULL && vault_stores_any_away(stores)) {
             status = vault_store_unavailable(err);
         } else if (vault == NULL) {
-            status = kl_fail(err, KL_ERR_NOT_FOUND, "unknown_tenant", "there is no such tenant",
-                             NULL);
+            status =
+                kl_fail(err, KL_ERR_NOT_FOUND, "unknown_tenant", "there is no such tenant", NULL);
         }
     } /* else vault_caller_of() says what is wrong with the name */
     if (status == KL_OK) {
@@ -248,8 +246,8 @@ enum kl_status vault_stores_caller_open(struct vault_stores *stores,
         status = place_choose(stores, credential, home, scope, &vault, err);
     }
     if (status == KL_OK) {
-        status = vault_caller_of(vault, credential, scope->tenant, request_id, now_us, ret_caller,
-                                 err);
+        status =
+            vault_caller_of(vault, credential, scope->tenant, request_id, now_us, ret_caller, err);
     }
     if (status == KL_OK) {
         *ret_vault = vault;
@@ -297,8 +295,8 @@ static struct vault *store_by_default(struct vault_stores *stores)
 }
 
 /* Where a tenant is, or is to be. The turn is held. */
-static enum kl_status tenant_place(struct vault_stores *stores, const char *name,
-                                   const char *store, struct vault **ret_vault, struct kl_err *err)
+static enum kl_status tenant_place(struct vault_stores *stores, const char *name, const char *store,
+                                   struct vault **ret_vault, struct kl_err *err)
 {
     struct vault *vault = store_of_tenant(stores, name);
     enum kl_status status = KL_OK;
@@ -447,7 +445,8 @@ enum kl_status vault_stores_credential_create(
     struct vault_token *ret_token, struct vault_credential_result *ret, struct kl_err *err)
 {
     struct vault_caller home;
-    bool of_operator = input->role != NULL && vault_builtin_find(input->role) == VAULT_BUILTIN_OPERATOR;
+    bool of_operator =
+        input->role != NULL && vault_builtin_find(input->role) == VAULT_BUILTIN_OPERATOR;
     struct vault *place = of_operator ? at_home(stores, vault, caller, &home) : vault;
     enum kl_status status = KL_OK;
 

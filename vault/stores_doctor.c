@@ -47,9 +47,10 @@ static void check_other(const struct vault_stores_options *options,
 
     (void)snprintf(text, sizeof text, "%s, in %s", row->country.code, row->directory);
     if (!row->whole) {
-        vault_check(report, "store", VAULT_CHECK_WARNING, text,
-                    "it was being made and may be cut short: when it is not open after the next start, remove its "
-                    "directory and its root file, and add it again");
+        vault_check(
+            report, "store", VAULT_CHECK_WARNING, text,
+            "it was being made and may be cut short: when it is not open after the next start, remove its "
+            "directory and its root file, and add it again");
         return;
     }
     vault_check(report, "store", VAULT_CHECK_OK, text, "");
@@ -58,18 +59,19 @@ static void check_other(const struct vault_stores_options *options,
     store.custodian = row->custodian;
     store.passphrase = NULL;
     store.passphrase_bytes = 0;
-    if (options->secret != NULL && options->secret(options->secret_context, row->name,
-                                                   row->custodian, &secret,
-                                                   &store.passphrase_bytes, &err) != KL_OK) {
+    if (options->secret != NULL &&
+        options->secret(options->secret_context, row->name, row->custodian, &secret,
+                        &store.passphrase_bytes, &err) != KL_OK) {
         vault_check(report, "passphrase", VAULT_CHECK_FAILED, err.client_text,
                     "without it this store stays away");
     }
     store.passphrase = secret == NULL ? NULL : (const char *)kl_secret_peek(secret);
     vault_check_store(&store, report);
     if (row->next[0] != '\0') {
-        vault_check(report, "custodian", VAULT_CHECK_WARNING,
-                    "a change of custodian did not come to its end: the root key lies at the old place or the new one",
-                    "the next start finds out");
+        vault_check(
+            report, "custodian", VAULT_CHECK_WARNING,
+            "a change of custodian did not come to its end: the root key lies at the old place or the new one",
+            "the next start finds out");
     }
     kl_secret_free(secret);
 }

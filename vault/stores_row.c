@@ -144,7 +144,8 @@ static bool take_members(const struct kl_json_value *root, struct vault_store_ro
         return false;
     }
     row->whole = store_id[0] != '\0';
-    return !row->whole || kl_hex_decode(store_id, strlen(store_id), row->store_id, sizeof row->store_id);
+    return !row->whole ||
+           kl_hex_decode(store_id, strlen(store_id), row->store_id, sizeof row->store_id);
 }
 
 bool vault_store_row_parse(struct kl_slice json, struct vault_store_row *ret)
@@ -227,7 +228,8 @@ enum kl_status vault_store_rows_read(struct vault *main, struct vault_store_row 
     if (reading.rows == NULL) {
         return kl_fail_memory(err);
     }
-    status = kms_side_range(main->keys, kl_slice_of(prefix, sizeof prefix), read_row, &reading, err);
+    status =
+        kms_side_range(main->keys, kl_slice_of(prefix, sizeof prefix), read_row, &reading, err);
     if (status != KL_OK) {
         free(reading.rows);
         return status;

@@ -92,8 +92,8 @@ struct vault {
     struct vault_counters counters;
     struct vault_secrets *
         secrets; /* how many secrets are worked on at once; secret_hash.h. Of a store: its vault's */
-    struct vault_limits *tries;    /* secrets that did not match; subject_secret.h */
-    struct vault_limits *volume;   /* subjects shown under grants with a volume; volume.h */
+    struct vault_limits *tries;  /* secrets that did not match; subject_secret.h */
+    struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
 };
 
 /* ---- helpers of every operation ---- */

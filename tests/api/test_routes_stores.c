@@ -105,7 +105,8 @@ static void test_app_shows_keys_trail_and_state_of_the_store_that_is_named(void 
     test_api_ask(&fixture, "GET", "/v1/keys?store=main", fixture.vault.steward_token.text, NULL,
                  200, "\"country\":\"IE\"");
     ask("GET", "/v1/policy?store=orbit", NULL, 400, "unknown_parameter");
-    test_api_ask(&fixture, "GET", "/readyz", NULL, NULL, 200, "{\"store\":\"orbit\",\"ready\":true");
+    test_api_ask(&fixture, "GET", "/readyz", NULL, NULL, 200,
+                 "{\"store\":\"orbit\",\"ready\":true");
     ask("GET", "/metrics", NULL, 200, "kluis_ready{store=\"orbit\"} 1\n");
     ask("GET", "/metrics", NULL, 200, "kluis_key_rotations_total{store=\"orbit\"} 1\n");
     ask("GET", "/metrics", NULL, 200, "kluis_key_rotations_total{store=\"main\"} 0\n");
@@ -160,10 +161,9 @@ static void test_app_says_what_is_away(void **state)
     char custodian[TEST_PATH_BYTES + 16];
     char from[TEST_PATH_BYTES + 16];
     char to[TEST_PATH_BYTES + 16];
-    struct vault_stores_options options = {.main = {.data_dir = data_dir,
-                                                    .custodian = custodian,
-                                                    .accept_f0 = true,
-                                                    .argon2_light = true}};
+    struct vault_stores_options options = {
+        .main = {
+            .data_dir = data_dir, .custodian = custodian, .accept_f0 = true, .argon2_light = true}};
 
     (void)state;
     (void)snprintf(data_dir, sizeof data_dir, "%s/data", fixture.vault.dir);

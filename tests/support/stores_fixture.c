@@ -96,8 +96,8 @@ enum kl_status stores_let_in(struct stores_fixture *fixture, const char *token, 
     const struct vault_scope scope = {.tenant = tenant, .store = store};
     struct vault_caller caller;
     struct vault *vault = NULL;
-    enum kl_status status = vault_stores_caller_open(fixture->stores, &proof, &scope, "test",
-                                                     &caller, &vault, err);
+    enum kl_status status =
+        vault_stores_caller_open(fixture->stores, &proof, &scope, "test", &caller, &vault, err);
 
     if (status == KL_OK) {
         vault_caller_done(&caller);

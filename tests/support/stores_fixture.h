@@ -6,7 +6,8 @@
 #include "tests/support/admin_fixture.h"
 
 struct stores_fixture {
-    struct admin_fixture *admin; /* its folder holds everything; its vault is not opened by itself */
+    struct admin_fixture
+        *admin; /* its folder holds everything; its vault is not opened by itself */
     struct vault_stores *stores; /* open; NULL when the test closed it */
 };
 

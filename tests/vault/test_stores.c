@@ -231,8 +231,9 @@ static void test_a_store_that_is_away_refuses_its_own_and_no_others(void **state
     assert_int_equal(stores_let_in(fixture, steward.text, NULL, NULL, &err), KL_ERR_UNAVAILABLE);
     assert_string_equal(err.code, "store_unavailable");
     assert_int_equal(stores_let_in(fixture, "kl_nobody", NULL, NULL, NULL), KL_ERR_UNAVAILABLE);
-    assert_int_equal(stores_let_in(fixture, fixture->admin->operator_token.text, "acme", NULL, NULL),
-                     KL_ERR_UNAVAILABLE);
+    assert_int_equal(
+        stores_let_in(fixture, fixture->admin->operator_token.text, "acme", NULL, NULL),
+        KL_ERR_UNAVAILABLE);
     assert_int_equal(
         stores_let_in(fixture, fixture->admin->operator_token.text, NULL, "orbit", NULL),
         KL_ERR_UNAVAILABLE);

@@ -248,8 +248,7 @@ static void test_an_operator_is_main_s_whatever_tenant_its_maker_named(void **st
     struct vault_credential_result result;
     struct vault_token token = {{0}};
     struct vault *vault = NULL;
-    struct vault_caller caller =
-        stores_caller(fixture, operator_of(fixture), "acme", NULL, &vault);
+    struct vault_caller caller = stores_caller(fixture, operator_of(fixture), "acme", NULL, &vault);
 
     assert_string_equal(vault_store_name(vault), "orbit");
     assert_int_equal(vault_stores_credential_create(fixture->stores, vault, &caller, &input, NULL,
@@ -273,16 +272,14 @@ static void test_an_operators_credential_in_another_store_is_none(void **state)
     struct vault_caller caller =
         stores_caller(fixture, operator_of(fixture), NULL, "orbit", &vault);
 
-    assert_int_equal(
-        vault_credential_create(vault, &caller, &input, NULL, &token, &result, NULL),
-        KL_OK); /* as nobody does */
+    assert_int_equal(vault_credential_create(vault, &caller, &input, NULL, &token, &result, NULL),
+                     KL_OK); /* as nobody does */
     vault_caller_done(&caller);
     expect_refused(fixture, token.text, NULL, NULL, KL_ERR_UNAUTHORISED, "unauthorised");
     expect_refused(fixture, token.text, NULL, "orbit", KL_ERR_UNAUTHORISED, "unauthorised");
 }
 
-static enum kl_status certify(struct stores_fixture *fixture, const char *token,
-                              struct kl_err *err)
+static enum kl_status certify(struct stores_fixture *fixture, const char *token, struct kl_err *err)
 {
     const struct vault_credential_input input = {
         .role = "auditor", .expires_in = "P1D", .certificate_sha256 = CERTIFICATE};
@@ -335,9 +332,9 @@ static void test_a_certificate_that_two_stores_know_lets_nobody_in(void **state)
     assert_int_equal(vault_credential_create(vault, &caller, &input, NULL, &none, &result, NULL),
                      KL_OK); /* as a store that was away then would have it */
     vault_caller_done(&caller);
-    assert_int_equal(vault_stores_caller_open(fixture->stores, &proof, &scope, NULL, &caller,
-                                              &vault, NULL),
-                     KL_ERR_UNAUTHORISED);
+    assert_int_equal(
+        vault_stores_caller_open(fixture->stores, &proof, &scope, NULL, &caller, &vault, NULL),
+        KL_ERR_UNAUTHORISED);
 }
 
 #define STORES(test) cmocka_unit_test_setup_teardown(test, two_stores, stores_teardown)
@@ -352,8 +349,8 @@ int main(void)
         STORES(test_a_tenants_name_is_taken_in_all_stores),
         STORES(test_the_tenants_of_all_stores_are_listed_by_name),
         STORES(test_a_tenant_that_ended_frees_its_name_and_ends_in_its_store_alone),
-        cmocka_unit_test_teardown(
-            test_a_new_tenant_lies_in_the_eea_unless_somebody_says_otherwise, stores_teardown),
+        cmocka_unit_test_teardown(test_a_new_tenant_lies_in_the_eea_unless_somebody_says_otherwise,
+                                  stores_teardown),
         STORES(test_a_policy_for_the_eea_is_refused_for_a_store_outside),
         STORES(test_an_operator_is_main_s_whatever_tenant_its_maker_named),
         STORES(test_an_operators_credential_in_another_store_is_none),

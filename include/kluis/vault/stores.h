@@ -109,11 +109,11 @@ KL_MUST_USE enum kl_status vault_stores_tenant(struct vault_stores *stores, stru
  * inside, if there is one. ret_vault: the store that has it. Also KL_ERR_CONFLICT "tenant_elsewhere": it lies in another store already;
  * KL_ERR_INVALID "unknown_store"; KL_ERR_UNAVAILABLE "store_unavailable".
  */
-KL_MUST_USE enum kl_status
-vault_stores_tenant_put(struct vault_stores *stores, struct vault *vault,
-                        const struct vault_caller *caller, const char *name, const char *store,
-                        const char *grace, bool *ret_created, struct vault **ret_vault,
-                        struct kl_err *err);
+KL_MUST_USE enum kl_status vault_stores_tenant_put(struct vault_stores *stores, struct vault *vault,
+                                                   const struct vault_caller *caller,
+                                                   const char *name, const char *store,
+                                                   const char *grace, bool *ret_created,
+                                                   struct vault **ret_vault, struct kl_err *err);
 /* As vault_tenant_list(), of all stores that are open. */
 KL_MUST_USE enum kl_status vault_stores_tenant_list(struct vault_stores *stores,
                                                     struct vault *vault,
