@@ -40,7 +40,8 @@ API_HANDLER(api_backup_create)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_stores_apart(request->app->stores, request->vault, input.directory, err);
+        status = vault_stores_apart(request->app->stores, request->vault, &request->caller,
+                                    input.directory, err);
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 202);

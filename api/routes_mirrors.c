@@ -60,7 +60,8 @@ API_HANDLER(api_mirror_add)
         (status = api_input_text(body, "country", "", true, &country, err)) != KL_OK) {
         return status;
     }
-    status = vault_stores_apart(request->app->stores, request->vault, directory, err);
+    status =
+        vault_stores_apart(request->app->stores, request->vault, &request->caller, directory, err);
     if (status == KL_OK) {
         status =
             vault_mirror_add(request->vault, &request->caller, directory, country, &mirror, err);

@@ -75,11 +75,13 @@ static enum kl_status check_apart(struct vault_stores *stores, const struct vaul
 }
 
 enum kl_status vault_stores_apart(struct vault_stores *stores, const struct vault *vault,
-                                  const char *directory, struct kl_err *err)
+                                  const struct vault_caller *caller, const char *directory,
+                                  struct kl_err *err)
 {
     char path[PATH_MAX];
 
-    if (vault_stores_count(stores) == 1 || vault_folder_check(directory, path, NULL) != KL_OK) {
+    if (caller->builtin != VAULT_BUILTIN_OPERATOR || vault_stores_count(stores) == 1 ||
+        vault_folder_check(directory, path, NULL) != KL_OK) {
         return KL_OK; /* who makes something of it looks for itself */
     }
     return check_apart(stores, vault, path, err);

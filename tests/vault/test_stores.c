@@ -393,16 +393,24 @@ static void test_copies_of_one_store_lie_apart_from_all_others(void **state)
     char path[3 * ADMIN_PATH_BYTES];
     struct kl_err err = {0};
 
+    struct vault_caller steward =
+        stores_caller(fixture, fixture->admin->steward_token.text, NULL, NULL, NULL);
+    struct vault_caller caller = stores_operator(fixture);
     add_orbit(fixture, "NL");
     (void)snprintf(path, sizeof path, "%s/backups", orbit.directory);
-    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), path, &err),
+    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), &steward, path, NULL),
+                     KL_OK);
+    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), &caller, path, &err),
                      KL_ERR_INVALID);
     assert_string_equal(err.code, "invalid_directory");
-    assert_int_equal(
-        vault_stores_apart(fixture->stores, main_of(fixture), fixture->admin->folder, NULL),
-        KL_ERR_INVALID);
+    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), &caller,
+                                        fixture->admin->folder, NULL),
+                     KL_ERR_INVALID);
     (void)snprintf(path, sizeof path, "%s/backups", fixture->admin->folder);
-    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), path, NULL), KL_OK);
+    assert_int_equal(vault_stores_apart(fixture->stores, main_of(fixture), &caller, path, NULL),
+                     KL_OK);
+    vault_caller_done(&steward);
+    vault_caller_done(&caller);
 }
 
 #define STORES(test) cmocka_unit_test_setup_teardown(test, stores_setup, stores_teardown)

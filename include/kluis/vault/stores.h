@@ -197,10 +197,11 @@ KL_MUST_USE enum kl_status vault_stores_custodian_change(struct vault_stores *st
                                                          struct kl_err *err);
 /*
  * Whether a directory for backups or mirrors of one store is apart from the data directories of all others, and from the folders of their root
- * files. KL_ERR_INVALID "invalid_directory".
+ * files. Anybody but an operator learns nothing. KL_ERR_INVALID "invalid_directory".
  */
 KL_MUST_USE enum kl_status vault_stores_apart(struct vault_stores *stores,
-                                              const struct vault *vault, const char *directory,
-                                              struct kl_err *err);
+                                              const struct vault *vault,
+                                              const struct vault_caller *caller,
+                                              const char *directory, struct kl_err *err);
 
 #endif
