@@ -72,10 +72,20 @@ static enum kl_status find_route(struct api_request *request, struct api_respons
                            request->arena, &request->query, err);
 }
 
+static bool takes(const struct api_route *route, const char *parameter)
+{
+    for (size_t i = 0; route->parameters != NULL && route->parameters[i] != NULL; i++) {
+        if (strcmp(route->parameters[i], parameter) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum kl_status find_caller(struct api_request *request, struct kl_err *err)
 {
     struct vault_proof proof = {.certificate_sha256 = request->head->certificate_sha256};
-    const char *tenant = NULL;
+    struct vault_scope scope = {0};
     enum kl_status status;
 
     if (request->head->metrics_listener || (request->match.route->flags & API_ROUTE_OPEN) != 0) {
@@ -94,11 +104,14 @@ static enum kl_status find_caller(struct api_request *request, struct kl_err *er
     if (proof.token != NULL) {
         proof.certificate_sha256 = NULL;
     }
-    if (request->match.route->parameters != NULL) {
-        tenant = api_request_query(request, "tenant");
+    if (takes(request->match.route, "tenant")) {
+        scope.tenant = api_request_query(request, "tenant");
     }
-    status = vault_caller_open(request->app->vault, &proof, tenant, request->request_id,
-                               &request->caller, err);
+    if (takes(request->match.route, "store")) {
+        scope.store = api_request_query(request, "store");
+    }
+    status = vault_stores_caller_open(request->app->stores, &proof, &scope, request->request_id,
+                                      &request->caller, &request->vault, err);
     request->has_caller = status == KL_OK;
     return status;
 }
@@ -202,7 +215,8 @@ static void request_done(struct api_request *request)
 void api_app_answer(struct api_app *app, const struct api_head *head, api_body_read read_body,
                     void *read_context, struct api_response *response, char *ret_request_id)
 {
-    struct api_request request = {.app = app, .head = head};
+    struct api_request request = {
+        .app = app, .vault = vault_stores_main(app->stores), .head = head};
     struct kl_err err = {0};
     int64_t started_us = kl_time_monotonic_us();
 

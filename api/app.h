@@ -13,6 +13,7 @@
 #include "kluis/base/arena.h"
 #include "kluis/base/buf.h"
 #include "kluis/base/json.h"
+#include "kluis/vault/stores.h"
 #include "kluis/vault/subject.h"
 #include "kluis/vault/vault.h"
 
@@ -33,7 +34,7 @@
 
 /* What all requests share. */
 struct api_app {
-    struct vault *vault;
+    struct vault_stores *stores;
     struct api_metrics *metrics;
     struct api_tls *tls; /* NULL: none (tests) */
     const struct api_route *routes;
@@ -83,6 +84,7 @@ typedef enum kl_status (*api_body_read)(void *context, size_t size, struct kl_bu
 /* One request on its way; lives on the stack of api_app_answer(). */
 struct api_request {
     struct api_app *app;
+    struct vault *vault; /* the store that the caller acts on; without a caller main */
     const struct api_head *head;
     struct api_match match;
     struct api_query query;

@@ -7,7 +7,7 @@
 #include "kluis/base/config.h"
 #include "kluis/base/secret.h"
 #include "kluis/base/status.h"
-#include "kluis/vault/vault.h"
+#include "kluis/vault/stores.h"
 
 /* Exit statuses: done; refused or failed; called wrongly. */
 enum api_exit { API_DONE = 0, API_FAILED = 1, API_USAGE = 2 };
@@ -40,6 +40,14 @@ KL_MUST_USE enum kl_status api_passphrase_read(const struct kl_config *config,
                                                const char *custodian, bool confirm,
                                                struct kl_secret **ret_passphrase, size_t *ret_bytes,
                                                struct kl_err *err);
+
+/*
+ * The same for a store that is not main: from the file that --store-passphrase-file NAME=FILE names, or the systemd credential
+ * "kluis-passphrase-NAME". config: struct kl_config; vault_store_secret() of the vault. Nobody is asked for it at a terminal. KL_ERR_INVALID "no_passphrase".
+ */
+KL_MUST_USE enum kl_status api_store_secret(void *config, const char *store, const char *custodian,
+                                            struct kl_secret **ret_passphrase, size_t *ret_bytes,
+                                            struct kl_err *err);
 
 #define API_PATH_MAX_BYTES 4096
 

@@ -20,6 +20,8 @@ const struct kl_config_key api_config_keys[] = {
      "the file of the passphrase, or PIN; else a systemd credential or the terminal"},
     {"passphrase-fd", KL_CONFIG_INT, NULL, 0, 65535, "N",
      "an open file descriptor to read the passphrase, or PIN, from: its first line"},
+    {"store-passphrase-file", KL_CONFIG_LIST, NULL, 0, 0, "NAME=FILE",
+     "the file of another store's passphrase, or PIN; may be repeated; else a systemd credential"},
     {"leftover-pin-file", KL_CONFIG_TEXT, NULL, 0, 0, "FILE",
      "the PIN of a token that a cut short change of custodian left behind"},
     {"credentials-dir", KL_CONFIG_TEXT, NULL, 0, 0, "DIR",

@@ -32,7 +32,11 @@ static void print_checks(const struct kl_json_value *root)
         const char *advice = kl_json_text(kl_json_member(check, "advice"));
         if (state == NULL || name == NULL)
             continue;
-        (void)printf("%-8s %-22s %s\n", state, name, text != NULL ? text : "");
+        const char *store = kl_json_text(kl_json_member(check, "store"));
+        char full[96];
+        (void)snprintf(full, sizeof full, "%s%s%s", store != NULL ? store : "",
+                       store != NULL ? ": " : "", name);
+        (void)printf("%-8s %-22s %s\n", state, full, text != NULL ? text : "");
         if (advice != NULL && advice[0] != '\0' && strcmp(state, "ok") != 0)
             (void)printf("%-8s %-22s -> %s\n", "", "", advice);
     }
@@ -41,21 +45,22 @@ static void print_checks(const struct kl_json_value *root)
 enum api_exit api_command_doctor(const struct kl_config *config)
 {
     struct kl_err err = {0};
-    struct vault_options options;
+    struct vault_stores_options options = {.secret = api_store_secret,
+                                           .secret_context = (void *)config};
     struct kl_secret *passphrase = NULL;
     struct kl_json *json = NULL;
     struct kl_buf answer;
     enum api_exit result = API_FAILED;
     kl_buf_init(&answer, DOCTOR_MAX_BYTES);
 
-    enum kl_status status = api_config_vault(config, &options, &err);
+    enum kl_status status = api_config_vault(config, &options.main, &err);
     if (status == KL_OK)
-        status = api_passphrase_read(config, options.custodian, false, &passphrase,
-                                     &options.passphrase_bytes, &err);
+        status = api_passphrase_read(config, options.main.custodian, false, &passphrase,
+                                     &options.main.passphrase_bytes, &err);
     if (status == KL_OK && passphrase != NULL)
-        options.passphrase = (const char *)kl_secret_peek(passphrase);
+        options.main.passphrase = (const char *)kl_secret_peek(passphrase);
     if (status == KL_OK)
-        status = vault_doctor(&options, &answer, &err);
+        status = vault_stores_doctor(&options, &answer, &err);
     if (status == KL_OK)
         status = kl_json_parse(answer.bytes, answer.size, &json, &err);
     if (status != KL_OK) {

@@ -124,16 +124,35 @@ static enum kl_status from_terminal(const char *prompt, bool confirm,
     return status;
 }
 
+static bool is_token(const char *custodian)
+{
+    return strncmp(custodian, "pkcs11:", 7) == 0;
+}
+
+static bool needs_secret(const char *custodian)
+{
+    return is_token(custodian) ? strstr(custodian, "pin-source=") == NULL
+                               : strncmp(custodian, "passphrase:", 11) == 0;
+}
+
+/* The file of a systemd credential of that name; false: there is none. */
+static bool credential_path(const char *name, const char *end, char ret_path[PATH_MAX_BYTES])
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    return folder != NULL &&
+           snprintf(ret_path, PATH_MAX_BYTES, "%s/%s%s", folder, name, end) < PATH_MAX_BYTES &&
+           access(ret_path, R_OK) == 0;
+}
+
 enum kl_status api_passphrase_read(const struct kl_config *config, const char *custodian,
                                    bool confirm, struct kl_secret **ret_passphrase,
                                    size_t *ret_bytes, struct kl_err *err)
 {
-    bool token = strncmp(custodian, "pkcs11:", 7) == 0;
     *ret_passphrase = NULL;
     *ret_bytes = 0;
-    if (token ? strstr(custodian, "pin-source=") != NULL
-              : strncmp(custodian, "passphrase:", 11) != 0)
+    if (!needs_secret(custodian))
         return KL_OK;
+    bool token = is_token(custodian);
     const char *file = kl_config_text(config, "passphrase-file");
     bool fd = kl_config_is_set(config, "passphrase-fd");
     if (file != NULL && fd)
@@ -143,12 +162,41 @@ enum kl_status api_passphrase_read(const struct kl_config *config, const char *c
         return from_fd((int)kl_config_int(config, "passphrase-fd"), ret_passphrase, ret_bytes, err);
     if (file != NULL)
         return from_file(file, ret_passphrase, ret_bytes, err);
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
     char path[PATH_MAX_BYTES];
-    if (folder != NULL &&
-        snprintf(path, sizeof path, "%s/kluis-passphrase", folder) < (int)sizeof path &&
-        access(path, R_OK) == 0)
+    if (credential_path("kluis-passphrase", "", path))
         return from_file(path, ret_passphrase, ret_bytes, err);
     return from_terminal(token ? "PIN of the token: " : "passphrase of the root key: ",
                          confirm && !token, ret_passphrase, ret_bytes, err);
+}
+
+/* The FILE of NAME=FILE; NULL: none is given for that store. */
+static const char *file_of_store(const struct kl_config *config, const char *store)
+{
+    const char *const *files = kl_config_list(config, "store-passphrase-file");
+    size_t size = strlen(store);
+    for (size_t i = 0; files != NULL && files[i] != NULL; i++)
+        if (strncmp(files[i], store, size) == 0 && files[i][size] == '=')
+            return files[i] + size + 1;
+    return NULL;
+}
+
+enum kl_status api_store_secret(void *config, const char *store, const char *custodian,
+                                struct kl_secret **ret_passphrase, size_t *ret_bytes,
+                                struct kl_err *err)
+{
+    *ret_passphrase = NULL;
+    *ret_bytes = 0;
+    if (!needs_secret(custodian))
+        return KL_OK;
+    char path[PATH_MAX_BYTES];
+    const char *file = file_of_store(config, store);
+    if (file != NULL)
+        return from_file(file, ret_passphrase, ret_bytes, err);
+    if (credential_path("kluis-passphrase-", store, path))
+        return from_file(path, ret_passphrase, ret_bytes, err);
+    return kl_failf(
+        err, KL_ERR_INVALID, "no_passphrase",
+        "the passphrase or PIN of this store is needed: --store-passphrase-file %s=FILE, or a systemd "
+        "credential kluis-passphrase-%s",
+        store, store);
 }

@@ -4,7 +4,7 @@
 #include "kluis/api/server.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
-#include "kluis/vault/admin.h"
+#include "kluis/vault/stores.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -121,14 +121,21 @@ static void block_signals(sigset_t *ret_signals)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void say_unenforced(struct vault *vault)
+static void say_unenforced(const struct vault_stores *stores)
 {
     struct vault_readiness readiness;
     const char *names[9];
-    vault_readiness(vault, &readiness);
-    vault_unenforced_names(readiness.unenforced, names);
-    for (size_t i = 0; names[i] != NULL; i++)
-        kl_log(KL_LOG_WARNING, "policy_not_enforced", KL_LOG_TEXT("what", names[i]));
+    for (size_t i = 0; i < vault_stores_count(stores); i++) {
+        const char *name = NULL;
+        struct vault *store = vault_stores_at(stores, i, &name);
+        if (store == NULL)
+            continue;
+        vault_readiness(store, &readiness);
+        vault_unenforced_names(readiness.unenforced, names);
+        for (size_t k = 0; names[k] != NULL; k++)
+            kl_log(KL_LOG_WARNING, "policy_not_enforced", KL_LOG_TEXT("store", name),
+                   KL_LOG_TEXT("what", names[k]));
+    }
 }
 
 static void wait_for_end(struct api_server *server, const sigset_t *signals)
@@ -150,42 +157,43 @@ static void wait_for_end(struct api_server *server, const sigset_t *signals)
 static enum kl_status serve(const struct kl_config *config, const sigset_t *signals,
                             struct kl_err *err)
 {
-    struct vault_options vault_options;
+    struct vault_stores_options opening = {.secret = api_store_secret,
+                                           .secret_context = (void *)config};
     struct api_server_options options;
     struct vault_upkeep_options upkeep;
     struct kl_secret *passphrase = NULL;
-    struct vault *vault = NULL;
+    struct vault_stores *stores = NULL;
     struct api_server *server = NULL;
 
     enum kl_status status = take_log_level(config, err);
     if (status == KL_OK)
-        status = api_config_vault(config, &vault_options, err);
+        status = api_config_vault(config, &opening.main, err);
     if (status == KL_OK)
         status = server_options(config, &options, err);
     if (status == KL_OK)
         status = upkeep_options(config, &upkeep, err);
     if (status == KL_OK)
-        status = api_passphrase_read(config, vault_options.custodian, false, &passphrase,
-                                     &vault_options.passphrase_bytes, err);
+        status = api_passphrase_read(config, opening.main.custodian, false, &passphrase,
+                                     &opening.main.passphrase_bytes, err);
     if (status == KL_OK && passphrase != NULL)
-        vault_options.passphrase = (const char *)kl_secret_peek(passphrase);
+        opening.main.passphrase = (const char *)kl_secret_peek(passphrase);
     if (status == KL_OK)
-        status = vault_open(&vault_options, &vault, err);
+        status = vault_stores_open(&opening, &stores, err);
     kl_secret_free(passphrase);
     if (status == KL_OK)
-        status = vault_upkeep_start(vault, &upkeep, err);
+        status = vault_stores_upkeep_start(stores, &upkeep, err);
     if (status == KL_OK)
-        status = api_server_start(vault, &options, &server, err);
+        status = api_server_start(stores, &options, &server, err);
     if (status == KL_OK) {
-        say_unenforced(vault);
+        say_unenforced(stores);
         kl_log(KL_LOG_INFO, "server_started", KL_LOG_TEXT("version", KLUIS_VERSION),
                KL_LOG_INT("port", api_server_port(server, 0)),
-               KL_LOG_TEXT("country", vault_store_country(vault).code));
+               KL_LOG_TEXT("country", vault_store_country(vault_stores_main(stores)).code));
         api_notify("READY=1");
         wait_for_end(server, signals);
     }
     api_server_stop(server);
-    vault_close(vault); /* ends the upkeep */
+    vault_stores_close(stores); /* ends the upkeep */
     if (status == KL_OK)
         kl_log(KL_LOG_INFO, "server_stopped");
     return status;

@@ -4,7 +4,9 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ROUTES_MAX 96 /* API_ROUTES and one for what has no route */
 
@@ -166,63 +168,106 @@ static void write_tls(struct kl_buf *out, struct api_tls *tls)
                 counts.failed - counts.timed_out, counts.timed_out);
 }
 
-static void write_retention(struct kl_buf *out, const struct vault_figures *figures)
+/* A figure of each store; which one is the member of struct vault_figures at that offset. */
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+    size_t offset;
+} STORE_FIGURES[] = {
+#define FIGURE(member) offsetof(struct vault_figures, member)
+    {"kluis_subjects_created_total", "counter", "Subjects made.", FIGURE(subjects_created)},
+    {"kluis_records_created_total", "counter", "Records made.", FIGURE(records_created)},
+    {"kluis_records_rectified_total", "counter", "Records changed.", FIGURE(records_rectified)},
+    {"kluis_fields_read_total", "counter", "Field values shown.", FIGURE(fields_read)},
+    {"kluis_fields_withheld_total", "counter", "Field values withheld by the policy.",
+     FIGURE(fields_withheld)},
+    {"kluis_erasures_total", "counter", "Subjects and records erased.", FIGURE(erasures)},
+    {"kluis_requests_open", "gauge", "Requests of data subjects that wait for an answer.",
+     FIGURE(requests_open)},
+    {"kluis_requests_overdue", "gauge", "Requests of data subjects whose deadline is over.",
+     FIGURE(requests_overdue)},
+    {"kluis_retention_runs_total", "counter",
+     "Runs that erase what no purpose keeps any more, ended.", FIGURE(retention_runs)},
+    {"kluis_retention_records_erased_total", "counter", "Records that those runs erased.",
+     FIGURE(retention_erased)},
+    {"kluis_retention_failures_total", "counter",
+     "Erasures by those runs that were refused or failed.", FIGURE(retention_failed)},
+    {"kluis_retention_records_due", "gauge",
+     "Records that the last run over the whole store found due.", FIGURE(retention_due)},
+    {"kluis_retention_records_overdue", "gauge",
+     "Those of them that were due a day before already.", FIGURE(retention_overdue)},
+    {"kluis_retention_last_run_timestamp_seconds", "gauge",
+     "When the last run over the whole store came to its end; 0: there was none.",
+     FIGURE(retention_last_s)},
+    {"kluis_key_rotations_total", "counter", "Rotations of keys.", FIGURE(rotations)},
+    {"kluis_audit_entries_total", "counter", "Entries written to the audit trail.",
+     FIGURE(audit_entries)},
+    {"kluis_unauthorised_total", "counter", "Requests without a credential that holds.",
+     FIGURE(refused_unauthorised)},
+    {"kluis_key_generation", "gauge", "Generation of the root key.", FIGURE(key_generation)},
+    {"kluis_key_pages_cached", "gauge", "Key pages held in locked memory.",
+     FIGURE(key_pages_cached)},
+    {"kluis_key_slots_cached", "gauge", "Keys of slots held ready in locked memory.",
+     FIGURE(key_slots_cached)},
+    {"kluis_key_mirrors", "gauge", "Mirrors of the keys.", FIGURE(key_mirrors)},
+    {"kluis_key_mirrors_out_of_step", "gauge", "Mirrors that keep erasures and rotations waiting.",
+     FIGURE(key_mirrors_out_of_step)},
+#undef FIGURE
+};
+
+static void write_of_store(struct kl_buf *out, const char *name, const char *store, uint64_t value)
 {
-    write_one(out, "kluis_retention_runs_total", "counter",
-              "Runs that erase what no purpose keeps any more, ended.", figures->retention_runs);
-    write_one(out, "kluis_retention_records_erased_total", "counter",
-              "Records that those runs erased.", figures->retention_erased);
-    write_one(out, "kluis_retention_failures_total", "counter",
-              "Erasures by those runs that were refused or failed.", figures->retention_failed);
-    write_one(out, "kluis_retention_records_due", "gauge",
-              "Records that the last run over the whole vault found due.", figures->retention_due);
-    write_one(out, "kluis_retention_records_overdue", "gauge",
-              "Those of them that were due a day before already.", figures->retention_overdue);
-    write_one(out, "kluis_retention_last_run_timestamp_seconds", "gauge",
-              "When the last run over the whole vault came to its end; 0: there was none.",
-              (uint64_t)figures->retention_last_us / 1000000);
+    kl_buf_addf(out, "%s{store=\"%s\"} %" PRIu64 "\n", name, store, value);
 }
 
-static void write_vault(struct kl_buf *out, struct vault *vault)
+/* One that is being made, or never was whole, is none. */
+static bool is_store(const struct vault_stores *stores, size_t index)
 {
-    struct vault_figures figures;
-    struct vault_readiness readiness;
+    return vault_stores_at(stores, index, NULL) != NULL || vault_stores_is_away(stores, index);
+}
 
-    vault_figures(vault, &figures);
-    vault_readiness(vault, &readiness);
-    write_one(out, "kluis_ready", "gauge", "1 when requests can be answered.",
-              readiness.ready ? 1 : 0);
-    write_one(out, "kluis_subjects_created_total", "counter", "Subjects made.",
-              figures.subjects_created);
-    write_one(out, "kluis_records_created_total", "counter", "Records made.",
-              figures.records_created);
-    write_one(out, "kluis_records_rectified_total", "counter", "Records changed.",
-              figures.records_rectified);
-    write_one(out, "kluis_fields_read_total", "counter", "Field values shown.",
-              figures.fields_read);
-    write_one(out, "kluis_fields_withheld_total", "counter", "Field values withheld by the policy.",
-              figures.fields_withheld);
-    write_one(out, "kluis_erasures_total", "counter", "Subjects and records erased.",
-              figures.erasures);
-    write_one(out, "kluis_requests_open", "gauge",
-              "Requests of data subjects that wait for an answer.", figures.requests_open);
-    write_one(out, "kluis_requests_overdue", "gauge",
-              "Requests of data subjects whose deadline is over.", figures.requests_overdue);
-    write_retention(out, &figures);
-    write_one(out, "kluis_key_rotations_total", "counter", "Rotations of keys.", figures.rotations);
-    write_one(out, "kluis_audit_entries_total", "counter", "Entries written to the audit trail.",
-              figures.audit_entries);
-    write_one(out, "kluis_unauthorised_total", "counter",
-              "Requests without a credential that holds.", figures.refused_unauthorised);
-    write_one(out, "kluis_key_generation", "gauge", "Generation of the root key.",
-              figures.key_generation);
-    write_one(out, "kluis_key_pages_cached", "gauge", "Key pages held in locked memory.",
-              figures.key_pages_cached);
-    write_one(out, "kluis_key_slots_cached", "gauge", "Keys of slots held ready in locked memory.",
-              figures.key_slots_cached);
-    write_one(out, "kluis_key_mirrors", "gauge", "Mirrors of the keys.", figures.key_mirrors);
-    write_one(out, "kluis_key_mirrors_out_of_step", "gauge",
-              "Mirrors that keep erasures and rotations waiting.", figures.key_mirrors_out_of_step);
+static void write_ready(struct kl_buf *out, const struct vault_stores *stores, size_t count)
+{
+    write_family(out, "kluis_ready", "gauge", "1 when requests can be answered.");
+    for (size_t i = 0; i < count; i++) {
+        struct vault_readiness readiness = {.ready = false};
+        const char *name = NULL;
+        struct vault *store = vault_stores_at(stores, i, &name);
+        if (store != NULL) {
+            vault_readiness(store, &readiness);
+        }
+        if (is_store(stores, i)) {
+            write_of_store(out, "kluis_ready", name, readiness.ready ? 1 : 0);
+        }
+    }
+}
+
+static void write_stores(struct kl_buf *out, const struct vault_stores *stores)
+{
+    struct vault_figures figures[VAULT_STORES_MAX] = {{0}};
+    const char *names[VAULT_STORES_MAX] = {NULL};
+    size_t count = vault_stores_count(stores);
+
+    for (size_t i = 0; i < count; i++) {
+        struct vault *store = vault_stores_at(stores, i, &names[i]);
+        if (store == NULL) {
+            names[i] = NULL;
+        } else {
+            vault_figures(store, &figures[i]);
+        }
+    }
+    write_ready(out, stores, count);
+    for (size_t f = 0; f < sizeof STORE_FIGURES / sizeof STORE_FIGURES[0]; f++) {
+        write_family(out, STORE_FIGURES[f].name, STORE_FIGURES[f].type, STORE_FIGURES[f].help);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&figures[i] + STORE_FIGURES[f].offset, sizeof value);
+            if (names[i] != NULL) {
+                write_of_store(out, STORE_FIGURES[f].name, names[i], value);
+            }
+        }
+    }
 }
 
 void api_metrics_write(struct api_app *app, struct kl_buf *out)
@@ -241,5 +286,5 @@ void api_metrics_write(struct api_app *app, struct kl_buf *out)
         write_histogram(out, app, i);
     }
     write_tls(out, app->tls);
-    write_vault(out, app->vault);
+    write_stores(out, app->stores);
 }

@@ -12,25 +12,12 @@
 /*
  * Failures in how a request is made; the other KL_ERR_INVALID are about what it says, and are 422.
  */
-static const char *const MALFORMED[] = {"invalid_json",
-                                        "duplicate_key",
-                                        "json_too_deep",
-                                        "invalid_id",
-                                        "invalid_path",
-                                        "unknown_parameter",
-                                        "duplicate_parameter",
-                                        "invalid_parameter",
-                                        "invalid_cursor",
-                                        "invalid_limit",
-                                        "invalid_header",
-                                        "invalid_request",
-                                        "unexpected_body",
-                                        "missing_body",
-                                        "truncated_body",
-                                        "purpose_required",
-                                        "invalid_tenant",
-                                        "invalid_length",
-                                        NULL};
+static const char *const MALFORMED[] = {
+    "invalid_json",    "duplicate_key",     "json_too_deep",       "invalid_id",
+    "invalid_path",    "unknown_parameter", "duplicate_parameter", "invalid_parameter",
+    "invalid_cursor",  "invalid_limit",     "invalid_header",      "invalid_request",
+    "unexpected_body", "missing_body",      "truncated_body",      "purpose_required",
+    "invalid_tenant",  "invalid_store",     "invalid_length",      NULL};
 
 static const struct {
     const char *code;

@@ -2,6 +2,7 @@
 #include "api/routes.h"
 
 static const char *const TENANT[] = {"tenant", NULL};
+static const char *const STORE[] = {"tenant", "store", NULL};
 static const char *const READ[] = {"tenant", "purpose", "recipient", "ground", "fields", NULL};
 static const char *const READ_FILE[] = {"tenant", "purpose", "recipient", "ground", NULL};
 static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient", "ground",
@@ -10,7 +11,7 @@ static const char *const PURPOSE[] = {"tenant", "purpose", NULL};
 static const char *const REPORT[] = {"tenant", "purpose", "format", "lang", NULL};
 static const char *const EXPORT[] = {"tenant", "purpose", "format", NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
-static const char *const LIMITED[] = {"tenant", "limit", NULL};
+static const char *const LIMITED[] = {"tenant", "store", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
 static const char *const CONSENT_RECEIPT[] = {"tenant", "recipient", "consent", NULL};
@@ -19,11 +20,11 @@ static const char *const AUDIENCE[] = {"tenant", "notice", "limit", "cursor", NU
 static const char *const DUE[] = {"tenant", "before", "limit", "cursor", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
-static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
+static const char *const DESTROYED[] = {"tenant", "store", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
-static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
-                                    "to",     "limit",   "cursor",     NULL};
-static const char *const SUMMARY[] = {"tenant", "from", "to", "entry", "hours", NULL};
+static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", "from",
+                                    "to",     "limit", "cursor",  NULL};
+static const char *const SUMMARY[] = {"tenant", "store", "from", "to", "entry", "hours", NULL};
 
 const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},
@@ -80,34 +81,36 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/credentials", api_credential_list, 0, PAGE},
     {"DELETE", "/v1/credentials/{cred}", api_credential_revoke, 0, TENANT},
-    {"GET", "/v1/keys", api_keys_read, 0, TENANT},
-    {"GET", "/v1/keys/rotations", api_keys_rotations, 0, TENANT},
-    {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, TENANT},
-    {"GET", "/v1/keys/rotations/{rot}", api_keys_rotation, 0, TENANT},
-    {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"GET", "/v1/keys", api_keys_read, 0, STORE},
+    {"GET", "/v1/keys/rotations", api_keys_rotations, 0, STORE},
+    {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, STORE},
+    {"GET", "/v1/keys/rotations/{rot}", api_keys_rotation, 0, STORE},
+    {"POST", "/v1/keys/sweeps", api_sweep_start, API_ROUTE_JSON_OPTIONAL, STORE},
     {"GET", "/v1/keys/sweeps", api_sweep_list, 0, LIMITED},
-    {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, TENANT},
-    {"POST", "/v1/retention/runs", api_retention_start, API_ROUTE_JSON_OPTIONAL, TENANT},
+    {"GET", "/v1/keys/sweeps/{swp}", api_sweep_read, 0, STORE},
+    {"POST", "/v1/retention/runs", api_retention_start, API_ROUTE_JSON_OPTIONAL, STORE},
     {"GET", "/v1/retention/runs", api_retention_list, 0, LIMITED},
-    {"GET", "/v1/retention/runs/{rtn}", api_retention_read, 0, TENANT},
-    {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, TENANT},
-    {"GET", "/v1/keys/mirrors", api_mirror_list, 0, TENANT},
-    {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, TENANT},
+    {"GET", "/v1/retention/runs/{rtn}", api_retention_read, 0, STORE},
+    {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, STORE},
+    {"GET", "/v1/keys/mirrors", api_mirror_list, 0, STORE},
+    {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, STORE},
     {"DELETE", "/v1/keys/mirrors/{mir}", api_mirror_drop, 0, DESTROYED},
-    {"POST", "/v1/backups", api_backup_create, API_ROUTE_JSON, TENANT},
-    {"GET", "/v1/backups", api_backup_list, 0, TENANT},
-    {"GET", "/v1/backups/{bak}", api_backup_read, 0, TENANT},
-    {"POST", "/v1/backups/{bak}/verify", api_backup_verify, API_ROUTE_JSON_OPTIONAL, TENANT},
-    {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, TENANT},
+    {"POST", "/v1/backups", api_backup_create, API_ROUTE_JSON, STORE},
+    {"GET", "/v1/backups", api_backup_list, 0, STORE},
+    {"GET", "/v1/backups/{bak}", api_backup_read, 0, STORE},
+    {"POST", "/v1/backups/{bak}/verify", api_backup_verify, API_ROUTE_JSON_OPTIONAL, STORE},
+    {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, STORE},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
-    {"GET", "/v1/audit/head", api_audit_head, 0, TENANT},
+    {"GET", "/v1/audit/head", api_audit_head, 0, STORE},
     {"GET", "/v1/audit/summary", api_audit_summary, 0, SUMMARY},
     {"POST", "/v1/audit/reviews", api_review_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/audit/reviews", api_review_list, 0, PAGE},
     {"POST", "/v1/reports/breach", api_report_breach, API_ROUTE_JSON, TENANT},
-    {"GET", "/v1/erasures/{er}", api_receipt_read, 0, TENANT},
+    {"GET", "/v1/erasures/{er}", api_receipt_read, 0, STORE},
     {"GET", "/v1/erasures/{er}/records/{rec}", api_retained_read, 0, PURPOSE},
     {"DELETE", "/v1/erasures/{er}/records/{rec}", api_retained_end, 0, TENANT},
+    {"GET", "/v1/stores", api_store_list, 0, NULL},
+    {"POST", "/v1/stores", api_store_add, API_ROUTE_JSON, NULL},
     {"GET", "/v1/tenants", api_tenant_list, 0, NULL},
     {"GET", "/v1/tenants/{tenant}", api_tenant_read, 0, NULL},
     {"PUT", "/v1/tenants/{tenant}", api_tenant_put, API_ROUTE_JSON_OPTIONAL, NULL},

@@ -144,6 +144,9 @@ API_HANDLER(api_backup_list);
 API_HANDLER(api_backup_read);
 API_HANDLER(api_backup_verify);
 API_HANDLER(api_backup_verification);
+/* api/routes_stores.c */
+API_HANDLER(api_store_list);
+API_HANDLER(api_store_add);
 /* api/routes_tenants.c */
 API_HANDLER(api_tenant_end);
 API_HANDLER(api_tenant_restore);

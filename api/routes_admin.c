@@ -49,8 +49,9 @@ API_HANDLER(api_credential_create)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_credential_create(request->app->vault, &request->caller, &input,
-                                         &idempotency, &token, &result, err);
+        status =
+            vault_stores_credential_create(request->app->stores, request->vault, &request->caller,
+                                           &input, &idempotency, &token, &result, err);
     }
     if (status != KL_OK) {
         return status;
@@ -77,7 +78,7 @@ API_HANDLER(api_credential_list)
     enum kl_status status = api_request_limit(request, &limit, err);
 
     if (status == KL_OK) {
-        status = vault_credential_list(request->app->vault, &request->caller, limit,
+        status = vault_credential_list(request->vault, &request->caller, limit,
                                        api_request_query(request, "cursor"), request->arena,
                                        &credentials, &count, cursor, err);
     }
@@ -102,8 +103,7 @@ API_HANDLER(api_credential_list)
 API_HANDLER(api_credential_revoke)
 {
     (void)response; /* 204 */
-    return vault_credential_revoke(request->app->vault, &request->caller, &request->match.ids[0],
-                                   err);
+    return vault_credential_revoke(request->vault, &request->caller, &request->match.ids[0], err);
 }
 
 /* ---- keys ---- */
@@ -111,7 +111,7 @@ API_HANDLER(api_credential_revoke)
 API_HANDLER(api_keys_read)
 {
     (void)api_response_json(response, 200);
-    return vault_keys_state(request->app->vault, &request->caller, &response->body, err);
+    return vault_keys_state(request->vault, &request->caller, &response->body, err);
 }
 
 /* 200 for the level root, which is done then; 202 for the jobs. */
@@ -140,7 +140,7 @@ API_HANDLER(api_keys_rotate)
     }
     if (status == KL_OK) {
         (void)api_response_json(response, strcmp(level, "root") == 0 ? 200 : 202);
-        status = vault_keys_rotate(request->app->vault, &request->caller, level, (uint32_t)rate,
+        status = vault_keys_rotate(request->vault, &request->caller, level, (uint32_t)rate,
                                    without_backup, &idempotency, &response->body,
                                    &response->replayed, err);
     }
@@ -153,7 +153,7 @@ API_HANDLER(api_keys_rotations)
     enum kl_status status;
 
     kl_buf_init(&rotations, API_RESPONSE_MAX_BYTES);
-    status = vault_keys_rotations(request->app->vault, &request->caller, &rotations, err);
+    status = vault_keys_rotations(request->vault, &request->caller, &rotations, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
 
@@ -169,6 +169,6 @@ API_HANDLER(api_keys_rotations)
 API_HANDLER(api_keys_rotation)
 {
     (void)api_response_json(response, 200);
-    return vault_keys_rotation(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_keys_rotation(request->vault, &request->caller, &request->match.ids[0],
                                &response->body, err);
 }

@@ -56,7 +56,7 @@ API_HANDLER(api_audit_list)
         return status;
     }
     kl_buf_init(&entries, API_RESPONSE_MAX_BYTES);
-    status = vault_audit_list(request->app->vault, &request->caller, &filter, limit,
+    status = vault_audit_list(request->vault, &request->caller, &filter, limit,
                               api_request_query(request, "cursor"), &entries, cursor, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
@@ -73,7 +73,7 @@ API_HANDLER(api_audit_list)
 API_HANDLER(api_audit_head)
 {
     (void)api_response_json(response, 200);
-    return vault_audit_head(request->app->vault, &request->caller, &response->body, err);
+    return vault_audit_head(request->vault, &request->caller, &response->body, err);
 }
 
 /* ---- a period ---- */
@@ -109,8 +109,8 @@ API_HANDLER(api_audit_summary)
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_audit_summary(request->app->vault, &request->caller, &input, &response->body,
-                                     err);
+        status =
+            vault_audit_summary(request->vault, &request->caller, &input, &response->body, err);
     }
     return status;
 }
@@ -190,7 +190,7 @@ API_HANDLER(api_review_create)
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 201);
-        status = vault_review_make(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_review_make(request->vault, &request->caller, &input, &idempotency,
                                    &response->body, &response->replayed, err);
     }
     return status;
@@ -203,7 +203,7 @@ API_HANDLER(api_review_list)
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_review_list(request->app->vault, &request->caller, limit,
+        status = vault_review_list(request->vault, &request->caller, limit,
                                    api_request_query(request, "cursor"), &response->body, err);
     }
     return status;
@@ -233,5 +233,5 @@ API_HANDLER(api_report_breach)
     }
     input.limit = (size_t)limit;
     (void)api_response_json(response, 200);
-    return vault_breach_report(request->app->vault, &request->caller, &input, &response->body, err);
+    return vault_breach_report(request->vault, &request->caller, &input, &response->body, err);
 }

@@ -40,8 +40,12 @@ API_HANDLER(api_backup_create)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
+        status = vault_stores_apart(request->app->stores, request->vault, &request->caller,
+                                    input.directory, err);
+    }
+    if (status == KL_OK) {
         (void)api_response_json(response, 202);
-        status = vault_backup_create(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_backup_create(request->vault, &request->caller, &input, &idempotency,
                                      &response->body, &response->replayed, err);
     }
     return status;
@@ -53,7 +57,7 @@ API_HANDLER(api_backup_list)
     enum kl_status status = KL_OK;
 
     kl_buf_init(&backups, API_RESPONSE_MAX_BYTES);
-    status = vault_backup_list(request->app->vault, &request->caller, &backups, err);
+    status = vault_backup_list(request->vault, &request->caller, &backups, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
 
@@ -69,7 +73,7 @@ API_HANDLER(api_backup_list)
 API_HANDLER(api_backup_read)
 {
     (void)api_response_json(response, 200);
-    return vault_backup_show(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_backup_show(request->vault, &request->caller, &request->match.ids[0],
                              &response->body, err);
 }
 
@@ -90,8 +94,8 @@ API_HANDLER(api_backup_verify)
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
         status =
-            vault_backup_verify(request->app->vault, &request->caller, &request->match.ids[0],
-                                directory, &idempotency, &response->body, &response->replayed, err);
+            vault_backup_verify(request->vault, &request->caller, &request->match.ids[0], directory,
+                                &idempotency, &response->body, &response->replayed, err);
     }
     return status;
 }
@@ -99,6 +103,6 @@ API_HANDLER(api_backup_verify)
 API_HANDLER(api_backup_verification)
 {
     (void)api_response_json(response, 200);
-    return vault_backup_verification(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_backup_verification(request->vault, &request->caller, &request->match.ids[0],
                                      &response->body, err);
 }

@@ -98,7 +98,7 @@ static enum kl_status flush_reads(struct batch *batch, struct kl_err *err)
     if (results == NULL || statuses == NULL || errs == NULL) {
         return kl_fail_memory(err);
     }
-    if (vault_subject_read_many(request->app->vault, &request->caller, batch->reads, count,
+    if (vault_subject_read_many(request->vault, &request->caller, batch->reads, count,
                                 batch->read_left_bytes, batch->work, results, statuses, errs,
                                 &whole) == KL_OK) {
         kl_err_clear(&whole);
@@ -159,7 +159,7 @@ static enum kl_status do_create(struct batch *batch, const struct kl_json_value 
         status = api_request_idempotency(request, salt, sizeof salt, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_subject_create(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_subject_create(request->vault, &request->caller, &input, &idempotency,
                                       batch->work, &result, err);
     }
     if (status == KL_OK) {
@@ -202,7 +202,7 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
         return kl_fail(err, KL_ERR_REQUIRED, "if_match_required",
                        "say which version you change: version, as you read it", NULL);
     }
-    status = vault_record_rectify(request->app->vault, &request->caller, subject, record,
+    status = vault_record_rectify(request->vault, &request->caller, subject, record,
                                   (uint64_t)if_version, fields, count, batch->work, &version,
                                   &notify, &notify_count, err);
     if (status == KL_OK) {
@@ -240,10 +240,10 @@ static enum kl_status do_erase(struct batch *batch, const struct kl_json_value *
         return status;
     }
     kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
-    status = record == NULL ? vault_subject_erase(request->app->vault, &request->caller, subject,
-                                                  reason, &receipt, err)
-                            : vault_record_erase(request->app->vault, &request->caller, subject,
-                                                 record, reason, &receipt, err);
+    status = record == NULL ? vault_subject_erase(request->vault, &request->caller, subject, reason,
+                                                  &receipt, err)
+                            : vault_record_erase(request->vault, &request->caller, subject, record,
+                                                 reason, &receipt, err);
     if (status == KL_OK) {
         begin_result(batch, reference, 200);
         kl_json_key(&batch->out, "result");

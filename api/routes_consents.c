@@ -10,8 +10,8 @@ API_HANDLER(api_consent_list)
     struct vault_consent_result *consents = NULL;
     size_t count = 0;
     enum kl_status status =
-        vault_consent_list(request->app->vault, &request->caller, &request->match.ids[0],
-                           request->arena, &consents, &count, err);
+        vault_consent_list(request->vault, &request->caller, &request->match.ids[0], request->arena,
+                           &consents, &count, err);
 
     if (status != KL_OK) {
         return status;
@@ -39,7 +39,7 @@ API_HANDLER(api_consent_put)
         api_input_consent(api_request_json(request), "", request->match.name, &input, err);
 
     if (status == KL_OK) {
-        status = vault_consent_note(request->app->vault, &request->caller, &request->match.ids[0],
+        status = vault_consent_note(request->vault, &request->caller, &request->match.ids[0],
                                     &input, &id, err);
     }
     if (status == KL_OK) { /* 204, and where its receipt is */
@@ -63,10 +63,9 @@ API_HANDLER(api_consent_receipt)
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status =
-            vault_consent_receipt(request->app->vault, &request->caller, &request->match.ids[0],
-                                  request->match.name, api_request_query(request, "recipient"),
-                                  text == NULL ? NULL : &consent, &response->body, err);
+        status = vault_consent_receipt(request->vault, &request->caller, &request->match.ids[0],
+                                       request->match.name, api_request_query(request, "recipient"),
+                                       text == NULL ? NULL : &consent, &response->body, err);
     }
     return status;
 }
@@ -74,7 +73,7 @@ API_HANDLER(api_consent_receipt)
 API_HANDLER(api_consent_delete)
 {
     (void)response; /* 204 */
-    return vault_consent_withdraw(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_consent_withdraw(request->vault, &request->caller, &request->match.ids[0],
                                   request->match.name, api_request_query(request, "recipient"),
                                   err);
 }

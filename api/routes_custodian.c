@@ -22,7 +22,8 @@ API_HANDLER(api_custodian_put)
     if (passphrase != NULL) {
         input.passphrase = kl_slice_text(passphrase);
     }
-    status = vault_custodian_change(request->app->vault, &request->caller, &input, &result, err);
+    status = vault_stores_custodian_change(request->app->stores, request->vault, &request->caller,
+                                           &input, &result, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         kl_json_object_begin(&out);

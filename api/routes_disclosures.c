@@ -9,7 +9,7 @@ API_HANDLER(api_disclosure_list)
     struct vault_disclosure_result *disclosures = NULL;
     size_t count = 0;
     enum kl_status status =
-        vault_disclosure_list(request->app->vault, &request->caller, &request->match.ids[0],
+        vault_disclosure_list(request->vault, &request->caller, &request->match.ids[0],
                               request->arena, &disclosures, &count, err);
 
     if (status != KL_OK) {
@@ -50,6 +50,6 @@ API_HANDLER(api_disclosure_note)
         (status = api_request_idempotency(request, NULL, 0, &idempotency, err)) != KL_OK) {
         return status;
     }
-    return vault_disclosure_note(request->app->vault, &request->caller, &request->match.ids[0],
-                                 &input, &idempotency, &response->replayed, err);
+    return vault_disclosure_note(request->vault, &request->caller, &request->match.ids[0], &input,
+                                 &idempotency, &response->replayed, err);
 }

@@ -82,7 +82,7 @@ API_HANDLER(api_consents_due)
         status = api_request_limit(request, &input.limit, err);
     }
     if (status == KL_OK) {
-        status = vault_consents_due(request->app->vault, &request->caller, &input, request->arena,
+        status = vault_consents_due(request->vault, &request->caller, &input, request->arena,
                                     &subjects, &count, cursor, err);
     }
     if (status == KL_OK) {
@@ -101,8 +101,8 @@ API_HANDLER(api_notice_audience)
     enum kl_status status = api_request_limit(request, &input.limit, err);
 
     if (status == KL_OK) {
-        status = vault_notice_audience(request->app->vault, &request->caller, &input,
-                                       request->arena, &subjects, &count, cursor, err);
+        status = vault_notice_audience(request->vault, &request->caller, &input, request->arena,
+                                       &subjects, &count, cursor, err);
     }
     if (status == KL_OK) {
         write_subjects(response, subjects, count, cursor);
@@ -160,7 +160,7 @@ API_HANDLER(api_report_retention)
         status = api_request_limit(request, &limit, err);
     }
     if (status == KL_OK) {
-        status = vault_report_retention(request->app->vault, &request->caller, before_us, limit,
+        status = vault_report_retention(request->vault, &request->caller, before_us, limit,
                                         api_request_query(request, "cursor"), request->arena,
                                         &report, cursor, err);
     }
@@ -190,6 +190,6 @@ API_HANDLER(api_report_processing)
         {"encryption_in_transit", "it is served over TLS 1.2 and 1.3 alone"}};
 
     (void)api_response_json(response, 200);
-    return vault_report_processing(request->app->vault, &request->caller, served,
+    return vault_report_processing(request->vault, &request->caller, served,
                                    sizeof served / sizeof served[0], &response->body, err);
 }

@@ -100,7 +100,7 @@ static enum kl_status take_file(struct api_request *request, const struct vault_
 {
     struct vault_upload *upload = NULL;
     enum kl_status status =
-        vault_upload_begin(request->app->vault, &request->caller, input, &upload, err);
+        vault_upload_begin(request->vault, &request->caller, input, &upload, err);
 
     if (status != KL_OK) {
         return status;
@@ -219,9 +219,8 @@ static enum kl_status send_file(struct api_request *request, struct outgoing *ou
         api_input_ground(api_request_query(request, "ground"), &input.ground, err);
 
     if (status == KL_OK) {
-        status =
-            vault_download_open(request->app->vault, &request->caller, &input, request->match.name,
-                                request->arena, &outgoing->download, &info, err);
+        status = vault_download_open(request->vault, &request->caller, &input, request->match.name,
+                                     request->arena, &outgoing->download, &info, err);
     }
     if (status == KL_OK) {
         status = choose_range(request, &info, outgoing->download, response, err);

@@ -22,14 +22,14 @@ API_HANDLER(api_hold_put)
         kl_err_where(err, "/until");
         return kl_fail(err, KL_ERR_INVALID, "missing_key", "this member is needed", NULL);
     }
-    return vault_record_hold(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_record_hold(request->vault, &request->caller, &request->match.ids[0],
                              &request->match.ids[1], basis, until_us, err);
 }
 
 API_HANDLER(api_hold_delete)
 {
     (void)response; /* 204 */
-    return vault_record_release(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_record_release(request->vault, &request->caller, &request->match.ids[0],
                                 &request->match.ids[1], err);
 }
 
@@ -38,7 +38,7 @@ API_HANDLER(api_retained_read)
     struct vault_record_result record = {0};
     struct vault_hold hold = {0};
     enum kl_status status = vault_retained_read(
-        request->app->vault, &request->caller, &request->match.ids[0], &request->match.ids[1],
+        request->vault, &request->caller, &request->match.ids[0], &request->match.ids[1],
         api_request_query(request, "purpose"), request->arena, &record, &hold, err);
 
     if (status != KL_OK) {
@@ -60,6 +60,6 @@ API_HANDLER(api_retained_read)
 API_HANDLER(api_retained_end)
 {
     (void)api_response_json(response, 200);
-    return vault_retained_end(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_retained_end(request->vault, &request->caller, &request->match.ids[0],
                               &request->match.ids[1], &response->body, err);
 }

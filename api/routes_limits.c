@@ -35,7 +35,7 @@ static const char *objection_word(int i)
 API_HANDLER(api_restriction_read)
 {
     struct vault_restriction restriction = {0};
-    enum kl_status status = vault_restriction_read(request->app->vault, &request->caller,
+    enum kl_status status = vault_restriction_read(request->vault, &request->caller,
                                                    &request->match.ids[0], &restriction, err);
 
     if (status != KL_OK) {
@@ -67,7 +67,7 @@ API_HANDLER(api_restriction_put)
             KL_OK) {
         return status;
     }
-    return vault_restriction_set(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_restriction_set(request->vault, &request->caller, &request->match.ids[0],
                                  (enum vault_restriction_ground)ground, err);
 }
 
@@ -81,8 +81,8 @@ API_HANDLER(api_restriction_delete)
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
                        "told_at is a time as RFC 3339 writes it", NULL);
     }
-    return vault_restriction_lift(request->app->vault, &request->caller, &request->match.ids[0],
-                                  told_us, err);
+    return vault_restriction_lift(request->vault, &request->caller, &request->match.ids[0], told_us,
+                                  err);
 }
 
 /* ---- objections ---- */
@@ -92,7 +92,7 @@ API_HANDLER(api_objection_list)
     struct vault_objection_result *objections = NULL;
     size_t count = 0;
     enum kl_status status =
-        vault_objection_list(request->app->vault, &request->caller, &request->match.ids[0],
+        vault_objection_list(request->vault, &request->caller, &request->match.ids[0],
                              request->arena, &objections, &count, err);
 
     if (status != KL_OK) {
@@ -130,14 +130,14 @@ API_HANDLER(api_objection_put)
         return status;
     }
     input.ground = (enum vault_objection_ground)ground;
-    return vault_objection_set(request->app->vault, &request->caller, &request->match.ids[0],
-                               &input, err);
+    return vault_objection_set(request->vault, &request->caller, &request->match.ids[0], &input,
+                               err);
 }
 
 API_HANDLER(api_objection_delete)
 {
     (void)response; /* 204 */
-    return vault_objection_end(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_objection_end(request->vault, &request->caller, &request->match.ids[0],
                                request->match.name, err);
 }
 
@@ -159,7 +159,7 @@ API_HANDLER(api_event_post)
         (status = api_input_time(body, "at", "", &at_us, err)) != KL_OK) {
         return status;
     }
-    status = vault_record_event(request->app->vault, &request->caller, &request->match.ids[0],
+    status = vault_record_event(request->vault, &request->caller, &request->match.ids[0],
                                 &request->match.ids[1], event, now ? request->caller.now_us : at_us,
                                 request->arena, &keeping, &count, err);
     if (status != KL_OK) {
@@ -188,6 +188,6 @@ API_HANDLER(api_event_post)
 API_HANDLER(api_event_delete)
 {
     (void)response; /* 204 */
-    return vault_record_event_remove(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_record_event_remove(request->vault, &request->caller, &request->match.ids[0],
                                      &request->match.ids[1], request->match.name, err);
 }

@@ -29,7 +29,7 @@ API_HANDLER(api_mirror_list)
     struct vault_mirror_result mirrors[VAULT_MIRRORS_MAX];
     size_t count = 0;
     enum kl_status status =
-        vault_mirror_list(request->app->vault, &request->caller, mirrors, &count, err);
+        vault_mirror_list(request->vault, &request->caller, mirrors, &count, err);
 
     if (status != KL_OK) {
         return status;
@@ -61,7 +61,11 @@ API_HANDLER(api_mirror_add)
         return status;
     }
     status =
-        vault_mirror_add(request->app->vault, &request->caller, directory, country, &mirror, err);
+        vault_stores_apart(request->app->stores, request->vault, &request->caller, directory, err);
+    if (status == KL_OK) {
+        status =
+            vault_mirror_add(request->vault, &request->caller, directory, country, &mirror, err);
+    }
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 201);
         write_mirror(&out, &mirror);
@@ -81,8 +85,8 @@ API_HANDLER(api_mirror_drop)
         return kl_fail(err, KL_ERR_INVALID, "invalid_parameter", "destroyed is true or false",
                        NULL);
     }
-    status = vault_mirror_drop(request->app->vault, &request->caller, &request->match.ids[0],
-                               declared, &destroyed, err);
+    status = vault_mirror_drop(request->vault, &request->caller, &request->match.ids[0], declared,
+                               &destroyed, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         kl_json_object_begin(&out);

@@ -9,7 +9,7 @@ API_HANDLER(api_policy_read)
 {
     uint64_t number = 0;
     enum kl_status status =
-        vault_policy_read(request->app->vault, &request->caller, &response->body, &number, err);
+        vault_policy_read(request->vault, &request->caller, &response->body, &number, err);
 
     if (status == KL_OK) {
         response->status = 200;
@@ -92,7 +92,7 @@ API_HANDLER(api_policy_put)
     if (status != KL_OK) {
         return status;
     }
-    status = vault_policy_apply(request->app->vault, &request->caller, request->body.bytes,
+    status = vault_policy_apply(request->vault, &request->caller, request->body.bytes,
                                 request->body.size, accept, findings, &number, err);
     if (status != KL_OK) {
         if (findings->count > 0) {
@@ -194,7 +194,7 @@ API_HANDLER(api_explain)
                                   &input.fields, &input.field_count, err)) != KL_OK) {
         return status;
     }
-    status = vault_explain(request->app->vault, &request->caller, &input, request->arena, &results,
+    status = vault_explain(request->vault, &request->caller, &input, request->arena, &results,
                            &count, err);
     if (status != KL_OK) {
         return status;

@@ -47,8 +47,8 @@ API_HANDLER(api_record_add)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_record_add(request->app->vault, &request->caller, &request->match.ids[0],
-                                  &input, &idempotency, request->arena, &result, err);
+        status = vault_record_add(request->vault, &request->caller, &request->match.ids[0], &input,
+                                  &idempotency, request->arena, &result, err);
     }
     if (status != KL_OK) {
         return status;
@@ -75,8 +75,8 @@ API_HANDLER(api_record_read)
     }
     input.subject = request->match.ids[0];
     input.record = &request->match.ids[1];
-    status = vault_subject_read(request->app->vault, &request->caller, &input, request->arena,
-                                &result, err);
+    status =
+        vault_subject_read(request->vault, &request->caller, &input, request->arena, &result, err);
     if (status == KL_OK && result.record_count != 1) {
         status = kl_fail(err, KL_ERR_NOT_FOUND, "not_found",
                          "there is no such record, or none that you may know of", NULL);
@@ -110,7 +110,7 @@ API_HANDLER(api_record_patch)
         status = api_input_patch_fields(body, "", request->arena, &fields, &count, err);
     }
     if (status == KL_OK) {
-        status = vault_record_rectify(request->app->vault, &request->caller, &request->match.ids[0],
+        status = vault_record_rectify(request->vault, &request->caller, &request->match.ids[0],
                                       &request->match.ids[1], if_version, fields, count,
                                       request->arena, &version, &notify, &notify_count, err);
     }
@@ -134,7 +134,7 @@ API_HANDLER(api_record_delete)
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_record_erase(request->app->vault, &request->caller, &request->match.ids[0],
+        status = vault_record_erase(request->vault, &request->caller, &request->match.ids[0],
                                     &request->match.ids[1], reason, &response->body, err);
     }
     return status;
@@ -161,7 +161,7 @@ API_HANDLER(api_record_verify)
         kl_err_where(err, "/value");
         return status;
     }
-    status = vault_record_verify(request->app->vault, &request->caller, &input, &match, err);
+    status = vault_record_verify(request->vault, &request->caller, &input, &match, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         kl_json_object_begin(&out);

@@ -74,7 +74,7 @@ API_HANDLER(api_access_report)
     }
     if (status == KL_OK) {
         status =
-            vault_report_read(request->app->vault, &request->caller, &request->match.ids[0],
+            vault_report_read(request->vault, &request->caller, &request->match.ids[0],
                               api_request_query(request, "purpose"), request->arena, &report, err);
     }
     if (status != KL_OK) {
@@ -100,7 +100,7 @@ API_HANDLER(api_export)
     }
     if (status == KL_OK) {
         status =
-            vault_export_read(request->app->vault, &request->caller, &request->match.ids[0],
+            vault_export_read(request->vault, &request->caller, &request->match.ids[0],
                               api_request_query(request, "purpose"), request->arena, &told, err);
     }
     if (status != KL_OK) {

@@ -137,7 +137,7 @@ API_HANDLER(api_request_create)
         return status;
     }
     input.subject = *subject;
-    status = vault_request_create(request->app->vault, &request->caller, &input, &idempotency,
+    status = vault_request_create(request->vault, &request->caller, &input, &idempotency,
                                   request->arena, &result, &response->replayed, err);
     if (status != KL_OK) {
         return status;
@@ -151,9 +151,8 @@ API_HANDLER(api_request_create)
 API_HANDLER(api_request_read)
 {
     struct vault_request_result result = {0};
-    enum kl_status status =
-        vault_request_read(request->app->vault, &request->caller, &request->match.ids[0],
-                           request->arena, &result, err);
+    enum kl_status status = vault_request_read(
+        request->vault, &request->caller, &request->match.ids[0], request->arena, &result, err);
 
     if (status == KL_OK) {
         answer(response, 200, &result, NULL, NULL);
@@ -174,7 +173,7 @@ API_HANDLER(api_request_list)
         status = api_request_limit(request, &filter.limit, err);
     }
     if (status == KL_OK) {
-        status = vault_request_list(request->app->vault, &request->caller, &filter, request->arena,
+        status = vault_request_list(request->vault, &request->caller, &filter, request->arena,
                                     &requests, &count, cursor, err);
     }
     if (status != KL_OK) {
@@ -255,8 +254,8 @@ static enum kl_status take(struct api_request *request, enum vault_request_step_
         return status;
     }
     kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
-    status = vault_request_take(request->app->vault, &request->caller, &request->match.ids[0],
-                                &step, &idempotency, request->arena, &result, &receipt,
+    status = vault_request_take(request->vault, &request->caller, &request->match.ids[0], &step,
+                                &idempotency, request->arena, &result, &receipt,
                                 &response->replayed, err);
     if (status == KL_OK) {
         answer(response, 200, &result, &receipt, step.answering);

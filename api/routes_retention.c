@@ -24,7 +24,7 @@ API_HANDLER(api_retention_start)
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
-        status = vault_retention_start(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_retention_start(request->vault, &request->caller, &input, &idempotency,
                                        &response->body, &response->replayed, err);
     }
     return status;
@@ -33,7 +33,7 @@ API_HANDLER(api_retention_start)
 API_HANDLER(api_retention_read)
 {
     (void)api_response_json(response, 200);
-    return vault_retention_show(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_retention_show(request->vault, &request->caller, &request->match.ids[0],
                                 &response->body, err);
 }
 
@@ -47,7 +47,7 @@ API_HANDLER(api_retention_list)
         return status;
     }
     kl_buf_init(&runs, API_RESPONSE_MAX_BYTES);
-    status = vault_retention_list(request->app->vault, &request->caller, limit, &runs, err);
+    status = vault_retention_list(request->vault, &request->caller, limit, &runs, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
 

@@ -15,12 +15,53 @@ API_HANDLER(api_healthz)
     return kl_buf_status(&response->body, err);
 }
 
+/* One store of several: what is wrong with one that is away is for operators (GET /v1/stores), and not open to everybody. */
+static void write_store(const struct vault_stores *stores, size_t index, struct kl_json_out *out)
+{
+    struct vault_readiness readiness = {.ready = false};
+    const char *name = NULL;
+    struct vault *store = vault_stores_at(stores, index, &name);
+
+    if (store != NULL) {
+        vault_readiness(store, &readiness);
+    } else if (!vault_stores_is_away(stores, index)) {
+        return; /* cut short: there is no store */
+    }
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "store", name);
+    kl_json_add_bool(out, "ready", readiness.ready);
+    if (store == NULL) {
+        kl_json_add_text(out, "reason", "store_unavailable");
+    } else {
+        if (!readiness.ready) {
+            kl_json_add_text(out, "reason", readiness.reason);
+        }
+        if (readiness.warning[0] != '\0') {
+            kl_json_add_text(out, "warning", readiness.warning);
+        }
+        kl_json_add_int(out, "key_generation", (int64_t)readiness.key_generation);
+        kl_json_add_text(out, "finality", readiness.finality);
+    }
+    kl_json_object_end(out);
+}
+
+/* Ready is what the main store is: others' tenants are told of their own store. */
 API_HANDLER(api_readyz)
 {
+    const struct vault_stores *stores = request->app->stores;
     struct vault_readiness readiness;
     const char *unenforced[9];
+    size_t count = vault_stores_count(stores);
 
-    vault_readiness(request->app->vault, &readiness);
+    vault_readiness(request->vault, &readiness);
+    for (size_t i = 1; i < count; i++) {
+        struct vault_readiness other = {.ready = false};
+        struct vault *store = vault_stores_at(stores, i, NULL);
+        if (store != NULL) {
+            vault_readiness(store, &other);
+            readiness.unenforced |= other.unenforced;
+        }
+    }
     vault_unenforced_names(readiness.unenforced, unenforced);
     struct kl_json_out out = api_response_json(response, readiness.ready ? 200 : 503);
     kl_json_object_begin(&out);
@@ -40,6 +81,14 @@ API_HANDLER(api_readyz)
     kl_json_array_end(&out);
     kl_json_add_int(&out, "key_generation", (int64_t)readiness.key_generation);
     kl_json_add_text(&out, "finality", readiness.finality);
+    if (count > 1) {
+        kl_json_key(&out, "stores");
+        kl_json_array_begin(&out);
+        for (size_t i = 0; i < count; i++) {
+            write_store(stores, i, &out);
+        }
+        kl_json_array_end(&out);
+    }
     kl_json_object_end(&out);
     return kl_buf_status(&response->body, err);
 }

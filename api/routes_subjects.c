@@ -19,7 +19,7 @@ API_HANDLER(api_subject_create)
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
     }
     if (status == KL_OK) {
-        status = vault_subject_create(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_subject_create(request->vault, &request->caller, &input, &idempotency,
                                       request->arena, &result, err);
     }
     if (status != KL_OK) {
@@ -61,8 +61,8 @@ API_HANDLER(api_subject_read)
         return status;
     }
     input.subject = request->match.ids[0];
-    status = vault_subject_read(request->app->vault, &request->caller, &input, request->arena,
-                                &result, err);
+    status =
+        vault_subject_read(request->vault, &request->caller, &input, request->arena, &result, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
         api_output_subject(&out, &result);
@@ -88,7 +88,7 @@ API_HANDLER(api_subject_list)
         status = api_request_limit(request, &limit, err);
     }
     if (status == KL_OK) {
-        status = vault_subject_list(request->app->vault, &request->caller, type, &input, limit,
+        status = vault_subject_list(request->vault, &request->caller, type, &input, limit,
                                     api_request_query(request, "cursor"), request->arena, &subjects,
                                     &count, cursor, err);
     }
@@ -119,7 +119,7 @@ API_HANDLER(api_subject_patch)
         status = api_input_text(body, "residency", "", true, &residency, err);
     }
     if (status == KL_OK) {
-        status = vault_subject_move(request->app->vault, &request->caller, &request->match.ids[0],
+        status = vault_subject_move(request->vault, &request->caller, &request->match.ids[0],
                                     residency, err);
     }
     if (status == KL_OK) {
@@ -143,9 +143,9 @@ static enum kl_status erase(struct api_request *request, const char *reason_text
 
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_subject_erase_for(request->app->vault, &request->caller,
-                                         &request->match.ids[0], reason, of_request, idempotency,
-                                         &response->body, &response->replayed, err);
+        status = vault_subject_erase_for(request->vault, &request->caller, &request->match.ids[0],
+                                         reason, of_request, idempotency, &response->body,
+                                         &response->replayed, err);
     }
     return status;
 }
@@ -214,7 +214,7 @@ API_HANDLER(api_lookup)
         return status;
     }
     input.limit = (size_t)limit;
-    status = vault_lookup(request->app->vault, &request->caller, &input, request->arena, &subjects,
+    status = vault_lookup(request->vault, &request->caller, &input, request->arena, &subjects,
                           &count, cursor, err);
     if (status != KL_OK) {
         return status;
@@ -237,6 +237,6 @@ API_HANDLER(api_lookup)
 API_HANDLER(api_receipt_read)
 {
     (void)api_response_json(response, 200);
-    return vault_receipt_read(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_receipt_read(request->vault, &request->caller, &request->match.ids[0],
                               &response->body, err);
 }

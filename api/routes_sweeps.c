@@ -21,7 +21,7 @@ API_HANDLER(api_sweep_start)
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
-        status = vault_sweep_start(request->app->vault, &request->caller, &input, &idempotency,
+        status = vault_sweep_start(request->vault, &request->caller, &input, &idempotency,
                                    &response->body, &response->replayed, err);
     }
     return status;
@@ -30,7 +30,7 @@ API_HANDLER(api_sweep_start)
 API_HANDLER(api_sweep_read)
 {
     (void)api_response_json(response, 200);
-    return vault_sweep_show(request->app->vault, &request->caller, &request->match.ids[0],
+    return vault_sweep_show(request->vault, &request->caller, &request->match.ids[0],
                             &response->body, err);
 }
 
@@ -44,7 +44,7 @@ API_HANDLER(api_sweep_list)
         return status;
     }
     kl_buf_init(&sweeps, API_RESPONSE_MAX_BYTES);
-    status = vault_sweep_list(request->app->vault, &request->caller, limit, &sweeps, err);
+    status = vault_sweep_list(request->vault, &request->caller, limit, &sweeps, err);
     if (status == KL_OK) {
         struct kl_json_out out = api_response_json(response, 200);
 

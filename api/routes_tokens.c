@@ -47,7 +47,7 @@ API_HANDLER(api_tokens_resolve)
     if (results == NULL) {
         return kl_fail_memory(err);
     }
-    status = vault_pseudonyms_resolve(request->app->vault, &request->caller, &input, request->arena,
+    status = vault_pseudonyms_resolve(request->vault, &request->caller, &input, request->arena,
                                       results, err);
     if (status != KL_OK) {
         return status;

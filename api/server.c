@@ -241,7 +241,8 @@ static enum kl_status start_listeners(struct api_server *server,
     return status;
 }
 
-enum kl_status api_server_start(struct vault *vault, const struct api_server_options *options,
+enum kl_status api_server_start(struct vault_stores *stores,
+                                const struct api_server_options *options,
                                 struct api_server **ret_server, struct kl_err *err)
 {
     struct api_server *server = calloc(1, sizeof *server);
@@ -254,7 +255,7 @@ enum kl_status api_server_start(struct vault *vault, const struct api_server_opt
     if (status != KL_OK) {
         goto out;
     }
-    server->app.vault = vault;
+    server->app.stores = stores;
     server->app.routes = API_ROUTES;
     server->app.route_count = API_ROUTES_COUNT;
     server->app.body_max_bytes = server->options.body_max_bytes;

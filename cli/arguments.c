@@ -30,6 +30,15 @@ const char *cli_call_value(const struct cli_call *call, const char *option)
     return call->values[option_find(call->command, option)];
 }
 
+const char *cli_call_value_if_any(const struct cli_call *call, const char *option)
+{
+    size_t count = option_count(call->command->options);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(call->command->options[i].name, option) == 0)
+            return call->values[i];
+    return NULL;
+}
+
 bool cli_call_is_set(const struct cli_call *call, const char *option)
 {
     return cli_call_value(call, option) != NULL;

@@ -42,8 +42,10 @@ enum kl_status cli_call_send(struct cli_call *call, const char *method, const ch
 {
     struct cli_path full;
     cli_path_start(&full, path);
-    if (strncmp(path, "/v1/tenants", 11) != 0) /* these name theirs in the path */
+    if (strncmp(path, "/v1/stores", 10) != 0 && strncmp(path, "/v1/tenants", 11) != 0) {
         cli_path_query(&full, "tenant", call->profile.tenant);
+        cli_path_query(&full, "store", cli_call_value_if_any(call, "store"));
+    } /* else the path says whose, or nobody's */
     if (full.failed)
         return kl_fail(&call->err, KL_ERR_TOO_LARGE, "path_too_long", "the arguments are too long",
                        NULL);

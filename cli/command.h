@@ -69,6 +69,8 @@ extern const struct cli_option cli_global_options[];
 /* The value of an option by name; NULL when not given. Asking for one the command does not have is an assert. */
 const char *cli_call_value(const struct cli_call *call, const char *option);
 bool cli_call_is_set(const struct cli_call *call, const char *option);
+/* Of an option that the command may not have: NULL then as well. */
+const char *cli_call_value_if_any(const struct cli_call *call, const char *option);
 
 /*
  * Parse argv (without the program's name) into ret_call: finds the command, its options and arguments. Prints what is wrong to stderr.
@@ -169,6 +171,8 @@ enum cli_exit cli_audit_review(struct cli_call *call);
 enum cli_exit cli_audit_reviews(struct cli_call *call);
 enum cli_exit cli_report_breach(struct cli_call *call);
 enum cli_exit cli_receipt_show(struct cli_call *call);
+enum cli_exit cli_store_list(struct cli_call *call);
+enum cli_exit cli_store_add(struct cli_call *call);
 enum cli_exit cli_tenant_create(struct cli_call *call);
 enum cli_exit cli_tenant_show(struct cli_call *call);
 enum cli_exit cli_tenant_list(struct cli_call *call);

@@ -61,6 +61,10 @@ const struct cli_option cli_global_options[] = {
     {                                                                                    \
         "reason", "REASON", "request, retention, consent_withdrawn, tenant_end or other" \
     }
+#define STORE                                                             \
+    {                                                                     \
+        "store", "STORE", "of this store (operators); main when left out" \
+    }
 #define END              \
     {                    \
         NULL, NULL, NULL \
@@ -138,10 +142,12 @@ static const struct cli_option rotate_options[] = {
     {"without-backup", NULL,
      "level values although no backup of the last day was verified: older ones will not open"},
     {"no-wait", NULL, "do not wait until the old key is out of use"},
+    STORE,
     END};
 static const struct cli_option sweep_options[] = {
     {"rate", "N", "take at most this many keys a second"},
     {"dry-run", NULL, "show what waits, take nothing"},
+    STORE,
     END};
 static const struct cli_option backup_create_options[] = {
     {"directory", "DIR", "an absolute path on the server"},
@@ -149,10 +155,12 @@ static const struct cli_option backup_create_options[] = {
     {"keep", "N", "how many backups stay there, the newest verified one in any case"},
     {"rate", "N", "at most N MiB a second"},
     {"no-wait", NULL, "do not wait until it is done"},
+    STORE,
     END};
 static const struct cli_option backup_verify_options[] = {
     {"directory", "DIR", "where it lies, when the vault does not know it"},
     {"no-wait", NULL, "do not wait until it is done"},
+    STORE,
     END};
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
@@ -161,6 +169,7 @@ static const struct cli_option audit_options[] = {
     {"to", "TIME", "before this time"},
     LIMIT,
     CURSOR,
+    STORE,
     END};
 static const struct cli_option summary_options[] = {
     {"from", "TIME", "from this time on (RFC 3339)"},
@@ -181,7 +190,7 @@ static const struct cli_option breach_options[] = {
     {"limit", "N", "fetch so many people at a time"},
     END};
 static const struct cli_option tenant_create_options[] = {
-    {"store", "STORE", "the store its data lies in (main)"},
+    {"store", "STORE", "the store its data is to lie in; the first in the EEA when left out"},
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
 static const struct cli_option retained_read_options[] = {PURPOSE, END};
@@ -196,7 +205,16 @@ static const struct cli_option notice_audience_options[] = {
     END};
 static const struct cli_option report_retention_options[] = {
     BEFORE, {"ids", NULL, "list whose records, page by page"}, LIMIT, CURSOR, END};
-static const struct cli_option retention_list_options[] = {LIMIT, END};
+static const struct cli_option retention_list_options[] = {LIMIT, STORE, END};
+static const struct cli_option retention_run_options[] = {YES, DRY_RUN, STORE, END};
+static const struct cli_option store_options[] = {STORE, END};
+static const struct cli_option store_add_options[] = {
+    {"directory", "DIR", "an absolute path on the server, missing or empty"},
+    {"country", "COUNTRY", "where it lies, and its custodian: country or region; for ever"},
+    {"custodian", "KIND:PLACE",
+     "file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it"},
+    {"passphrase-file", "FILE", "the passphrase, or the token's PIN; else it is asked for, twice"},
+    END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
@@ -219,11 +237,15 @@ static const struct cli_option custodian_options[] = {
     {"country", "COUNTRY", "where it lies: country or region"},
     {"passphrase-file", "FILE",
      "the new passphrase, or the token's PIN; else it is asked for, twice"},
+    STORE,
     END};
 static const struct cli_option mirror_add_options[] = {
-    {"country", "COUNTRY", "where the folder lies: country or region"}, END};
+    {"country", "COUNTRY", "where the folder lies: country or region"}, STORE, END};
 static const struct cli_option mirror_drop_options[] = {
-    {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"}, YES, END};
+    {"destroyed", NULL, "it cannot be reached, and you answer for its destruction"},
+    YES,
+    STORE,
+    END};
 #define NOTE                                                                        \
     {                                                                               \
         "note", "FILE", "a text, kept under the person's key; - for standard input" \
@@ -344,7 +366,7 @@ const struct cli_command cli_commands[] = {
     {"objection", "end", "SUBJECT PURPOSE", 2, 2, "the person takes it back", NULL,
      cli_objection_end},
     {"retention", "run", NULL, 0, 0, "erase what no purpose keeps any more; --dry-run counts it",
-     tenant_end_options, cli_retention_run},
+     retention_run_options, cli_retention_run},
     {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,
      cli_retention_list},
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept",
@@ -397,7 +419,7 @@ const struct cli_command cli_commands[] = {
      cli_credential_list},
     {"credential", "revoke", "CREDENTIAL", 1, 1, "end a credential at once", revoke_options,
      cli_credential_revoke},
-    {"key", "status", NULL, 0, 0, "the root key: generation, age, place, finality", NULL,
+    {"key", "status", NULL, 0, 0, "the root key: generation, age, place, finality", store_options,
      cli_key_status},
     {"key", "sweep", NULL, 0, 0,
      "take the keys of what was overwritten, and of the traces that erasures left", sweep_options,
@@ -408,7 +430,7 @@ const struct cli_command cli_commands[] = {
      "move the root key to another custodian, or under another passphrase, while the vault works",
      custodian_options, cli_key_custodian},
     {"key", "mirror list", NULL, 0, 0, "second places of the keys, and whether they are in step",
-     NULL, cli_mirror_list},
+     store_options, cli_mirror_list},
     {"key", "mirror add", "DIRECTORY", 1, 1,
      "make a mirror in an empty folder of the server's; it is in step when this ends",
      mirror_add_options, cli_mirror_add},
@@ -416,11 +438,12 @@ const struct cli_command cli_commands[] = {
      mirror_drop_options, cli_mirror_drop},
     {"backup", "create", NULL, 0, 0, "copy what is stored, ciphertext alone, to a directory",
      backup_create_options, cli_backup_create},
-    {"backup", "list", NULL, 0, 0, "backups, and when each was verified", NULL, cli_backup_list},
+    {"backup", "list", NULL, 0, 0, "backups, and when each was verified", store_options,
+     cli_backup_list},
     {"backup", "verify", "[BACKUP]", 0, 1, "prove a backup readable; without one, the newest",
      backup_verify_options, cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
-    {"audit", "head", NULL, 0, 0, "the trail's signed head", NULL, cli_audit_head},
+    {"audit", "head", NULL, 0, 0, "the trail's signed head", store_options, cli_audit_head},
     {"audit", "summary", NULL, 0, 0, "a period of the trail added up, for its reviewer",
      summary_options, cli_audit_summary},
     {"audit", "review", NULL, 0, 0, "sign off a stretch of the trail", review_options,
@@ -430,7 +453,13 @@ const struct cli_command cli_commands[] = {
     {"report", "breach", "CREDENTIAL", 1, 1,
      "what a credential did, for the report of a breach (GDPR art. 33)", breach_options,
      cli_report_breach},
-    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", NULL, cli_receipt_show},
+    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", store_options,
+     cli_receipt_show},
+    {"store", "list", NULL, 0, 0, "the stores of the vault, their countries, and how they are",
+     NULL, cli_store_list},
+    {"store", "add", "STORE", 1, 1,
+     "make a store in a folder of the server's, with a country and a root key of its own",
+     store_add_options, cli_store_add},
     {"tenant", "create", "TENANT", 1, 1, "make a tenant, or change its grace period",
      tenant_create_options, cli_tenant_create},
     {"tenant", "show", "TENANT", 1, 1, "a tenant", NULL, cli_tenant_show},

@@ -42,6 +42,15 @@ enum kl_status cli_out_close(struct cli_call *call, struct cli_out *out, enum kl
 /* A member from the file that the option of that name gives ("note", "reason"), when it is given; into an object that is open. */
 enum kl_status cli_common_add_file(struct cli_call *call, const char *name,
                                    struct kl_json_out *out);
+/*
+ * A new passphrase, or a token's PIN, of a command with --passphrase-file: from that file, or from the terminal, a new one twice. ret (zeroed) is
+ * the caller's to end; it stays empty when none is needed.
+ */
+enum kl_status cli_custodian_passphrase(struct cli_call *call, const char *custodian,
+                                        struct kl_buf *ret);
+/* The members "custodian", "country" and, unless it is empty, "passphrase"; into an object that is open. */
+void cli_custodian_write(const char *custodian, const char *country,
+                         const struct kl_buf *passphrase, struct kl_json_out *out);
 /* A fresh Idempotency-Key. */
 void cli_common_idempotency_key(char out[40]);
 

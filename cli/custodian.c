@@ -4,9 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A new passphrase, or a token's PIN: from a file, or from the terminal; the new one twice. An empty buffer when none is needed. */
-static enum kl_status read_passphrase(struct cli_call *call, const char *custodian,
-                                      struct kl_buf *ret)
+enum kl_status cli_custodian_passphrase(struct cli_call *call, const char *custodian,
+                                        struct kl_buf *ret)
 {
     const char *file = cli_call_value(call, "passphrase-file");
     bool new_one = strncmp(custodian, "passphrase:", 11) == 0;
@@ -31,18 +30,15 @@ static enum kl_status read_passphrase(struct cli_call *call, const char *custodi
     return status;
 }
 
-static void write_body(const char *custodian, const char *country, const struct kl_buf *passphrase,
-                       struct kl_buf *body)
+void cli_custodian_write(const char *custodian, const char *country,
+                         const struct kl_buf *passphrase, struct kl_json_out *out)
 {
-    struct kl_json_out out = kl_json_out(body);
-    kl_json_object_begin(&out);
-    kl_json_add_text(&out, "custodian", custodian);
-    kl_json_add_text(&out, "country", country);
+    kl_json_add_text(out, "custodian", custodian);
+    kl_json_add_text(out, "country", country);
     if (passphrase->size > 0) {
-        kl_json_key(&out, "passphrase");
-        kl_json_put_text_n(&out, passphrase->bytes, passphrase->size);
+        kl_json_key(out, "passphrase");
+        kl_json_put_text_n(out, passphrase->bytes, passphrase->size);
     }
-    kl_json_object_end(&out);
 }
 
 static enum kl_status send_change(struct cli_call *call, const char *custodian, const char *country,
@@ -50,9 +46,12 @@ static enum kl_status send_change(struct cli_call *call, const char *custodian, 
 {
     struct kl_buf passphrase = {0}, body;
     kl_buf_init(&body, 16384);
-    enum kl_status status = read_passphrase(call, custodian, &passphrase);
+    enum kl_status status = cli_custodian_passphrase(call, custodian, &passphrase);
     if (status == KL_OK) {
-        write_body(custodian, country, &passphrase, &body);
+        struct kl_json_out out = kl_json_out(&body);
+        kl_json_object_begin(&out);
+        cli_custodian_write(custodian, country, &passphrase, &out);
+        kl_json_object_end(&out);
         struct cli_request request = {.body = kl_buf_slice(&body)};
         status = cli_call_send(call, "PUT", "/v1/keys/custodian", &request, ret);
     }
@@ -83,7 +82,7 @@ enum cli_exit cli_key_custodian(struct cli_call *call)
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);
     cli_response_done(&response);
-    if (result == CLI_DONE && !call->quiet)
+    if (result == CLI_DONE && !call->quiet && !cli_call_is_set(call, "store"))
         (void)fprintf(stderr,
                       "change the server's configuration before its next start: custodian: %s\n",
                       custodian);

@@ -1,5 +1,6 @@
 /* That a directory of backups is apart from what holds keys, whatever names lead to it. */
 #include "vault/backup.h"
+#include "vault/folder.h"
 #include "vault/open.h"
 #include "vault/vault_internal.h"
 
@@ -69,18 +70,10 @@ static bool touches(int dir, const char *path)
     return together;
 }
 
-/* Whether path lies in folder, or is it. Both without links. */
-static bool path_in(const char *path, const char *folder)
-{
-    size_t size = strlen(folder);
-
-    return strncmp(path, folder, size) == 0 && (path[size] == '\0' || path[size] == '/');
-}
-
 /* Its disk is not touched, as it may hang: by path, and by what its own thread has seen of its folder. */
 static bool touches_mirror(int dir, const char *path, const struct kms_mirror_info *mirror)
 {
-    return path_in(path, mirror->dir) || path_in(mirror->dir, path) ||
+    return vault_folders_touch(path, mirror->dir) ||
            (mirror->report.folder_inode != 0 &&
             lies_in(dir, (dev_t)mirror->report.folder_device, (ino_t)mirror->report.folder_inode));
 }

@@ -5,6 +5,7 @@
 #include "kluis/base/file.h"
 #include "kluis/base/json.h"
 #include "kluis/base/time.h"
+#include "vault/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,71 +20,19 @@
 
 /* ---- its path ---- */
 
-static enum kl_status invalid(struct kl_err *err, const char *why)
-{
-    return kl_failf(err, KL_ERR_INVALID, "invalid_directory", "the directory %s", why);
-}
-
-/* Whether path lies in dir, or is it. Both without links. */
-static bool is_within(const char *path, const char *dir)
-{
-    size_t size = strlen(dir);
-
-    return strncmp(path, dir, size) == 0 && (path[size] == '\0' || path[size] == '/');
-}
-
-/* path without links; of what is not there yet, by its parent. */
-static bool resolve(const char *path, char ret[PATH_MAX])
-{
-    char parent[PATH_MAX];
-    char found[PATH_MAX];
-    char *slash = NULL;
-
-    if (realpath(path, ret) != NULL) {
-        return true;
-    }
-    if (errno != ENOENT) {
-        return false;
-    }
-    (void)snprintf(parent, sizeof parent, "%s", path);
-    slash = strrchr(parent, '/');
-    if (slash == NULL || slash == parent) {
-        return false;
-    }
-    *slash = '\0';
-    return realpath(parent, found) != NULL &&
-           snprintf(ret, PATH_MAX, "%s/%s", found, slash + 1) < PATH_MAX;
-}
-
 enum kl_status vault_backup_directory_valid(const char *dir, const char *outside_of,
                                             struct kl_err *err)
 {
     char path[PATH_MAX];
-    size_t size = strlen(dir);
-    size_t i;
+    enum kl_status status = vault_folder_check(dir, path, err);
 
-    if (size == 0 || dir[0] != '/') {
-        return invalid(err, "has to be an absolute path");
+    if (status == KL_OK && vault_folders_touch(path, outside_of)) {
+        status = kl_fail(
+            err, KL_ERR_INVALID, "invalid_directory",
+            "the directory and the data directory lie within each other: a backup has to be apart",
+            NULL);
     }
-    if (size > VAULT_BACKUP_DIRECTORY_MAX_BYTES) {
-        return invalid(err, "has too long a path");
-    }
-    for (i = 0; i < size; i++) {
-        if ((unsigned char)dir[i] < 0x20 || dir[i] == 0x7f) {
-            return invalid(err, "has a control character in its path");
-        }
-    }
-    if (!kl_utf8_valid(dir, size)) {
-        return invalid(err, "has a path that is no UTF-8");
-    }
-    if (!resolve(dir, path)) {
-        return invalid(err, "cannot be found: make its parent, and let the server's user in");
-    }
-    if (is_within(path, outside_of) || is_within(outside_of, path)) {
-        return invalid(err,
-                       "and the data directory lie within each other: a backup has to be apart");
-    }
-    return KL_OK;
+    return status;
 }
 
 /* ---- its file ---- */

@@ -51,7 +51,7 @@ enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry 
     return KL_OK;
 }
 
-static enum kl_status unauthorised(struct vault *vault, struct kl_err *err, const char *why)
+enum kl_status vault_caller_unauthorised(struct vault *vault, const char *why, struct kl_err *err)
 {
     atomic_fetch_add_explicit(&vault->counters.refused_unauthorised, 1, memory_order_relaxed);
     return kl_fail(err, KL_ERR_UNAUTHORISED, "unauthorised",
@@ -95,37 +95,35 @@ static void note_ended(struct vault *vault, const struct vault_credential *crede
     vault_audit_done(&entry);
 }
 
-static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
-                                       int64_t now_us, const char *request_id,
-                                       struct vault_credential **ret_credential, struct kl_err *err)
+enum kl_status vault_proof_check(struct vault *vault, const struct vault_proof *proof,
+                                 struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct vault_credential *credential = NULL;
-    struct kl_err cause = {0};
-
     if (proof->token == NULL && proof->certificate_sha256 == NULL) {
-        return unauthorised(vault, err, "none given");
+        return vault_caller_unauthorised(vault, "none given", err);
     }
     if (proof->token != NULL &&
         strnlen(proof->token, TOKEN_TEXT_MAX_BYTES + 1) > TOKEN_TEXT_MAX_BYTES) {
-        return unauthorised(vault, err, "token too long");
+        return vault_caller_unauthorised(vault, "token too long", err);
     }
-    status = vault_credential_find(vault, proof, &credential, &cause);
-    if (status == KL_ERR_NOT_FOUND) {
-        return unauthorised(vault, err, "unknown");
-    }
-    if (status != KL_OK) {
-        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    }
-    if (credential->revoked_us != 0 || now_us >= credential->expires_us) {
-        const char *why = credential->revoked_us != 0 ? "revoked" : "expired";
-
-        note_ended(vault, credential, now_us, request_id, why);
-        vault_credential_unref(credential);
-        return unauthorised(vault, err, why);
-    }
-    *ret_credential = credential;
     return KL_OK;
+}
+
+static enum kl_status credential_check(struct vault *vault, const struct vault_proof *proof,
+                                       struct vault_credential **ret_credential, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_proof_check(vault, proof, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    status = vault_credential_find(vault, proof, ret_credential, &cause);
+    if (status == KL_ERR_NOT_FOUND) {
+        return vault_caller_unauthorised(vault, "unknown", err);
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
 }
 
 /* A tenant that was ended serves nobody, until it is brought back or gone. */
@@ -169,7 +167,7 @@ static enum kl_status tenant_choose(struct vault *vault, const struct vault_cred
     }
     tenant = vault_tenants_by_number(vault, credential->tenant);
     if (tenant == NULL) {
-        return unauthorised(vault, err, "its tenant is gone");
+        return vault_caller_unauthorised(vault, "its tenant is gone", err);
     }
     if (tenant_name != NULL && strcmp(tenant_name, tenant->name) != 0) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "tenant_forbidden",
@@ -195,7 +193,7 @@ static enum kl_status bound_resolve(struct vault *vault, const struct vault_cred
     status = vault_subject_id(vault, credential->tenant, credential->bound_slot,
                               &caller->bound_subject, &cause);
     if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) {
-        return unauthorised(vault, err, "its subject is gone");
+        return vault_caller_unauthorised(vault, "its subject is gone", err);
     }
     return status == KL_OK
                ? KL_OK
@@ -228,26 +226,33 @@ static void role_resolve(const struct vault_credential *credential, struct vault
     }
 }
 
-enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
-                                 const char *tenant_name, const char *request_id,
-                                 struct vault_caller *ret_caller, struct kl_err *err)
+enum kl_status vault_credential_holds(struct vault *vault,
+                                      const struct vault_credential *credential, int64_t now_us,
+                                      const char *request_id, struct kl_err *err)
+{
+    const char *why = credential->revoked_us != 0 ? "revoked" : "expired";
+
+    if (credential->revoked_us == 0 && now_us < credential->expires_us) {
+        return KL_OK;
+    }
+    note_ended(vault, credential, now_us, request_id, why);
+    return vault_caller_unauthorised(vault, why, err);
+}
+
+enum kl_status vault_caller_of(struct vault *vault, const struct vault_credential *credential,
+                               const char *tenant_name, const char *request_id, int64_t now_us,
+                               struct vault_caller *ret_caller, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_credential *credential = NULL;
     const struct vault_tenant *tenant = NULL;
-    struct vault_caller caller = {0};
+    struct vault_caller caller = {.now_us = now_us};
 
-    caller.now_us = kl_time_now_us();
-    status = credential_check(vault, proof, caller.now_us, request_id, &credential, err);
-    if (status != KL_OK) {
-        return status;
-    }
     status = tenant_choose(vault, credential, tenant_name, &tenant, err);
     if (status == KL_OK) {
         status = bound_resolve(vault, credential, &caller, err);
     }
     if (status != KL_OK) {
-        goto out;
+        return status;
     }
     caller.tenant = UINT64_MAX;
     if (tenant != NULL) {
@@ -262,8 +267,24 @@ enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *
         (void)snprintf(caller.request_id, sizeof caller.request_id, "%s", request_id);
     }
     *ret_caller = caller;
+    return KL_OK;
+}
 
-out:
+enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *proof,
+                                 const char *tenant_name, const char *request_id,
+                                 struct vault_caller *ret_caller, struct kl_err *err)
+{
+    struct vault_credential *credential = NULL;
+    int64_t now_us = kl_time_now_us();
+    enum kl_status status = credential_check(vault, proof, &credential, err);
+
+    if (status == KL_OK) {
+        status = vault_credential_holds(vault, credential, now_us, request_id, err);
+    }
+    if (status == KL_OK) {
+        status =
+            vault_caller_of(vault, credential, tenant_name, request_id, now_us, ret_caller, err);
+    }
     vault_credential_unref(credential);
     return status;
 }

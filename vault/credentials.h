@@ -112,6 +112,25 @@ KL_MUST_USE enum kl_status vault_credential_describe(struct vault *vault,
 KL_MUST_USE enum kl_status vault_credential_reason_open(struct vault *vault,
                                                         const struct vault_credential *credential,
                                                         struct kl_buf *ret, struct kl_err *err);
+/* ---- who asks (caller.c): the steps of vault_caller_open(), for who looks in several stores ---- */
+
+/* KL_ERR_UNAUTHORISED "unauthorised", counted; why is for the log. */
+KL_MUST_USE enum kl_status vault_caller_unauthorised(struct vault *vault, const char *why,
+                                                     struct kl_err *err);
+/* Something is given that may be a proof. KL_ERR_UNAUTHORISED. */
+KL_MUST_USE enum kl_status vault_proof_check(struct vault *vault, const struct vault_proof *proof,
+                                             struct kl_err *err);
+/* It is neither revoked nor expired; vault: the store it is of. KL_ERR_UNAUTHORISED, and its trail says that it was tried. */
+KL_MUST_USE enum kl_status vault_credential_holds(struct vault *vault,
+                                                  const struct vault_credential *credential,
+                                                  int64_t now_us, const char *request_id,
+                                                  struct kl_err *err);
+/* The caller that a credential which holds is, in this store; of an operator the credential may be another store's. Errors of vault_caller_open(). */
+KL_MUST_USE enum kl_status vault_caller_of(struct vault *vault,
+                                           const struct vault_credential *credential,
+                                           const char *tenant_name, const char *request_id,
+                                           int64_t now_us, struct vault_caller *ret_caller,
+                                           struct kl_err *err);
 
 const char *vault_builtin_name(
     enum vault_builtin builtin); /* "operator", "steward", "auditor"; NULL for none */

@@ -26,14 +26,14 @@ static enum kl_status kind_of(const char *custodian, char ret_kind[16], struct k
                    "a custodian is file:/PATH, passphrase:/PATH or pkcs11:URI", NULL);
 }
 
-static enum kl_status check_passphrase(const struct vault_custodian_input *input, const char *kind,
+static enum kl_status check_passphrase(struct kl_slice passphrase, const char *kind,
                                        struct kl_err *err)
 {
     bool needed = strcmp(kind, "passphrase") == 0;
-    bool given = input->passphrase.size > 0;
+    bool given = passphrase.size > 0;
 
-    if (needed && (input->passphrase.size < KMS_PASSPHRASE_MIN_BYTES ||
-                   input->passphrase.size > KMS_PASSPHRASE_MAX_BYTES)) {
+    if (needed && (passphrase.size < KMS_PASSPHRASE_MIN_BYTES ||
+                   passphrase.size > KMS_PASSPHRASE_MAX_BYTES)) {
         kl_err_where(err, "/passphrase");
         return kl_failf(err, KL_ERR_INVALID, "passphrase_length", "a passphrase has %d to %d bytes",
                         KMS_PASSPHRASE_MIN_BYTES, KMS_PASSPHRASE_MAX_BYTES);
@@ -94,7 +94,7 @@ static enum kl_status check_country(struct vault *vault, const struct vault_call
     return status;
 }
 
-/* Its code would run where the keys are. */
+/* A token's code would run where the keys are. */
 static enum kl_status check_module(const char *custodian, struct kl_err *err)
 {
     enum kl_status status = kms_custodian_module_trusted(custodian, err);
@@ -142,20 +142,26 @@ static enum kl_status change(struct vault *vault, const struct vault_caller *cal
     return status;
 }
 
+enum kl_status vault_custodian_check(const char *custodian, struct kl_slice passphrase,
+                                     char ret_kind[16], struct kl_err *err)
+{
+    enum kl_status status = kind_of(custodian, ret_kind, err);
+
+    if (status == KL_OK) {
+        status = check_passphrase(passphrase, ret_kind, err);
+    }
+    return status == KL_OK && strcmp(ret_kind, "pkcs11") == 0 ? check_module(custodian, err)
+                                                              : status;
+}
+
 static enum kl_status check(struct vault *vault, const struct vault_caller *caller,
                             const struct vault_custodian_input *input, char ret_kind[16],
                             struct kl_err *err)
 {
-    enum kl_status status = kind_of(input->custodian, ret_kind, err);
+    enum kl_status status =
+        vault_custodian_check(input->custodian, input->passphrase, ret_kind, err);
 
-    if (status == KL_OK) {
-        status = check_passphrase(input, ret_kind, err);
-    }
-    if (status == KL_OK) {
-        status = check_country(vault, caller, input->country, err);
-    }
-    return status == KL_OK && strcmp(ret_kind, "pkcs11") == 0 ? check_module(input->custodian, err)
-                                                              : status;
+    return status == KL_OK ? check_country(vault, caller, input->country, err) : status;
 }
 
 enum kl_status vault_custodian_change(struct vault *vault, const struct vault_caller *caller,

@@ -13,12 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void vault_check(struct kl_json_out *out, const char *name, enum vault_check_state state,
+void vault_check(struct vault_report *report, const char *name, enum vault_check_state state,
                  const char *text, const char *advice)
 {
     static const char *const names[] = {"ok", "warning", "failed"};
+    struct kl_json_out *out = &report->out;
 
     kl_json_object_begin(out);
+    if (report->store != NULL) {
+        kl_json_add_text(out, "store", report->store);
+    }
     kl_json_add_text(out, "name", name);
     kl_json_add_text(out, "state", names[state]);
     kl_json_add_text(out, "text", text);
@@ -29,30 +33,30 @@ void vault_check(struct kl_json_out *out, const char *name, enum vault_check_sta
 /* ---- files ---- */
 
 static bool check_stamp(const struct vault_options *options, struct vault_stamp *ret_stamp,
-                        struct kl_json_out *out)
+                        struct vault_report *report)
 {
     char text[128];
     struct kl_err err = {0};
 
     if (vault_stamp_read(options->data_dir, ret_stamp, &err) != KL_OK) {
-        vault_check(out, "stamp", VAULT_CHECK_FAILED, err.client_text,
+        vault_check(report, "stamp", VAULT_CHECK_FAILED, err.client_text,
                     "make a vault with kluisd init, or name its directory with --data");
         return false;
     }
     (void)snprintf(text, sizeof text, "format %d, made by version %s", VAULT_STAMP_FORMAT,
                    ret_stamp->software);
-    vault_check(out, "stamp", VAULT_CHECK_OK, text, "");
+    vault_check(report, "stamp", VAULT_CHECK_OK, text, "");
     return true;
 }
 
 static bool check_country(const struct vault_options *options, const struct vault_stamp *stamp,
-                          struct kl_json_out *out)
+                          struct vault_report *report)
 {
     char text[160];
     struct kl_err err = {0};
 
     if (vault_country_check(stamp, options->country, &err) != KL_OK) {
-        vault_check(out, "country", VAULT_CHECK_FAILED, err.client_text,
+        vault_check(report, "country", VAULT_CHECK_FAILED, err.client_text,
                     "set the country the data directory was made in");
         return false;
     }
@@ -60,32 +64,32 @@ static bool check_country(const struct vault_options *options, const struct vaul
                    vault_country_in_eea(stamp->country)
                        ? "in the EEA"
                        : "outside the EEA: subjects tagged EEA are refused");
-    vault_check(out, "country", VAULT_CHECK_OK, text, "");
+    vault_check(report, "country", VAULT_CHECK_OK, text, "");
     return true;
 }
 
 /* Nobody but its owner may come in; and the owner is whoever runs this. */
 static void check_mode(const char *path, const char *name, const char *advice,
-                       struct kl_json_out *out)
+                       struct vault_report *report)
 {
     struct stat info;
     char text[160];
 
     if (stat(path, &info) != 0) {
         (void)snprintf(text, sizeof text, "cannot look: %s", strerror(errno));
-        vault_check(out, name, VAULT_CHECK_FAILED, text,
+        vault_check(report, name, VAULT_CHECK_FAILED, text,
                     "check the path and the user that runs this");
         return;
     }
     (void)snprintf(text, sizeof text, "mode %04o, user %lu", (unsigned)(info.st_mode & 07777),
                    (unsigned long)info.st_uid);
     if ((info.st_mode & 0077) != 0) {
-        vault_check(out, name, VAULT_CHECK_FAILED, text, advice);
+        vault_check(report, name, VAULT_CHECK_FAILED, text, advice);
     } else if (info.st_uid != geteuid()) {
-        vault_check(out, name, VAULT_CHECK_WARNING, text,
+        vault_check(report, name, VAULT_CHECK_WARNING, text,
                     "run this as the user that the vault runs as");
     } else {
-        vault_check(out, name, VAULT_CHECK_OK, text, "");
+        vault_check(report, name, VAULT_CHECK_OK, text, "");
     }
 }
 
@@ -101,39 +105,39 @@ static bool needs_passphrase(const struct vault_options *options)
                              : strncmp(options->custodian, "passphrase:", 11) == 0;
 }
 
-static void check_root_file(const struct vault_options *options, struct kl_json_out *out)
+static void check_root_file(const struct vault_options *options, struct vault_report *report)
 {
     const struct kms_custodian_options custodian = vault_custodian_options(options);
     enum vault_check_state finality = VAULT_CHECK_OK;
-    struct kms_custodian_report report;
+    struct kms_custodian_report seen;
     struct kl_err err = {0};
     char text[400];
 
-    if (kms_custodian_report(&custodian, &report, &err) != KL_OK) {
-        vault_check(out, "root_file", VAULT_CHECK_FAILED, err.client_text,
+    if (kms_custodian_report(&custodian, &seen, &err) != KL_OK) {
+        vault_check(report, "root_file", VAULT_CHECK_FAILED, err.client_text,
                     "name the root file, or token, that belongs to this vault with --custodian");
         return;
     }
-    (void)snprintf(text, sizeof text, "%s custodian on %s: %s", report.kind, report.file_system,
-                   report.reason);
-    vault_check(out, "root_file", VAULT_CHECK_OK, text, "");
-    (void)snprintf(text, sizeof text, "%s: %s", kms_finality_name(report.finality), report.reason);
-    if (report.finality == KMS_FINALITY_F0) {
+    (void)snprintf(text, sizeof text, "%s custodian on %s: %s", seen.kind, seen.file_system,
+                   seen.reason);
+    vault_check(report, "root_file", VAULT_CHECK_OK, text, "");
+    (void)snprintf(text, sizeof text, "%s: %s", kms_finality_name(seen.finality), seen.reason);
+    if (seen.finality == KMS_FINALITY_F0) {
         finality = options->accept_f0 ? VAULT_CHECK_WARNING : VAULT_CHECK_FAILED;
     }
-    vault_check(out, "finality", finality, text, report.advice);
+    vault_check(report, "finality", finality, text, seen.advice);
     if (!on_token(options)) {
-        vault_check_disk("root_disk", "root file", strchr(options->custodian, ':') + 1, out);
+        vault_check_disk("root_disk", "root file", strchr(options->custodian, ':') + 1, report);
     }
     if (on_token(options)) {
         vault_check(
-            out, "snapshots", VAULT_CHECK_WARNING,
+            report, "snapshots", VAULT_CHECK_WARNING,
             "nobody can see from here whether the token's keys are backed up",
             "keep no backup of the token: its keys from before an erasure, with old data, undo that erasure");
         return;
     }
     vault_check(
-        out, "snapshots", VAULT_CHECK_WARNING,
+        report, "snapshots", VAULT_CHECK_WARNING,
         "nobody can see from here whether the volume of the root file is snapshotted or copied",
         "keep the root file's volume out of every snapshot, backup and live migration copy: a copy of its slot from before an "
         "erasure, with old data, undoes that erasure");
@@ -141,7 +145,7 @@ static void check_root_file(const struct vault_options *options, struct kl_json_
 
 /* ---- what is inside ---- */
 
-static void check_generation(struct vault *vault, struct kl_json_out *out)
+static void check_generation(struct vault *vault, struct vault_report *report)
 {
     struct kms_state state;
     char text[160];
@@ -149,11 +153,11 @@ static void check_generation(struct vault *vault, struct kl_json_out *out)
     kms_state(vault->keys, &state);
     (void)snprintf(text, sizeof text, "generation %llu in the key store and in the root file",
                    (unsigned long long)state.generation);
-    vault_check(out, "keys", VAULT_CHECK_OK, text, "");
+    vault_check(report, "keys", VAULT_CHECK_OK, text, "");
 }
 
 static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
-                         struct kl_json_out *out)
+                         struct vault_report *report)
 {
     enum vault_check_state state = VAULT_CHECK_OK;
     char text[1600];
@@ -163,7 +167,7 @@ static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
         (void)snprintf(text, sizeof text, "%s (%s): out of step: %s", info->dir, info->label,
                        info->reason);
         vault_check(
-            out, "mirror", VAULT_CHECK_WARNING, text,
+            report, "mirror", VAULT_CHECK_WARNING, text,
             "make its folder reachable; if it is lost for good: kluisd mirror drop, with --destroyed when you answer for its destruction");
         return;
     }
@@ -171,7 +175,7 @@ static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
         (void)snprintf(text, sizeof text,
                        "%s (%s): in step, generation %llu; a token keeps its root key", info->dir,
                        info->label, (unsigned long long)info->generation);
-        vault_check(out, "mirror", VAULT_CHECK_OK, text, "");
+        vault_check(report, "mirror", VAULT_CHECK_OK, text, "");
         return;
     }
     if (info->report.finality == KMS_FINALITY_F0) {
@@ -180,12 +184,12 @@ static void check_mirror(const struct kms_mirror_info *info, bool accept_f0,
     (void)snprintf(text, sizeof text, "%s (%s): in step, generation %llu; %s: %s", info->dir,
                    info->label, (unsigned long long)info->generation,
                    kms_finality_name(info->report.finality), info->report.reason);
-    vault_check(out, "mirror", state, text, info->report.advice);
+    vault_check(report, "mirror", state, text, info->report.advice);
     (void)snprintf(what, sizeof what, "mirror %s", info->dir);
-    vault_check_disk("mirror_disk", what, info->dir, out);
+    vault_check_disk("mirror_disk", what, info->dir, report);
 }
 
-static void check_mirrors(struct vault *vault, struct kl_json_out *out)
+static void check_mirrors(struct vault *vault, struct vault_report *report)
 {
     struct kms_mirror_info infos[KMS_MIRRORS_MAX];
     char country[8];
@@ -200,22 +204,22 @@ static void check_mirrors(struct vault *vault, struct kl_json_out *out)
             "%zu of them in countries where the policies in force do not let them lie (%s)",
             misplaced, country);
         vault_check(
-            out, "mirror_country", VAULT_CHECK_WARNING, text,
+            report, "mirror_country", VAULT_CHECK_WARNING, text,
             "kluis key mirror drop, or name a transfer to it for all purposes in every policy");
     }
     kms_mirrors(vault->keys, infos, &count);
     for (i = 0; i < count; i++) {
-        check_mirror(&infos[i], vault->accept_f0, out);
+        check_mirror(&infos[i], vault->accept_f0, report);
     }
     if (count == 0) {
         vault_check(
-            out, "mirrors", VAULT_CHECK_WARNING,
+            report, "mirrors", VAULT_CHECK_WARNING,
             "there is none: when this disk is lost, every backup is noise",
             "kluisd mirror add DIR,country=IE, or kluis key mirror add: on another disk, never in a backup");
     }
 }
 
-static void check_policies(struct vault *vault, struct kl_json_out *out)
+static void check_policies(struct vault *vault, struct vault_report *report)
 {
     struct vault_readiness readiness;
     const char *names[9];
@@ -229,60 +233,60 @@ static void check_policies(struct vault *vault, struct kl_json_out *out)
         used +=
             (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
     }
-    vault_check(out, "policies", readiness.ready ? VAULT_CHECK_OK : VAULT_CHECK_FAILED,
+    vault_check(report, "policies", readiness.ready ? VAULT_CHECK_OK : VAULT_CHECK_FAILED,
                 readiness.ready ? "all stored policies compile" : readiness.reason,
                 readiness.ready ? ""
                                 : "apply a policy that this version accepts (kluis policy apply)");
     if (readiness.unenforced != 0) {
         vault_check(
-            out, "unenforced", VAULT_CHECK_WARNING, list,
+            report, "unenforced", VAULT_CHECK_WARNING, list,
             "the policies in force ask for this and this version does not do it: do it by other means, or wait for a version "
             "that does");
     } else {
-        vault_check(out, "unenforced", VAULT_CHECK_OK,
+        vault_check(report, "unenforced", VAULT_CHECK_OK,
                     "nothing that a policy asks for is left undone", "");
     }
 }
 
-static void check_restore(struct vault *vault, struct kl_json_out *out)
+static void check_restore(struct vault *vault, struct vault_report *report)
 {
     bool pending = false;
 
     if (vault_restore_pending(vault->keys, &pending, NULL) == KL_OK && pending) {
         vault_check(
-            out, "restore", VAULT_CHECK_WARNING,
+            report, "restore", VAULT_CHECK_WARNING,
             "a restore is unfinished: people whom the backup does not know are set aside, so nobody can be asked to erase them",
             "put a newer backup back, or end it: kluisd restore --finish");
     }
 }
 
-static void say_not_opened(const struct kl_err *err, struct kl_json_out *out)
+static void say_not_opened(const struct kl_err *err, struct vault_report *report)
 {
     if (err->status == KL_ERR_BUSY) {
-        vault_check(out, "databases", VAULT_CHECK_WARNING,
+        vault_check(report, "databases", VAULT_CHECK_WARNING,
                     "another process has them open, so policies and keys were not looked at here",
                     "ask the running server: GET /readyz, kluis status, kluis key status");
     } else {
-        vault_check(out, "databases", VAULT_CHECK_FAILED,
+        vault_check(report, "databases", VAULT_CHECK_FAILED,
                     err->client_text[0] != '\0' ? err->client_text : err->code,
                     "the vault does not open like this");
     }
 }
 
 static void check_databases(const struct vault_options *options, const struct vault_stamp *stamp,
-                            struct kl_json_out *out)
+                            struct vault_report *report)
 {
     enum kl_status status = KL_OK;
     struct kl_err err = {0};
     struct vault *vault = NULL;
 
     if (options->passphrase == NULL && needs_passphrase(options)) {
-        vault_check(out, "databases", VAULT_CHECK_WARNING,
+        vault_check(report, "databases", VAULT_CHECK_WARNING,
                     "no passphrase or PIN was given, so policies and keys were not looked at",
                     "give the passphrase or PIN to look further");
         return;
     }
-    vault = vault_new();
+    vault = vault_new(options);
     if (vault == NULL) {
         status = kl_fail(&err, KL_ERR_NO_MEMORY, "no_memory", "not enough memory", NULL);
     }
@@ -300,48 +304,63 @@ static void check_databases(const struct vault_options *options, const struct va
         status = vault_tenants_load(vault, &err);
     }
     if (status == KL_OK) {
-        vault_check(out, "databases", VAULT_CHECK_OK, "keys/ and data/ open", "");
-        check_generation(vault, out);
-        check_mirrors(vault, out);
-        check_policies(vault, out);
-        check_restore(vault, out);
+        vault_check(report, "databases", VAULT_CHECK_OK, "keys/ and data/ open", "");
+        check_generation(vault, report);
+        check_mirrors(vault, report);
+        check_policies(vault, report);
+        check_restore(vault, report);
     } else {
-        say_not_opened(&err, out);
+        say_not_opened(&err, report);
     }
     vault_close(vault);
+}
+
+void vault_report_begin(struct vault_report *report, struct kl_buf *ret)
+{
+    report->out = kl_json_out(ret);
+    report->store = NULL;
+    kl_json_object_begin(&report->out);
+    kl_json_key(&report->out, "checks");
+    kl_json_array_begin(&report->out);
+}
+
+void vault_report_end(struct vault_report *report)
+{
+    kl_json_array_end(&report->out);
+    kl_json_object_end(&report->out);
+}
+
+void vault_check_store(const struct vault_options *options, struct vault_report *report)
+{
+    struct vault_stamp stamp = {0};
+    const char *root_file = strchr(options->custodian, ':');
+    bool good = check_stamp(options, &stamp, report);
+
+    check_mode(options->data_dir, "data_dir", "chmod 0700 the data directory", report);
+    if (good) {
+        good = check_country(options, &stamp, report);
+    }
+    if (root_file != NULL && !on_token(options)) {
+        check_mode(root_file + 1, "root_file_mode", "chmod 0600 the root file", report);
+    }
+    check_root_file(options, report);
+    if (good) {
+        check_databases(options, &stamp, report);
+    }
 }
 
 enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret,
                             struct kl_err *err)
 {
-    struct vault_stamp stamp = {0};
-    struct kl_json_out out;
-    const char *root_file = NULL;
-    bool good = false;
+    struct vault_report report;
     enum kl_status status = vault_options_check(options, err);
 
     if (status != KL_OK) {
         return status;
     }
-    out = kl_json_out(ret);
-    kl_json_object_begin(&out);
-    kl_json_key(&out, "checks");
-    kl_json_array_begin(&out);
-    good = check_stamp(options, &stamp, &out);
-    check_mode(options->data_dir, "data_dir", "chmod 0700 the data directory", &out);
-    if (good) {
-        good = check_country(options, &stamp, &out);
-    }
-    root_file = strchr(options->custodian, ':');
-    if (root_file != NULL && !on_token(options)) {
-        check_mode(root_file + 1, "root_file_mode", "chmod 0600 the root file", &out);
-    }
-    check_root_file(options, &out);
-    if (good) {
-        check_databases(options, &stamp, &out);
-    }
-    vault_check_machine(options->data_dir, &out);
-    kl_json_array_end(&out);
-    kl_json_object_end(&out);
+    vault_report_begin(&report, ret);
+    vault_check_store(options, &report);
+    vault_check_machine(options->data_dir, &report);
+    vault_report_end(&report);
     return kl_buf_status(ret, err);
 }

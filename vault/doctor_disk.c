@@ -278,7 +278,8 @@ static const char *advice_of(const struct mount *mount, const struct disk_facts 
     return "";
 }
 
-void vault_check_disk(const char *name, const char *what, const char *path, struct kl_json_out *out)
+void vault_check_disk(const char *name, const char *what, const char *path,
+                      struct vault_report *report)
 {
     struct mount mount = {.type = "?", .source = "?"};
     struct disk_facts facts;
@@ -287,7 +288,7 @@ void vault_check_disk(const char *name, const char *what, const char *path, stru
     const char *advice = NULL;
 
     if (stat(path, &info) != 0) {
-        vault_check(out, name, VAULT_CHECK_FAILED, "cannot look at it",
+        vault_check(report, name, VAULT_CHECK_FAILED, "cannot look at it",
                     "check the path and the user that runs this");
         return;
     }
@@ -298,5 +299,6 @@ void vault_check_disk(const char *name, const char *what, const char *path, stru
                    has_option(&mount, "data=journal") ? " with a journal of data" : "",
                    has_option(&mount, "discard") ? ", discards" : "",
                    facts.layers[0] == '\0' ? "" : " on ", facts.layers, disk_text(&facts));
-    vault_check(out, name, advice[0] == '\0' ? VAULT_CHECK_OK : VAULT_CHECK_WARNING, text, advice);
+    vault_check(report, name, advice[0] == '\0' ? VAULT_CHECK_OK : VAULT_CHECK_WARNING, text,
+                advice);
 }

@@ -35,7 +35,7 @@ static void proc_read(const char *path, char *ret, size_t ret_bytes, size_t *ret
     *ret_lines = lines;
 }
 
-static void check_core_dumps(struct kl_json_out *out)
+static void check_core_dumps(struct vault_report *report)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     char pattern[128];
@@ -48,17 +48,17 @@ static void check_core_dumps(struct kl_json_out *out)
     (void)snprintf(text, sizeof text, "%s for this process; core_pattern is \"%s\"",
                    dumpable ? "on" : "off", pattern);
     if (!dumpable) {
-        vault_check(out, "core_dumps", VAULT_CHECK_OK, text, "");
+        vault_check(report, "core_dumps", VAULT_CHECK_OK, text, "");
     } else if (limit.rlim_cur == 0 && pattern[0] != '|') {
-        vault_check(out, "core_dumps", VAULT_CHECK_OK, "off by the limit of this process", "");
+        vault_check(report, "core_dumps", VAULT_CHECK_OK, "off by the limit of this process", "");
     } else {
         vault_check(
-            out, "core_dumps", VAULT_CHECK_WARNING, text,
+            report, "core_dumps", VAULT_CHECK_WARNING, text,
             "kluisd turns them off for itself; LimitCORE=0 in the unit does so before it starts");
     }
 }
 
-static void check_locked_memory(struct kl_json_out *out)
+static void check_locked_memory(struct vault_report *report)
 {
     struct rlimit limit = {0, 0};
     char text[128];
@@ -66,7 +66,7 @@ static void check_locked_memory(struct kl_json_out *out)
 
     (void)getrlimit(RLIMIT_MEMLOCK, &limit);
     if (limit.rlim_cur == RLIM_INFINITY) {
-        vault_check(out, "locked_memory", VAULT_CHECK_OK, "no limit", "");
+        vault_check(report, "locked_memory", VAULT_CHECK_OK, "no limit", "");
         return;
     }
     if (limit.rlim_cur < LOCKED_LEAST) {
@@ -77,13 +77,13 @@ static void check_locked_memory(struct kl_json_out *out)
     (void)snprintf(text, sizeof text, "limit of %llu KiB (RLIMIT_MEMLOCK)",
                    (unsigned long long)(limit.rlim_cur / 1024));
     vault_check(
-        out, "locked_memory", state, text,
+        report, "locked_memory", state, text,
         state == VAULT_CHECK_OK
             ? ""
             : "raise it: LimitMEMLOCK=64M in the unit, or ulimit -l; keys are kept in locked memory only");
 }
 
-static void check_space(const char *data_dir, struct kl_json_out *out)
+static void check_space(const char *data_dir, struct vault_report *report)
 {
     struct statvfs info;
     uint64_t space;
@@ -91,7 +91,7 @@ static void check_space(const char *data_dir, struct kl_json_out *out)
     enum vault_check_state state = VAULT_CHECK_OK;
 
     if (statvfs(data_dir, &info) != 0) {
-        vault_check(out, "free_space", VAULT_CHECK_FAILED, "cannot look at the data directory",
+        vault_check(report, "free_space", VAULT_CHECK_FAILED, "cannot look at the data directory",
                     "check the path");
         return;
     }
@@ -103,35 +103,35 @@ static void check_space(const char *data_dir, struct kl_json_out *out)
     }
     (void)snprintf(text, sizeof text, "%llu MiB free for the data directory",
                    (unsigned long long)(space / MIB));
-    vault_check(out, "free_space", state, text,
+    vault_check(report, "free_space", state, text,
                 state == VAULT_CHECK_OK
                     ? ""
                     : "make room: a vault that cannot write its audit trail answers nothing");
 }
 
-static void check_swap(struct kl_json_out *out)
+static void check_swap(struct vault_report *report)
 {
     char first[128];
     size_t lines = 0;
 
     proc_read("/proc/swaps", first, sizeof first, &lines);
     if (lines == 0) {
-        vault_check(out, "swap", VAULT_CHECK_WARNING, "cannot tell whether there is swap",
+        vault_check(report, "swap", VAULT_CHECK_WARNING, "cannot tell whether there is swap",
                     "see to it that swap is off or encrypted");
     } else if (lines > 1) {
         vault_check(
-            out, "swap", VAULT_CHECK_WARNING,
+            report, "swap", VAULT_CHECK_WARNING,
             "swap is on: keys are locked in memory, values being answered are not",
             "turn swap off, or encrypt it with a key made at boot; MemorySwapMax=0 in the unit does it for the vault alone");
     } else {
-        vault_check(out, "swap", VAULT_CHECK_OK, "there is none", "");
+        vault_check(report, "swap", VAULT_CHECK_OK, "there is none", "");
     }
 }
 
-void vault_check_machine(const char *data_dir, struct kl_json_out *out)
+void vault_check_machine(const char *data_dir, struct vault_report *report)
 {
-    check_core_dumps(out);
-    check_locked_memory(out);
-    check_space(data_dir, out);
-    check_swap(out);
+    check_core_dumps(report);
+    check_locked_memory(report);
+    check_space(data_dir, report);
+    check_swap(report);
 }

@@ -171,7 +171,7 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->retention_failed = count_of(&vault->counters.retention_failed);
     ret_figures->retention_due = last.records_due;
     ret_figures->retention_overdue = last.records_overdue;
-    ret_figures->retention_last_us = last.ended_us;
+    ret_figures->retention_last_s = (uint64_t)last.ended_us / 1000000;
     ret_figures->key_generation = state.generation;
     ret_figures->key_pages_cached = state.pages_cached;
     ret_figures->key_slots_cached = state.keys_cached;

@@ -131,6 +131,9 @@ static enum kl_status contents_make(struct vault *vault, int64_t now_us,
     struct vault_tenant *tenant = NULL;
     enum kl_status status = data_stamp(vault, &who, err);
 
+    if (!vault->is_main) {
+        return status; /* operators are its vault's, tenants come later */
+    }
     if (status == KL_OK) {
         status = vault_tenant_make(vault, &who, VAULT_DEFAULT_TENANT, "", &tenant, err);
     }
@@ -210,7 +213,7 @@ static enum kl_status parts_make(const struct vault_options *options, struct vau
 {
     enum kl_status status = KL_OK;
     struct kms_state state;
-    struct vault *vault = vault_new();
+    struct vault *vault = vault_new(options);
 
     if (vault == NULL) {
         return kl_fail_memory(err);

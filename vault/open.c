@@ -20,38 +20,37 @@
 #include "vault/volume.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* keys/ is small: pages are cached by kms itself. */
 #define KEYS_CACHE_BYTES (8u * 1024 * 1024)
 
-struct vault *vault_new(void)
+struct vault *vault_new(const struct vault_options *options)
 {
     struct vault *vault = calloc(1, sizeof *vault);
 
     if (vault == NULL) {
         return NULL;
     }
+    vault->is_main = options->main == NULL;
+    (void)snprintf(vault->name, sizeof vault->name, "%s",
+                   options->store == NULL ? VAULT_STORE_MAIN : options->store);
     if (pthread_rwlock_init(&vault->tenants.lock, NULL) != 0) {
         goto fail;
     }
-    if (pthread_mutex_init(&vault->turn.lock, NULL) != 0) {
+    if (!vault_turn_init(&vault->turn)) {
         goto fail_lock;
-    }
-    if (pthread_cond_init(&vault->turn.is_free, NULL) != 0) {
-        goto fail_mutex;
     }
     vault->idempotency = vault_idempotency_guard_new();
     if (vault->idempotency == NULL) {
-        goto fail_cond;
+        goto fail_turn;
     }
     return vault;
 
-fail_cond:
-    (void)pthread_cond_destroy(&vault->turn.is_free);
-fail_mutex:
-    (void)pthread_mutex_destroy(&vault->turn.lock);
+fail_turn:
+    vault_turn_done(&vault->turn);
 fail_lock:
     (void)pthread_rwlock_destroy(&vault->tenants.lock);
 fail:
@@ -87,7 +86,9 @@ void vault_close(struct vault *vault)
     vault_rekeying_free(vault->rekeying);
     vault_files_free(vault->files);
     vault_idempotency_guard_free(vault->idempotency);
-    vault_secrets_free(vault->secrets);
+    if (vault->is_main) {
+        vault_secrets_free(vault->secrets);
+    }
     vault_limits_free(vault->volume);
     vault_limits_free(vault->tries);
     vault_tenants_done(&vault->tenants);
@@ -95,8 +96,7 @@ void vault_close(struct vault *vault)
     vault_store_close(vault->data_store);
     vault_store_close(vault->keys_store);
     free(vault->data_dir);
-    (void)pthread_cond_destroy(&vault->turn.is_free);
-    (void)pthread_mutex_destroy(&vault->turn.lock);
+    vault_turn_done(&vault->turn);
     (void)pthread_rwlock_destroy(&vault->tenants.lock);
     sodium_memzero(vault, sizeof *vault);
     free(vault);
@@ -199,7 +199,8 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
-    vault->secrets = vault_secrets_new(vault->argon2_light);
+    vault->secrets =
+        vault->is_main ? vault_secrets_new(vault->argon2_light) : options->main->secrets;
     vault->tries = vault_limits_new(VAULT_TRIES_PLACES);
     vault->volume = vault_limits_new(VAULT_VOLUME_PLACES);
     if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL ||
@@ -280,7 +281,7 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     if (status != KL_OK) {
         return status;
     }
-    vault = vault_new();
+    vault = vault_new(options);
     if (vault == NULL) {
         return kl_fail_memory(err);
     }
@@ -335,4 +336,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
 struct vault_country vault_store_country(const struct vault *vault)
 {
     return vault->country;
+}
+
+const char *vault_store_name(const struct vault *vault)
+{
+    return vault->name;
 }

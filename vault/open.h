@@ -12,8 +12,8 @@
 #define VAULT_KEYS_DIR "keys"
 #define VAULT_DATA_DIR "data"
 
-/* An empty one; NULL when out of memory. Ends with vault_close(). */
-struct vault *vault_new(void);
+/* An empty one; of options it takes which store it is. NULL when out of memory. Ends with vault_close(). */
+struct vault *vault_new(const struct vault_options *options);
 
 /* What kms is asked for; the texts are options'. */
 struct kms_custodian_options vault_custodian_options(const struct vault_options *options);

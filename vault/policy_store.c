@@ -403,6 +403,21 @@ out:
     return status;
 }
 
+/* Whom the policy takes for the EEA when nothing else is said could not be stored at all. */
+static enum kl_status check_store(const struct vault *vault, const struct vault_policy *policy,
+                                  struct kl_err *err)
+{
+    if (vault_residency_place(vault_policy_residency_default(policy), vault->country, NULL) ==
+        KL_OK) {
+        return KL_OK;
+    }
+    return kl_failf(
+        err, KL_ERR_CONFLICT, "store_residency",
+        "this tenant's store, %s, lies in %s, and the policy's residency is EEA: it needs a store in the EEA, "
+        "or residency: { default: none }",
+        vault->name, vault->country.code);
+}
+
 /* The turn is held. Takes over policy when it returns KL_OK. */
 static enum kl_status put_in_force(struct vault *vault, const struct vault_caller *caller,
                                    struct vault_policy *policy, bool accept_unenforced,
@@ -421,6 +436,9 @@ static enum kl_status put_in_force(struct vault *vault, const struct vault_calle
         status = check_in_use(vault, caller->tenant, now, policy, err);
     }
     vault_policy_unref(now);
+    if (status == KL_OK) {
+        status = check_store(vault, policy, err);
+    }
     if (status == KL_OK) {
         status = vault_copies_allowed(vault, policy, caller->now_us, err);
     }

@@ -83,7 +83,7 @@ static enum kl_status keys_open(struct restoring *restoring, const struct kl_id 
     struct kms_state state;
     enum kl_status status = KL_OK;
 
-    restoring->vault = vault_new();
+    restoring->vault = vault_new(restoring->options->vault);
     if (restoring->vault == NULL) {
         return kl_fail_memory(err);
     }

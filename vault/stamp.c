@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kl_status vault_path(const char *dir, const char *name, char ret[VAULT_PATH_MAX_BYTES],
                           struct kl_err *err)
@@ -48,8 +49,12 @@ enum kl_status vault_stamp_write(const char *data_dir, const struct vault_stamp 
     kl_json_object_end(&out);
     kl_buf_add_byte(&text, '\n');
     status = kl_buf_status(&text, err);
-    if (status == KL_OK) {
-        status = kl_file_create(path, 0600, text.bytes, text.size, err);
+    if (status == KL_OK && access(path, F_OK) == 0) {
+        status = kl_fail(err, KL_ERR_EXISTS, "file_exists", "a file is there already", "%s", path);
+    }
+    if (status ==
+        KL_OK) { /* whole or not there: a file that is written piece by piece may be neither */
+        status = kl_file_replace(path, 0600, text.bytes, text.size, err);
     }
 
 out:

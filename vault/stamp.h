@@ -31,7 +31,7 @@ struct vault_stamp {
 /* ret has room for VAULT_PATH_MAX_BYTES: dir/name. KL_ERR_INVALID "path_too_long". */
 KL_MUST_USE enum kl_status vault_path(const char *dir, const char *name,
                                       char ret[VAULT_PATH_MAX_BYTES], struct kl_err *err);
-/* Write and sync it, mode 0600. KL_ERR_EXISTS, KL_ERR_IO, KL_ERR_INVALID "path_too_long". */
+/* Write and sync it, mode 0600; a crash leaves none or a whole one. KL_ERR_EXISTS, KL_ERR_IO, KL_ERR_INVALID "path_too_long". */
 KL_MUST_USE enum kl_status vault_stamp_write(const char *data_dir, const struct vault_stamp *stamp,
                                              struct kl_err *err);
 /*

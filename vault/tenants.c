@@ -15,6 +15,25 @@
 
 /* ---- turns ---- */
 
+bool vault_turn_init(struct vault_turn *turn)
+{
+    if (pthread_mutex_init(&turn->lock, NULL) != 0) {
+        return false;
+    }
+    if (pthread_cond_init(&turn->is_free, NULL) != 0) {
+        (void)pthread_mutex_destroy(&turn->lock);
+        return false;
+    }
+    turn->taken = false;
+    return true;
+}
+
+void vault_turn_done(struct vault_turn *turn)
+{
+    (void)pthread_cond_destroy(&turn->is_free);
+    (void)pthread_mutex_destroy(&turn->lock);
+}
+
 void vault_turn_take(struct vault_turn *turn)
 {
     (void)pthread_mutex_lock(&turn->lock);
@@ -283,7 +302,7 @@ out:
 }
 
 static void tenant_write(const struct vault_tenant *tenant, const struct vault_tenant_terms *terms,
-                         struct kl_buf *ret)
+                         const char *store, struct kl_buf *ret)
 {
     struct kl_json_out out = kl_json_out(ret);
     char ended_by[KL_ID_TEXT_BYTES];
@@ -291,7 +310,7 @@ static void tenant_write(const struct vault_tenant *tenant, const struct vault_t
     kl_json_object_begin(&out);
     kl_json_add_text(&out, "name", tenant->name);
     kl_json_add_int(&out, "number", (int64_t)tenant->number);
-    kl_json_add_text(&out, "store", VAULT_STORE_NAME);
+    kl_json_add_text(&out, "store", store);
     kl_json_add_text(&out, "grace", terms->grace);
     kl_json_add_int(&out, "created_us", tenant->created_us);
     if (terms->ends_us != 0) {
@@ -386,7 +405,7 @@ enum kl_status vault_tenant_store(struct vault *vault, const struct vault_audit_
     if (terms->ends_us != 0) {
         kl_json_add_time(&act.out, "ends_at", terms->ends_us);
     }
-    tenant_write(tenant, terms, &row);
+    tenant_write(tenant, terms, vault->name, &row);
     status = kl_buf_status(&row, err);
     if (status != KL_OK) {
         goto out;
@@ -441,8 +460,8 @@ enum kl_status vault_tenant_make(struct vault *vault, const struct vault_audit_w
 
 /* ---- calls ---- */
 
-static enum kl_status check_input(const char *name, const char *store, const char *grace,
-                                  struct kl_err *err)
+static enum kl_status check_input(const struct vault *vault, const char *name, const char *store,
+                                  const char *grace, struct kl_err *err)
 {
     struct kl_duration duration;
 
@@ -451,10 +470,10 @@ static enum kl_status check_input(const char *name, const char *store, const cha
                         "a tenant's name has 1 to %d of a-z, 0-9 and -, and does not start with -",
                         VAULT_TENANT_NAME_MAX_BYTES);
     }
-    if (store != NULL && strcmp(store, VAULT_STORE_NAME) != 0) {
+    if (store != NULL && strcmp(store, vault->name) != 0) {
         kl_err_where(err, "/store");
         return kl_fail(err, KL_ERR_INVALID, "unknown_store",
-                       "there is no such store; this vault has one: " VAULT_STORE_NAME, NULL);
+                       "there is no such store: kluis store list shows them", NULL);
     }
     if (grace == NULL || grace[0] == '\0') {
         return KL_OK;
@@ -502,7 +521,7 @@ enum kl_status vault_tenant_put(struct vault *vault, const struct vault_caller *
 
     status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_create", err);
     if (status == KL_OK) {
-        status = check_input(name, store, grace, err);
+        status = check_input(vault, name, store, grace, err);
     }
     if (status != KL_OK) {
         return status;
@@ -530,7 +549,7 @@ static void describe(struct vault *vault, const struct vault_tenant *tenant,
 
     memset(ret, 0, sizeof *ret);
     (void)snprintf(ret->name, sizeof ret->name, "%s", tenant->name);
-    (void)snprintf(ret->store, sizeof ret->store, "%s", VAULT_STORE_NAME);
+    (void)snprintf(ret->store, sizeof ret->store, "%s", vault->name);
     ret->country = vault->country;
     ret->created_us = tenant->created_us;
     ret->ends_us = atomic_load(&tenant->ends_us);

@@ -14,8 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VAULT_STORE_NAME "main"
-
 /* [a-z0-9][a-z0-9-]*, at most VAULT_TENANT_NAME_MAX_BYTES. */
 bool vault_tenant_name_valid(const char *name);
 
@@ -60,6 +58,8 @@ KL_MUST_USE enum kl_status vault_tenant_make(struct vault *vault, const struct v
                                              const char *name, const char *grace,
                                              struct vault_tenant **ret_tenant, struct kl_err *err);
 
+bool vault_turn_init(struct vault_turn *turn); /* false: nothing was made */
+void vault_turn_done(struct vault_turn *turn);
 /* Wait for one's turn among the changes of tenants, policies and credentials; give it back. */
 void vault_turn_take(struct vault_turn *turn);
 void vault_turn_give(struct vault_turn *turn);

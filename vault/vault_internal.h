@@ -62,6 +62,8 @@ struct vault_counters {
 };
 
 struct vault {
+    char name[VAULT_STORE_NAME_MAX_BYTES + 1]; /* of the store */
+    bool is_main;                              /* no store of another vault */
     struct vault_country country;
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_store *keys_store;
@@ -89,10 +91,11 @@ struct vault {
     uint32_t
         restores; /* how often the key store met an older data/; set by vault_erasure_recover(), read only after */
     struct vault_counters counters;
-    struct vault_secrets *secrets; /* how many secrets are worked on at once; secret_hash.h */
-    struct vault_limits *tries;    /* secrets that did not match; subject_secret.h */
-    atomic_uint breach_reports;    /* how many are being made */
-    struct vault_limits *volume;   /* subjects shown under grants with a volume; volume.h */
+    struct vault_secrets *
+        secrets; /* how many secrets are worked on at once; secret_hash.h. Of a store: its vault's */
+    struct vault_limits *tries;  /* secrets that did not match; subject_secret.h */
+    atomic_uint breach_reports;  /* how many are being made */
+    struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
 };
 
 /* ---- helpers of every operation ---- */
@@ -119,6 +122,13 @@ KL_MUST_USE enum kl_status vault_unicode_mark_check(struct vault *vault, struct 
 KL_MUST_USE enum kl_status vault_subject_type_in_use(struct vault *vault, uint64_t tenant,
                                                      const char *type, bool *ret_in_use,
                                                      struct kl_err *err);
+/*
+ * A custodian that came over a network, and its passphrase (empty: none): a path in it is absolute, and a token's module is the machine's
+ * administrator's. ret_kind: "file", "passphrase" or "pkcs11". KL_ERR_INVALID "invalid_custodian", "passphrase_length", "unexpected_passphrase",
+ * "token_uri", "token_module_untrusted".
+ */
+KL_MUST_USE enum kl_status vault_custodian_check(const char *custodian, struct kl_slice passphrase,
+                                                 char ret_kind[16], struct kl_err *err);
 struct vault_idempotency_ticket;
 /*
  * A root rotation through kms_commit with a note; the hooks write its audit entry, and remember it when the ticket's turn is held.

@@ -130,7 +130,7 @@ static int setup(void **state)
     (void)state;
     kl_log_level_set(KL_LOG_ERROR);
     test_vault_start(&vault);
-    test_app_start(&app, vault.vault);
+    test_app_start(&app, vault.stores);
     return 0;
 }
 

@@ -262,7 +262,7 @@ static void test_server_gives_figures_on_the_metrics_listener_only_without_a_cre
     assert_non_null(
         strstr(text, "kluis_http_requests_total{route=\"/healthz\",method=\"GET\",code=\"200\"}"));
     assert_non_null(strstr(text, "kluis_tls_handshakes_total{result=\"full\"}"));
-    assert_non_null(strstr(text, "kluis_ready 1"));
+    assert_non_null(strstr(text, "kluis_ready{store=\"main\"} 1"));
     plain_request(port, "/v1/keys", text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 404"));
     plain_request(port, "/readyz", text, sizeof text);
@@ -275,7 +275,7 @@ static void expect_not_started(struct api_server_options *options, enum kl_statu
     struct api_server *server = NULL;
     struct kl_err err = {0};
 
-    assert_int_equal(api_server_start(fixture.vault.vault, options, &server, &err), status);
+    assert_int_equal(api_server_start(fixture.vault.stores, options, &server, &err), status);
     assert_string_equal(err.code, code);
     assert_null(server);
 }

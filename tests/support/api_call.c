@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-void test_app_start(struct api_app *app, struct vault *vault)
+void test_app_start(struct api_app *app, struct vault_stores *stores)
 {
     memset(app, 0, sizeof *app);
-    app->vault = vault;
+    app->stores = stores;
     app->routes = API_ROUTES;
     app->route_count = API_ROUTES_COUNT;
     app->body_max_bytes = 1u << 20;

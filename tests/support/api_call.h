@@ -6,7 +6,7 @@
 #include "kluis/vault/vault.h"
 
 /* An app over that vault (may be NULL for calls that do not reach it). */
-void test_app_start(struct api_app *app, struct vault *vault);
+void test_app_start(struct api_app *app, struct vault_stores *stores);
 void test_app_stop(struct api_app *app);
 
 #define TEST_CALL_HEADERS_MAX 8

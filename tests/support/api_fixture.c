@@ -17,7 +17,7 @@ void test_api_start(struct test_api *ret_api)
 {
     kl_log_level_set(KL_LOG_ERROR);
     test_vault_start(&ret_api->vault);
-    test_app_start(&ret_api->app, ret_api->vault.vault);
+    test_app_start(&ret_api->app, ret_api->vault.stores);
     test_vault_credential(&ret_api->vault, "clerk", NULL, &ret_api->clerk);
     test_vault_credential(&ret_api->vault, "reader", NULL, &ret_api->reader);
     test_vault_credential(&ret_api->vault, "officer", NULL, &ret_api->officer);

@@ -98,15 +98,17 @@ void test_vault_start(struct test_vault *ret_vault)
     snprintf(custodian, sizeof custodian, "file:%s/root.key", ret_vault->dir);
     if (vault_init(&options, &ret_vault->operator_token, &ret_vault->steward_token, &err) !=
             KL_OK ||
-        vault_open(&options, &ret_vault->vault, &err) != KL_OK) {
+        vault_stores_open(&(struct vault_stores_options){.main = options}, &ret_vault->stores,
+                          &err) != KL_OK) {
         fail(&err);
     }
+    ret_vault->vault = vault_stores_main(ret_vault->stores);
     apply_policy(ret_vault);
 }
 
 void test_vault_stop(struct test_vault *vault)
 {
-    vault_close(vault->vault);
+    vault_stores_close(vault->stores);
     test_folder_remove(vault->dir);
 }
 

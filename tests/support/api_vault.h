@@ -2,7 +2,7 @@
 #ifndef KLUIS_TESTS_SUPPORT_API_VAULT_H
 #define KLUIS_TESTS_SUPPORT_API_VAULT_H
 
-#include "kluis/vault/vault.h"
+#include "kluis/vault/stores.h"
 #include "tests/support/tls_certificates.h"
 
 /*
@@ -14,7 +14,8 @@ extern const char TEST_POLICY[];
 
 struct test_vault {
     char dir[TEST_PATH_BYTES];
-    struct vault *vault;
+    struct vault_stores *stores;
+    struct vault *vault; /* the main one of them */
     struct vault_token operator_token;
     struct vault_token steward_token;
 };

@@ -35,7 +35,8 @@ void test_server_run(struct test_server *server)
                                          .drain_timeout_ms = 5000};
     struct kl_err err = {0};
 
-    assert_int_equal(api_server_start(server->vault.vault, &options, &server->server, &err), KL_OK);
+    assert_int_equal(api_server_start(server->vault.stores, &options, &server->server, &err),
+                     KL_OK);
     server->port = api_server_port(server->server, 0);
     assert_true(server->port > 0);
 }

@@ -272,7 +272,7 @@ static void test_little_lockable_memory_is_said(void **state)
     struct rlimit before;
     struct rlimit small;
     struct kl_json *json = NULL;
-    struct kl_json_out out;
+    struct vault_report report;
     struct kl_buf text;
 
     (void)state;
@@ -281,13 +281,9 @@ static void test_little_lockable_memory_is_said(void **state)
     small.rlim_cur = 65536;
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &small), 0);
     kl_buf_init(&text, TEXT_BYTES);
-    out = kl_json_out(&text);
-    kl_json_object_begin(&out);
-    kl_json_key(&out, "checks");
-    kl_json_array_begin(&out);
-    vault_check_machine("/", &out);
-    kl_json_array_end(&out);
-    kl_json_object_end(&out);
+    vault_report_begin(&report, &text);
+    vault_check_machine("/", &report);
+    vault_report_end(&report);
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
     assert_int_equal(kl_json_parse(text.bytes, text.size, &json, NULL), KL_OK);
     assert_state(json, "locked_memory", "failed");

@@ -242,7 +242,7 @@ static void test_figures_tell_what_runs_did_and_what_the_last_found(void **state
 
     vault_figures(fixture_vault(fixture), &figures);
     assert_int_equal(figures.retention_runs, 0);
-    assert_int_equal(figures.retention_last_us, 0);
+    assert_int_equal(figures.retention_last_s, 0);
     (void)due_client(fixture, "ana@example.org");
     run(fixture, true, &job);
     assert_int_equal(result_of(&job, "records_due"), 1);
@@ -257,7 +257,7 @@ static void test_figures_tell_what_runs_did_and_what_the_last_found(void **state
     assert_int_equal(figures.retention_runs, 1);
     assert_int_equal(figures.retention_erased, 1);
     assert_int_equal(figures.retention_failed, 0);
-    assert_int_equal(figures.retention_last_us, 0); /* that was one tenant's */
+    assert_int_equal(figures.retention_last_s, 0); /* that was one tenant's */
     (void)due_client(fixture, "bob@example.org");
     run_all(fixture);
     vault_figures(fixture_vault(fixture), &figures);
@@ -265,12 +265,12 @@ static void test_figures_tell_what_runs_did_and_what_the_last_found(void **state
     assert_int_equal(figures.retention_erased, 2);
     assert_int_equal(figures.retention_due, 1);
     assert_int_equal(figures.retention_overdue, 0);
-    assert_true(figures.retention_last_us > 0);
+    assert_true(figures.retention_last_s > 0);
     fixture_reopen(fixture);
     vault_figures(fixture_vault(fixture), &figures);
     assert_int_equal(figures.retention_runs, 0);
     assert_int_equal(figures.retention_due, 1);
-    assert_true(figures.retention_last_us > 0);
+    assert_true(figures.retention_last_s > 0);
 }
 
 static void test_others_than_operators_and_stewards_are_refused(void **state)

@@ -1,6 +1,6 @@
 /*
  * The HTTPS server: it answers version 1 of the API (api/openapi.json) for
- * one open vault.
+ * one open vault, with its stores.
  *
  * Threads: start, stop from one; reload from any (not from a signal handler).
  */
@@ -8,7 +8,7 @@
 #define KLUIS_API_SERVER_H
 
 #include "kluis/base/status.h"
-#include "kluis/vault/vault.h"
+#include "kluis/vault/stores.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,12 +60,12 @@ struct api_server_options {
 struct api_server;
 
 /*
- * Listen and answer. vault must outlive the server.
+ * Listen and answer. stores must outlive the server.
  * KL_ERR_INVALID "invalid_option" (the text names it), "invalid_certificate", "invalid_key",
  * "key_mismatch", "invalid_client_ca";
  * KL_ERR_IO a file cannot be read, or "cannot_listen"; KL_ERR_NO_MEMORY; KL_ERR_INTERNAL.
  */
-KL_MUST_USE enum kl_status api_server_start(struct vault *vault,
+KL_MUST_USE enum kl_status api_server_start(struct vault_stores *stores,
                                             const struct api_server_options *options,
                                             struct api_server **ret_server, struct kl_err *err);
 /*

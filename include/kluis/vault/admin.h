@@ -29,7 +29,7 @@
 
 struct vault_tenant_result {
     char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
-    char store[VAULT_NAME_MAX_BYTES + 1]; /* "main" in this version: the one store */
+    char store[VAULT_STORE_NAME_MAX_BYTES + 1]; /* in which its data lies */
     struct vault_country country;
     char grace[24]; /* ISO 8601; empty: none */
     int64_t created_us;
@@ -37,7 +37,7 @@ struct vault_tenant_result {
     char policy_name[VAULT_NAME_MAX_BYTES + 1]; /* empty: none yet */
     char policy_version[VAULT_NAME_MAX_BYTES + 1];
 };
-/* Make a tenant, or change its grace period. KL_ERR_INVALID "invalid_tenant", "unknown_store"; KL_ERR_FORBIDDEN. ret_created: it is new. */
+/* Make a tenant in this store, or change its grace period; of several: vault_stores_tenant_put(). store NULL, or its name. KL_ERR_INVALID "invalid_tenant", "unknown_store"; KL_ERR_FORBIDDEN. ret_created: it is new. */
 KL_MUST_USE enum kl_status vault_tenant_put(struct vault *vault, const struct vault_caller *caller,
                                             const char *name, const char *store, const char *grace,
                                             bool *ret_created, struct kl_err *err);
@@ -76,7 +76,7 @@ KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct v
  * Check and put in force, atomically. accept_unenforced: go on although it asks for what this version does not enforce.
  * KL_ERR_INVALID "invalid_policy" (see ret_findings); KL_ERR_CONFLICT "unenforced" when accept_unenforced is needed; "policy_in_use" when a
  * record type or field that subjects may have is gone or changes its type or index (text says which); "mirror_residency": a mirror lies
- * outside of the EEA, where this policy does not let everything go.
+ * outside of the EEA, where this policy does not let everything go; "store_residency": so does the tenant's store, and the policy's residency is EEA.
  */
 KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault,
                                               const struct vault_caller *caller, const void *yaml,

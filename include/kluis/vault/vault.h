@@ -24,6 +24,9 @@
 
 struct vault;
 
+#define VAULT_STORE_NAME_MAX_BYTES 64 /* [a-z0-9][a-z0-9-]* */
+#define VAULT_STORE_MAIN "main"
+
 /*
  * data_dir        the data directory.
  * country         vault_init: the store's country, stamped for ever ("IE" or "aws:eu-west-1"). vault_open: what the configuration says; it must
@@ -35,6 +38,8 @@ struct vault;
  * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
+ * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
+ *                 vault itself, whose store is called "main".
  */
 struct vault_options {
     const char *data_dir;
@@ -47,6 +52,8 @@ struct vault_options {
     const char *leftover_pin_file;
     size_t cache_bytes;
     const char *const *mirrors;
+    const char *store;
+    struct vault *main;
 };
 
 /* A secret token shown once: "kl_" and 43 characters of base64url, 0-terminated. Wipe it after use (sodium_memzero). */
@@ -75,6 +82,7 @@ KL_MUST_USE enum kl_status vault_open(const struct vault_options *options, struc
 void vault_close(struct vault *vault); /* NULL is fine; nobody may be inside */
 
 struct vault_country vault_store_country(const struct vault *vault);
+const char *vault_store_name(const struct vault *vault); /* lives as long as the vault */
 
 /* ---- who asks ---- */
 
@@ -147,15 +155,15 @@ void vault_unenforced_names(uint32_t bits, const char *ret[9]);
 
 /*
  * Figures for /metrics; counts since open. retention_runs: those that came to their end, dry ones left out; retention_erased: records that they
- * erased, retention_failed: what they could not erase. retention_due, _overdue, _last_us: of the last run over the whole vault that came to its
+ * erased, retention_failed: what they could not erase. retention_due, _overdue, _last_s: of the last run over the whole vault that came to its
  * end, whenever that was: records it found due, those that a run of the day before should have found, and when it ended; 0: there was none.
  */
 struct vault_figures {
     uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified,
         erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached,
         key_slots_cached, key_mirrors, key_mirrors_out_of_step, requests_open, requests_overdue,
-        retention_runs, retention_erased, retention_failed, retention_due, retention_overdue;
-    int64_t retention_last_us;
+        retention_runs, retention_erased, retention_failed, retention_due, retention_overdue,
+        retention_last_s;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 

@@ -272,7 +272,7 @@ static void side_read(struct blobs *blobs, const struct row *row)
         closing_read(blobs, row);
     } else if (row->key.size == RETAINED_KEY_BYTES && kind == 'K') {
         retained_read(blobs, row);
-    } else if (kind == 0 || strchr("JALNRSWr", kind) == NULL) {
+    } else if (kind == 0 || strchr("JALNPRSWr", kind) == NULL) {
         stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
     }
 }
