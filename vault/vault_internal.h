@@ -78,6 +78,7 @@ struct vault {
     struct vault_journal *journal;   /* journal.h */
     struct vault_rekeying *rekeying; /* rekeying.h */
     struct vault_files *files;       /* files.h */
+    struct vault_waiting *waiting;   /* what the erased give to statistics; waiting.h */
     struct vault_upkeep *upkeep;     /* upkeep.h; NULL while the vault is being made */
     bool accept_f0;                  /* as it was opened */
     bool argon2_light;               /* likewise */
