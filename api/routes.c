@@ -15,6 +15,8 @@ static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
+static const char *const STATISTICS[] = {"tenant", "field", "purpose", "from", "to",
+                                         "ended",  "limit", "cursor",  NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
                                     "to",     "limit",   "cursor",     NULL};
 
@@ -74,6 +76,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/retention/runs", api_retention_start, API_ROUTE_JSON_OPTIONAL, TENANT},
     {"GET", "/v1/retention/runs", api_retention_list, 0, LIMITED},
     {"GET", "/v1/retention/runs/{rtn}", api_retention_read, 0, TENANT},
+    {"GET", "/v1/statistics", api_statistics_read, 0, STATISTICS},
     {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/keys/mirrors", api_mirror_list, 0, TENANT},
     {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, TENANT},

@@ -154,6 +154,15 @@ static const struct cli_option tenant_create_options[] = {
     END};
 static const struct cli_option retained_read_options[] = {PURPOSE, END};
 static const struct cli_option retention_list_options[] = {LIMIT, END};
+static const struct cli_option report_statistics_options[] = {
+    {"field", "TYPE.FIELD", "of this field alone"},
+    PURPOSE,
+    {"from", "MONTH", "from this month on, as 2023-01"},
+    {"to", "MONTH", "up to this month"},
+    {"ended", "TENANT", "of tenants of that name that have come to their end (operators)"},
+    LIMIT,
+    CURSOR,
+    END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
@@ -289,6 +298,8 @@ const struct cli_command cli_commands[] = {
      cli_objection_set},
     {"objection", "end", "SUBJECT PURPOSE", 2, 2, "the person takes it back", NULL,
      cli_objection_end},
+    {"report", "statistics", NULL, 0, 0, "counts of people who were erased",
+     report_statistics_options, cli_report_statistics},
     {"retention", "run", NULL, 0, 0, "erase what no purpose keeps any more; --dry-run counts it",
      tenant_end_options, cli_retention_run},
     {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,

@@ -402,8 +402,10 @@ static enum kl_status say(const struct reading *reading, const struct vault_stat
     if (reading->query->ended != NULL) {
         kl_json_add_text(&act.out, "tenant", reading->query->ended);
     }
-    if (reading->query->purpose != NULL) {
-        kl_json_add_text(&act.out, "purpose", reading->query->purpose);
+    if (reading->decided.purpose != VAULT_NONE) {
+        kl_json_add_text(
+            &act.out, "purpose",
+            vault_policy_purpose(reading->caller->policy, reading->decided.purpose)->name);
     }
     kl_json_add_int(&act.out, "counts", (int64_t)count);
     kl_json_key(&act.out, "fields");
@@ -430,6 +432,7 @@ enum kl_status vault_statistics_read(struct vault *vault, const struct vault_cal
     struct reading reading = {.vault = vault,
                               .caller = caller,
                               .query = query,
+                              .decided = {.purpose = VAULT_NONE},
                               .to = MONTH_MAX,
                               .arena = arena,
                               .scratch = kl_arena_new(VAULT_WORK_MAX_BYTES)};
