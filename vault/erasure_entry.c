@@ -84,6 +84,8 @@ static enum kl_status entry_of_tenant(struct vault_act *act, struct vault *vault
 
     if (status == KL_OK) {
         kl_json_add_text(&act->out, "tenant", note->name);
+        kl_json_add_int(&act->out, "statistics", note->records);
+        kl_json_add_int(&act->out, "statistics_too_few", note->fields);
         kl_json_add_int(&act->out, "audit_size", (int64_t)size);
         kl_base64(root, sizeof root, text);
         kl_json_add_text(&act->out, "audit_root_hash", text);

@@ -70,6 +70,7 @@ struct vault_note_retained {
  * request     of the subject's that the erasure answers; all zero: none.
  * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it.
  * cohort      where what it gives to statistics waits, in the row given (waiting.h); 0: it gives nothing. Of VAULT_NOTE_STATISTICS: what was published.
+ * records, fields  how many went; of VAULT_NOTE_TENANT: statistics that were published at its end, and those of too few people.
  * name        of VAULT_NOTE_TENANT: the tenant's; of VAULT_NOTE_CUSTODIAN: the new custodian's kind.
  * public_key  of VAULT_NOTE_TENANT: what the tenant's receipts and audit heads were signed with.
  */

@@ -150,6 +150,24 @@ enum kl_status vault_statistics_give(struct vault *vault, const struct vault_pol
     return status;
 }
 
+/* Nobody's erasure waits because there is no room for a statistic. */
+static enum kl_status give(struct vault *vault, const struct vault_caller *caller, uint64_t tenant,
+                           const struct vault_given *given, struct vault_note *note,
+                           struct vault_waiting_ticket *ticket, struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_waiting_enter(vault, tenant, caller->now_us, ticket, &cause);
+
+    if (status == KL_OK) {
+        return vault_waiting_write(vault, ticket, given, note, err);
+    }
+    if (status == KL_ERR_BUSY || status == KL_ERR_TOO_LARGE) {
+        kl_log_err(KL_LOG_WARNING, "statistic_not_kept", &cause);
+        return KL_OK;
+    }
+    return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
 enum kl_status vault_statistics_erasing(struct vault *vault, const struct vault_caller *caller,
                                         const struct vault_subject *subject, int record,
                                         struct kl_arena *arena, struct kl_arena *scratch,
@@ -169,10 +187,7 @@ enum kl_status vault_statistics_erasing(struct vault *vault, const struct vault_
     status =
         vault_statistics_give(vault, caller->policy, subject, record, arena, scratch, given, err);
     if (status == KL_OK && given->count > 0) {
-        status = vault_waiting_enter(vault, subject->tenant, caller->now_us, ticket, err);
-        if (status == KL_OK) {
-            status = vault_waiting_write(vault, ticket, given, note, err);
-        }
+        status = give(vault, caller, subject->tenant, given, note, ticket, err);
     }
     return status;
 }

@@ -244,20 +244,16 @@ static enum kl_status publish_tenant(struct vault *vault, uint64_t number, int64
 static enum kl_status publish_due(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
     enum kl_status first = KL_OK;
-    uint64_t number = 0;
-    double share = 0;
+    uint64_t number = KMS_TENANT_VAULT;
     struct kl_err own = {0};
     enum kl_status status;
 
-    while (vault_tenants_from(vault, number, &number, &share)) {
-        if (vault_waiting_is_over(vault, number, now_us)) {
-            vault_turn_take(&vault->turn);
-            status = publish_tenant(vault, number, now_us, first == KL_OK ? err : &own);
-            vault_turn_give(&vault->turn);
-            kl_err_clear(&own);
-            first = first == KL_OK ? status : first;
-        }
-        number++;
+    while (vault_waiting_over_next(vault, now_us, number, &number)) {
+        vault_turn_take(&vault->turn);
+        status = publish_tenant(vault, number, now_us, first == KL_OK ? err : &own);
+        vault_turn_give(&vault->turn);
+        kl_err_clear(&own);
+        first = first == KL_OK ? status : first;
     }
     return first;
 }

@@ -157,6 +157,8 @@ static enum kl_status shred_marked(struct vault *vault, const struct vault_tenan
         (void)marked_end(vault, tenant->number);
         return status;
     }
+    erasing->note.records = publication.published;
+    erasing->note.fields = publication.too_few;
     status = commit_shred(vault, erasing, &publication, err);
     vault_statistics_tenant_end(vault, tenant->number, &publication,
                                 marked_end(vault, tenant->number));

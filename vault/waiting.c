@@ -1,23 +1,9 @@
-#include "vault/waiting.h"
-
-#include "kluis/base/log.h"
-#include "vault/manifest.h"
-#include "vault/rows.h"
-#include "vault/side.h"
+/* The cohorts of all tenants in memory: who is in them, and when they are over. */
+#include "vault/waiting_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FORMAT 1
-#define COHORT_ROW "VC"
-#define GIVEN_ROW "VG"
-#define COHORT_KEY_BYTES (2 + 8 + 8)
-#define GIVEN_KEY_BYTES (COHORT_KEY_BYTES + KL_ID_BYTES)
-#define COHORT_ROW_BYTES (1 + 8 + 1)
-#define CONTEXT "given to statistics"
-#define PERSON_LABEL "person of statistics"
-#define SEALED_MAX_BYTES (2 * VAULT_GIVEN_MAX_BYTES + KMS_SEAL_OVERHEAD_BYTES)
 
 /* users: erasures inside. number: its slot; 0 while it is being made. */
 struct cohort {
@@ -59,63 +45,6 @@ void vault_waiting_free(struct vault_waiting *waiting)
     (void)pthread_cond_destroy(&waiting->changed);
     (void)pthread_mutex_destroy(&waiting->lock);
     free(waiting);
-}
-
-/* ---- rows ---- */
-
-struct key {
-    unsigned char bytes[GIVEN_KEY_BYTES];
-    size_t size;
-};
-
-static struct kl_slice key_slice(const struct key *key)
-{
-    return kl_slice_of(key->bytes, key->size);
-}
-
-static struct key key_of(const char *kind, uint64_t tenant, uint64_t cohort)
-{
-    struct key key = {.size = COHORT_KEY_BYTES};
-
-    memcpy(key.bytes, kind, 2);
-    kl_put_u64be(key.bytes + 2, tenant);
-    kl_put_u64be(key.bytes + 10, cohort);
-    return key;
-}
-
-static struct key given_key_of(uint64_t tenant, uint64_t cohort, const struct kl_id *row)
-{
-    struct key key = key_of(GIVEN_ROW, tenant, cohort);
-
-    memcpy(key.bytes + key.size, row->bytes, KL_ID_BYTES);
-    key.size += KL_ID_BYTES;
-    return key;
-}
-
-static enum kl_status put(struct vault *vault, const struct key *key, struct kl_slice value,
-                          bool sync, struct kl_err *err)
-{
-    const struct kms_storage_write write = {.key = key_slice(key), .value = value};
-
-    return kms_side_apply(vault->keys, &write, 1, sync, err);
-}
-
-static enum kl_status cohort_put(struct vault *vault, const struct cohort *cohort, bool sync,
-                                 struct kl_err *err)
-{
-    struct key key = key_of(COHORT_ROW, cohort->tenant, cohort->number);
-    unsigned char row[COHORT_ROW_BYTES] = {FORMAT};
-
-    kl_put_u64be(row + 1, (uint64_t)cohort->since_us);
-    row[9] = cohort->closed ? 1 : 0;
-    return put(vault, &key, kl_slice_of(row, sizeof row), sync, err);
-}
-
-/* What a row is sealed for: its own place. */
-static void context_of(const struct kl_id *row, struct kl_buf *ret)
-{
-    kl_buf_add_text(ret, CONTEXT);
-    kl_buf_add(ret, row->bytes, KL_ID_BYTES);
 }
 
 /* ---- the table; the lock is held ---- */
@@ -176,20 +105,14 @@ static void drop(struct vault_waiting *waiting, const struct cohort *cohort)
 
 /* ---- at open ---- */
 
-static enum kl_status damaged(struct kl_err *err)
-{
-    return kl_fail(err, KL_ERR_CORRUPT, "statistic_damaged",
-                   "what is kept for statistics cannot be read", NULL);
-}
-
 static enum kl_status read_cohort(void *visitor, struct kl_slice key, struct kl_slice value,
                                   struct kl_err *err)
 {
     struct cohort cohort = {0};
 
-    if (key.size != COHORT_KEY_BYTES || value.size != COHORT_ROW_BYTES ||
-        value.bytes[0] != FORMAT || value.bytes[9] > 1) {
-        return damaged(err);
+    if (key.size != VAULT_COHORT_KEY_BYTES || value.size != VAULT_COHORT_ROW_BYTES ||
+        value.bytes[0] != VAULT_WAITING_FORMAT || value.bytes[9] > 1) {
+        return vault_waiting_damaged(err);
     }
     cohort.tenant = kl_get_u64be(key.bytes + 2);
     cohort.number = kl_get_u64be(key.bytes + 10);
@@ -210,8 +133,9 @@ static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slic
     struct leftovers *leftovers = visitor;
     struct cohort *cohort = NULL;
 
-    if (key.size != GIVEN_KEY_BYTES || value.size < 2 || value.bytes[0] != FORMAT) {
-        return damaged(err);
+    if (key.size != VAULT_GIVEN_KEY_BYTES || value.size < 2 ||
+        value.bytes[0] != VAULT_WAITING_FORMAT) {
+        return vault_waiting_damaged(err);
     }
     cohort = find(leftovers->waiting, kl_get_u64be(key.bytes + 2), kl_get_u64be(key.bytes + 10));
     if (cohort == NULL || value.bytes[1] == 0) {
@@ -228,11 +152,12 @@ enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
     struct leftovers leftovers = {.waiting = waiting};
     struct kl_reader in;
     enum kl_status status =
-        kms_side_range(vault->keys, kl_slice_text(COHORT_ROW), read_cohort, waiting, err);
+        kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort, waiting, err);
 
-    kl_buf_init(&leftovers.rows, (size_t)VAULT_WAITING_MAX_ROWS * (4 + GIVEN_KEY_BYTES));
+    kl_buf_init(&leftovers.rows, (size_t)VAULT_WAITING_MAX_ROWS * (4 + VAULT_GIVEN_KEY_BYTES));
     if (status == KL_OK) {
-        status = kms_side_range(vault->keys, kl_slice_text(GIVEN_ROW), look_at, &leftovers, err);
+        status =
+            kms_side_range(vault->keys, kl_slice_text(VAULT_GIVEN_ROW), look_at, &leftovers, err);
     }
     in = kl_reader_of(kl_buf_slice(&leftovers.rows));
     while (status == KL_OK && in.at < in.size) {
@@ -246,28 +171,14 @@ enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
 
 /* ---- an erasure ---- */
 
-enum kl_status vault_waiting_person(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                    unsigned char ret[VAULT_PERSON_BYTES], struct kl_err *err)
-{
-    const struct kms_place place = {tenant, VAULT_SLOT_MAC, KMS_VALUE_NONE};
-    unsigned char bytes[8];
-    unsigned char mac[KMS_MAC_BYTES];
-    enum kl_status status;
-
-    kl_put_u64be(bytes, slot);
-    status = kms_mac(vault->keys, &place, PERSON_LABEL, kl_slice_of(bytes, sizeof bytes), mac, err);
-    if (status == KL_OK) {
-        memcpy(ret, mac, VAULT_PERSON_BYTES);
-    }
-    return status;
-}
-
 /* Its row first: what is sealed under the slot must be found at the next open. The commit of the erasure syncs it. */
 static enum kl_status begin(struct vault *vault, struct cohort *cohort, struct kl_err *err)
 {
     enum kl_status status = kms_slot_take(vault->keys, cohort->tenant, 1, &cohort->number, err);
 
-    return status == KL_OK ? cohort_put(vault, cohort, false, err) : status;
+    return status == KL_OK ? vault_waiting_cohort_put(vault, cohort->tenant, cohort->number,
+                                                      cohort->since_us, cohort->closed, false, err)
+                           : status;
 }
 
 /* The lock is held, and given up meanwhile. */
@@ -336,101 +247,21 @@ void vault_waiting_leave(struct vault *vault, struct vault_waiting_ticket *ticke
     ticket->cohort = 0;
 }
 
-static enum kl_status seal(struct vault *vault, const struct vault_waiting_ticket *ticket,
-                           const struct vault_given *given, const struct kl_id *row,
-                           struct kl_buf *ret, struct kl_err *err)
-{
-    const struct kms_place place = {ticket->tenant, ticket->cohort, KMS_VALUE_NONE};
-    struct kl_buf context;
-    struct kl_buf plain;
-    struct kl_buf padded;
-    enum kl_status status = KL_OK;
-
-    kl_buf_init(&context, 64);
-    kl_buf_init(&plain, VAULT_GIVEN_MAX_BYTES);
-    kl_buf_init(&padded, 2 * VAULT_GIVEN_MAX_BYTES);
-    context_of(row, &context);
-    status = vault_given_encode(given, &plain, err);
-    if (status == KL_OK) {
-        status = vault_pad(kl_buf_slice(&plain), &padded, err);
-    }
-    if (status == KL_OK) {
-        status =
-            kms_seal(vault->keys, &place, kl_buf_slice(&context), kl_buf_slice(&padded), ret, err);
-    }
-    kl_buf_done(&context);
-    kl_buf_done(&plain);
-    kl_buf_done(&padded);
-    return status;
-}
-
 enum kl_status vault_waiting_write(struct vault *vault, const struct vault_waiting_ticket *ticket,
                                    const struct vault_given *given, struct vault_note *note,
                                    struct kl_err *err)
 {
     struct vault_waiting *waiting = vault->waiting;
-    struct kl_id row_id = kl_id_new();
-    struct key key = given_key_of(ticket->tenant, ticket->cohort, &row_id);
-    struct kl_buf row;
-    enum kl_status status = KL_OK;
+    struct kl_id row;
+    enum kl_status status = vault_waiting_given_put(vault, ticket, given, &row, err);
 
-    kl_buf_init(&row, 2 + SEALED_MAX_BYTES);
-    kl_buf_add_byte(&row, FORMAT);
-    kl_buf_add_byte(&row, 0);
-    status = seal(vault, ticket, given, &row_id, &row, err);
-    if (status == KL_OK) {
-        status = put(vault, &key, kl_buf_slice(&row), false, err);
-    }
     if (status == KL_OK) {
         note->cohort = ticket->cohort;
-        note->given = row_id;
+        note->given = row;
         (void)pthread_mutex_lock(&waiting->lock);
         find(waiting, ticket->tenant, ticket->cohort)->rows++;
         (void)pthread_mutex_unlock(&waiting->lock);
     }
-    kl_buf_done(&row);
-    return status;
-}
-
-void vault_waiting_undo(struct vault *vault, const struct vault_note *note)
-{
-    const struct kms_place place = {note->tenant, note->slot,
-                                    note->kind == VAULT_NOTE_RECORD ? note->record
-                                                                    : VAULT_VALUE_BASE};
-    struct key key = given_key_of(note->tenant, note->cohort, &note->given);
-    struct kl_err own = {0};
-
-    if (note->cohort == 0 || kms_place_check(vault->keys, &place, &own) == KL_ERR_GONE) {
-        return;
-    }
-    kl_err_clear(&own);
-    if (put(vault, &key, (struct kl_slice){NULL, 0}, false, &own) != KL_OK) {
-        kl_log_err(KL_LOG_ERROR, "statistic_not_undone", &own);
-    }
-}
-
-enum kl_status vault_waiting_counts(struct vault *vault, const struct vault_note *note,
-                                    struct kl_err *err)
-{
-    struct key key = given_key_of(note->tenant, note->cohort, &note->given);
-    struct kl_err cause = {0};
-    struct kl_buf row;
-    enum kl_status status = KL_OK;
-
-    if (note->cohort == 0) {
-        return KL_OK;
-    }
-    kl_buf_init(&row, 2 + SEALED_MAX_BYTES);
-    status = kms_side_get(vault->keys, key_slice(&key), &row, &cause);
-    if (status == KL_ERR_NOT_FOUND) { /* published since: the note comes again */
-        status = KL_OK;
-    } else if (status != KL_OK) {
-        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    } else if (row.size > 2 && row.bytes[1] == 0) {
-        row.bytes[1] = 1;
-        status = put(vault, &key, kl_buf_slice(&row), false, err);
-    }
-    kl_buf_done(&row);
     return status;
 }
 
@@ -442,18 +273,26 @@ static bool is_over(const struct cohort *cohort, int64_t now_us)
            now_us - cohort->since_us >= VAULT_WAITING_MAX_US;
 }
 
-bool vault_waiting_is_over(struct vault *vault, uint64_t tenant, int64_t now_us)
+bool vault_waiting_over_next(struct vault *vault, int64_t now_us, uint64_t after,
+                             uint64_t *ret_tenant)
 {
     struct vault_waiting *waiting = vault->waiting;
-    bool over = false;
+    uint64_t next = UINT64_MAX;
     size_t i;
 
     (void)pthread_mutex_lock(&waiting->lock);
-    for (i = 0; i < waiting->count && !over; i++) {
-        over = waiting->cohorts[i].tenant == tenant && is_over(&waiting->cohorts[i], now_us);
+    for (i = 0; i < waiting->count; i++) {
+        const struct cohort *cohort = &waiting->cohorts[i];
+
+        if (cohort->tenant > after && cohort->tenant < next && is_over(cohort, now_us)) {
+            next = cohort->tenant;
+        }
     }
     (void)pthread_mutex_unlock(&waiting->lock);
-    return over;
+    if (next != UINT64_MAX) {
+        *ret_tenant = next;
+    }
+    return next != UINT64_MAX;
 }
 
 /* The lock is held. Nobody new enters what is closed. */
@@ -487,103 +326,9 @@ enum kl_status vault_waiting_close(struct vault *vault, uint64_t tenant, int64_t
     }
     (void)pthread_mutex_unlock(&waiting->lock);
     *ret_cohort = found.number;
-    return found.number == 0 || durable ? KL_OK : cohort_put(vault, &found, true, err);
-}
-
-struct counting_rows {
-    struct vault *vault;
-    uint64_t tenant;
-    uint64_t cohort;
-    struct vault_counting *counting;
-    struct vault_given given;
-};
-
-static enum kl_status open_given(struct counting_rows *rows, struct kl_slice key,
-                                 struct kl_slice value, struct kl_err *err)
-{
-    const struct kms_place place = {rows->tenant, rows->cohort, KMS_VALUE_NONE};
-    struct kl_id row;
-    struct kl_buf context;
-    struct kl_buf padded;
-    struct kl_slice text;
-    enum kl_status status = KL_OK;
-
-    if (key.size != GIVEN_KEY_BYTES || value.size < 2) {
-        return damaged(err);
-    }
-    memcpy(row.bytes, key.bytes + COHORT_KEY_BYTES, KL_ID_BYTES);
-    kl_buf_init(&context, 64);
-    kl_buf_init(&padded, 2 * VAULT_GIVEN_MAX_BYTES);
-    context_of(&row, &context);
-    status = kms_unseal(rows->vault->keys, &place, kl_buf_slice(&context),
-                        kl_slice_of(value.bytes + 2, value.size - 2), &padded, err);
-    if (status == KL_OK) {
-        status = vault_unpad(kl_buf_slice(&padded), &text, err);
-    }
-    if (status == KL_OK) {
-        status = vault_given_decode(text, &rows->given, err);
-    }
-    kl_buf_done(&context);
-    kl_buf_done(&padded);
-    return status;
-}
-
-/*
- * Nobody is inside: a row that does not count yet is of an erasure that was done, and whose note was not finished for want of something. One
- * that does not open is lost, and said.
- */
-static enum kl_status count_row(void *visitor, struct kl_slice key, struct kl_slice value,
-                                struct kl_err *err)
-{
-    struct counting_rows *rows = visitor;
-    struct kl_err cause = {0};
-    enum kl_status status = open_given(rows, key, value, &cause);
-    size_t i;
-
-    if (status == KL_ERR_CORRUPT || status == KL_ERR_GONE) {
-        kl_log_err(KL_LOG_ERROR, "statistic_lost", &cause);
-        return KL_OK;
-    }
-    if (status != KL_OK) {
-        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    }
-    vault_counting_minimum(rows->counting, rows->given.minimum);
-    for (i = 0; status == KL_OK && i < rows->given.count; i++) {
-        const struct vault_given_item *item = &rows->given.items[i];
-
-        status = vault_counting_add(rows->counting, rows->given.person, item->field, item->how,
-                                    item->has_value ? item->value : NULL, true, err);
-    }
-    return status;
-}
-
-enum kl_status vault_waiting_count(struct vault *vault, uint64_t tenant, uint64_t cohort,
-                                   struct vault_counting *counting, struct kl_err *err)
-{
-    struct counting_rows *rows = calloc(1, sizeof *rows);
-    struct key prefix = key_of(GIVEN_ROW, tenant, cohort);
-    enum kl_status status = KL_OK;
-
-    if (rows == NULL) {
-        return kl_fail_memory(err);
-    }
-    rows->vault = vault;
-    rows->tenant = tenant;
-    rows->cohort = cohort;
-    rows->counting = counting;
-    status = kms_side_range(vault->keys, key_slice(&prefix), count_row, rows, err);
-    free(rows);
-    return status;
-}
-
-enum kl_status vault_waiting_rows_forget(struct vault *vault, uint64_t tenant, uint64_t cohort,
-                                         struct kl_err *err)
-{
-    struct key given = key_of(GIVEN_ROW, tenant, cohort);
-    struct key key = key_of(COHORT_ROW, tenant, cohort);
-    enum kl_status status = vault_side_forget(vault, key_slice(&given), err);
-
-    return status == KL_OK ? vault_side_forget(vault, key_slice(&key), err) : status;
+    return found.number == 0 || durable ? KL_OK
+                                        : vault_waiting_cohort_put(vault, tenant, found.number,
+                                                                   found.since_us, true, true, err);
 }
 
 void vault_waiting_forget(struct vault *vault, uint64_t tenant, uint64_t cohort)

@@ -64,8 +64,9 @@ KL_MUST_USE enum kl_status vault_waiting_counts(struct vault *vault, const struc
 
 /* ---- for who publishes: the turn is held ---- */
 
-/* Whether vault_waiting_close() would find one. Any thread. */
-bool vault_waiting_is_over(struct vault *vault, uint64_t tenant, int64_t now_us);
+/* The first tenant behind that one for which vault_waiting_close() would find a cohort. False: there is none. */
+bool vault_waiting_over_next(struct vault *vault, int64_t now_us, uint64_t after,
+                             uint64_t *ret_tenant);
 /*
  * Close a cohort that is over at that time, or was closed and is still there; whoever is inside is waited for. *ret_cohort 0: there is none. after: cohorts up to this one
  * are passed over (0: none).

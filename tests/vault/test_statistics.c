@@ -577,6 +577,8 @@ static void test_a_tenants_end_counts_who_waits_and_who_is_there(void **state)
     assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
     assert_int_equal(people(fixture, "default", "client.iban", "BE"), 5);
     assert_int_equal(people(fixture, "another", "client.iban", NULL), 0);
+    assert_int_equal(
+        admin_trail_count(fixture->admin, true, "\"statistics\":1,\"statistics_too_few\":0"), 1);
     assert_int_equal(rows(fixture, "VG") + rows(fixture, "VC"), 0);
     admin_reopen(fixture->admin);
     assert_int_equal(people(fixture, "default", "client.iban", "BE"), 5);
