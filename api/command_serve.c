@@ -121,16 +121,6 @@ static void block_signals(sigset_t *ret_signals)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void say_unenforced(struct vault *vault)
-{
-    struct vault_readiness readiness;
-    const char *names[9];
-    vault_readiness(vault, &readiness);
-    vault_unenforced_names(readiness.unenforced, names);
-    for (size_t i = 0; names[i] != NULL; i++)
-        kl_log(KL_LOG_WARNING, "policy_not_enforced", KL_LOG_TEXT("what", names[i]));
-}
-
 static void wait_for_end(struct api_server *server, const sigset_t *signals)
 {
     int signal_number = 0;
@@ -177,7 +167,6 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     if (status == KL_OK)
         status = api_server_start(vault, &options, &server, err);
     if (status == KL_OK) {
-        say_unenforced(vault);
         kl_log(KL_LOG_INFO, "server_started", KL_LOG_TEXT("version", KLUIS_VERSION),
                KL_LOG_INT("port", api_server_port(server, 0)),
                KL_LOG_TEXT("country", vault_store_country(vault).code));

@@ -14,7 +14,6 @@ static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
-static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const STATISTICS[] = {"tenant", "field", "purpose", "from", "to",
                                          "ended",  "limit", "cursor",  NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
@@ -60,7 +59,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/lookup", api_lookup, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
-    {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, APPLY},
+    {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, TENANT},
     {"POST", "/v1/policy/check", api_policy_check, API_ROUTE_YAML, TENANT},
     {"POST", "/v1/explain", api_explain, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},

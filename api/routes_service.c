@@ -18,10 +18,8 @@ API_HANDLER(api_healthz)
 API_HANDLER(api_readyz)
 {
     struct vault_readiness readiness;
-    const char *unenforced[9];
 
     vault_readiness(request->app->vault, &readiness);
-    vault_unenforced_names(readiness.unenforced, unenforced);
     struct kl_json_out out = api_response_json(response, readiness.ready ? 200 : 503);
     kl_json_object_begin(&out);
     kl_json_add_bool(&out, "ready", readiness.ready);
@@ -32,12 +30,6 @@ API_HANDLER(api_readyz)
     if (readiness.warning[0] != '\0') {
         kl_json_add_text(&out, "warning", readiness.warning);
     }
-    kl_json_key(&out, "unenforced");
-    kl_json_array_begin(&out);
-    for (size_t i = 0; unenforced[i] != NULL; i++) {
-        kl_json_put_text(&out, unenforced[i]);
-    }
-    kl_json_array_end(&out);
     kl_json_add_int(&out, "key_generation", (int64_t)readiness.key_generation);
     kl_json_add_text(&out, "finality", readiness.finality);
     kl_json_object_end(&out);

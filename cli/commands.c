@@ -93,10 +93,6 @@ static const struct cli_option consent_give_options[] = {
     {"explicit", NULL, "an explicit consent (GDPR art. 9, 49)"},
     END};
 static const struct cli_option consent_withdraw_options[] = {RECIPIENT, END};
-static const struct cli_option policy_apply_options[] = {
-    {"accept-unenforced", NULL,
-     "go on although it asks for what this version does not enforce yet"},
-    END};
 static const struct cli_option policy_explain_options[] = {
     {"role", "ROLE", "the role that asks"},
     PURPOSE,
@@ -333,8 +329,7 @@ const struct cli_command cli_commands[] = {
      cli_request_reject},
     {"policy", "show", NULL, 0, 0, "the policy in force", NULL, cli_policy_show},
     {"policy", "check", "FILE", 1, 1, "check a policy and run its tests", NULL, cli_policy_check},
-    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", policy_apply_options,
-     cli_policy_apply},
+    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", NULL, cli_policy_apply},
     {"policy", "explain", NULL, 0, 0, "each gate's answer for a role, a purpose and fields",
      policy_explain_options, cli_policy_explain},
     {"credential", "create", NULL, 0, 0, "make a credential; its token is shown once",

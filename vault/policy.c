@@ -230,11 +230,6 @@ const char *vault_policy_version(const struct vault_policy *policy)
     return policy->version;
 }
 
-uint32_t vault_policy_unenforced(const struct vault_policy *policy)
-{
-    return policy->unenforced;
-}
-
 size_t vault_policy_record_count(const struct vault_policy *policy)
 {
     return policy->record_count;

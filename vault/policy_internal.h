@@ -116,7 +116,6 @@ struct vault_policy {
     struct kl_arena *arena; /* everything below, and all texts */
     const char *name;
     const char *version;
-    uint32_t unenforced;
     enum vault_residency residency;
     struct vault_policy_requests requests;
     struct vault_policy_statistics statistics;

@@ -35,7 +35,7 @@ struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault
                                          uint64_t *ret_number);
 /* Put a policy in force; takes over the caller's reference. */
 void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
-                              struct vault_policy *policy, uint64_t number, bool accept_unenforced);
+                              struct vault_policy *policy, uint64_t number);
 
 /* What of a tenant's row may change. ends_us 0: it was not ended, and ended_by says nothing. */
 struct vault_tenant_terms {
@@ -70,7 +70,7 @@ void vault_turn_give(struct vault_turn *turn);
  */
 KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenant,
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
-                                             bool *ret_accept_unenforced, struct kl_err *err);
+                                             struct kl_err *err);
 
 /*
  * Put a policy in force whose row was kept elsewhere, if it is newer than the one in force (ret_newer): into batch. KL_ERR_CORRUPT

@@ -34,7 +34,6 @@ struct vault_tenant {
     struct kl_id ended_by;
     struct vault_policy *policy; /* a counted reference; NULL: none */
     uint64_t policy_number;
-    bool accept_unenforced;
     bool
         policy_broken; /* a policy is stored that this version does not compile: the tenant has none */
 };

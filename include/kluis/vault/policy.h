@@ -122,9 +122,6 @@ struct vault_findings {
     struct vault_finding items[VAULT_FINDINGS_MAX];
 };
 
-/* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_ON_ERASE 1u
-
 struct vault_policy;
 
 /*
@@ -153,7 +150,6 @@ void vault_policy_unref(struct vault_policy *policy); /* NULL is fine */
 
 const char *vault_policy_name(const struct vault_policy *policy);
 const char *vault_policy_version(const struct vault_policy *policy);
-uint32_t vault_policy_unenforced(const struct vault_policy *policy);
 
 #define VAULT_NONE (-1) /* "no such name", "any" where a header says so */
 size_t vault_policy_record_count(const struct vault_policy *policy);
