@@ -1,6 +1,7 @@
 /* The section on_erase of a policy: what is kept for statistics of those who are erased. */
 #include "vault/policy_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +18,13 @@ static bool is_kept(const struct vault_policy_statistics *statistics, int field)
 /* "count, year, decade" */
 static void known_of(enum vault_type type, char *ret, size_t room)
 {
+    size_t used = 0;
+
     ret[0] = '\0';
-    for (unsigned i = 0; i < VAULT_GENERALISATIONS; i++) {
+    for (unsigned i = 0; i < VAULT_GENERALISATIONS && used < room; i++) {
         if (vault_generalisation_fits((enum vault_generalisation)i, type)) {
-            (void)strncat(ret, ret[0] == '\0' ? "" : ", ", room - strlen(ret) - 1);
-            (void)strncat(ret, vault_generalisation_name((enum vault_generalisation)i),
-                          room - strlen(ret) - 1);
+            used += (size_t)snprintf(ret + used, room - used, "%s%s", used == 0 ? "" : ", ",
+                                     vault_generalisation_name((enum vault_generalisation)i));
         }
     }
 }
