@@ -121,23 +121,6 @@ static void block_signals(sigset_t *ret_signals)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void say_unenforced(const struct vault_stores *stores)
-{
-    struct vault_readiness readiness;
-    const char *names[9];
-    for (size_t i = 0; i < vault_stores_count(stores); i++) {
-        const char *name = NULL;
-        struct vault *store = vault_stores_at(stores, i, &name);
-        if (store == NULL)
-            continue;
-        vault_readiness(store, &readiness);
-        vault_unenforced_names(readiness.unenforced, names);
-        for (size_t k = 0; names[k] != NULL; k++)
-            kl_log(KL_LOG_WARNING, "policy_not_enforced", KL_LOG_TEXT("store", name),
-                   KL_LOG_TEXT("what", names[k]));
-    }
-}
-
 static void wait_for_end(struct api_server *server, const sigset_t *signals)
 {
     int signal_number = 0;
@@ -185,7 +168,6 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     if (status == KL_OK)
         status = api_server_start(stores, &options, &server, err);
     if (status == KL_OK) {
-        say_unenforced(stores);
         kl_log(KL_LOG_INFO, "server_started", KL_LOG_TEXT("version", KLUIS_VERSION),
                KL_LOG_INT("port", api_server_port(server, 0)),
                KL_LOG_TEXT("country", vault_store_country(vault_stores_main(stores)).code));

@@ -21,10 +21,11 @@ static const char *const DUE[] = {"tenant", "before", "limit", "cursor", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "store", "destroyed", NULL};
-static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
 static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", "from",
                                     "to",     "limit", "cursor",  NULL};
 static const char *const SUMMARY[] = {"tenant", "store", "from", "to", "entry", "hours", NULL};
+static const char *const STATISTICS[] = {"tenant", "store", "field", "purpose", "from",
+                                         "to",     "ended", "limit", "cursor",  NULL};
 
 const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},
@@ -75,7 +76,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/tokens/resolve", api_tokens_resolve, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/batch", api_batch, API_ROUTE_JSON | API_ROUTE_BATCH, TENANT},
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
-    {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, APPLY},
+    {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, TENANT},
     {"POST", "/v1/policy/check", api_policy_check, API_ROUTE_YAML, TENANT},
     {"POST", "/v1/explain", api_explain, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},
@@ -91,6 +92,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/retention/runs", api_retention_start, API_ROUTE_JSON_OPTIONAL, STORE},
     {"GET", "/v1/retention/runs", api_retention_list, 0, LIMITED},
     {"GET", "/v1/retention/runs/{rtn}", api_retention_read, 0, STORE},
+    {"GET", "/v1/statistics", api_statistics_read, 0, STATISTICS},
     {"PUT", "/v1/keys/custodian", api_custodian_put, API_ROUTE_JSON, STORE},
     {"GET", "/v1/keys/mirrors", api_mirror_list, 0, STORE},
     {"POST", "/v1/keys/mirrors", api_mirror_add, API_ROUTE_JSON, STORE},

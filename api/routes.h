@@ -127,6 +127,9 @@ API_HANDLER(api_objection_delete);
 API_HANDLER(api_event_post);
 API_HANDLER(api_event_delete);
 
+/* api/routes_statistics.c */
+API_HANDLER(api_statistics_read);
+
 /* api/routes_holds.c */
 API_HANDLER(api_hold_put);
 API_HANDLER(api_hold_delete);

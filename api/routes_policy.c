@@ -20,19 +20,6 @@ API_HANDLER(api_policy_read)
     return status;
 }
 
-static enum kl_status accepts_unenforced(const struct api_request *request, bool *ret_accepts,
-                                         struct kl_err *err)
-{
-    const char *text = api_request_query(request, "accept_unenforced");
-
-    if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
-        return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
-                       "accept_unenforced is true or false", NULL);
-    }
-    *ret_accepts = text != NULL && strcmp(text, "true") == 0;
-    return KL_OK;
-}
-
 static struct vault_findings *findings_new(const struct api_request *request, struct kl_err *err)
 {
     struct vault_findings *findings = kl_arena_alloc(request->arena, sizeof *findings);
@@ -43,22 +30,7 @@ static struct vault_findings *findings_new(const struct api_request *request, st
     return findings;
 }
 
-static void write_unenforced(struct kl_json_out *out, const struct vault_policy *policy)
-{
-    const char *names[9] = {NULL};
-
-    if (policy != NULL) {
-        vault_unenforced_names(vault_policy_unenforced(policy), names);
-    }
-    kl_json_key(out, "unenforced");
-    kl_json_array_begin(out);
-    for (size_t i = 0; names[i] != NULL; i++) {
-        kl_json_put_text(out, names[i]);
-    }
-    kl_json_array_end(out);
-}
-
-/* What is in force now, said by its own text: its name, its version, what it asks for in vain. */
+/* What is in force now, said by its own text: its name and its version. */
 static enum kl_status write_applied(struct api_request *request, struct kl_json_out *out,
                                     struct kl_err *err)
 {
@@ -72,7 +44,6 @@ static enum kl_status write_applied(struct api_request *request, struct kl_json_
     if (status == KL_OK) {
         kl_json_add_text(out, "policy", vault_policy_name(policy));
         kl_json_add_text(out, "version", vault_policy_version(policy));
-        write_unenforced(out, policy);
     }
     vault_policy_unref(policy);
     return status;
@@ -82,18 +53,13 @@ API_HANDLER(api_policy_put)
 {
     struct vault_findings *findings = findings_new(request, err);
     uint64_t number = 0;
-    bool accept = false;
     enum kl_status status;
 
     if (findings == NULL) {
         return KL_ERR_NO_MEMORY;
     }
-    status = accepts_unenforced(request, &accept, err);
-    if (status != KL_OK) {
-        return status;
-    }
     status = vault_policy_apply(request->vault, &request->caller, request->body.bytes,
-                                request->body.size, accept, findings, &number, err);
+                                request->body.size, findings, &number, err);
     if (status != KL_OK) {
         if (findings->count > 0) {
             struct kl_json_out errors = kl_json_out(&request->findings);
@@ -136,7 +102,6 @@ API_HANDLER(api_policy_check)
     kl_json_add_bool(&out, "valid", status == KL_OK);
     kl_json_key(&out, "findings");
     api_output_findings(&out, findings);
-    write_unenforced(&out, policy);
     kl_json_object_end(&out);
     vault_policy_unref(policy);
     return KL_OK;

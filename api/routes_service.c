@@ -50,19 +50,9 @@ API_HANDLER(api_readyz)
 {
     const struct vault_stores *stores = request->app->stores;
     struct vault_readiness readiness;
-    const char *unenforced[9];
     size_t count = vault_stores_count(stores);
 
     vault_readiness(request->vault, &readiness);
-    for (size_t i = 1; i < count; i++) {
-        struct vault_readiness other = {.ready = false};
-        struct vault *store = vault_stores_at(stores, i, NULL);
-        if (store != NULL) {
-            vault_readiness(store, &other);
-            readiness.unenforced |= other.unenforced;
-        }
-    }
-    vault_unenforced_names(readiness.unenforced, unenforced);
     struct kl_json_out out = api_response_json(response, readiness.ready ? 200 : 503);
     kl_json_object_begin(&out);
     kl_json_add_bool(&out, "ready", readiness.ready);
@@ -73,12 +63,6 @@ API_HANDLER(api_readyz)
     if (readiness.warning[0] != '\0') {
         kl_json_add_text(&out, "warning", readiness.warning);
     }
-    kl_json_key(&out, "unenforced");
-    kl_json_array_begin(&out);
-    for (size_t i = 0; unenforced[i] != NULL; i++) {
-        kl_json_put_text(&out, unenforced[i]);
-    }
-    kl_json_array_end(&out);
     kl_json_add_int(&out, "key_generation", (int64_t)readiness.key_generation);
     kl_json_add_text(&out, "finality", readiness.finality);
     if (count > 1) {

@@ -128,6 +128,7 @@ enum cli_exit cli_objection_set(struct cli_call *call);
 enum cli_exit cli_objection_end(struct cli_call *call);
 enum cli_exit cli_retention_run(struct cli_call *call);
 enum cli_exit cli_retention_list(struct cli_call *call);
+enum cli_exit cli_report_statistics(struct cli_call *call);
 enum cli_exit cli_retained_read(struct cli_call *call);
 enum cli_exit cli_retained_end(struct cli_call *call);
 enum cli_exit cli_consent_list(struct cli_call *call);

@@ -109,10 +109,6 @@ static const struct cli_option consent_give_options[] = {
     {"explicit", NULL, "an explicit consent (GDPR art. 9, 49)"},
     END};
 static const struct cli_option consent_withdraw_options[] = {RECIPIENT, END};
-static const struct cli_option policy_apply_options[] = {
-    {"accept-unenforced", NULL,
-     "go on although it asks for what this version does not enforce yet"},
-    END};
 static const struct cli_option policy_explain_options[] = {
     {"role", "ROLE", "the role that asks"},
     PURPOSE,
@@ -214,6 +210,15 @@ static const struct cli_option store_add_options[] = {
     {"custodian", "KIND:PLACE",
      "file:/PATH, passphrase:/PATH or pkcs11:URI, as the server sees it"},
     {"passphrase-file", "FILE", "the passphrase, or the token's PIN; else it is asked for, twice"},
+    END};
+static const struct cli_option report_statistics_options[] = {
+    {"field", "TYPE.FIELD", "of this field alone"},
+    PURPOSE,
+    {"from", "MONTH", "from this month on, as 2023-01"},
+    {"to", "MONTH", "up to this month"},
+    {"ended", "TENANT", "of tenants of that name that have come to their end (operators)"},
+    LIMIT,
+    CURSOR,
     END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option restriction_options[] = {
@@ -365,6 +370,8 @@ const struct cli_command cli_commands[] = {
      cli_objection_set},
     {"objection", "end", "SUBJECT PURPOSE", 2, 2, "the person takes it back", NULL,
      cli_objection_end},
+    {"report", "statistics", NULL, 0, 0, "counts of people who were erased",
+     report_statistics_options, cli_report_statistics},
     {"retention", "run", NULL, 0, 0, "erase what no purpose keeps any more; --dry-run counts it",
      retention_run_options, cli_retention_run},
     {"retention", "list", NULL, 0, 0, "runs, newest first", retention_list_options,
@@ -409,8 +416,7 @@ const struct cli_command cli_commands[] = {
      cli_request_reject},
     {"policy", "show", NULL, 0, 0, "the policy in force", NULL, cli_policy_show},
     {"policy", "check", "FILE", 1, 1, "check a policy and run its tests", NULL, cli_policy_check},
-    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", policy_apply_options,
-     cli_policy_apply},
+    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", NULL, cli_policy_apply},
     {"policy", "explain", NULL, 0, 0, "each gate's answer for a role, a purpose and fields",
      policy_explain_options, cli_policy_explain},
     {"credential", "create", NULL, 0, 0, "make a credential; its token is shown once",

@@ -91,15 +91,10 @@ enum cli_exit cli_policy_check(struct cli_call *call)
 enum cli_exit cli_policy_apply(struct cli_call *call)
 {
     struct cli_response response;
-    const char *path = cli_call_is_set(call, "accept-unenforced")
-                           ? "/v1/policy?accept_unenforced=true"
-                           : "/v1/policy";
-    if (send_policy(call, "PUT", path, &response) != KL_OK)
+    if (send_policy(call, "PUT", "/v1/policy", &response) != KL_OK)
         return CLI_FAILED;
-    static const struct cli_column columns[] = {{"POLICY", "policy"},
-                                                {"VERSION", "version"},
-                                                {"NUMBER", "number"},
-                                                {"NOT ENFORCED YET", "unenforced"}};
+    static const struct cli_column columns[] = {
+        {"POLICY", "policy"}, {"VERSION", "version"}, {"NUMBER", "number"}};
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);
     cli_response_done(&response);

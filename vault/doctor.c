@@ -222,30 +222,12 @@ static void check_mirrors(struct vault *vault, struct vault_report *report)
 static void check_policies(struct vault *vault, struct vault_report *report)
 {
     struct vault_readiness readiness;
-    const char *names[9];
-    char list[160] = "";
-    size_t used = 0;
-    size_t i;
 
     vault_readiness(vault, &readiness);
-    vault_unenforced_names(readiness.unenforced, names);
-    for (i = 0; names[i] != NULL && used < sizeof list; i++) {
-        used +=
-            (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
-    }
     vault_check(report, "policies", readiness.ready ? VAULT_CHECK_OK : VAULT_CHECK_FAILED,
                 readiness.ready ? "all stored policies compile" : readiness.reason,
                 readiness.ready ? ""
                                 : "apply a policy that this version accepts (kluis policy apply)");
-    if (readiness.unenforced != 0) {
-        vault_check(
-            report, "unenforced", VAULT_CHECK_WARNING, list,
-            "the policies in force ask for this and this version does not do it: do it by other means, or wait for a version "
-            "that does");
-    } else {
-        vault_check(report, "unenforced", VAULT_CHECK_OK,
-                    "nothing that a policy asks for is left undone", "");
-    }
 }
 
 static void check_restore(struct vault *vault, struct vault_report *report)

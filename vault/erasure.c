@@ -8,6 +8,7 @@
 #include "vault/request_internal.h"
 #include "vault/retained.h"
 #include "vault/retention.h"
+#include "vault/statistics.h"
 #include "vault/subject_erase.h"
 #include "vault/subject_unknown.h"
 #include "vault/sweep.h"
@@ -36,6 +37,7 @@ struct plan {
     bool marked;
     bool by_vault; /* no role is asked */
     bool unopened; /* the subject is erased by its id alone: its records do not open */
+    struct vault_waiting_ticket waiting; /* what it gives to statistics */
 };
 
 void vault_note_who(struct vault_note *note, const struct vault_caller *caller)
@@ -418,9 +420,6 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     if (status != KL_OK) {
         return status;
     }
-    if (plan->kind == VAULT_NOTE_SUBJECT && !plan->unopened) {
-        vault_obligations_narrow(plan->caller->policy, &plan->subject);
-    }
     if (plan->record != VAULT_NONE) {
         values += plan->subject.records[plan->record].field_count +
                   plan->subject.records[plan->record].past_count;
@@ -433,12 +432,22 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     if (plan->changes == NULL || plan->erasing.rows == NULL || plan->erasing.dying == NULL) {
         return kl_fail_memory(err);
     }
+    if (plan->kind != VAULT_NOTE_PAST && !plan->unopened) {
+        status = vault_statistics_erasing(plan->vault, plan->caller, &plan->subject, plan->record,
+                                          plan->arena, plan->scratch, &plan->erasing.note,
+                                          &plan->waiting, err);
+    }
+    if (plan->kind == VAULT_NOTE_SUBJECT && !plan->unopened) {
+        vault_obligations_narrow(plan->caller->policy, &plan->subject);
+    }
     if (plan->record == VAULT_NONE) {
         shred_subject(plan);
     } else {
         shred_record(plan);
     }
-    status = note_fill(plan, reason, err);
+    if (status == KL_OK) {
+        status = note_fill(plan, reason, err);
+    }
     if (secret != NULL) {
         vault_receipt_commit(secret, &plan->subject.base.subject, record_id,
                              plan->erasing.note.commitment);
@@ -458,6 +467,7 @@ static enum kl_status erase_marked(struct plan *plan, enum vault_erase_reason re
     }
     if (status != KL_OK) {
         vault_retained_undo(plan->vault, &plan->erasing.note);
+        vault_waiting_undo(plan->vault, &plan->erasing.note);
     }
     return status;
 }
@@ -618,6 +628,7 @@ static void plan_end(struct plan *plan)
     if (plan->marked) {
         vault_commit_dying_end(plan->vault->committer, plan->subject.tenant, plan->subject.slot);
     }
+    vault_waiting_leave(plan->vault, &plan->waiting);
     vault_subject_done(&plan->subject);
     kl_buf_done(&plan->erasing.receipt);
     kl_arena_free(plan->arena);

@@ -84,6 +84,8 @@ static enum kl_status entry_of_tenant(struct vault_act *act, struct vault *vault
 
     if (status == KL_OK) {
         kl_json_add_text(&act->out, "tenant", note->name);
+        kl_json_add_int(&act->out, "statistics", note->records);
+        kl_json_add_int(&act->out, "statistics_too_few", note->fields);
         kl_json_add_int(&act->out, "audit_size", (int64_t)size);
         kl_base64(root, sizeof root, text);
         kl_json_add_text(&act->out, "audit_root_hash", text);
@@ -106,7 +108,8 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
                                           [VAULT_NOTE_CUSTODIAN] = "custodian_change",
                                           [VAULT_NOTE_SWEEP] = "sweep",
                                           [VAULT_NOTE_UNKNOWN] = "unknown_slots_shredded",
-                                          [VAULT_NOTE_VALUES] = "key_rotate"};
+                                          [VAULT_NOTE_VALUES] = "key_rotate",
+                                          [VAULT_NOTE_STATISTICS] = "statistics_publish"};
     static const struct kl_id nobody = {{0}};
     enum kl_status status = KL_OK;
     struct vault_audit_who who = {
@@ -124,6 +127,9 @@ enum kl_status vault_erasure_entry(struct vault_act *act, struct vault *vault,
         entry_of_sweep(act, note);
     } else if (note->kind == VAULT_NOTE_UNKNOWN) {
         kl_json_add_int(&act->out, "slots", note->records);
+    } else if (note->kind == VAULT_NOTE_STATISTICS) {
+        kl_json_add_int(&act->out, "published", note->records);
+        kl_json_add_int(&act->out, "too_few", note->fields);
     } else if (note->kind == VAULT_NOTE_TENANT) {
         status = entry_of_tenant(act, vault, note, err);
     } else {

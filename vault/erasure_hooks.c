@@ -10,6 +10,7 @@
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/values.h"
+#include "vault/waiting.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -291,6 +292,12 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     enum kl_status status = KL_OK;
 
     mark_unswept(batch, note);
+    if (note->kind != VAULT_NOTE_STATISTICS) {
+        status = vault_waiting_counts(vault, note, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
     switch (note->kind) {
     case VAULT_NOTE_SUBJECT:
         if (note->retained_count > 0) {
@@ -319,6 +326,8 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     case VAULT_NOTE_CUSTODIAN:
     case VAULT_NOTE_UNKNOWN:
         break;
+    case VAULT_NOTE_STATISTICS:
+        return vault_waiting_rows_forget(vault, note->tenant, note->cohort, err);
     case VAULT_NOTE_VALUES:
         return vault_values_swap(vault, note, batch, err);
     }

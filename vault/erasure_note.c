@@ -5,11 +5,12 @@
 
 /*
  * 1  without a mark; 2  the mark of an Idempotency-Key behind it; 3  flags, the mark if there is one, what was retained, request, of, name
- * and public key behind it. What earlier versions left in a key store is still read.
+ * and public key behind it; 4  what it gives to statistics behind that. What earlier versions left in a key store is still read.
  */
 #define FORMAT 1
 #define FORMAT_ONCE 2
 #define FORMAT_MORE 3
+#define FORMAT_GIVEN 4
 #define FLAG_ONCE 1u
 /* What all but notify takes at most, without and with one retained record more. */
 #define REST_MAX_BYTES 768
@@ -86,7 +87,7 @@ enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, st
 {
     assert(note->retained_count <= VAULT_HOLDS_MAX);
     notify_cut(note);
-    kl_buf_add_byte(ret, FORMAT_MORE);
+    kl_buf_add_byte(ret, FORMAT_GIVEN);
     kl_buf_add_byte(ret, (unsigned char)note->kind);
     kl_buf_add(ret, note->id.bytes, KL_ID_BYTES);
     kl_buf_add_u64be(ret, note->tenant);
@@ -114,6 +115,8 @@ enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, st
     kl_buf_add(ret, note->of.bytes, KL_ID_BYTES);
     kl_buf_add_sized(ret, note->name, strlen(note->name));
     kl_buf_add(ret, note->public_key, sizeof note->public_key);
+    kl_buf_add_u64be(ret, note->cohort);
+    kl_buf_add(ret, note->given.bytes, KL_ID_BYTES);
     return kl_buf_status(ret, err);
 }
 
@@ -167,7 +170,7 @@ static void read_rest(struct kl_reader *in, unsigned char format, struct vault_n
 {
     unsigned char flags = format == FORMAT_ONCE ? FLAG_ONCE : 0;
 
-    if (format == FORMAT_MORE) {
+    if (format >= FORMAT_MORE) {
         flags = kl_read_byte(in);
     }
     if (flags > FLAG_ONCE) {
@@ -179,12 +182,16 @@ static void read_rest(struct kl_reader *in, unsigned char format, struct vault_n
         read_bytes(in, note->mark.mac, sizeof note->mark.mac);
         read_bytes(in, note->mark.fingerprint, sizeof note->mark.fingerprint);
     }
-    if (format == FORMAT_MORE) {
+    if (format >= FORMAT_MORE) {
         read_retained(in, note);
         read_bytes(in, note->request.bytes, KL_ID_BYTES);
         read_bytes(in, note->of.bytes, KL_ID_BYTES);
         read_text(in, note->name, sizeof note->name);
         read_bytes(in, note->public_key, sizeof note->public_key);
+    }
+    if (format >= FORMAT_GIVEN) {
+        note->cohort = kl_read_u64be(in);
+        read_bytes(in, note->given.bytes, KL_ID_BYTES);
     }
 }
 
@@ -215,8 +222,8 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     notify_all = kl_read_byte(&in);
     note.notify_all = notify_all == 1;
     read_rest(&in, format, &note);
-    if (format < FORMAT || format > FORMAT_MORE || kind < VAULT_NOTE_SUBJECT ||
-        kind > VAULT_NOTE_VALUES || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
+    if (format < FORMAT || format > FORMAT_GIVEN || kind < VAULT_NOTE_SUBJECT ||
+        kind > VAULT_NOTE_STATISTICS || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
         !kl_reader_done(&in) || notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {
         return kl_fail(err, KL_ERR_CORRUPT, "key_note_damaged",

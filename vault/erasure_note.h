@@ -43,7 +43,9 @@ enum vault_note_kind {
     VAULT_NOTE_SWEEP = 8, /* past values and slots of old indexes; records and fields count them */
     VAULT_NOTE_UNKNOWN = 9, /* slots that a restored backup did not know; records: how many */
     VAULT_NOTE_VALUES =
-        10 /* subjects were sealed anew under fresh keys: slot the first, record the last, records how many */
+        10, /* subjects were sealed anew under fresh keys: slot the first, record the last, records how many */
+    VAULT_NOTE_STATISTICS =
+        11 /* statistics were published: cohort; records how many, fields how many were too few */
 };
 
 /*
@@ -67,6 +69,8 @@ struct vault_note_retained {
  * retained    what an erasure kept; of VAULT_NOTE_RETAINED the one that ended.
  * request     of the subject's that the erasure answers; all zero: none.
  * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it.
+ * cohort      where what it gives to statistics waits, in the row given (waiting.h); 0: it gives nothing. Of VAULT_NOTE_STATISTICS: what was published.
+ * records, fields  how many went; of VAULT_NOTE_TENANT: statistics that were published at its end, and those of too few people.
  * name        of VAULT_NOTE_TENANT: the tenant's; of VAULT_NOTE_CUSTODIAN: the new custodian's kind.
  * public_key  of VAULT_NOTE_TENANT: what the tenant's receipts and audit heads were signed with.
  */
@@ -94,6 +98,8 @@ struct vault_note {
     size_t retained_count;
     struct kl_id request;
     struct kl_id of;
+    uint64_t cohort;
+    struct kl_id given;
     char name[VAULT_TENANT_NAME_MAX_BYTES + 1];
     unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
 };

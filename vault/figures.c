@@ -10,41 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const unenforced_names[] = {"on_erase"};
-
-void vault_unenforced_names(uint32_t bits, const char *ret[9])
+/* Whether a stored policy does not compile. */
+static bool is_any_broken(struct vault *vault)
 {
-    size_t count = 0;
+    bool broken = false;
     size_t i;
 
-    for (i = 0; i < sizeof unenforced_names / sizeof unenforced_names[0]; i++) {
-        if ((bits & (1u << i)) != 0) {
-            ret[count++] = unenforced_names[i];
-        }
-    }
-    ret[count] = NULL;
-}
-
-/* What all policies in force ask for, and whether a stored one does not compile. */
-static uint32_t look_at_policies(struct vault *vault, bool *ret_broken)
-{
-    uint32_t bits = 0;
-    size_t i;
-
-    *ret_broken = false;
     (void)pthread_rwlock_rdlock(&vault->tenants.lock);
-    for (i = 0; i < vault->tenants.count; i++) {
-        const struct vault_tenant *tenant = vault->tenants.items[i];
-
-        if (tenant->policy != NULL) {
-            bits |= vault_policy_unenforced(tenant->policy);
-        }
-        if (tenant->policy_broken) {
-            *ret_broken = true;
-        }
+    for (i = 0; i < vault->tenants.count && !broken; i++) {
+        broken = vault->tenants.items[i]->policy_broken;
     }
     (void)pthread_rwlock_unlock(&vault->tenants.lock);
-    return bits;
+    return broken;
 }
 
 static enum kl_status store_answers(struct vault *vault, struct kl_err *err)
@@ -64,14 +41,12 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
     struct kms_state state;
     struct kl_err err = {0};
     char country[8];
-    bool broken = false;
 
     memset(ret_readiness, 0, sizeof *ret_readiness);
     kms_state(vault->keys, &state);
     ret_readiness->key_generation = state.generation;
     (void)snprintf(ret_readiness->finality, sizeof ret_readiness->finality, "%s",
                    kms_finality_name(state.finality));
-    ret_readiness->unenforced = look_at_policies(vault, &broken);
     if (state.mirrors_out_of_step > 0) {
         (void)snprintf(ret_readiness->warning, sizeof ret_readiness->warning,
                        "%u of %u key mirrors out of step: erasures and rotations are refused",
@@ -91,7 +66,7 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
     } else if (vault_committer_failed(vault->committer)) {
         (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
                        "a write failed: nothing more is written until the server is started again");
-    } else if (broken) {
+    } else if (is_any_broken(vault)) {
         (void)snprintf(
             ret_readiness->reason, sizeof ret_readiness->reason,
             "the stored policy of a tenant does not compile (the log says whose): it reads nothing until one is applied");

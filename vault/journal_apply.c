@@ -389,7 +389,6 @@ static enum kl_status policy_reload(struct vault *vault, uint64_t number, struct
 {
     struct vault_tenant *tenant = vault_tenants_by_number(vault, number);
     struct vault_policy *policy = NULL;
-    bool accept_unenforced = false;
     struct kl_err cause = {0};
     uint64_t version = 0;
     enum kl_status status = KL_OK;
@@ -397,9 +396,9 @@ static enum kl_status policy_reload(struct vault *vault, uint64_t number, struct
     if (tenant == NULL) {
         return KL_OK;
     }
-    status = vault_policy_load(vault, number, &policy, &version, &accept_unenforced, &cause);
+    status = vault_policy_load(vault, number, &policy, &version, &cause);
     if (status == KL_OK) {
-        vault_tenant_policy_swap(vault, tenant, policy, version, accept_unenforced);
+        vault_tenant_policy_swap(vault, tenant, policy, version);
     } else if (status != KL_ERR_NOT_FOUND && status != KL_ERR_INVALID && status != KL_ERR_CORRUPT) {
         return again(status, &cause, err);
     }

@@ -18,6 +18,7 @@
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
 #include "vault/volume.h"
+#include "vault/waiting.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -85,6 +86,7 @@ void vault_close(struct vault *vault)
     vault_journal_free(vault->journal);
     vault_rekeying_free(vault->rekeying);
     vault_files_free(vault->files);
+    vault_waiting_free(vault->waiting);
     vault_idempotency_guard_free(vault->idempotency);
     if (vault->is_main) {
         vault_secrets_free(vault->secrets);
@@ -199,12 +201,14 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
+    vault->waiting = vault_waiting_new();
     vault->secrets =
         vault->is_main ? vault_secrets_new(vault->argon2_light) : options->main->secrets;
     vault->tries = vault_limits_new(VAULT_TRIES_PLACES);
     vault->volume = vault_limits_new(VAULT_VOLUME_PLACES);
     if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL ||
-        vault->secrets == NULL || vault->tries == NULL || vault->volume == NULL) {
+        vault->waiting == NULL || vault->secrets == NULL || vault->tries == NULL ||
+        vault->volume == NULL) {
         return kl_fail_memory(err);
     }
     return KL_OK;
@@ -309,6 +313,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         status = vault_erasure_recover(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_waiting_open(vault, err);
     }
     if (status == KL_OK) {
         status = vault_tenants_closed_apply(vault, err);

@@ -94,9 +94,9 @@ void vault_policy_unref(struct vault_policy *policy)
 static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, bool run_tests)
 {
     static void (*const sections[])(struct policy_parse *, policy_node) = {
-        vault_policy_read_top,        vault_policy_read_sources, vault_policy_read_purposes,
-        vault_policy_read_recipients, vault_policy_read_records, vault_policy_read_residency,
-        vault_policy_read_roles,      vault_policy_read_duties};
+        vault_policy_read_top,        vault_policy_read_sources,  vault_policy_read_purposes,
+        vault_policy_read_recipients, vault_policy_read_records,  vault_policy_read_residency,
+        vault_policy_read_roles,      vault_policy_read_requests, vault_policy_read_on_erase};
 
     if (!vault_policy_mapping(parse, root, "a policy", NULL))
         return;
@@ -228,11 +228,6 @@ const char *vault_policy_name(const struct vault_policy *policy)
 const char *vault_policy_version(const struct vault_policy *policy)
 {
     return policy->version;
-}
-
-uint32_t vault_policy_unenforced(const struct vault_policy *policy)
-{
-    return policy->unenforced;
 }
 
 size_t vault_policy_record_count(const struct vault_policy *policy)

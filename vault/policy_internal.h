@@ -1,6 +1,6 @@
 /*
  * A compiled policy, and the pieces of its parser: policy_yaml.c (shapes), policy_data.c (purposes,
- * recipients, records), policy_place.c (residency and the other sections), policy_role.c,
+ * recipients, records), policy_place.c (residency and the other sections), policy_statistics.c (on_erase), policy_role.c,
  * policy_check.c (warnings), policy_test.c (the policy's own tests). decide.c reads what they make.
  */
 #ifndef KLUIS_VAULT_POLICY_INTERNAL_H
@@ -116,12 +116,12 @@ struct vault_policy {
     struct kl_arena *arena; /* everything below, and all texts */
     const char *name;
     const char *version;
-    uint32_t unenforced;
     enum vault_residency residency;
     struct vault_policy_requests requests;
     struct vault_policy_controller controller;
     struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */
     struct vault_policy_source *sources; /* ended by a NULL name; NULL: none */
+    struct vault_policy_statistics statistics;
     size_t record_count;
     size_t field_count;
     size_t purpose_count; /* the forbidden ones too */
@@ -240,8 +240,8 @@ void vault_policy_read_recipients(struct policy_parse *parse, policy_node root);
 void vault_policy_read_records(struct policy_parse *parse, policy_node root);
 void vault_policy_read_residency(struct policy_parse *parse, policy_node root);
 void vault_policy_read_roles(struct policy_parse *parse, policy_node root);
-void vault_policy_read_duties(struct policy_parse *parse,
-                              policy_node root); /* on_erase, requests */
+void vault_policy_read_requests(struct policy_parse *parse, policy_node root);
+void vault_policy_read_on_erase(struct policy_parse *parse, policy_node root);
 void vault_policy_check(struct policy_parse *parse);
 /* Check the shape of `tests`; run them too when nothing is wrong so far. */
 void vault_policy_read_tests(struct policy_parse *parse, policy_node root, bool run);

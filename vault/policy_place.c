@@ -1,6 +1,5 @@
 /*
- * The top of a policy, its residency with the transfers, and the sections about duties (on_erase,
- * requests).
+ * The top of a policy, its residency with the transfers, and requests.
  */
 #include "vault/policy_internal.h"
 
@@ -362,49 +361,6 @@ void vault_policy_read_residency(struct policy_parse *parse, policy_node root)
 
 /* ---- duties ---- */
 
-/*
- * `applicant.birth: year`: what is kept of a field, by a mask that fits it, or only that it was
- * there.
- */
-static void read_statistic(struct policy_parse *parse, policy_node node)
-{
-    enum vault_mask mask = VAULT_MASK_STARS;
-    const char *how = NULL;
-    int field = VAULT_NONE;
-
-    if (node->kind != KL_YAML_MAPPING || node->count != 1) {
-        vault_policy_error(parse, node, "wrong_shape",
-                           "keep_statistics is a list of fields and what is kept of each: "
-                           "[applicant.birth: year]");
-        return;
-    }
-    field = vault_policy_field_number(parse, node->keys[0]);
-    how = vault_policy_scalar_text(parse, node->items[0], "what is kept");
-    if (field < 0 || how == NULL || strcmp(how, "count") == 0)
-        return;
-    if (!vault_mask_parse(how, &mask) || (mask != VAULT_MASK_YEAR && mask != VAULT_MASK_COUNTRY) ||
-        !vault_mask_fits(mask, parse->policy->fields[field].type))
-        vault_policy_error(
-            parse, node->items[0], "mask_does_not_fit",
-            "of a field of type %s this cannot be kept; year, country and count are known",
-            vault_type_name(parse->policy->fields[field].type));
-}
-
-static void read_on_erase(struct policy_parse *parse, policy_node root)
-{
-    static const char *const keys[] = {"keep_statistics", NULL};
-    policy_node node = kl_yaml_member(root, "on_erase");
-    policy_node kept = kl_yaml_member(node, "keep_statistics");
-
-    if (!vault_policy_mapping(parse, node, "on_erase", keys))
-        return;
-    parse->policy->unenforced |= VAULT_UNENFORCED_ON_ERASE;
-    if (!vault_policy_list(parse, kept, "keep_statistics", VAULT_FIELDS_MAX))
-        return;
-    for (size_t i = 0; i < kept->count; i++)
-        read_statistic(parse, kept->items[i]);
-}
-
 /* A duration of the section; none is longer than the law's months, or their longest days. */
 static void read_period(struct policy_parse *parse, policy_node section, const char *key,
                         uint32_t months_max, struct kl_duration *ret)
@@ -429,7 +385,7 @@ static void read_period(struct policy_parse *parse, policy_node section, const c
     *ret = duration;
 }
 
-static void read_requests(struct policy_parse *parse, policy_node root)
+void vault_policy_read_requests(struct policy_parse *parse, policy_node root)
 {
     static const char *const keys[] = {"aim", "answer_within", "extend_by", "verify_identity",
                                        NULL};
@@ -446,10 +402,4 @@ static void read_requests(struct policy_parse *parse, policy_node root)
     read_period(parse, node, "extend_by", 2, &requests->extend_by);
     (void)vault_policy_bool(parse, kl_yaml_member(node, "verify_identity"), "verify_identity",
                             &requests->verify_identity);
-}
-
-void vault_policy_read_duties(struct policy_parse *parse, policy_node root)
-{
-    read_on_erase(parse, root);
-    read_requests(parse, root);
 }

@@ -14,7 +14,6 @@
 #define ROW_FORMAT 2
 #define FORCE_BYTES (8 + KMS_MAC_BYTES)
 #define ROW_HEADER_MAX_BYTES 128
-#define FLAG_ACCEPT_UNENFORCED 1u
 
 /* ---- rows ---- */
 
@@ -41,12 +40,11 @@ static enum kl_status row_seal(struct vault *vault, uint64_t tenant, const char 
     return status;
 }
 
-/* format, flags, when, by whom, the text; behind it the keyed hash. */
-static void write_row(const struct vault_caller *caller, bool accept_unenforced,
-                      struct kl_slice yaml, struct kl_buf *ret)
+/* format, a byte that earlier versions set (what they did not enforce was accepted), when, by whom, the text; behind it the keyed hash. */
+static void write_row(const struct vault_caller *caller, struct kl_slice yaml, struct kl_buf *ret)
 {
     kl_buf_add_byte(ret, ROW_FORMAT);
-    kl_buf_add_byte(ret, accept_unenforced ? FLAG_ACCEPT_UNENFORCED : 0);
+    kl_buf_add_byte(ret, 0);
     kl_buf_add_u64be(ret, (uint64_t)caller->now_us);
     kl_buf_add(ret, caller->credential.bytes, KL_ID_BYTES);
     kl_buf_add_sized(ret, yaml.bytes, yaml.size);
@@ -112,8 +110,7 @@ static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint
 
 /* The text of a policy by its number: appended to ret_yaml. */
 static enum kl_status read_number(struct vault *vault, uint64_t tenant, uint64_t number,
-                                  struct kl_buf *ret_yaml, bool *ret_accept_unenforced,
-                                  struct kl_err *err)
+                                  struct kl_buf *ret_yaml, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_policy(tenant, number);
@@ -123,7 +120,6 @@ static enum kl_status read_number(struct vault *vault, uint64_t tenant, uint64_t
     struct kl_slice yaml;
     struct kl_err cause = {0};
     uint8_t format;
-    uint8_t flags;
 
     kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
@@ -142,7 +138,7 @@ static enum kl_status read_number(struct vault *vault, uint64_t tenant, uint64_t
     }
     reader = kl_reader_of(content);
     format = kl_read_byte(&reader);
-    flags = kl_read_byte(&reader);
+    (void)kl_read_byte(&reader);
     (void)kl_read_u64be(&reader);
     (void)kl_read_bytes(&reader, KL_ID_BYTES);
     yaml = kl_read_sized(&reader);
@@ -152,9 +148,6 @@ static enum kl_status read_number(struct vault *vault, uint64_t tenant, uint64_t
     }
     kl_buf_add(ret_yaml, yaml.bytes, yaml.size);
     status = kl_buf_status(ret_yaml, err);
-    if (status == KL_OK) {
-        *ret_accept_unenforced = (flags & FLAG_ACCEPT_UNENFORCED) != 0;
-    }
 
 out:
     kl_buf_done(&row);
@@ -163,8 +156,7 @@ out:
 
 /* That of the policy in force. ret_number is set also when the text turns out damaged. */
 static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct kl_buf *ret_yaml,
-                                    uint64_t *ret_number, bool *ret_accept_unenforced,
-                                    struct kl_err *err)
+                                    uint64_t *ret_number, struct kl_err *err)
 {
     uint64_t number = 0;
     enum kl_status status = number_in_force(vault, tenant, &number, err);
@@ -173,18 +165,17 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
         return status;
     }
     *ret_number = number;
-    return read_number(vault, tenant, number, ret_yaml, ret_accept_unenforced, err);
+    return read_number(vault, tenant, number, ret_yaml, err);
 }
 
 enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant, uint64_t number,
                                         struct vault_policy **ret_policy, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    bool accept_unenforced = false;
     struct kl_buf yaml = {0};
 
     kl_buf_init(&yaml, VAULT_POLICY_BYTES_MAX + 1);
-    status = read_number(vault, tenant, number, &yaml, &accept_unenforced, err);
+    status = read_number(vault, tenant, number, &yaml, err);
     if (status == KL_OK) {
         status = vault_policy_compile(yaml.bytes, yaml.size, ret_policy, err);
     }
@@ -195,13 +186,13 @@ enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant, ui
 /* Its tests passed when it was applied; time may have changed their outcome since. */
 enum kl_status vault_policy_load(struct vault *vault, uint64_t tenant,
                                  struct vault_policy **ret_policy, uint64_t *ret_number,
-                                 bool *ret_accept_unenforced, struct kl_err *err)
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf yaml = {0};
 
     kl_buf_init(&yaml, VAULT_POLICY_BYTES_MAX + 1);
-    status = read_in_force(vault, tenant, &yaml, ret_number, ret_accept_unenforced, err);
+    status = read_in_force(vault, tenant, &yaml, ret_number, err);
     if (status == KL_OK) {
         status = vault_policy_compile(yaml.bytes, yaml.size, ret_policy, err);
     }
@@ -216,12 +207,11 @@ enum kl_status vault_policy_read(struct vault *vault, const struct vault_caller 
 {
     enum kl_status status =
         vault_act_allowed(vault, caller, VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, "policy_read", err);
-    bool accept_unenforced = false;
 
     if (status != KL_OK) {
         return status;
     }
-    return read_in_force(vault, caller->tenant, ret_yaml, ret_number, &accept_unenforced, err);
+    return read_in_force(vault, caller->tenant, ret_yaml, ret_number, err);
 }
 
 /* ---- apply ---- */
@@ -286,28 +276,6 @@ static enum kl_status check_in_use(struct vault *vault, uint64_t tenant,
     return KL_OK;
 }
 
-static enum kl_status check_unenforced(const struct vault_policy *policy, bool accept_unenforced,
-                                       struct kl_err *err)
-{
-    const char *names[9];
-    char list[160] = "";
-    size_t used = 0;
-    size_t i;
-
-    if (vault_policy_unenforced(policy) == 0 || accept_unenforced) {
-        return KL_OK;
-    }
-    vault_unenforced_names(vault_policy_unenforced(policy), names);
-    for (i = 0; names[i] != NULL && used < sizeof list; i++) {
-        used +=
-            (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
-    }
-    return kl_failf(
-        err, KL_ERR_CONFLICT, "unenforced",
-        "this version does not enforce what the policy asks for: %s; accept_unenforced puts it in force all the same",
-        list);
-}
-
 /* A policy's row, with its seal, and the row that says it is the one in force. */
 static enum kl_status rows_put(struct vault *vault, uint64_t tenant, uint64_t number,
                                struct kl_slice row, struct vault_batch *batch, struct kl_err *err)
@@ -350,7 +318,7 @@ enum kl_status vault_policy_put_back(struct vault *vault, uint64_t tenant, uint6
 
 static enum kl_status store_policy(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_policy *policy, uint64_t number,
-                                   bool accept_unenforced, struct kl_slice yaml, struct kl_err *err)
+                                   struct kl_slice yaml, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     char location[3];
@@ -368,8 +336,7 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     kl_json_add_text(&act.out, "policy", vault_policy_name(policy));
     kl_json_add_text(&act.out, "version", vault_policy_version(policy));
     kl_json_add_int(&act.out, "number", (int64_t)number);
-    kl_json_add_bool(&act.out, "accept_unenforced", accept_unenforced);
-    write_row(caller, accept_unenforced, yaml, &row);
+    write_row(caller, yaml, &row);
     status = kl_buf_status(&row, err);
     if (status == KL_OK) {
         status = row_seal(vault, caller->tenant, "policy", number, kl_buf_slice(&row), seal, err);
@@ -420,8 +387,8 @@ static enum kl_status check_store(const struct vault *vault, const struct vault_
 
 /* The turn is held. Takes over policy when it returns KL_OK. */
 static enum kl_status put_in_force(struct vault *vault, const struct vault_caller *caller,
-                                   struct vault_policy *policy, bool accept_unenforced,
-                                   struct kl_slice yaml, uint64_t *ret_number, struct kl_err *err)
+                                   struct vault_policy *policy, struct kl_slice yaml,
+                                   uint64_t *ret_number, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_tenant *tenant = vault_tenants_by_number(vault, caller->tenant);
@@ -443,17 +410,17 @@ static enum kl_status put_in_force(struct vault *vault, const struct vault_calle
         status = vault_copies_allowed(vault, policy, caller->now_us, err);
     }
     if (status == KL_OK) {
-        status = store_policy(vault, caller, policy, number + 1, accept_unenforced, yaml, err);
+        status = store_policy(vault, caller, policy, number + 1, yaml, err);
     }
     if (status == KL_OK) {
-        vault_tenant_policy_swap(vault, tenant, policy, number + 1, accept_unenforced);
+        vault_tenant_policy_swap(vault, tenant, policy, number + 1);
         *ret_number = number + 1;
     }
     return status;
 }
 
 enum kl_status vault_policy_apply(struct vault *vault, const struct vault_caller *caller,
-                                  const void *yaml, size_t yaml_bytes, bool accept_unenforced,
+                                  const void *yaml, size_t yaml_bytes,
                                   struct vault_findings *ret_findings, uint64_t *ret_number,
                                   struct kl_err *err)
 {
@@ -466,12 +433,9 @@ enum kl_status vault_policy_apply(struct vault *vault, const struct vault_caller
     }
     status = vault_policy_parse(yaml, yaml_bytes, ret_findings, &policy, err);
     if (status == KL_OK) {
-        status = check_unenforced(policy, accept_unenforced, err);
-    }
-    if (status == KL_OK) {
         vault_turn_take(&vault->turn);
-        status = put_in_force(vault, caller, policy, accept_unenforced,
-                              kl_slice_of(yaml, yaml_bytes), ret_number, err);
+        status =
+            put_in_force(vault, caller, policy, kl_slice_of(yaml, yaml_bytes), ret_number, err);
         vault_turn_give(&vault->turn);
     }
     if (status != KL_OK) {

@@ -116,6 +116,7 @@ static const char *kind_name(enum vault_note_kind kind)
     case VAULT_NOTE_CUSTODIAN:
     case VAULT_NOTE_UNKNOWN:
     case VAULT_NOTE_VALUES:
+    case VAULT_NOTE_STATISTICS:
         break;
     }
     return "subject";

@@ -2,7 +2,8 @@
  * Slots that a backup does not know: which they may be, and the end of them.
  *
  * A slot is unknown when it was given out before the last restore, still has a key, and no row of data/ is about it: no head, no value, no bucket
- * of an index in use or given up; nor was a record of it kept at an erasure. Whoever came after the restore has a slot above the marks that it left, and is no question here.
+ * of an index in use or given up; nor was a record of it kept at an erasure, nor does
+ * anything wait for statistics under it. Whoever came after the restore has a slot above the marks that it left, and is no question here.
  */
 #include "vault/restore.h"
 
@@ -205,12 +206,25 @@ static enum kl_status has_retained(struct unknown *unknown, uint64_t slot, bool 
     return status;
 }
 
+/* Whether something waits for statistics under it (waiting.h): that lies beside the keys too. */
+static enum kl_status has_waiting(struct unknown *unknown, uint64_t slot, bool *ret,
+                                  struct kl_err *err)
+{
+    unsigned char prefix[2 + 8 + 8] = "VC";
+
+    kl_put_u64be(prefix + 2, unknown->tenant);
+    kl_put_u64be(prefix + 10, slot);
+    *ret = false;
+    return kms_side_range(unknown->vault->keys, kl_slice_of(prefix, sizeof prefix), seen, ret, err);
+}
+
 static enum kl_status slot_is_unknown(struct unknown *unknown, uint64_t slot, bool *ret,
                                       struct kl_err *err)
 {
     const struct kms_place place = {unknown->tenant, slot, KMS_VALUE_NONE};
     struct kl_err cause = {0};
     bool retained = false;
+    bool waiting = false;
     enum kl_status status = KL_OK;
 
     *ret = false;
@@ -233,7 +247,10 @@ static enum kl_status slot_is_unknown(struct unknown *unknown, uint64_t slot, bo
         return KL_OK;
     }
     status = has_retained(unknown, slot, &retained, err);
-    *ret = status == KL_OK && !retained;
+    if (status == KL_OK) {
+        status = has_waiting(unknown, slot, &waiting, err);
+    }
+    *ret = status == KL_OK && !retained && !waiting;
     return status;
 }
 

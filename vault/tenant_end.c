@@ -15,12 +15,12 @@
 #include "vault/erasure.h"
 #include "vault/receipt.h"
 #include "vault/rows.h"
+#include "vault/side.h"
+#include "vault/statistics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SIDE_ROWS_AT_ONCE 1024
 
 /* ---- rows ---- */
 
@@ -74,69 +74,22 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
     return status == KL_OK ? vault_batch_status(batch, err) : status;
 }
 
-/* Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward. */
-static const char side_kinds[] = "JSANKLREW";
-
-struct forgetting {
-    struct kl_buf keys; /* sized, one behind the other */
-    size_t count;
-};
-
-static enum kl_status forget_row(void *visitor, struct kl_slice key, struct kl_slice value,
-                                 struct kl_err *err)
-{
-    struct forgetting *forgetting = visitor;
-
-    (void)value;
-    if (forgetting->count < SIDE_ROWS_AT_ONCE) {
-        kl_buf_add_sized(&forgetting->keys, key.bytes, key.size);
-        forgetting->count++;
-    }
-    return kl_buf_status(&forgetting->keys, err);
-}
-
-static enum kl_status forget_some(struct vault *vault, struct kl_slice prefix,
-                                  struct forgetting *forgetting, struct kms_storage_write *writes,
-                                  struct kl_err *err)
-{
-    struct kl_reader in;
-    enum kl_status status = KL_OK;
-    size_t i;
-
-    forgetting->count = 0;
-    kl_buf_clear(&forgetting->keys);
-    status = kms_side_range(vault->keys, prefix, forget_row, forgetting, err);
-    in = kl_reader_of(kl_buf_slice(&forgetting->keys));
-    for (i = 0; i < forgetting->count; i++) {
-        writes[i] = (struct kms_storage_write){.key = kl_read_sized(&in)};
-    }
-    return status == KL_OK && forgetting->count > 0
-               ? kms_side_apply(vault->keys, writes, forgetting->count, false, err)
-               : status;
-}
+/*
+ * Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward, what waits for
+ * statistics. What was published stays. */
+static const char side_kinds[] = "JSANKLREWCG";
 
 enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_storage_write *writes = calloc(SIDE_ROWS_AT_ONCE, sizeof *writes);
-    struct forgetting forgetting = {.count = 0};
     unsigned char prefix[10] = {KMS_SIDE_ROW};
     size_t i;
 
-    if (writes == NULL) {
-        return kl_fail_memory(err);
-    }
-    kl_buf_init(&forgetting.keys, SIDE_ROWS_AT_ONCE * (4 + KMS_SIDE_KEY_MAX_BYTES));
     kl_put_u64be(prefix + 2, number);
     for (i = 0; status == KL_OK && side_kinds[i] != '\0'; i++) {
         prefix[1] = (unsigned char)side_kinds[i];
-        do {
-            status =
-                forget_some(vault, kl_slice_of(prefix, sizeof prefix), &forgetting, writes, err);
-        } while (status == KL_OK && forgetting.count == SIDE_ROWS_AT_ONCE);
+        status = vault_side_forget(vault, kl_slice_of(prefix, sizeof prefix), err);
     }
-    kl_buf_done(&forgetting.keys);
-    free(writes);
     return status;
 }
 
@@ -157,14 +110,17 @@ enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number, bool *
 /* ---- the shred ---- */
 
 static enum kl_status commit_shred(struct vault *vault, struct vault_erasing *erasing,
+                                   const struct vault_statistics_publication *publication,
                                    struct kl_err *err)
 {
-    const struct kms_change change = {KMS_CHANGE_SHRED,
-                                      {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}};
-    struct kms_request request = {.changes = &change, .changes_count = 1, .work = erasing};
+    struct kms_change changes[1 + VAULT_STATISTICS_STALE_MAX] = {
+        {KMS_CHANGE_SHRED, {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}}};
+    struct kms_request request = {
+        .changes = changes, .changes_count = 1 + publication->change_count, .work = erasing};
     enum kl_status status = KL_OK;
     struct kl_buf note;
 
+    memcpy(changes + 1, publication->changes, publication->change_count * sizeof *changes);
     kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
     status = vault_note_encode(&erasing->note, &note, err);
     request.note = note.bytes;
@@ -177,7 +133,7 @@ static enum kl_status commit_shred(struct vault *vault, struct vault_erasing *er
 }
 
 /* Whatever became of the rest: without its keys nobody finds the tenant any more. */
-static void marked_end(struct vault *vault, uint64_t number)
+static bool marked_end(struct vault *vault, uint64_t number)
 {
     bool gone = false;
 
@@ -186,6 +142,27 @@ static void marked_end(struct vault *vault, uint64_t number)
     } else {
         vault_commit_dying_end(vault->committer, number, KMS_SLOT_NONE);
     }
+    return gone;
+}
+
+/* Nothing of the tenant is written any more. Its statistics are written before its keys go, and count when they are gone. */
+static enum kl_status shred_marked(struct vault *vault, const struct vault_tenant *tenant,
+                                   struct vault_erasing *erasing, struct kl_err *err)
+{
+    struct vault_statistics_publication publication;
+    enum kl_status status =
+        vault_statistics_tenant_begin(vault, tenant, erasing->note.at_us, &publication, err);
+
+    if (status != KL_OK) {
+        (void)marked_end(vault, tenant->number);
+        return status;
+    }
+    erasing->note.records = publication.published;
+    erasing->note.fields = publication.too_few;
+    status = commit_shred(vault, erasing, &publication, err);
+    vault_statistics_tenant_end(vault, tenant->number, &publication,
+                                marked_end(vault, tenant->number));
+    return status;
 }
 
 /* note: who and when. The turn is held. */
@@ -210,8 +187,7 @@ static enum kl_status shred(struct vault *vault, const struct vault_tenant *tena
     if (status != KL_OK) {
         return status;
     }
-    status = commit_shred(vault, erasing, err);
-    marked_end(vault, number);
+    status = shred_marked(vault, tenant, erasing, err);
     if (status == KL_OK) {
         atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
     }

@@ -227,7 +227,7 @@ struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault
 }
 
 void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
-                              struct vault_policy *policy, uint64_t number, bool accept_unenforced)
+                              struct vault_policy *policy, uint64_t number)
 {
     struct vault_policy *old;
 
@@ -235,7 +235,6 @@ void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
     old = tenant->policy;
     tenant->policy = policy;
     tenant->policy_number = number;
-    tenant->accept_unenforced = accept_unenforced;
     tenant->policy_broken = false;
     (void)pthread_rwlock_unlock(&vault->tenants.lock);
     vault_policy_unref(old);
@@ -326,8 +325,7 @@ static enum kl_status load_policy(struct vault *vault, struct vault_tenant *tena
 {
     struct kl_err cause = {0};
     enum kl_status status =
-        vault_policy_load(vault, tenant->number, &tenant->policy, &tenant->policy_number,
-                          &tenant->accept_unenforced, &cause);
+        vault_policy_load(vault, tenant->number, &tenant->policy, &tenant->policy_number, &cause);
 
     if (status == KL_ERR_NOT_FOUND || status == KL_ERR_GONE) { /* GONE: so is the tenant */
         return KL_OK;

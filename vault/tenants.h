@@ -33,7 +33,7 @@ struct vault_policy *vault_tenant_policy(struct vault *vault, const struct vault
                                          uint64_t *ret_number);
 /* Put a policy in force; takes over the caller's reference. */
 void vault_tenant_policy_swap(struct vault *vault, struct vault_tenant *tenant,
-                              struct vault_policy *policy, uint64_t number, bool accept_unenforced);
+                              struct vault_policy *policy, uint64_t number);
 
 /* What of a tenant's row may change. ends_us 0: it was not ended, and ended_by says nothing. */
 struct vault_tenant_terms {
@@ -70,7 +70,7 @@ void vault_turn_give(struct vault_turn *turn);
  */
 KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenant,
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
-                                             bool *ret_accept_unenforced, struct kl_err *err);
+                                             struct kl_err *err);
 
 /* One that was in force at some time, by its number, likewise. KL_ERR_CORRUPT "policy_damaged": there is none of that number, or it is damaged. */
 KL_MUST_USE enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant,

@@ -7,6 +7,7 @@
 #include "vault/retained.h"
 #include "vault/retention_job.h"
 #include "vault/rotation.h"
+#include "vault/statistics.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -26,9 +27,15 @@ static const struct vault_upkeep_task mirrors_place_task = {"mirrors_place", 24 
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task,    &vault_journal_task,
-    &mirrors_task,        &tenants_task,
-    &retained_task,       &vault_retention_nightly,
-    &vault_sweep_nightly, &vault_files_task,
-    &mirrors_place_task,  NULL,
+    &vault_trail_task,
+    &vault_journal_task,
+    &mirrors_task,
+    &tenants_task,
+    &retained_task,
+    &vault_retention_nightly,
+    &vault_sweep_nightly,
+    &vault_files_task,
+    &mirrors_place_task,
+    &vault_statistics_task,
+    NULL,
 };

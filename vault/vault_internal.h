@@ -34,7 +34,6 @@ struct vault_tenant {
     struct kl_id ended_by;
     struct vault_policy *policy; /* a counted reference; NULL: none */
     uint64_t policy_number;
-    bool accept_unenforced;
     bool
         policy_broken; /* a policy is stored that this version does not compile: the tenant has none */
 };
@@ -81,6 +80,7 @@ struct vault {
     struct vault_journal *journal;   /* journal.h */
     struct vault_rekeying *rekeying; /* rekeying.h */
     struct vault_files *files;       /* files.h */
+    struct vault_waiting *waiting;   /* what the erased give to statistics; waiting.h */
     struct vault_upkeep *upkeep;     /* upkeep.h; NULL while the vault is being made */
     bool accept_f0;                  /* as it was opened */
     bool argon2_light;               /* likewise */

@@ -32,10 +32,10 @@ static void test_app_policy_errors_come_with_place_and_suggestion(void **state)
     test_api_expect(&fixture, &call, 200, "{\"valid\":true,");
     call.token = fixture.clerk.text;
     test_api_expect(&fixture, &call, 403, "role_forbidden");
-    call.target = "/v1/policy?accept_unenforced=maybe";
+    call.target = "/v1/policy?accept=maybe";
     call.method = "PUT";
     call.token = fixture.vault.steward_token.text;
-    test_api_expect(&fixture, &call, 400, "invalid_parameter");
+    test_api_expect(&fixture, &call, 400, "unknown_parameter");
     test_api_ask(&fixture, "GET", "/v1/policy", fixture.vault.steward_token.text, NULL, 200,
                  "policy: test");
 }

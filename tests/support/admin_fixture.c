@@ -204,8 +204,8 @@ uint64_t admin_apply(struct admin_fixture *fixture, const char *yaml)
     uint64_t number = 0;
 
     assert_non_null(findings);
-    if (vault_policy_apply(fixture->vault, &steward, yaml, strlen(yaml), false, findings, &number,
-                           &err) != KL_OK) {
+    if (vault_policy_apply(fixture->vault, &steward, yaml, strlen(yaml), findings, &number, &err) !=
+        KL_OK) {
         fail_msg("policy refused: %s %s: %s", err.code, err.where, err.client_text);
     }
     vault_caller_done(&steward);

@@ -69,7 +69,7 @@ static void apply_policy(struct test_vault *vault)
 
     assert(findings != NULL);
     open_caller(vault, &vault->steward_token, &caller);
-    if (vault_policy_apply(vault->vault, &caller, TEST_POLICY, strlen(TEST_POLICY), false, findings,
+    if (vault_policy_apply(vault->vault, &caller, TEST_POLICY, strlen(TEST_POLICY), findings,
                            &number, &err) != KL_OK) {
         fail(&err);
     }

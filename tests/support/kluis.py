@@ -401,9 +401,8 @@ class Vault:
         made = self.steward().post("/v1/credentials", {"role": role, "expires_in": "P1D", **more}).expect(201)
         return self.client(made["token"])
 
-    def apply_policy(self, path, accept_unenforced=True):
-        query = "?accept_unenforced=true" if accept_unenforced else ""
-        return self.steward().put(f"/v1/policy{query}", pathlib.Path(path).read_text(), type="application/yaml").expect(200)
+    def apply_policy(self, path):
+        return self.steward().put("/v1/policy", pathlib.Path(path).read_text(), type="application/yaml").expect(200)
 
     def __enter__(self):
         return self.start()

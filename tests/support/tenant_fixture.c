@@ -121,7 +121,7 @@ struct tenant_other tenant_other_make(struct vault_fixture *fixture, const char 
     other.steward = credential(fixture, &caller, "steward");
     caller = admin_caller(fixture->admin, &other.steward, NULL);
     assert_int_equal(vault_policy_apply(fixture_vault(fixture), &caller, vault_policy_text,
-                                        strlen(vault_policy_text), false, findings, &number,
+                                        strlen(vault_policy_text), findings, &number,
                                         &fixture->err),
                      KL_OK);
     vault_caller_done(&caller);

@@ -65,9 +65,8 @@ static void expect(const struct admin_fixture *fixture, const char *name, const 
 
 static void test_a_closed_vault_that_is_well(void **state)
 {
-    static const char *const names[] = {"stamp",          "data_dir",  "country",
-                                        "root_file_mode", "root_file", "databases",
-                                        "keys",           "policies",  "unenforced"};
+    static const char *const names[] = {"stamp",     "data_dir",  "country", "root_file_mode",
+                                        "root_file", "databases", "keys",    "policies"};
     struct admin_fixture *fixture = *state;
     struct kl_json *json;
     size_t i;
@@ -206,32 +205,6 @@ static void test_a_passphrase_that_was_not_given(void **state)
     expect(fixture, "databases", "warning");
 }
 
-static void test_what_policies_ask_for_in_vain(void **state)
-{
-    struct admin_fixture *fixture = *state;
-    struct vault_findings *findings = calloc(1, sizeof *findings);
-    struct vault_caller caller = admin_steward(fixture);
-    const struct kl_json_value *check;
-    struct kl_json *json;
-    char text[4096];
-    uint64_t number = 0;
-
-    assert_non_null(findings);
-    (void)snprintf(text, sizeof text, "%son_erase: { keep_statistics: [customer.email: count] }\n",
-                   admin_policy);
-    assert_int_equal(vault_policy_apply(fixture->vault, &caller, text, strlen(text), true, findings,
-                                        &number, NULL),
-                     KL_OK);
-    vault_caller_done(&caller);
-    free(findings);
-    admin_close(fixture);
-    json = examined(fixture);
-    assert_state(json, "unenforced", "warning");
-    check = check_of(json, "unenforced");
-    assert_string_equal(kl_json_text(kl_json_member(check, "text")), "on_erase");
-    kl_json_free(json);
-}
-
 static void test_doctor_changes_nothing_that_matters(void **state)
 {
     struct admin_fixture *fixture = *state;
@@ -306,7 +279,6 @@ int main(void)
         OPENED(test_a_missing_or_foreign_root_file),
         EMPTY(test_a_place_where_nothing_is_final),
         EMPTY(test_a_passphrase_that_was_not_given),
-        OPENED(test_what_policies_ask_for_in_vain),
         OPENED(test_doctor_changes_nothing_that_matters),
         EMPTY(test_doctor_needs_a_directory_and_a_custodian),
         cmocka_unit_test(test_little_lockable_memory_is_said),

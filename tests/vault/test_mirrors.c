@@ -134,8 +134,8 @@ static enum kl_status apply(struct vault_fixture *fixture, const char *yaml)
 
     assert_non_null(findings);
     kl_err_clear(&fixture->err);
-    status = vault_policy_apply(fixture_vault(fixture), &steward, yaml, strlen(yaml), false,
-                                findings, &number, &fixture->err);
+    status = vault_policy_apply(fixture_vault(fixture), &steward, yaml, strlen(yaml), findings,
+                                &number, &fixture->err);
     free(findings);
     vault_caller_done(&steward);
     return status;

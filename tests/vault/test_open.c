@@ -272,7 +272,6 @@ static void test_a_fresh_vault_is_ready_and_counts(void **state)
     vault_readiness(fixture->vault, &readiness);
     assert_true(readiness.ready);
     assert_string_equal(readiness.reason, "");
-    assert_int_equal(readiness.unenforced, 0);
     assert_int_equal(readiness.finality[0], 'F');
     assert_int_equal(vault_caller_open(fixture->vault, &proof, NULL, NULL, &caller, NULL),
                      KL_ERR_UNAUTHORISED);
@@ -283,21 +282,6 @@ static void test_a_fresh_vault_is_ready_and_counts(void **state)
     (void)admin_trail_count(fixture, true, "x");
     vault_figures(fixture->vault, &figures);
     assert_int_equal(figures.audit_entries, 1);
-}
-
-static void test_unenforced_bits_have_names(void **state)
-{
-    const char *names[9];
-
-    (void)state;
-    vault_unenforced_names(0, names);
-    assert_null(names[0]);
-    vault_unenforced_names(VAULT_UNENFORCED_ON_ERASE, names);
-    assert_string_equal(names[0], "on_erase");
-    assert_null(names[1]);
-    vault_unenforced_names(UINT32_MAX, names);
-    assert_string_equal(names[0], "on_erase");
-    assert_null(names[1]);
 }
 
 static void test_closing_nothing_is_fine(void **state)
@@ -324,7 +308,6 @@ int main(int argc, char **argv)
         EMPTY(test_open_needs_the_right_passphrase),
         OPENED(test_what_was_made_is_there_after_opening_again),
         OPENED(test_a_fresh_vault_is_ready_and_counts),
-        OPENED(test_unenforced_bits_have_names),
         EMPTY(test_closing_nothing_is_fine),
     };
 

@@ -321,61 +321,28 @@ static void test_one_more_than_a_limit_is_refused(void **state)
     check_too_many(1, 1, 1, 1, VAULT_GRANTS_MAX + 1);
 }
 
-/* ---- what is not enforced yet ---- */
+/* ---- what is in it ---- */
 
-static uint32_t unenforced_with(const char *find, const char *replacement, const char *add)
+static void test_what_is_kept_for_statistics(void **state)
 {
-    struct vault_policy *policy;
-    struct kl_buf text;
-    const char *at = find != NULL ? strstr(minimal, find) : minimal;
-    uint32_t bits;
-
-    assert_non_null(at);
-    kl_buf_init(&text, 1 << 16);
-    kl_buf_add(&text, minimal, (size_t)(at - minimal));
-    kl_buf_add_text(&text, replacement);
-    kl_buf_add_text(&text, at + (find != NULL ? strlen(find) : 0));
-    kl_buf_add_text(&text, add);
-    policy = policy_of((const char *)text.bytes);
-    bits = vault_policy_unenforced(policy);
-    vault_policy_unref(policy);
-    kl_buf_done(&text);
-    return bits;
-}
-
-static void test_what_is_not_enforced_yet_is_said(void **state)
-{
-    static const struct {
-        const char *find;
-        const char *replacement;
-        const char *add;
-        uint32_t bits;
-    } cases[] = {
-        {NULL, "", "", 0},
-        {"basis: contract", "basis: legitimate_interest", "", 0},
-        {"basis: contract", "basis: consent, direct_marketing: true", "", 0},
-        {"basis: contract", "basis: contract, direct_marketing: false", "", 0},
-        {"do: [read]", "do: [read, object, restrict]", "", 0},
-        {"do: [read]", "do: [read, hold]", "", 0},
-        {"basis: contract", "basis: contract, retain: P1Y after end", "", 0},
-        {"for: [service]", "for: [service], when: { hours: 08:00-18:00 UTC }", "", 0},
-        {"for: [service]", "for: [service], when: { volume_per_hour: 10 }", "", 0},
-        {"for: [service]", "for: [service], when: { location: eea }", "", 0},
-        {"type: text", "type: secret", "", 0},
-        {"type: text", "type: file", "", 0},
-        {NULL, "", "on_erase: { keep_statistics: [person.name: count] }\n",
-         VAULT_UNENFORCED_ON_ERASE},
-        {NULL, "", "requests: { answer_within: P1M }\n", 0},
-        {"do: [read]", "do: [read, manage_requests]", "", 0},
-    };
+    struct vault_policy *policy = policy_of_file("tests/fixtures/policies/good/every-word.yaml");
+    const struct vault_policy_statistics *statistics = vault_policy_statistics(policy);
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(unenforced_with(cases[i].find, cases[i].replacement, cases[i].add),
-                         cases[i].bits);
+    assert_int_equal(statistics->count, 3);
+    assert_int_equal(statistics->items[0].how, VAULT_GENERAL_YEAR);
+    assert_string_equal(vault_policy_field(policy, statistics->items[1].field)->name, "i_iban");
+    assert_int_equal(statistics->items[2].how, VAULT_GENERAL_COUNT);
+    assert_int_equal(statistics->minimum, 25);
+    assert_int_equal(statistics->purpose, vault_policy_purpose_find(policy, "p_interest"));
+    vault_policy_unref(policy);
+    policy = policy_of(minimal);
+    statistics = vault_policy_statistics(policy);
+    assert_int_equal(statistics->count, 0);
+    assert_int_equal(statistics->minimum, VAULT_STATISTICS_MINIMUM);
+    assert_int_equal(statistics->purpose, VAULT_NONE);
+    vault_policy_unref(policy);
 }
-
-/* ---- what is in it ---- */
 
 static void test_names_lead_to_numbers_and_back(void **state)
 {
@@ -505,7 +472,7 @@ int main(void)
         cmocka_unit_test(test_no_more_findings_are_kept_than_there_is_room_for),
         cmocka_unit_test(test_a_policy_at_all_its_limits_works),
         cmocka_unit_test(test_one_more_than_a_limit_is_refused),
-        cmocka_unit_test(test_what_is_not_enforced_yet_is_said),
+        cmocka_unit_test(test_what_is_kept_for_statistics),
         cmocka_unit_test(test_names_lead_to_numbers_and_back),
         cmocka_unit_test(test_unknown_names_have_no_number),
         cmocka_unit_test(test_names_of_words_are_those_of_the_language),

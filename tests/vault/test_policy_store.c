@@ -21,15 +21,13 @@ static void changed(const char *from, const char *to, char ret[TEXT_BYTES])
 }
 
 static enum kl_status apply(struct admin_fixture *fixture, const struct vault_caller *caller,
-                            const char *yaml, bool accept_unenforced, uint64_t *number,
-                            struct kl_err *err)
+                            const char *yaml, uint64_t *number, struct kl_err *err)
 {
     struct vault_findings *findings = calloc(1, sizeof *findings);
     enum kl_status status;
 
     assert_non_null(findings);
-    status = vault_policy_apply(fixture->vault, caller, yaml, strlen(yaml), accept_unenforced,
-                                findings, number, err);
+    status = vault_policy_apply(fixture->vault, caller, yaml, strlen(yaml), findings, number, err);
     free(findings);
     return status;
 }
@@ -42,7 +40,7 @@ static void apply_refused(struct admin_fixture *fixture, const char *yaml, enum 
     uint64_t before = caller.policy_number;
     uint64_t number = 77;
 
-    assert_int_equal(apply(fixture, &caller, yaml, false, &number, err), status);
+    assert_int_equal(apply(fixture, &caller, yaml, &number, err), status);
     assert_int_equal(number, 77);
     vault_caller_done(&caller);
     caller = admin_steward(fixture);
@@ -121,13 +119,13 @@ static void test_who_may_read_and_who_may_apply(void **state)
     auditor = admin_make(fixture, "auditor", NULL);
     caller = admin_caller(fixture, &auditor, NULL);
     assert_int_equal(vault_policy_read(fixture->vault, &caller, &yaml, &number, NULL), KL_OK);
-    assert_int_equal(apply(fixture, &caller, admin_policy, false, &number, &err), KL_ERR_FORBIDDEN);
+    assert_int_equal(apply(fixture, &caller, admin_policy, &number, &err), KL_ERR_FORBIDDEN);
     assert_string_equal(err.code, "role_forbidden");
     vault_caller_done(&caller);
     caller = admin_caller(fixture, &fixture->operator_token, "default");
     assert_int_equal(vault_policy_read(fixture->vault, &caller, &yaml, &number, NULL),
                      KL_ERR_FORBIDDEN);
-    assert_int_equal(apply(fixture, &caller, admin_policy, false, &number, NULL), KL_ERR_FORBIDDEN);
+    assert_int_equal(apply(fixture, &caller, admin_policy, &number, NULL), KL_ERR_FORBIDDEN);
     vault_caller_done(&caller);
     kl_buf_done(&yaml);
 }
@@ -143,9 +141,9 @@ static void test_a_policy_with_errors_is_refused_with_its_findings(void **state)
 
     assert_non_null(findings);
     changed("purposes: [service, news]", "purpose: [service, news]", text);
-    assert_int_equal(vault_policy_apply(fixture->vault, &caller, text, strlen(text), false,
-                                        findings, &number, &err),
-                     KL_ERR_INVALID);
+    assert_int_equal(
+        vault_policy_apply(fixture->vault, &caller, text, strlen(text), findings, &number, &err),
+        KL_ERR_INVALID);
     assert_string_equal(err.code, "invalid_policy");
     assert_true(findings->errors > 0);
     assert_int_equal(number, 77);
@@ -165,7 +163,7 @@ static void test_a_policy_that_is_too_large_is_refused(void **state)
     assert_non_null(text);
     memset(text, '#', VAULT_POLICY_BYTES_MAX + 1);
     assert_int_equal(vault_policy_apply(fixture->vault, &caller, text, VAULT_POLICY_BYTES_MAX + 1,
-                                        false, findings, &number, NULL),
+                                        findings, &number, NULL),
                      KL_ERR_TOO_LARGE);
     assert_int_equal(number, 77);
     vault_caller_done(&caller);
@@ -173,27 +171,37 @@ static void test_a_policy_that_is_too_large_is_refused(void **state)
     free(findings);
 }
 
-static void test_what_is_not_enforced_needs_a_yes_and_stays_said(void **state)
+/* Earlier versions noted in the row that what they did not enforce was accepted. */
+static void test_a_row_of_an_earlier_version_is_read(void **state)
 {
     struct admin_fixture *fixture = *state;
+    const struct kms_place place = {1, VAULT_SLOT_MAC, KMS_VALUE_NONE};
+    struct vault_row_key key = vault_row_policy(place.tenant, 1);
+    struct vault_batch *batch = vault_batch_new();
     struct vault_readiness readiness;
-    struct vault_caller caller;
-    char text[TEXT_BYTES];
-    struct kl_err err = {0};
-    uint64_t number = 0;
+    unsigned char seal[KMS_MAC_BYTES];
+    struct kl_buf row;
+    struct kl_buf sealed;
 
-    changed("roles:\n", "on_erase: { keep_statistics: [customer.email: count] }\nroles:\n", text);
-    apply_refused(fixture, text, KL_ERR_CONFLICT, &err);
-    assert_string_equal(err.code, "unenforced");
-    assert_non_null(strstr(err.client_text, "on_erase"));
-    caller = admin_steward(fixture);
-    assert_int_equal(apply(fixture, &caller, text, true, &number, NULL), KL_OK);
-    assert_int_equal(number, 1);
-    vault_caller_done(&caller);
+    assert_int_equal(admin_apply(fixture, admin_policy), 1);
+    kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
+    kl_buf_init(&sealed, VAULT_STORE_VALUE_MAX_BYTES);
+    assert_int_equal(vault_store_get(fixture->vault->data_store, vault_row_slice(&key), &row, NULL),
+                     KL_OK);
+    row.bytes[1] = 1;
+    kl_buf_add_u64be(&sealed, 1);
+    kl_buf_add(&sealed, row.bytes, row.size - sizeof seal);
+    assert_int_equal(
+        kms_mac(fixture->vault->keys, &place, "policy", kl_buf_slice(&sealed), seal, NULL), KL_OK);
+    memcpy(row.bytes + row.size - sizeof seal, seal, sizeof seal);
+    vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&row));
+    assert_int_equal(vault_store_apply(fixture->vault->data_store, batch, true, NULL), KL_OK);
+    vault_batch_free(batch);
+    kl_buf_done(&row);
+    kl_buf_done(&sealed);
     admin_reopen(fixture);
     vault_readiness(fixture->vault, &readiness);
     assert_true(readiness.ready);
-    assert_int_equal(readiness.unenforced, VAULT_UNENFORCED_ON_ERASE);
 }
 
 /* A row of the tenant's policies with some of its text replaced by as much other text. */
@@ -337,7 +345,7 @@ int main(void)
         OPENED(test_who_may_read_and_who_may_apply),
         OPENED(test_a_policy_with_errors_is_refused_with_its_findings),
         OPENED(test_a_policy_that_is_too_large_is_refused),
-        OPENED(test_what_is_not_enforced_needs_a_yes_and_stays_said),
+        OPENED(test_a_row_of_an_earlier_version_is_read),
         OPENED(test_a_policy_that_another_hand_put_in_force_is_not),
         OPENED(test_a_stored_policy_that_another_hand_changed_closes_its_tenant_only),
         OPENED(test_what_people_have_cannot_be_taken_out_of_the_policy),

@@ -73,14 +73,13 @@ KL_MUST_USE enum kl_status vault_policy_read(struct vault *vault, const struct v
                                              struct kl_buf *ret_yaml, uint64_t *ret_number,
                                              struct kl_err *err);
 /*
- * Check and put in force, atomically. accept_unenforced: go on although it asks for what this version does not enforce.
- * KL_ERR_INVALID "invalid_policy" (see ret_findings); KL_ERR_CONFLICT "unenforced" when accept_unenforced is needed; "policy_in_use" when a
+ * Check and put in force, atomically. KL_ERR_INVALID "invalid_policy" (see ret_findings); KL_ERR_CONFLICT "policy_in_use" when a
  * record type or field that subjects may have is gone or changes its type or index (text says which); "mirror_residency": a mirror lies
  * outside of the EEA, where this policy does not let everything go; "store_residency": so does the tenant's store, and the policy's residency is EEA.
  */
 KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault,
                                               const struct vault_caller *caller, const void *yaml,
-                                              size_t yaml_bytes, bool accept_unenforced,
+                                              size_t yaml_bytes,
                                               struct vault_findings *ret_findings,
                                               uint64_t *ret_number, struct kl_err *err);
 /*

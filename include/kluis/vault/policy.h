@@ -122,9 +122,6 @@ struct vault_findings {
     struct vault_finding items[VAULT_FINDINGS_MAX];
 };
 
-/* What a policy asks for that this version does not enforce yet (bits). */
-#define VAULT_UNENFORCED_ON_ERASE 1u
-
 struct vault_policy;
 
 /*
@@ -153,7 +150,6 @@ void vault_policy_unref(struct vault_policy *policy); /* NULL is fine */
 
 const char *vault_policy_name(const struct vault_policy *policy);
 const char *vault_policy_version(const struct vault_policy *policy);
-uint32_t vault_policy_unenforced(const struct vault_policy *policy);
 
 #define VAULT_NONE (-1) /* "no such name", "any" where a header says so */
 size_t vault_policy_record_count(const struct vault_policy *policy);
@@ -325,6 +321,27 @@ struct vault_policy_requests {
     bool verify_identity; /* a request is completed only after the person was identified */
 };
 const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy);
+
+/*
+ * The section `on_erase`: what is kept of those who are erased, in counts of at least that many people, and the purpose that an objection
+ * must be to for somebody to be left out (VAULT_NONE: nobody is). A field has one at most.
+ */
+#define VAULT_STATISTICS_MAX 64
+#define VAULT_STATISTICS_MINIMUM 10 /* where the policy says none */
+#define VAULT_STATISTICS_MINIMUM_MIN \
+    3 /* of two people, one who knows of himself knows of the other */
+#define VAULT_STATISTICS_MINIMUM_MAX 10000
+struct vault_policy_statistic {
+    int field;
+    enum vault_generalisation how;
+};
+struct vault_policy_statistics {
+    struct vault_policy_statistic items[VAULT_STATISTICS_MAX];
+    size_t count;
+    uint32_t minimum;
+    int purpose;
+};
+const struct vault_policy_statistics *vault_policy_statistics(const struct vault_policy *policy);
 
 /* ---- the decision ---- */
 

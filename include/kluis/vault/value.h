@@ -124,6 +124,42 @@ KL_MUST_USE enum kl_status vault_value_mask(enum vault_mask mask, enum vault_typ
                                             struct kl_slice normalised, struct kl_buf *ret,
                                             struct kl_err *err);
 
+/*
+ * What is kept of a value for statistics: so little of it that many people share it.
+ *
+ * count                     that there was a value, as "present": all types
+ * year, decade              "1984", "1980": date, datetime
+ * country                   "BE", "+32": country, iban, phone
+ * exact                     the value, where there are only a few: boolean, country
+ * tens, hundreds, thousands a number with its last one, two, three whole digits made 0, towards zero: number
+ * first1, first2, first3    so many digits that a longer text begins with (a postcode): text
+ */
+enum vault_generalisation {
+    VAULT_GENERAL_COUNT,
+    VAULT_GENERAL_YEAR,
+    VAULT_GENERAL_DECADE,
+    VAULT_GENERAL_COUNTRY,
+    VAULT_GENERAL_EXACT,
+    VAULT_GENERAL_TENS,
+    VAULT_GENERAL_HUNDREDS,
+    VAULT_GENERAL_THOUSANDS,
+    VAULT_GENERAL_FIRST1,
+    VAULT_GENERAL_FIRST2,
+    VAULT_GENERAL_FIRST3,
+    VAULT_GENERALISATIONS
+};
+#define VAULT_GENERAL_MAX_BYTES 16
+const char *vault_generalisation_name(enum vault_generalisation how);
+/* False, and ret_how untouched, when text names none. */
+bool vault_generalisation_parse(const char *text, enum vault_generalisation *ret_how);
+bool vault_generalisation_fits(enum vault_generalisation how, enum vault_type type);
+/*
+ * The general form of a normalised value, in ASCII without spaces. False, and ret "" : there is none (a text that does not begin with digits,
+ * or would be shown whole; a form longer than VAULT_GENERAL_MAX_BYTES; what does not fit the type). Nothing is allocated.
+ */
+bool vault_value_generalise(enum vault_generalisation how, enum vault_type type,
+                            struct kl_slice normalised, char ret[VAULT_GENERAL_MAX_BYTES + 1]);
+
 /* Append a normalised value as JSON (a string, number, boolean or JSON text by its type; of a file what is known of it). */
 void vault_value_write_json(enum vault_type type, struct kl_slice normalised,
                             struct kl_json_out *out);

@@ -138,20 +138,16 @@ void vault_caller_done(struct vault_caller *caller);
 /* ---- how it is ---- */
 
 /*
- * For /readyz and doctor. ready: requests can be answered. unenforced: what tenants' policies ask for that this version does not enforce
- * (VAULT_UNENFORCED_* bits of all policies in force), never a silent yes.
+ * For /readyz and doctor. ready: requests can be answered.
  */
 struct vault_readiness {
     bool ready;
-    uint32_t unenforced;
     uint64_t key_generation;
     char finality[4];
     char reason[160];  /* why not ready; empty when ready */
     char warning[160]; /* ready, but not for everything; empty: for everything */
 };
 void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness);
-/* The names of unenforced bits, ended by NULL: "objection", "restriction", ... ret has room for 9 pointers. */
-void vault_unenforced_names(uint32_t bits, const char *ret[9]);
 
 /*
  * Figures for /metrics; counts since open. retention_runs: those that came to their end, dry ones left out; retention_erased: records that they
@@ -169,7 +165,7 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 
 /*
  * Look at a vault that may be closed (no server running) or opened elsewhere, and say what is wrong with it and what to do:
- * the stamp, the root file and its finality, core dumps, locked memory, permissions, free disk space, unenforced policies.
+ * the stamp, the root file and its finality, core dumps, locked memory, permissions, free disk space, policies.
  * Appends JSON {"checks":[{"name","state":"ok|warning|failed","text","advice"}]} to ret. Opens the databases only when it can.
  */
 KL_MUST_USE enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *ret,

@@ -20,6 +20,8 @@
 #define SLOT_JOURNAL 4
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
+#define GIVEN_KEY_BYTES 34
+#define PUBLISHED_KEY_BYTES 20
 #define BESIDE_KEY_BYTES 26
 #define CHUNK_BYTES (65536 + OVERHEAD_BYTES)
 #define FILE_NAME "%10llx-%10llx-%16llx-%16llx.file%n"
@@ -264,6 +266,34 @@ static void retained_read(struct blobs *blobs, const struct row *row)
     blob_context_add(blob_add(blobs, 'K', place, sealed, row), "retained", 8);
 }
 
+/* What somebody who was erased gave to statistics, until it is published (vault/waiting.h), beside the keys. */
+static void given_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {get_be(row->key.at + 2, 8), get_be(row->key.at + 10, 8), NONE};
+    unsigned char context[19 + 16] = "given to statistics";
+
+    if (row->value.size < 2) {
+        stop("a row that waits for statistics that the format does not know");
+    }
+    memcpy(context + 19, row->key.at + 18, 16);
+    blob_context_add(
+        blob_add(blobs, 'G', place, (struct bytes){row->value.at + 2, row->value.size - 2}, row),
+        context, sizeof context);
+}
+
+/* Published statistics (vault/statistics.h), under a slot of the vault's own tree. */
+static void published_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {0, get_be(row->key.at + 10, 8), NONE};
+
+    if (row->value.size < 13) {
+        stop("published statistics that the format does not know");
+    }
+    blob_context_add(
+        blob_add(blobs, 'P', place, (struct bytes){row->value.at + 13, row->value.size - 13}, row),
+        "published statistics", 20);
+}
+
 static void side_read(struct blobs *blobs, const struct row *row)
 {
     char kind = row->key.size < 2 ? 0 : (char)row->key.at[1];
@@ -272,7 +302,11 @@ static void side_read(struct blobs *blobs, const struct row *row)
         closing_read(blobs, row);
     } else if (row->key.size == RETAINED_KEY_BYTES && kind == 'K') {
         retained_read(blobs, row);
-    } else if (kind == 0 || strchr("JALNPRSWr", kind) == NULL) {
+    } else if (row->key.size == GIVEN_KEY_BYTES && kind == 'G') {
+        given_read(blobs, row);
+    } else if (row->key.size == PUBLISHED_KEY_BYTES && kind == 'T') {
+        published_read(blobs, row);
+    } else if (kind == 0 || strchr("JALNRSWrCP", kind) == NULL) {
         stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
     }
 }

@@ -387,6 +387,17 @@ def judge_lost(found, control, lost):
     print(f"{seen} values of after the backup are not read any more", flush=True)
 
 
+def judge_statistics(findings, needles):
+    """What waits for statistics is in general words alone, and goes with its tenant; what is published is of nobody."""
+    control, found = ([line for line in findings.opened[who] if line.kind in "GP"] for who in ("control", "attack"))
+    check(any(line.kind == "G" for line in control), "the adversary is blind: nothing is given to statistics")
+    hits = [line.kind for line in control if any(needle in line.plain for needle in needles)]
+    equal(hits, [], "not even with every key is there a value, or an id, in what is kept for statistics")
+    ended = {line.tenant for line in control if line.kind == "H"} - {line.tenant for line in findings.opened["attack"] if line.kind == "H"}
+    equal([line.tenant for line in found if line.kind == "G" and line.tenant in ended], [], "what waited when the tenant ended is noise")
+    print(f"statistics: {len(found)} of {len(control)} rows are read, all in general words", flush=True)
+
+
 def needles_of(workers, place):
     """What must be nowhere in the open: values, ids, tokens."""
     needles = [text.encode() for worker in workers for text in worker.world.canaries.texts]
@@ -414,6 +425,7 @@ def judge(place, watch, workers, cross, swept, lost=None):
     log = place.log().encode()
     equal([needle for needle in needles if needle in log], [], "nor in what the server says")
     judge_guesses(findings, workers, control, swept)
+    judge_statistics(findings, needles)
     living = judge_living(found, control, workers)
     count, hits = judge_erased(found, control, workers)
     with_old, seen = judge_erased(control, control, workers)

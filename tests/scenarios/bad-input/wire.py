@@ -36,7 +36,7 @@ def queries(bench):
     bench.refused(app.get("/v1/subjects?purpose=service"), 400, "invalid_parameter")
     bench.refused(bench.steward.get(f"/v1/audit?from={CANARY}"), 422, "invalid_time")
     bench.refused(bench.steward.get("/v1/audit?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"), 422, "invalid_range")
-    bench.refused(bench.steward.put("/v1/policy?accept_unenforced=perhaps", POLICY.read_text(), type="application/yaml"), 400, "invalid_parameter")
+    bench.refused(bench.steward.put("/v1/policy?accept=perhaps", POLICY.read_text(), type="application/yaml"), 400, "unknown_parameter")
 
 
 def methods_and_routes(bench):
