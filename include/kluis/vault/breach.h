@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /* Of one call: entries looked at, people told of (a limit, VAULT_PAGE_MAX at most); what does not fit is the next piece's. */
-#define VAULT_BREACH_SCAN_MAX 2000000
+#define VAULT_BREACH_SCAN_MAX 1000000
 #define VAULT_BREACH_REPORTS_AT_ONCE 4
 /* Art. 33(1): within 72 hours of having become aware of it. */
 #define VAULT_BREACH_DEADLINE_US (INT64_C(72) * 3600 * 1000000)

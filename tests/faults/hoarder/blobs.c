@@ -17,6 +17,7 @@
 #define VALUE_BASE 0
 #define VALUE_LEDGER 1
 #define VALUE_CLOSINGS 2
+#define SLOT_REMARKS 5 /* of a tenant's own */
 #define SLOT_JOURNAL 4
 #define CLOSING_KEY_BYTES 18
 #define RETAINED_KEY_BYTES 26
@@ -224,6 +225,19 @@ static void answer_read(struct blobs *blobs, const struct row *row)
     blob_context_add(blob_add(blobs, 'I', place, sealed, row), "idempotency", 11);
 }
 
+/* A review of the trail (vault/review_row.h): the whole row, under the tenant's slot of remarks. */
+static void review_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {get_be(row->key.at + 1, 8), SLOT_REMARKS, NONE};
+    unsigned char context[4 + 6 + 16] = {0, 0, 0, 6, 'r', 'e', 'v', 'i', 'e', 'w'};
+
+    if (row->key.size != 1 + 8 + 8 + 16) {
+        stop("a review that the format does not know");
+    }
+    memcpy(context + 10, row->key.at + 17, 16);
+    blob_context_add(blob_add(blobs, 'U', place, row->value, row), context, sizeof context);
+}
+
 /* A closing of the journal (vault/journal.h), beside the keys. */
 static void closing_read(struct blobs *blobs, const struct row *row)
 {
@@ -322,7 +336,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQq", kind) == NULL) {
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqU", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
@@ -343,6 +357,9 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             break;
         case 'w':
             beside_read(blobs, row);
+            break;
+        case 'U':
+            review_read(blobs, row);
             break;
         default:
             break;

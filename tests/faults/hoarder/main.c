@@ -261,7 +261,7 @@ static struct tree *phase_do(struct course *course, const char *phase,
 
     memset(course->opened, 0, course->blobs.count * sizeof *course->opened);
     values = blobs_try(course, tree, phase, "H", true);
-    values += blobs_try(course, tree, phase, "VBIJKFGP", false);
+    values += blobs_try(course, tree, phase, "VBIJKFUGP", false);
     addresses_put(course, tree, phase);
     sum_put(course, phase, "roots", roots->count);
     sum_put(course, phase, "pages", tree_pages(tree));
