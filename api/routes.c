@@ -15,6 +15,7 @@ static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "destroyed", NULL};
 static const char *const APPLY[] = {"tenant", "accept_unenforced", NULL};
+static const char *const DIFF[] = {"tenant", "subjects", NULL};
 static const char *const AUDIT[] = {"tenant", "subject", "credential", "from",
                                     "to",     "limit",   "cursor",     NULL};
 
@@ -60,6 +61,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
     {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, APPLY},
     {"POST", "/v1/policy/check", api_policy_check, API_ROUTE_YAML, TENANT},
+    {"POST", "/v1/policy/diff", api_policy_diff, API_ROUTE_YAML, DIFF},
     {"POST", "/v1/explain", api_explain, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/credentials", api_credential_list, 0, PAGE},

@@ -1,8 +1,10 @@
-/* The policy: read, check, put in force, explain. */
+/* The policy: read, check, compare, put in force, explain. */
 #include "api/input.h"
 #include "api/output.h"
 #include "api/routes.h"
+#include "kluis/vault/policy_diff.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 API_HANDLER(api_policy_read)
@@ -140,6 +142,46 @@ API_HANDLER(api_policy_check)
     kl_json_object_end(&out);
     vault_policy_unref(policy);
     return KL_OK;
+}
+
+/* How many people to look at. */
+static enum kl_status diff_subjects(const struct api_request *request, int64_t *ret_subjects,
+                                    struct kl_err *err)
+{
+    const char *text = api_request_query(request, "subjects");
+
+    *ret_subjects = VAULT_DIFF_SUBJECTS_DEFAULT;
+    if (text == NULL) {
+        return KL_OK;
+    }
+    if (text[0] == '\0' || text[strspn(text, "0123456789")] != '\0' || strlen(text) > 7) {
+        return kl_failf(err, KL_ERR_INVALID, "invalid_parameter", "subjects is a number, 0 to %d",
+                        VAULT_DIFF_SUBJECTS_MAX);
+    }
+    *ret_subjects = strtol(text, NULL, 10);
+    return KL_OK;
+}
+
+API_HANDLER(api_policy_diff)
+{
+    struct vault_findings *findings = findings_new(request, err);
+    int64_t subjects = 0;
+    enum kl_status status;
+
+    if (findings == NULL) {
+        return KL_ERR_NO_MEMORY;
+    }
+    status = diff_subjects(request, &subjects, err);
+    if (status == KL_OK) {
+        (void)api_response_json(response, 200);
+        status = vault_policy_diff(request->app->vault, &request->caller, request->body.bytes,
+                                   request->body.size, subjects, findings, &response->body, err);
+    }
+    if (status != KL_OK && findings->count > 0) {
+        struct kl_json_out errors = kl_json_out(&request->findings);
+        api_output_findings(&errors, findings);
+    }
+    return status;
 }
 
 static void write_explained(struct kl_json_out *out, const struct vault_explain_result *result)

@@ -91,6 +91,7 @@ struct vault {
     struct vault_secrets *secrets; /* how many secrets are worked on at once; secret_hash.h */
     struct vault_limits *tries;    /* secrets that did not match; subject_secret.h */
     struct vault_limits *volume;   /* subjects shown under grants with a volume; volume.h */
+    atomic_uint diffs;             /* policies being compared on live data; policy_diff_live.c */
 };
 
 /* ---- helpers of every operation ---- */
