@@ -118,9 +118,23 @@ struct answers {
     diff_answer of[DIFF_WHERE_MAX][DIFF_CONTEXTS_MAX][VAULT_DIFF_CIRCUMSTANCES];
 };
 
+static bool may_claim(const struct vault_diff *diff, size_t role)
+{
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        const int number = diff->roles.at[role][side];
+
+        for (int ground = 0; number != VAULT_NONE && ground < VAULT_GROUNDS; ground++)
+            if (diff->policies[side]->roles[number].by_ground[ground] != 0)
+                return true;
+    }
+    return false;
+}
+
+/* Restriction matters to what is others', and where a role may claim a ground; elsewhere nothing is said of it. */
 static void ask_everywhere(struct vault_diff *diff, const struct cell *cell, int side,
                            struct answers *ret)
 {
+    const bool claims = may_claim(diff, cell->role);
     struct vault_query query;
     enum vault_gate gate = VAULT_GATE_NONE;
     int field = VAULT_NONE;
@@ -131,6 +145,9 @@ static void ask_everywhere(struct vault_diff *diff, const struct cell *cell, int
             for (int i = 0; i < VAULT_DIFF_CIRCUMSTANCES; i++) {
                 const struct vault_facts facts = facts_of((enum vault_diff_circumstance)i);
 
+                ret->of[place][context][i] = (diff_answer)VAULT_GATE_RESTRICTION;
+                if (i >= VAULT_DIFF_LEGAL_CLAIM && (context >= diff->time_count || !claims))
+                    continue;
                 query.location = diff->places[place].country;
                 query.now_us = diff->times[context % diff->time_count].at_us;
                 query.own_subject = context >= diff->time_count;

@@ -93,22 +93,33 @@ static enum vault_diff_circumstance circumstance(const struct walk *walk,
     return policy_bit(consents->given[side], number) ? VAULT_DIFF_CONSENT : VAULT_DIFF_NO_CONSENT;
 }
 
+/* Whether restriction does not keep from a purpose under either policy. */
+static bool answers_rights(const struct vault_diff *diff, size_t purpose)
+{
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        const int number = diff->purposes.at[purpose][side];
+
+        if (number != VAULT_NONE && diff->policies[side]->purposes[number].shown.answers_rights)
+            return true;
+    }
+    return false;
+}
+
 /*
  * Whether a line is about this person, with what they consented to: under either policy, as a candidate may change which consents
- * count. Of somebody who is restricted, what a ground may be claimed for.
+ * count. Of somebody who is restricted, what a ground may be claimed for, and what answers their rights.
  */
 static bool line_fits(const struct walk *walk, const struct diff_entry *entry,
                       const struct consents *consents, bool restricted)
 {
     const unsigned restricted_bits = ~((1u << VAULT_DIFF_LEGAL_CLAIM) - 1);
 
-    if (restricted)
-        return (entry->circumstances & restricted_bits) != 0;
-    if (entry->without_purpose)
+    if (entry->without_purpose || (restricted && (entry->circumstances & restricted_bits) != 0))
         return true;
     for (size_t purpose = 0; purpose < walk->diff->purposes.count; purpose++)
         for (int side = 0; side < DIFF_SIDES; side++)
             if (diff_bit(entry->purposes, purpose) &&
+                (!restricted || answers_rights(walk->diff, purpose)) &&
                 ((entry->circumstances >> circumstance(walk, consents, side, purpose)) & 1) != 0)
                 return true;
     return false;
