@@ -184,6 +184,56 @@ API_HANDLER(api_policy_diff)
     return status;
 }
 
+static void write_edit(struct kl_json_out *out, const struct vault_explain_edit *edit)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "what", edit->what);
+    kl_json_add_text(out, "where", edit->where);
+    kl_json_add_int(out, "line", edit->line);
+    kl_json_add_int(out, "column", edit->column);
+    kl_json_add_int(out, "offset", (int64_t)edit->offset);
+    kl_json_add_text(out, "remove", edit->remove);
+    kl_json_add_text(out, "insert", edit->insert);
+    kl_json_add_text(out, "choose", edit->choose);
+    kl_json_object_end(out);
+}
+
+static void write_change(struct kl_json_out *out, const struct vault_explain_change *change)
+{
+    kl_json_object_begin(out);
+    kl_json_key(out, "edits");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < change->edit_count; i++) {
+        write_edit(out, &change->edits[i]);
+    }
+    kl_json_array_end(out);
+    kl_json_add_int(out, "also_allows", (int64_t)change->also_allows);
+    kl_json_add_int(out, "also_withholds", (int64_t)change->also_withholds);
+    kl_json_add_int(out, "tests_failed", (int64_t)change->tests_failed);
+    kl_json_object_end(out);
+}
+
+/* What would alter the answer. */
+static void write_remedies(struct kl_json_out *out, const struct vault_explain_result *result)
+{
+    kl_json_add_bool(out, "searched", result->searched);
+    kl_json_key(out, "changes");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < result->change_count; i++) {
+        write_change(out, &result->changes[i]);
+    }
+    kl_json_array_end(out);
+    kl_json_key(out, "must_happen");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < result->must_happen_count; i++) {
+        kl_json_object_begin(out);
+        kl_json_add_text(out, "code", result->must_happen[i].code);
+        kl_json_add_text(out, "detail", result->must_happen[i].detail);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+}
+
 static void write_explained(struct kl_json_out *out, const struct vault_explain_result *result)
 {
     bool shown = result->decision.withheld == VAULT_GATE_NONE;
@@ -207,6 +257,7 @@ static void write_explained(struct kl_json_out *out, const struct vault_explain_
         }
     }
     kl_json_array_end(out);
+    write_remedies(out, result);
     kl_json_object_end(out);
 }
 

@@ -87,11 +87,14 @@ void vault_policy_unref(struct vault_policy *policy)
     free(policy);
 }
 
+/* What becomes of a policy's own tests. */
+enum tests { TESTS_LEFT_OUT, TESTS_READ, TESTS_RUN };
+
 /*
  * Sections refer to each other, whatever their order in the file: what is named comes before what
  * names it.
  */
-static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, bool run_tests)
+static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, enum tests tests)
 {
     static void (*const sections[])(struct policy_parse *, policy_node) = {
         vault_policy_read_top,     vault_policy_read_purposes,  vault_policy_read_recipients,
@@ -106,7 +109,8 @@ static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root
         return;
     if (parse->findings->errors == 0)
         vault_policy_check(parse);
-    vault_policy_read_tests(parse, root, run_tests && parse->findings->errors == 0);
+    if (tests != TESTS_LEFT_OUT)
+        vault_policy_read_tests(parse, root, tests == TESTS_RUN && parse->findings->errors == 0);
 }
 
 static int compare_places(const void *left, const void *right)
@@ -158,7 +162,7 @@ static enum kl_status first_error(const struct vault_findings *findings, struct 
     return kl_fail(err, KL_ERR_INVALID, "invalid_policy", "the policy has errors", NULL);
 }
 
-static enum kl_status parse_policy(const void *text, size_t size, bool run_tests,
+static enum kl_status parse_policy(const void *text, size_t size, enum tests tests,
                                    struct vault_findings *ret_findings,
                                    struct vault_policy **ret_policy, struct kl_err *err)
 {
@@ -178,7 +182,7 @@ static enum kl_status parse_policy(const void *text, size_t size, bool run_tests
         status = refused_yaml(status, &yaml_err, &parse, err);
         goto out;
     }
-    read_all(&parse, kl_yaml_root(yaml), run_tests);
+    read_all(&parse, kl_yaml_root(yaml), tests);
     if (parse.no_memory) {
         status = kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy",
                          "policy: arena of %zu bytes", POLICY_ARENA_BYTES_MAX);
@@ -202,20 +206,32 @@ enum kl_status vault_policy_parse(const void *yaml, size_t yaml_bytes,
                                   struct vault_findings *ret_findings,
                                   struct vault_policy **ret_policy, struct kl_err *err)
 {
-    return parse_policy(yaml, yaml_bytes, true, ret_findings, ret_policy, err);
+    return parse_policy(yaml, yaml_bytes, TESTS_RUN, ret_findings, ret_policy, err);
 }
 
-enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes,
-                                    struct vault_policy **ret_policy, struct kl_err *err)
+static enum kl_status compile(const void *yaml, size_t yaml_bytes, enum tests tests,
+                              struct vault_policy **ret_policy, struct kl_err *err)
 {
     struct vault_findings *findings = calloc(1, sizeof *findings);
     enum kl_status status;
 
     if (findings == NULL)
         return kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "policy");
-    status = parse_policy(yaml, yaml_bytes, false, findings, ret_policy, err);
+    status = parse_policy(yaml, yaml_bytes, tests, findings, ret_policy, err);
     free(findings);
     return status;
+}
+
+enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes,
+                                    struct vault_policy **ret_policy, struct kl_err *err)
+{
+    return compile(yaml, yaml_bytes, TESTS_READ, ret_policy, err);
+}
+
+enum kl_status vault_policy_compile_rules(const void *yaml, size_t yaml_bytes,
+                                          struct vault_policy **ret_policy, struct kl_err *err)
+{
+    return compile(yaml, yaml_bytes, TESTS_LEFT_OUT, ret_policy, err);
 }
 
 /* ---- what is in it ---- */

@@ -11,171 +11,13 @@
 #include <string.h>
 
 #define BIT(action) (UINT32_C(1) << (action))
-#define USES                                                                        \
-    (BIT(VAULT_ACTION_READ) | BIT(VAULT_ACTION_LOOKUP) | BIT(VAULT_ACTION_VERIFY) | \
-     BIT(VAULT_ACTION_EXPORT) | BIT(VAULT_ACTION_DISCLOSE))
 /* Actions that are asked for a purpose; the others are asked without one. */
-#define PURPOSEFUL (USES | BIT(VAULT_ACTION_CONSENT) | BIT(VAULT_ACTION_OBJECT))
+#define PURPOSEFUL (POLICY_USES | BIT(VAULT_ACTION_CONSENT) | BIT(VAULT_ACTION_OBJECT))
 #define ENTRIES_MAX 4096 /* of one role */
-
-/* ---- one answer ---- */
-
-/* How open, as a number: no view is more open than plain, and no volume is more than any. */
-static diff_answer shown(enum vault_view view, uint32_t volume)
-{
-    const uint64_t openness =
-        ((uint64_t)(VAULT_VIEWS - view) << DIFF_VOLUME_BITS) | (volume == 0 ? UINT32_MAX : volume);
-
-    return openness << DIFF_GATE_BITS;
-}
-
-struct cell {
-    size_t role;
-    int recipient; /* VAULT_NONE: the controller itself; these are numbers of the difference, not of a policy */
-    enum vault_action action;
-    size_t field;
-    int purpose; /* VAULT_NONE: none */
-};
-
-/* Numbers of one policy. False: it does not know one of the names, and ret_gate says what withholds then. */
-static bool query_of(const struct vault_diff *diff, const struct cell *cell, int side,
-                     struct vault_query *ret, int *ret_field, enum vault_gate *ret_gate)
-{
-    memset(ret, 0, sizeof *ret);
-    *ret_gate = VAULT_GATE_ROLE;
-    if (diff->policies[side] == NULL)
-        return false;
-    ret->role = diff->roles.at[cell->role][side];
-    *ret_field = diff->fields.at[cell->field][side];
-    if (ret->role == VAULT_NONE || *ret_field == VAULT_NONE)
-        return false;
-    *ret_gate = VAULT_GATE_PURPOSE;
-    ret->action = cell->action;
-    ret->purpose =
-        cell->purpose == VAULT_NONE ? VAULT_NONE : diff->purposes.at[cell->purpose][side];
-    ret->recipient =
-        cell->recipient == VAULT_NONE ? VAULT_NONE : diff->recipients.at[cell->recipient][side];
-    ret->credential_purposes = POLICY_ALL;
-    return (ret->purpose != VAULT_NONE || cell->purpose == VAULT_NONE) &&
-           (ret->recipient != VAULT_NONE || cell->recipient == VAULT_NONE);
-}
-
-static struct vault_facts facts_of(enum vault_diff_circumstance circumstance)
-{
-    const uint64_t consents = circumstance >= VAULT_DIFF_CONSENT ? POLICY_ALL : 0;
-    const uint64_t explicit_consents = circumstance >= VAULT_DIFF_EXPLICIT_CONSENT ? POLICY_ALL : 0;
-
-    return (struct vault_facts){.residency = VAULT_RESIDENCY_EEA,
-                                .consents = consents,
-                                .explicit_consents = explicit_consents,
-                                .recipient_consents = consents,
-                                .recipient_explicit_consents = explicit_consents,
-                                .restricted = circumstance >= VAULT_DIFF_LEGAL_CLAIM};
-}
-
-static enum vault_ground ground_of(enum vault_diff_circumstance circumstance)
-{
-    return circumstance < VAULT_DIFF_LEGAL_CLAIM
-               ? VAULT_GROUND_NONE
-               : (enum vault_ground)(VAULT_GROUND_LEGAL_CLAIM +
-                                     (circumstance - VAULT_DIFF_LEGAL_CLAIM));
-}
-
-/* Of how many subjects an hour at most, when all grants that let it have a volume; 0: of any number. */
-static uint32_t volume_of(const struct vault_policy *policy, struct vault_query query,
-                          const struct vault_facts *facts, int field)
-{
-    uint64_t charged = vault_policy_charged(policy, &query, field);
-    uint32_t most = 0;
-
-    query.used_up = charged;
-    if (charged == 0 ||
-        vault_policy_decide(policy, &query, facts, field).withheld == VAULT_GATE_NONE)
-        return 0;
-    for (; charged != 0; charged &= charged - 1) {
-        const uint32_t volume = vault_policy_volume(policy, query.role, __builtin_ctzll(charged));
-        most = volume > most ? volume : most;
-    }
-    return most;
-}
-
-static diff_answer ask(struct vault_diff *diff, int side, const struct vault_query *query,
-                       const struct vault_facts *facts, int field)
-{
-    const struct vault_policy *policy = diff->policies[side];
-    const struct vault_decision decision = vault_policy_decide(policy, query, facts, field);
-
-    diff->decisions++;
-    if (decision.withheld != VAULT_GATE_NONE)
-        return (diff_answer)decision.withheld;
-    return shown((DIFF_SHOWS & BIT(query->action)) != 0 ? decision.view : VAULT_VIEW_PLAIN,
-                 volume_of(policy, *query, facts, field));
-}
-
-/* ---- a cell: an answer for each situation ---- */
-
-struct answers {
-    diff_answer of[DIFF_WHERE_MAX][DIFF_CONTEXTS_MAX][VAULT_DIFF_CIRCUMSTANCES];
-};
-
-static bool may_claim(const struct vault_diff *diff, size_t role)
-{
-    for (int side = 0; side < DIFF_SIDES; side++) {
-        const int number = diff->roles.at[role][side];
-
-        for (int ground = 0; number != VAULT_NONE && ground < VAULT_GROUNDS; ground++)
-            if (diff->policies[side]->roles[number].by_ground[ground] != 0)
-                return true;
-    }
-    return false;
-}
-
-/* Restriction matters to what is others', and where a role may claim a ground; elsewhere nothing is said of it. */
-static void ask_everywhere(struct vault_diff *diff, const struct cell *cell, int side,
-                           struct answers *ret)
-{
-    const bool claims = may_claim(diff, cell->role);
-    struct vault_query query;
-    enum vault_gate gate = VAULT_GATE_NONE;
-    int field = VAULT_NONE;
-    const bool known = query_of(diff, cell, side, &query, &field, &gate);
-
-    for (size_t place = 0; place < diff->place_count; place++)
-        for (size_t context = 0; context < diff->context_count; context++)
-            for (int i = 0; i < VAULT_DIFF_CIRCUMSTANCES; i++) {
-                const struct vault_facts facts = facts_of((enum vault_diff_circumstance)i);
-
-                ret->of[place][context][i] = (diff_answer)VAULT_GATE_RESTRICTION;
-                if (i >= VAULT_DIFF_LEGAL_CLAIM && (context >= diff->time_count || !claims))
-                    continue;
-                query.location = diff->places[place].country;
-                query.now_us = diff->times[context % diff->time_count].at_us;
-                query.own_subject = context >= diff->time_count;
-                query.ground = ground_of((enum vault_diff_circumstance)i);
-                ret->of[place][context][i] =
-                    known ? ask(diff, side, &query, &facts, field) : (diff_answer)gate;
-            }
-}
 
 static bool changes(diff_answer was, diff_answer now)
 {
     return DIFF_OPENNESS(was) != DIFF_OPENNESS(now);
-}
-
-/* Whether the grants of one policy could let the cell at all: an answer that needs no asking. */
-static bool has_grant(const struct vault_diff *diff, const struct cell *cell, int side)
-{
-    struct vault_query query;
-    enum vault_gate gate = VAULT_GATE_NONE;
-    int field = VAULT_NONE;
-    const struct policy_role *role;
-    uint64_t grants;
-
-    if (!query_of(diff, cell, side, &query, &field, &gate))
-        return false;
-    role = &diff->policies[side]->roles[query.role];
-    grants = role->by_action[cell->action] & role->by_field[field];
-    return (query.purpose == VAULT_NONE ? grants : grants & role->by_purpose[query.purpose]) != 0;
 }
 
 /* ---- gathering what changes alike ---- */
@@ -187,8 +29,8 @@ struct comparing {
     struct diff_entry *entries;
     size_t count;
     size_t *alike;
-    struct answers before, after;                 /* of the cell */
-    struct answers base_before, base_after;       /* of the same cell without a recipient */
+    struct diff_answers before, after;            /* of the cell */
+    struct diff_answers base_before, base_after;  /* of the same cell without a recipient */
     uint64_t changed_fields[2][DIFF_FIELD_WORDS]; /* [allows], of all roles */
 };
 
@@ -228,8 +70,8 @@ static uint8_t alike_circumstances(const struct comparing *comparing, size_t pla
 }
 
 /* Whether a recipient's answer says no more than that without one. */
-static bool said_already(const struct comparing *comparing, const struct cell *cell, size_t place,
-                         size_t context, int i)
+static bool said_already(const struct comparing *comparing, const struct diff_cell *cell,
+                         size_t place, size_t context, int i)
 {
     return cell->recipient != VAULT_NONE &&
            DIFF_OPENNESS(comparing->base_before.of[place][context][i]) ==
@@ -254,7 +96,7 @@ static void add_change(struct diff_entry *entries, size_t *count, const struct d
 #define CHANGES_APART_MAX 64
 
 /* The changes of a cell apart by answers and circumstances; each with all places and contexts where it is so. */
-static size_t cell_changes(struct comparing *comparing, const struct cell *cell,
+static size_t cell_changes(struct comparing *comparing, const struct diff_cell *cell,
                            struct diff_entry ret[CHANGES_APART_MAX])
 {
     const struct vault_diff *diff = comparing->diff;
@@ -305,7 +147,7 @@ static void extend(struct comparing *comparing, bool allows, size_t answers,
         comparing->changed_fields[allows][word] |= fields[word];
 }
 
-static void take_changes(struct comparing *comparing, const struct cell *cell, size_t first)
+static void take_changes(struct comparing *comparing, const struct diff_cell *cell, size_t first)
 {
     struct diff_entry found[CHANGES_APART_MAX];
     uint64_t fields[DIFF_FIELD_WORDS];
@@ -326,7 +168,7 @@ static void take_changes(struct comparing *comparing, const struct cell *cell, s
     }
 }
 
-static bool any_shown(const struct vault_diff *diff, const struct answers *answers)
+static bool any_shown(const struct vault_diff *diff, const struct diff_answers *answers)
 {
     for (size_t place = 0; place < diff->place_count; place++)
         for (size_t context = 0; context < diff->context_count; context++)
@@ -336,25 +178,47 @@ static bool any_shown(const struct vault_diff *diff, const struct answers *answe
     return false;
 }
 
+/* Nothing that its answers hang on differs. */
+static bool is_same(const struct vault_diff *diff, const struct diff_cell *cell)
+{
+    return diff->same_role[cell->role] && diff->same_field[cell->field] && diff->same_transfers &&
+           (cell->purpose == VAULT_NONE || diff->same_purpose[cell->purpose]) &&
+           (cell->recipient == VAULT_NONE || diff->same_recipient[cell->recipient]);
+}
+
+/* Whether that is so of all recipients too. */
+static bool is_same_to_all(const struct vault_diff *diff, const struct diff_cell *cell)
+{
+    if (!is_same(diff, cell))
+        return false;
+    for (size_t i = 0; i < diff->recipients.count; i++)
+        if (!diff->same_recipient[i])
+            return false;
+    return true;
+}
+
 /* Without a recipient, then to each: a recipient can only narrow, so where nothing is shown there is nothing to ask. */
-static void compare_cell(struct comparing *comparing, struct cell *cell, size_t first)
+static void compare_cell(struct comparing *comparing, struct diff_cell *cell, size_t first)
 {
     struct vault_diff *diff = comparing->diff;
 
-    if (!has_grant(diff, cell, 0) && !has_grant(diff, cell, 1))
+    if (is_same_to_all(diff, cell) ||
+        (!vault_diff_has_grant(diff, cell, 0) && !vault_diff_has_grant(diff, cell, 1)))
         return;
-    ask_everywhere(diff, cell, 0, &comparing->before);
-    ask_everywhere(diff, cell, 1, &comparing->after);
+    vault_diff_ask(diff, cell, 0, &comparing->before);
+    vault_diff_ask(diff, cell, 1, &comparing->after);
     take_changes(comparing, cell, first);
-    if ((USES & BIT(cell->action)) == 0 || diff->recipients.count == 0 ||
+    if ((POLICY_USES & BIT(cell->action)) == 0 || diff->recipients.count == 0 ||
         (!any_shown(diff, &comparing->before) && !any_shown(diff, &comparing->after)))
         return;
     comparing->base_before = comparing->before;
     comparing->base_after = comparing->after;
     for (size_t i = 0; i < diff->recipients.count; i++) {
         cell->recipient = (int)i;
-        ask_everywhere(diff, cell, 0, &comparing->before);
-        ask_everywhere(diff, cell, 1, &comparing->after);
+        if (is_same(diff, cell))
+            continue;
+        vault_diff_ask(diff, cell, 0, &comparing->before);
+        vault_diff_ask(diff, cell, 1, &comparing->after);
         take_changes(comparing, cell, first);
     }
     cell->recipient = VAULT_NONE;
@@ -366,11 +230,11 @@ static void compare_fields(struct comparing *comparing, enum vault_action action
     const size_t first = comparing->count;
 
     for (size_t field = 0; field < diff->fields.count; field++) {
-        struct cell cell = {.role = comparing->role,
-                            .recipient = VAULT_NONE,
-                            .action = action,
-                            .field = field,
-                            .purpose = purpose};
+        struct diff_cell cell = {.role = comparing->role,
+                                 .recipient = VAULT_NONE,
+                                 .action = action,
+                                 .field = field,
+                                 .purpose = purpose};
 
         if (comparing->alike[field] != field)
             continue;
@@ -507,6 +371,8 @@ static enum kl_status fill(struct vault_diff *diff, int64_t now_us, struct kl_er
     enum kl_status status = KL_OK;
 
     vault_diff_axes(diff, now_us);
+    if (!diff->no_memory)
+        vault_diff_same(diff);
     diff->lines = kl_arena_array(diff->arena, VAULT_DIFF_LINES_MAX, sizeof diff->lines[0]);
     diff->entries = kl_arena_array(diff->arena, VAULT_DIFF_LINES_MAX, sizeof diff->entries[0]);
     if (comparing != NULL) {

@@ -1,5 +1,5 @@
 /*
- * The difference of two policies while it is made: its axes (policy_diff_axes.c), its cells (policy_diff.c), its lines
+ * The difference of two policies while it is made: its axes (policy_diff_axes.c), what is the same on both sides (policy_diff_same.c), its answers (policy_diff_ask.c), its cells (policy_diff.c), its lines
  * (policy_diff_line.c), and how many people they touch (policy_diff_live.c).
  */
 #ifndef VAULT_POLICY_DIFF_INTERNAL_H
@@ -50,6 +50,19 @@ typedef uint64_t diff_answer;
 #define DIFF_VOLUME_BITS 32 /* subjects an hour; all ones: any number. Above them the view */
 #define DIFF_OPENNESS(answer) ((answer) >> DIFF_GATE_BITS)
 
+/* What is asked; these are numbers of the difference, not of a policy. */
+struct diff_cell {
+    size_t role;
+    int recipient; /* VAULT_NONE: the controller itself */
+    enum vault_action action;
+    size_t field;
+    int purpose; /* VAULT_NONE: none */
+};
+/* The answers to a cell: by place, context and circumstance. */
+struct diff_answers {
+    diff_answer of[DIFF_WHERE_MAX][DIFF_CONTEXTS_MAX][VAULT_DIFF_CIRCUMSTANCES];
+};
+
 /* What changes alike: before it is a line. where: bit per context, by place. */
 struct diff_entry {
     uint32_t actions;
@@ -77,6 +90,11 @@ struct vault_diff {
     struct diff_time times[VAULT_DIFF_TIMES_MAX];
     size_t time_count;
     size_t context_count; /* times, and again for one's own subject where a grant asks for that */
+    bool *same_role;      /* by number: both policies say the same (vault_diff_same()) */
+    bool *same_field;
+    bool *same_purpose;
+    bool *same_recipient;
+    bool same_transfers;
     uint64_t decisions;
     bool complete;
     bool no_memory;
@@ -97,6 +115,16 @@ static inline void diff_bit_set(uint64_t *words, size_t number)
 
 /* Names, places and times of both; diff->no_memory when the arena is full. */
 void vault_diff_axes(struct vault_diff *diff, int64_t now_us);
+/* What both say alike; diff->no_memory as above. After the axes. */
+void vault_diff_same(struct vault_diff *diff);
+/*
+ * Ask one policy for a cell in every situation. Restriction matters to what is others', and where a role may claim a ground; elsewhere
+ * nothing is said of it.
+ */
+void vault_diff_ask(struct vault_diff *diff, const struct diff_cell *cell, int side,
+                    struct diff_answers *ret);
+/* Whether the grants of one policy could let the cell at all; else the answer needs no asking. */
+bool vault_diff_has_grant(const struct vault_diff *diff, const struct diff_cell *cell, int side);
 /* One line of an entry about a role; VAULT_DIFF_LINES_MAX of them, then diff is not complete. */
 void vault_diff_line_add(struct vault_diff *diff, size_t role, const struct diff_entry *entry);
 

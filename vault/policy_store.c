@@ -110,28 +110,20 @@ static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint
     return status;
 }
 
-/* The text of the policy in force: appended to ret_yaml. ret_number is set also when the text turns out damaged. */
-static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct kl_buf *ret_yaml,
-                                    uint64_t *ret_number, bool *ret_accept_unenforced,
-                                    struct kl_err *err)
+enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint64_t number,
+                                      struct kl_buf *ret_yaml, bool *ret_accept_unenforced,
+                                      struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_row_key key;
+    struct vault_row_key key = vault_row_policy(tenant, number);
     struct kl_buf row = {0};
     struct kl_reader reader;
     struct kl_slice content;
     struct kl_slice yaml;
     struct kl_err cause = {0};
-    uint64_t number = 0;
     uint8_t format;
     uint8_t flags;
 
-    status = number_in_force(vault, tenant, &number, err);
-    if (status != KL_OK) {
-        return status;
-    }
-    *ret_number = number;
-    key = vault_row_policy(tenant, number);
     kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
     if (status == KL_ERR_NOT_FOUND) {
@@ -166,6 +158,21 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
 out:
     kl_buf_done(&row);
     return status;
+}
+
+/* The text of the policy in force: appended to ret_yaml. ret_number is set also when the text turns out damaged. */
+static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct kl_buf *ret_yaml,
+                                    uint64_t *ret_number, bool *ret_accept_unenforced,
+                                    struct kl_err *err)
+{
+    uint64_t number = 0;
+    enum kl_status status = number_in_force(vault, tenant, &number, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    *ret_number = number;
+    return vault_policy_text_read(vault, tenant, number, ret_yaml, ret_accept_unenforced, err);
 }
 
 /* Its tests passed when it was applied; time may have changed their outcome since. */
