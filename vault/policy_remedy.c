@@ -65,6 +65,19 @@ static int by_name(const char *const *from, int number, const char *const *to)
     return number == VAULT_NONE ? VAULT_NONE : vault_policy_find(to, from[number]);
 }
 
+/* What is over, of the field's record type. */
+static void look_at_clocks(const struct vault_remedy *remedy, struct remedy_state *state)
+{
+    struct vault_query then = state->query;
+
+    if (remedy->subject == NULL)
+        return;
+    then.now_us = remedy->ended_us;
+    state->facts.ended =
+        vault_ended_of(vault_ended_types(remedy->subject, state->policy, &then, &state->facts),
+                       &state->query, state->policy->fields[state->field].record);
+}
+
 /* Put the question of base to state's policy; false: it does not know the role or the purpose (any more). */
 static bool put_question(const struct vault_remedy *remedy, const struct remedy_state *base,
                          struct remedy_state *state)
@@ -84,14 +97,7 @@ static bool put_question(const struct vault_remedy *remedy, const struct remedy_
         (state->query.recipient == VAULT_NONE) != (base->query.recipient == VAULT_NONE) ||
         state->field == VAULT_NONE)
         return false;
-    if (remedy->subject != NULL) {
-        struct vault_query then = state->query;
-
-        then.now_us = remedy->ended_us;
-        state->facts.ended =
-            vault_ended_of(vault_ended_types(remedy->subject, to, &then, &state->facts),
-                           &state->query, to->fields[state->field].record);
-    }
+    look_at_clocks(remedy, state);
     return true;
 }
 
@@ -421,6 +427,7 @@ enum kl_status vault_remedy_find(struct vault_remedy *remedy, int field,
     search->remedy = remedy;
     search->base = &base;
     search->tries.arena = base.text.arena;
+    look_at_clocks(remedy, &base);
     vault_remedy_decide(&base);
     status = look(search, &base, ret, err);
     ret->searched = status == KL_OK && !is_spent(remedy, &base.text);
