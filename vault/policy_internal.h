@@ -148,8 +148,8 @@ static inline bool policy_bit(uint64_t bits, int number)
     return number >= 0 && ((bits >> number) & 1) != 0;
 }
 
-/* As vault_policy_compile(), whatever its tests name: for a policy that is being changed, and its tests not yet. */
-KL_MUST_USE enum kl_status vault_policy_compile_rules(const void *yaml, size_t yaml_bytes,
+/* As vault_policy_compile() from a tree, whatever its tests name: for a policy that is being changed, and its tests not yet. */
+KL_MUST_USE enum kl_status vault_policy_compile_rules(const struct kl_yaml_node *root,
                                                       struct vault_policy **ret_policy,
                                                       struct kl_err *err);
 /* Grants of the role for that action, purpose and field (bits), and those of them whose conditions hold. */

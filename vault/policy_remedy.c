@@ -114,9 +114,8 @@ static bool compile(struct vault_remedy *remedy, const struct remedy_state *base
     if (remedy->bytes + state->text.size > VAULT_REMEDY_BYTES_MAX)
         return false;
     remedy->bytes += state->text.size;
-    if (vault_policy_compile_rules(state->text.bytes, state->text.size, &state->policy, NULL) !=
-            KL_OK ||
-        kl_yaml_parse(state->text.bytes, state->text.size, &state->yaml, NULL) != KL_OK ||
+    if (kl_yaml_parse(state->text.bytes, state->text.size, &state->yaml, NULL) != KL_OK ||
+        vault_policy_compile_rules(kl_yaml_root(state->yaml), &state->policy, NULL) != KL_OK ||
         !put_question(remedy, base, state))
         return false;
     vault_remedy_decide(state);

@@ -12,7 +12,7 @@
 #include "vault/subject_internal.h"
 
 /* Of policy text that is compiled to explain one request, in all: about a second's work. */
-#define VAULT_REMEDY_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define VAULT_REMEDY_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define VAULT_REMEDY_DECISIONS_MAX ((uint64_t)16 * 1000 * 1000)
 /* Made one after the other to alter one answer. */
 #define VAULT_REMEDY_STEPS_MAX 8

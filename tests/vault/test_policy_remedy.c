@@ -86,10 +86,13 @@ static bool is_shown(const struct vault_policy *policy, const struct asked *aske
 
 static bool is_shown_by(const char *text, const struct asked *asked, bool agreed)
 {
+    struct kl_yaml *yaml = NULL;
     struct vault_policy *policy = NULL;
     bool shown;
 
-    assert_int_equal(vault_policy_compile_rules(text, strlen(text), &policy, NULL), KL_OK);
+    assert_int_equal(kl_yaml_parse(text, strlen(text), &yaml, NULL), KL_OK);
+    assert_int_equal(vault_policy_compile_rules(kl_yaml_root(yaml), &policy, NULL), KL_OK);
+    kl_yaml_free(yaml);
     shown = is_shown(policy, asked, agreed);
     vault_policy_unref(policy);
     return shown;
