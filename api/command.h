@@ -76,5 +76,7 @@ enum api_exit api_command_restore(const struct kl_config *config);
 enum api_exit api_command_doctor(const struct kl_config *config);
 /* file: a policy to check, without a server. */
 enum api_exit api_command_policy_check(const struct kl_config *config, const char *file);
+/* Two policies compared, without a server; nothing is known of anybody. */
+enum api_exit api_command_policy_diff(const char *before, const char *after);
 
 #endif

@@ -18,7 +18,9 @@ static void print_help(void)
         "  mirror list         second places of the keys; server stopped\n"
         "  mirror add DIR,country=IE, mirror drop MIRROR\n"
         "                      make one in an empty folder; take one out\n"
-        "  policy check FILE   check a policy and run its tests\n\nOptions:\n");
+        "  policy check FILE   check a policy and run its tests\n"
+        "  policy diff OLD NEW what the new policy allows that the old one does not, and the other way\n\n"
+        "Options:\n");
     for (const struct kl_config_key *key = api_config_keys; key->name != NULL; key++) {
         char head[64];
         (void)snprintf(head, sizeof head, "--%s%s%s", key->name, key->value_name != NULL ? " " : "",
@@ -44,9 +46,11 @@ static enum api_exit run(int argc, char **argv, const struct kl_config *config)
         return api_command_mirror(config, argv[2], argc == 4 ? argv[3] : NULL);
     if (argc == 4 && strcmp(argv[1], "policy") == 0 && strcmp(argv[2], "check") == 0)
         return api_command_policy_check(config, argv[3]);
+    if (argc == 5 && strcmp(argv[1], "policy") == 0 && strcmp(argv[2], "diff") == 0)
+        return api_command_policy_diff(argv[3], argv[4]);
     (void)fprintf(
         stderr,
-        "usage: kluisd init|serve|steward|restore|doctor|mirror list|policy check FILE [OPTIONS]; see kluisd --help\n");
+        "usage: kluisd init|serve|steward|restore|doctor|mirror list|policy check FILE|policy diff OLD NEW [OPTIONS]; see kluisd --help\n");
     return API_USAGE;
 }
 

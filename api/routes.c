@@ -26,6 +26,7 @@ static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", 
 static const char *const SUMMARY[] = {"tenant", "store", "from", "to", "entry", "hours", NULL};
 static const char *const STATISTICS[] = {"tenant", "store", "field", "purpose", "from",
                                          "to",     "ended", "limit", "cursor",  NULL};
+static const char *const DIFF[] = {"tenant", "subjects", NULL};
 
 const struct api_route API_ROUTES[] = {
     {"GET", "/v1/subjects/{sub}", api_subject_read, 0, READ},
@@ -78,6 +79,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/policy", api_policy_read, 0, TENANT},
     {"PUT", "/v1/policy", api_policy_put, API_ROUTE_YAML, TENANT},
     {"POST", "/v1/policy/check", api_policy_check, API_ROUTE_YAML, TENANT},
+    {"POST", "/v1/policy/diff", api_policy_diff, API_ROUTE_YAML, DIFF},
     {"POST", "/v1/explain", api_explain, API_ROUTE_JSON, TENANT},
     {"POST", "/v1/credentials", api_credential_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/credentials", api_credential_list, 0, PAGE},

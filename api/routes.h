@@ -88,6 +88,7 @@ API_HANDLER(api_batch);
 API_HANDLER(api_policy_read);
 API_HANDLER(api_policy_put);
 API_HANDLER(api_policy_check);
+API_HANDLER(api_policy_diff);
 API_HANDLER(api_explain);
 /* api/routes_admin.c */
 API_HANDLER(api_credential_create);

@@ -1,8 +1,10 @@
-/* The policy: read, check, put in force, explain. */
+/* The policy: read, check, compare, put in force, explain. */
 #include "api/input.h"
 #include "api/output.h"
 #include "api/routes.h"
+#include "kluis/vault/policy_diff.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 API_HANDLER(api_policy_read)
@@ -107,6 +109,96 @@ API_HANDLER(api_policy_check)
     return KL_OK;
 }
 
+/* How many people to look at. */
+static enum kl_status diff_subjects(const struct api_request *request, int64_t *ret_subjects,
+                                    struct kl_err *err)
+{
+    const char *text = api_request_query(request, "subjects");
+
+    *ret_subjects = VAULT_DIFF_SUBJECTS_DEFAULT;
+    if (text == NULL) {
+        return KL_OK;
+    }
+    if (text[0] == '\0' || text[strspn(text, "0123456789")] != '\0' || strlen(text) > 7) {
+        return kl_failf(err, KL_ERR_INVALID, "invalid_parameter", "subjects is a number, 0 to %d",
+                        VAULT_DIFF_SUBJECTS_MAX);
+    }
+    *ret_subjects = strtol(text, NULL, 10);
+    return KL_OK;
+}
+
+API_HANDLER(api_policy_diff)
+{
+    struct vault_findings *findings = findings_new(request, err);
+    int64_t subjects = 0;
+    enum kl_status status;
+
+    if (findings == NULL) {
+        return KL_ERR_NO_MEMORY;
+    }
+    status = diff_subjects(request, &subjects, err);
+    if (status == KL_OK) {
+        (void)api_response_json(response, 200);
+        status = vault_policy_diff(request->vault, &request->caller, request->body.bytes,
+                                   request->body.size, subjects, findings, &response->body, err);
+    }
+    if (status != KL_OK && findings->count > 0) {
+        struct kl_json_out errors = kl_json_out(&request->findings);
+        api_output_findings(&errors, findings);
+    }
+    return status;
+}
+
+static void write_edit(struct kl_json_out *out, const struct vault_explain_edit *edit)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "what", edit->what);
+    kl_json_add_text(out, "where", edit->where);
+    kl_json_add_int(out, "line", edit->line);
+    kl_json_add_int(out, "column", edit->column);
+    kl_json_add_int(out, "offset", (int64_t)edit->offset);
+    kl_json_add_text(out, "remove", edit->remove);
+    kl_json_add_text(out, "insert", edit->insert);
+    kl_json_add_text(out, "choose", edit->choose);
+    kl_json_object_end(out);
+}
+
+static void write_change(struct kl_json_out *out, const struct vault_explain_change *change)
+{
+    kl_json_object_begin(out);
+    kl_json_key(out, "edits");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < change->edit_count; i++) {
+        write_edit(out, &change->edits[i]);
+    }
+    kl_json_array_end(out);
+    kl_json_add_int(out, "also_allows", (int64_t)change->also_allows);
+    kl_json_add_int(out, "also_withholds", (int64_t)change->also_withholds);
+    kl_json_add_int(out, "tests_failed", (int64_t)change->tests_failed);
+    kl_json_object_end(out);
+}
+
+/* What would alter the answer. */
+static void write_remedies(struct kl_json_out *out, const struct vault_explain_result *result)
+{
+    kl_json_add_bool(out, "searched", result->searched);
+    kl_json_key(out, "changes");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < result->change_count; i++) {
+        write_change(out, &result->changes[i]);
+    }
+    kl_json_array_end(out);
+    kl_json_key(out, "must_happen");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < result->must_happen_count; i++) {
+        kl_json_object_begin(out);
+        kl_json_add_text(out, "code", result->must_happen[i].code);
+        kl_json_add_text(out, "detail", result->must_happen[i].detail);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+}
+
 static void write_explained(struct kl_json_out *out, const struct vault_explain_result *result)
 {
     bool shown = result->decision.withheld == VAULT_GATE_NONE;
@@ -130,6 +222,7 @@ static void write_explained(struct kl_json_out *out, const struct vault_explain_
         }
     }
     kl_json_array_end(out);
+    write_remedies(out, result);
     kl_json_object_end(out);
 }
 

@@ -44,8 +44,36 @@ struct reader {
     size_t depth;
     struct kl_yaml_node *root;
     bool document_ended;
+    const char *text;
+    size_t text_bytes;
+    size_t mark_index; /* a mark that was asked for, in characters, and where it is in bytes */
+    size_t mark_byte;
     struct kl_err *err;
 };
+
+static bool continues_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0u) == 0x80u;
+}
+
+/* libyaml's marks count characters. One follows the other, so this goes on from the last. */
+static size_t byte_of(struct reader *reader, const yaml_mark_t *mark)
+{
+    while (reader->mark_index < mark->index && reader->mark_byte < reader->text_bytes) {
+        do {
+            reader->mark_byte++;
+        } while (reader->mark_byte < reader->text_bytes &&
+                 continues_character(reader->text[reader->mark_byte]));
+        reader->mark_index++;
+    }
+    while (reader->mark_index > mark->index && reader->mark_byte > 0) {
+        do {
+            reader->mark_byte--;
+        } while (reader->mark_byte > 0 && continues_character(reader->text[reader->mark_byte]));
+        reader->mark_index--;
+    }
+    return reader->mark_byte;
+}
 
 static void note_mark(struct kl_err *err, const yaml_mark_t *mark)
 {
@@ -107,6 +135,7 @@ static enum kl_status node_add(struct reader *reader, enum kl_yaml_kind kind,
     node->kind = kind;
     node->line = (unsigned)mark->line + 1;
     node->column = (unsigned)mark->column + 1;
+    node->first = byte_of(reader, mark);
     reader->nodes_count++;
     if (reader->depth == 0) {
         reader->root = node;
@@ -162,6 +191,7 @@ static enum kl_status take_scalar(struct reader *reader, const yaml_event_t *eve
         return status;
     }
     node->quoted = !plain;
+    node->past = byte_of(reader, &event->end_mark);
     node->text = kl_arena_text(reader->arena, text, size);
     return node->text != NULL ? KL_OK : fail_memory(reader->err);
 }
@@ -257,7 +287,7 @@ static enum kl_status check_duplicates(struct reader *reader, const struct kl_ya
                    NULL);
 }
 
-static enum kl_status end_collection(struct reader *reader)
+static enum kl_status end_collection(struct reader *reader, const yaml_mark_t *end)
 {
     struct open_node open;
     struct kl_yaml_node **members;
@@ -269,6 +299,7 @@ static enum kl_status end_collection(struct reader *reader)
     node = open.node;
     members = reader->gathered + open.first;
     step = node->kind == KL_YAML_MAPPING ? 2 : 1;
+    node->past = byte_of(reader, end);
     node->count = (reader->gathered_count - open.first) / step;
     reader->gathered_count = open.first;
     node->items = kl_arena_array(reader->arena, node->count, sizeof(struct kl_yaml_node *));
@@ -327,7 +358,7 @@ static enum kl_status take_event(struct reader *reader, const yaml_event_t *even
                                 &event->start_mark);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
-        return end_collection(reader);
+        return end_collection(reader, &event->end_mark);
     default:
         return KL_OK;
     }
@@ -383,7 +414,7 @@ static enum kl_status read_document(const char *text, size_t size, struct kl_are
                                     struct kl_yaml_node **ret_root, struct kl_err *err)
 {
     enum kl_status status;
-    struct reader reader = {.arena = arena, .err = err};
+    struct reader reader = {.arena = arena, .text = text, .text_bytes = size, .err = err};
 
     if (yaml_parser_initialize(&reader.parser) == 0) {
         return fail_memory(err);

@@ -150,6 +150,7 @@ enum cli_exit cli_request_complete(struct cli_call *call);
 enum cli_exit cli_request_reject(struct cli_call *call);
 enum cli_exit cli_policy_show(struct cli_call *call);
 enum cli_exit cli_policy_check(struct cli_call *call);
+enum cli_exit cli_policy_diff(struct cli_call *call);
 enum cli_exit cli_policy_apply(struct cli_call *call);
 enum cli_exit cli_policy_explain(struct cli_call *call);
 enum cli_exit cli_credential_create(struct cli_call *call);

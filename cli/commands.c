@@ -109,6 +109,20 @@ static const struct cli_option consent_give_options[] = {
     {"explicit", NULL, "an explicit consent (GDPR art. 9, 49)"},
     END};
 static const struct cli_option consent_withdraw_options[] = {RECIPIENT, END};
+#define SUBJECTS                                                                     \
+    {                                                                                \
+        "subjects", "N", "look at this many people at most (0..1000000, else 50000)" \
+    }
+#define STRICT                                                                       \
+    {                                                                                \
+        "strict", NULL, "end with 1 when it allows anything that is not allowed now" \
+    }
+static const struct cli_option policy_diff_options[] = {SUBJECTS, STRICT, END};
+static const struct cli_option policy_apply_options[] = {
+    {"dry-run", NULL, "show what it would change, as `policy diff` does, and change nothing"},
+    SUBJECTS,
+    STRICT,
+    END};
 static const struct cli_option policy_explain_options[] = {
     {"role", "ROLE", "the role that asks"},
     PURPOSE,
@@ -416,8 +430,13 @@ const struct cli_command cli_commands[] = {
      cli_request_reject},
     {"policy", "show", NULL, 0, 0, "the policy in force", NULL, cli_policy_show},
     {"policy", "check", "FILE", 1, 1, "check a policy and run its tests", NULL, cli_policy_check},
-    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", NULL, cli_policy_apply},
-    {"policy", "explain", NULL, 0, 0, "each gate's answer for a role, a purpose and fields",
+    {"policy", "diff", "FILE", 1, 1,
+     "what a policy would newly allow and newly withhold, and for how many people",
+     policy_diff_options, cli_policy_diff},
+    {"policy", "apply", "FILE", 1, 1, "check a policy and put it in force", policy_apply_options,
+     cli_policy_apply},
+    {"policy", "explain", NULL, 0, 0,
+     "each gate's answer for a role, a purpose and fields, and what would alter it",
      policy_explain_options, cli_policy_explain},
     {"credential", "create", NULL, 0, 0, "make a credential; its token is shown once",
      credential_create_options, cli_credential_create},

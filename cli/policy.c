@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,20 +28,18 @@ static void print_findings(const struct kl_json_value *findings, const char *fil
     }
 }
 
-/* Send the file as a policy; whatever the answer, its findings are shown. ret_response only on KL_OK. */
-static enum kl_status send_policy(struct cli_call *call, const char *method, const char *path,
+/* Send the file as a policy (path: without the tenant yet); whatever the answer, its findings are shown. ret_response only on KL_OK. */
+static enum kl_status send_policy(struct cli_call *call, const char *method, struct cli_path *path,
                                   struct cli_response *ret_response)
 {
     struct kl_buf text = {0};
     enum kl_status status = cli_input_read(call->arguments[0], &text, &call->err);
     if (status != KL_OK)
         return status;
-    struct cli_path full;
-    cli_path_start(&full, path);
-    cli_path_query(&full, "tenant", call->profile.tenant);
+    cli_path_query(path, "tenant", call->profile.tenant);
     struct cli_request request = {.content_type = "application/yaml", .body = kl_buf_slice(&text)};
     struct cli_response response;
-    status = cli_client_send(call->client, method, full.text, &request, &response, &call->err);
+    status = cli_client_send(call->client, method, path->text, &request, &response, &call->err);
     kl_buf_done(&text);
     if (status != KL_OK)
         return status;
@@ -72,7 +71,9 @@ static enum kl_status send_policy(struct cli_call *call, const char *method, con
 enum cli_exit cli_policy_check(struct cli_call *call)
 {
     struct cli_response response;
-    if (send_policy(call, "POST", "/v1/policy/check", &response) != KL_OK)
+    struct cli_path path;
+    cli_path_start(&path, "/v1/policy/check");
+    if (send_policy(call, "POST", &path, &response) != KL_OK)
         return CLI_FAILED;
     struct kl_json *json = NULL;
     bool valid = false;
@@ -88,57 +89,103 @@ enum cli_exit cli_policy_check(struct cli_call *call)
     return valid ? CLI_DONE : CLI_FAILED;
 }
 
+static int64_t number(const struct kl_json_value *object, const char *member)
+{
+    int64_t value = 0;
+    (void)kl_json_int(kl_json_member(object, member), &value);
+    return value;
+}
+
+static void print_extent(const struct kl_json_value *root, const char *member, const char *what)
+{
+    const struct kl_json_value *extent = kl_json_member(root, member);
+    (void)printf("%s: %" PRId64 " answers of %" PRId64 " roles, about %" PRId64 " fields\n", what,
+                 number(extent, "answers"), number(extent, "roles"), number(extent, "fields"));
+}
+
+/* The numbers of people and records, in sentences; what is none is not said. */
+static void print_people(const struct kl_json_value *people)
+{
+    static const struct {
+        const char *member;
+        const char *text;
+    } counts[] = {
+        {"newly_due", "records would newly fall due and be erased"},
+        {"no_longer_due", "records that are due would be kept"},
+        {"consents_lost", "consents would count no longer"},
+        {"consents_regained", "consents would count that do not now"},
+        {"unknown_records", "records are of types that are gone: it cannot be put in force"},
+        {"unknown_fields", "stored fields are gone: it cannot be put in force"},
+        {"unreadable", "people's records do not open, and were not counted"},
+    };
+    bool complete = kl_json_bool(kl_json_member(people, "complete"));
+    (void)printf("looked at %" PRId64 " people with %" PRId64 " records%s\n",
+                 number(people, "subjects"), number(people, "records"),
+                 complete ? "" : "; there are more, so each number is 'at least'");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (number(people, counts[i].member) > 0)
+            (void)printf("%s%" PRId64 " %s\n", complete ? "" : "at least ",
+                         number(people, counts[i].member), counts[i].text);
+}
+
+static enum cli_exit print_diff(struct cli_call *call, const struct cli_response *response)
+{
+    static const struct cli_column columns[] = {
+        {"CHANGE", "change"},   {"ROLE", "role"},         {"ACTIONS", "actions"},
+        {"FIELDS", "fields"},   {"PURPOSES", "purposes"}, {"RECIPIENT", "recipient"},
+        {"WAS", "was"},         {"NOW", "now"},           {"PLACES", "places"},
+        {"TIMES", "times"},     {"WHOSE", "whose"},       {"CIRCUMSTANCES", "circumstances"},
+        {"PEOPLE", "subjects"}, {"RECORDS", "records"},
+    };
+    struct kl_json *json = NULL;
+    if (kl_json_parse(response->body.bytes, response->body.size, &json, &call->err) != KL_OK)
+        return CLI_FAILED;
+    const struct kl_json_value *root = kl_json_root(json);
+    bool allows = number(kl_json_member(root, "allows"), "answers") > 0;
+    enum cli_exit result =
+        cli_output_rows(call, response, "lines", columns, sizeof columns / sizeof columns[0]);
+    if (result == CLI_DONE && call->format == CLI_FORMAT_TABLE) {
+        print_extent(root, "allows", "newly allowed");
+        print_extent(root, "withholds", "newly withheld");
+        if (!kl_json_bool(kl_json_member(root, "complete")))
+            (void)printf("there are more changes than are shown here\n");
+        print_people(kl_json_member(root, "people"));
+    }
+    kl_json_free(json);
+    if (result == CLI_DONE && allows && cli_call_is_set(call, "strict")) {
+        (void)kl_fail(&call->err, KL_ERR_REFUSED, "newly_allows",
+                      "it allows what is not allowed now", NULL);
+        return CLI_FAILED;
+    }
+    return result;
+}
+
+enum cli_exit cli_policy_diff(struct cli_call *call)
+{
+    struct cli_response response;
+    struct cli_path path;
+    cli_path_start(&path, "/v1/policy/diff");
+    cli_path_query(&path, "subjects", cli_call_value(call, "subjects"));
+    if (send_policy(call, "POST", &path, &response) != KL_OK)
+        return CLI_FAILED;
+    enum cli_exit result = print_diff(call, &response);
+    cli_response_done(&response);
+    return result;
+}
+
 enum cli_exit cli_policy_apply(struct cli_call *call)
 {
     struct cli_response response;
-    if (send_policy(call, "PUT", "/v1/policy", &response) != KL_OK)
+    struct cli_path path;
+    if (cli_call_is_set(call, "dry-run"))
+        return cli_policy_diff(call);
+    cli_path_start(&path, "/v1/policy");
+    if (send_policy(call, "PUT", &path, &response) != KL_OK)
         return CLI_FAILED;
     static const struct cli_column columns[] = {
         {"POLICY", "policy"}, {"VERSION", "version"}, {"NUMBER", "number"}};
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);
-    cli_response_done(&response);
-    return result;
-}
-
-static void explain_body(const struct cli_call *call, struct kl_buf *body)
-{
-    static const char *const texts[] = {"role", "purpose",   "action",
-                                        "from", "recipient", "subject"};
-    struct kl_json_out out = kl_json_out(body);
-    kl_json_object_begin(&out);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (cli_call_is_set(call, texts[i]))
-            kl_json_add_text(&out, texts[i], cli_call_value(call, texts[i]));
-    kl_json_key(&out, "fields");
-    kl_json_array_begin(&out);
-    for (const char *at = cli_call_value(call, "fields"); at != NULL && *at != '\0';) {
-        size_t size = strcspn(at, ",");
-        kl_json_put_text_n(&out, at, size);
-        at += size + (at[size] == ',');
-    }
-    kl_json_array_end(&out);
-    kl_json_object_end(&out);
-}
-
-enum cli_exit cli_policy_explain(struct cli_call *call)
-{
-    struct kl_buf body;
-    kl_buf_init(&body, CLI_INPUT_MAX_BYTES);
-    explain_body(call, &body);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
-    struct cli_response response;
-    enum kl_status status = cli_call_send(call, "POST", "/v1/explain", &request, &response);
-    kl_buf_done(&body);
-    if (status != KL_OK)
-        return CLI_FAILED;
-    static const struct cli_column columns[] = {{"FIELD", "field"},
-                                                {"SHOWN", "shown"},
-                                                {"VIEW", "view"},
-                                                {"WITHHELD BY", "withheld"},
-                                                {"GATES", "gates"}};
-    enum cli_exit result =
-        cli_output_rows(call, &response, "fields", columns, sizeof columns / sizeof columns[0]);
     cli_response_done(&response);
     return result;
 }

@@ -447,6 +447,22 @@ static uint64_t matching(const struct vault_policy *policy, const struct vault_q
     return query->purpose == VAULT_NONE ? grants : grants & role->by_purpose[query->purpose];
 }
 
+uint64_t vault_policy_matching(const struct vault_policy *policy, const struct vault_query *query,
+                               int field)
+{
+    return query->role == VAULT_NONE ? 0 : matching(policy, query, field);
+}
+
+uint64_t vault_policy_matched(const struct vault_policy *policy, const struct vault_query *query,
+                              int field)
+{
+    uint64_t maybe = 0;
+
+    return query->role == VAULT_NONE
+               ? 0
+               : sift(&policy->roles[query->role], query, matching(policy, query, field), &maybe);
+}
+
 uint64_t vault_policy_volume_grants(const struct vault_policy *policy, int role)
 {
     return role == VAULT_NONE ? 0 : policy->roles[role].limited;
@@ -461,15 +477,9 @@ uint32_t vault_policy_volume(const struct vault_policy *policy, int role, int gr
 uint64_t vault_policy_charged(const struct vault_policy *policy, const struct vault_query *query,
                               int field)
 {
-    const struct policy_role *role;
-    uint64_t maybe = 0;
+    const uint64_t limited = vault_policy_volume_grants(policy, query->role);
 
-    if (query->role == VAULT_NONE)
-        return 0;
-    role = &policy->roles[query->role];
-    if (role->limited == 0)
-        return 0;
-    return sift(role, query, matching(policy, query, field), &maybe) & role->limited;
+    return limited == 0 ? 0 : vault_policy_matched(policy, query, field) & limited;
 }
 
 static unsigned unmet_of(const struct policy_grant *grant, bool used_up,

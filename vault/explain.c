@@ -1,5 +1,6 @@
-/* Why a role sees a field or does not: each gate's answer. */
+/* Why a role sees a field or does not: each gate's answer, and what would alter it. */
 #include "vault/act.h"
+#include "vault/policy_remedy.h"
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 #include "vault/volume.h"
@@ -216,67 +217,122 @@ static struct vault_facts facts_for(const struct vault_facts *facts, uint64_t en
     return of;
 }
 
-static enum kl_status answer(const struct vault_caller *caller, const struct vault_query *query,
-                             const struct vault_facts *facts, uint64_t ended_types,
+/* What is known of the subject asked about; zeroed and not there: nobody was. */
+struct about {
+    bool there;
+    struct vault_subject subject;
+    struct vault_facts facts;
+    uint64_t ended_types;
+    struct kl_arena *arena;
+};
+
+static void about_done(struct about *about)
+{
+    vault_subject_done(&about->subject);
+    kl_arena_free(about->arena);
+}
+
+static enum kl_status explain_one(const struct vault_caller *caller,
+                                  const struct vault_query *query, const struct about *about,
+                                  int number, struct kl_arena *arena,
+                                  struct vault_explain_result *ret, struct kl_err *err)
+{
+    const struct vault_policy *policy = caller->policy;
+    const struct vault_policy_field *field = vault_policy_field(policy, number);
+    struct vault_facts of_type = {0};
+    char name[2 * VAULT_NAME_MAX_BYTES + 2];
+    int size = snprintf(name, sizeof name, "%s.%s",
+                        vault_policy_record(policy, field->record)->name, field->name);
+
+    ret->field = kl_arena_text(arena, name, (size_t)size);
+    if (ret->field == NULL) {
+        return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "explain: arena full");
+    }
+    if (about->there) {
+        of_type = facts_for(&about->facts, about->ended_types, query, field->record);
+    }
+    ret->decision =
+        explain_field(caller, query, about->there ? &of_type : NULL, number, ret->passes);
+    ret->unmet = vault_policy_unmet(policy, query, number);
+    return KL_OK;
+}
+
+/* For stewards: a policy is not shown to the roles that it makes. */
+static enum kl_status find_changes(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_query *query, const struct about *about,
+                                   const int *numbers, size_t count, struct kl_arena *arena,
+                                   struct vault_explain_result *results, struct kl_err *err)
+{
+    struct vault_remedy remedy = {.policy = caller->policy,
+                                  .query = query,
+                                  .facts = about->there ? &about->facts : NULL,
+                                  .subject = about->there ? &about->subject : NULL,
+                                  .ended_us = caller->now_us,
+                                  .arena = arena};
+    struct kl_buf text;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    kl_buf_init(&text, VAULT_POLICY_BYTES_MAX + 1);
+    status = vault_policy_text_read(vault, caller->tenant, caller->policy_number, &text, err);
+    remedy.text = kl_buf_slice(&text);
+    for (i = 0; i < count && status == KL_OK; i++) {
+        status = vault_remedy_find(&remedy, numbers[i], &results[i], err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+static enum kl_status answer(struct vault *vault, const struct vault_caller *caller,
+                             const struct vault_query *query, const struct about *about,
                              const bool marked[VAULT_FIELDS_MAX], struct kl_arena *arena,
                              struct vault_explain_result **ret, size_t *ret_count,
                              struct kl_err *err)
 {
-    const struct vault_policy *policy = caller->policy;
-    size_t fields = vault_policy_field_count(policy);
+    size_t fields = vault_policy_field_count(caller->policy);
     struct vault_explain_result *results = kl_arena_array(arena, fields, sizeof results[0]);
-    char name[2 * VAULT_NAME_MAX_BYTES + 2];
+    int numbers[VAULT_FIELDS_MAX];
+    enum kl_status status = KL_OK;
     size_t count = 0;
     size_t i;
 
-    for (i = 0; results != NULL && i < fields; i++) {
-        const struct vault_policy_field *field = vault_policy_field(policy, (int)i);
-        struct vault_facts of_type;
-        int size;
-
-        if (!marked[i]) {
-            continue;
-        }
-        size = snprintf(name, sizeof name, "%s.%s",
-                        vault_policy_record(policy, field->record)->name, field->name);
-        results[count].field = kl_arena_text(arena, name, (size_t)size);
-        if (results[count].field == NULL) {
-            results = NULL;
-            break;
-        }
-        if (facts != NULL) {
-            of_type = facts_for(facts, ended_types, query, field->record);
-        }
-        results[count].decision = explain_field(caller, query, facts == NULL ? NULL : &of_type,
-                                                (int)i, results[count].passes);
-        results[count].unmet = vault_policy_unmet(policy, query, (int)i);
-        count++;
-    }
     if (results == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "explain: arena full");
     }
-    *ret = results;
-    *ret_count = count;
-    return KL_OK;
+    for (i = 0; i < fields && status == KL_OK; i++) {
+        if (marked[i]) {
+            numbers[count] = (int)i;
+            status = explain_one(caller, query, about, (int)i, arena, &results[count++], err);
+        }
+    }
+    if (status == KL_OK && caller->builtin == VAULT_BUILTIN_STEWARD) {
+        status = find_changes(vault, caller, query, about, numbers, count, arena, results, err);
+    }
+    if (status == KL_OK) {
+        *ret = results;
+        *ret_count = count;
+    }
+    return status;
 }
 
 static enum kl_status about_subject(struct vault *vault, const struct vault_caller *caller,
                                     const struct kl_id *subject, const struct vault_query *query,
-                                    struct vault_facts *ret_facts, uint64_t *ret_ended_types,
-                                    struct kl_err *err)
+                                    struct about *ret, struct kl_err *err)
 {
     struct vault_query now = *query;
     enum kl_status status = KL_OK;
-    uint64_t slot = 0;
 
+    ret->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    if (ret->arena == NULL) {
+        return kl_fail_memory(err);
+    }
     now.now_us = caller->now_us;
-    status = vault_subject_facts(vault, caller, subject, &now, ret_facts, ret_ended_types, err);
+    status = vault_subject_facts(vault, caller, subject, &now, ret->arena, &ret->subject,
+                                 &ret->facts, &ret->ended_types, err);
     if (status == KL_OK) {
-        status = vault_subject_slot(vault, caller->tenant, subject, &slot, err);
+        status = audit(vault, caller, ret->subject.slot, err);
     }
-    if (status == KL_OK) {
-        status = audit(vault, caller, slot, err);
-    }
+    ret->there = status == KL_OK;
     return vault_subject_refused(vault, caller, "explain", query->purpose, status, err);
 }
 
@@ -287,8 +343,7 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
 {
     enum kl_status status = KL_OK;
     struct vault_query query = {0};
-    struct vault_facts facts = {0};
-    uint64_t ended_types = 0;
+    struct about about = {.there = false};
     bool marked[VAULT_FIELDS_MAX];
     struct kl_err own = {0};
 
@@ -298,11 +353,11 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
         status = take_fields(caller->policy, input, marked, err);
     }
     if (status == KL_OK && input->subject != NULL) {
-        status = about_subject(vault, caller, input->subject, &query, &facts, &ended_types, err);
+        status = about_subject(vault, caller, input->subject, &query, &about, err);
     }
-    if (status != KL_OK) {
-        return status;
+    if (status == KL_OK) {
+        status = answer(vault, caller, &query, &about, marked, arena, ret, ret_count, err);
     }
-    return answer(caller, &query, input->subject == NULL ? NULL : &facts, ended_types, marked,
-                  arena, ret, ret_count, err);
+    about_done(&about);
+    return status;
 }

@@ -87,11 +87,14 @@ void vault_policy_unref(struct vault_policy *policy)
     free(policy);
 }
 
+/* What becomes of a policy's own tests. */
+enum tests { TESTS_LEFT_OUT, TESTS_READ, TESTS_RUN };
+
 /*
  * Sections refer to each other, whatever their order in the file: what is named comes before what
  * names it.
  */
-static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, bool run_tests)
+static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root, enum tests tests)
 {
     static void (*const sections[])(struct policy_parse *, policy_node) = {
         vault_policy_read_top,        vault_policy_read_sources,  vault_policy_read_purposes,
@@ -106,7 +109,8 @@ static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root
         return;
     if (parse->findings->errors == 0)
         vault_policy_check(parse);
-    vault_policy_read_tests(parse, root, run_tests && parse->findings->errors == 0);
+    if (tests != TESTS_LEFT_OUT)
+        vault_policy_read_tests(parse, root, tests == TESTS_RUN && parse->findings->errors == 0);
 }
 
 static int compare_places(const void *left, const void *right)
@@ -158,7 +162,23 @@ static enum kl_status first_error(const struct vault_findings *findings, struct 
     return kl_fail(err, KL_ERR_INVALID, "invalid_policy", "the policy has errors", NULL);
 }
 
-static enum kl_status parse_policy(const void *text, size_t size, bool run_tests,
+/* From a tree; ret_findings zeroed before, or with what the YAML reader said. */
+static enum kl_status compile_tree(struct policy_parse *parse, const struct kl_yaml_node *root,
+                                   enum tests tests, struct vault_policy **ret_policy,
+                                   struct kl_err *err)
+{
+    read_all(parse, root, tests);
+    if (parse->no_memory)
+        return kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy",
+                       "policy: arena of %zu bytes", POLICY_ARENA_BYTES_MAX);
+    sort_findings(parse->findings);
+    if (parse->findings->errors > 0)
+        return first_error(parse->findings, err);
+    *ret_policy = vault_policy_ref(parse->policy);
+    return KL_OK;
+}
+
+static enum kl_status parse_policy(const void *text, size_t size, enum tests tests,
                                    struct vault_findings *ret_findings,
                                    struct vault_policy **ret_policy, struct kl_err *err)
 {
@@ -174,23 +194,10 @@ static enum kl_status parse_policy(const void *text, size_t size, bool run_tests
         goto out;
     }
     status = kl_yaml_parse(text, size, &yaml, &yaml_err);
-    if (status != KL_OK) {
+    if (status != KL_OK)
         status = refused_yaml(status, &yaml_err, &parse, err);
-        goto out;
-    }
-    read_all(&parse, kl_yaml_root(yaml), run_tests);
-    if (parse.no_memory) {
-        status = kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy",
-                         "policy: arena of %zu bytes", POLICY_ARENA_BYTES_MAX);
-        goto out;
-    }
-    sort_findings(ret_findings);
-    if (ret_findings->errors > 0) {
-        status = first_error(ret_findings, err);
-        goto out;
-    }
-    *ret_policy = parse.policy;
-    parse.policy = NULL;
+    else
+        status = compile_tree(&parse, kl_yaml_root(yaml), tests, ret_policy, err);
 
 out:
     kl_yaml_free(yaml);
@@ -202,7 +209,7 @@ enum kl_status vault_policy_parse(const void *yaml, size_t yaml_bytes,
                                   struct vault_findings *ret_findings,
                                   struct vault_policy **ret_policy, struct kl_err *err)
 {
-    return parse_policy(yaml, yaml_bytes, true, ret_findings, ret_policy, err);
+    return parse_policy(yaml, yaml_bytes, TESTS_RUN, ret_findings, ret_policy, err);
 }
 
 enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes,
@@ -213,8 +220,23 @@ enum kl_status vault_policy_compile(const void *yaml, size_t yaml_bytes,
 
     if (findings == NULL)
         return kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "policy");
-    status = parse_policy(yaml, yaml_bytes, false, findings, ret_policy, err);
+    status = parse_policy(yaml, yaml_bytes, TESTS_READ, findings, ret_policy, err);
     free(findings);
+    return status;
+}
+
+enum kl_status vault_policy_compile_rules(const struct kl_yaml_node *root,
+                                          struct vault_policy **ret_policy, struct kl_err *err)
+{
+    struct policy_parse parse = {.findings = calloc(1, sizeof *parse.findings),
+                                 .policy = policy_new()};
+    enum kl_status status =
+        parse.findings == NULL || parse.policy == NULL
+            ? kl_fail(err, KL_ERR_NO_MEMORY, "server_busy", "the server is busy", "policy")
+            : compile_tree(&parse, root, TESTS_LEFT_OUT, ret_policy, err);
+
+    vault_policy_unref(parse.policy);
+    free(parse.findings);
     return status;
 }
 

@@ -151,6 +151,20 @@ static inline bool policy_bit(uint64_t bits, int number)
     return number >= 0 && ((bits >> number) & 1) != 0;
 }
 
+/* As vault_policy_compile() from a tree, whatever its tests name: for a policy that is being changed, and its tests not yet. */
+KL_MUST_USE enum kl_status vault_policy_compile_rules(const struct kl_yaml_node *root,
+                                                      struct vault_policy **ret_policy,
+                                                      struct kl_err *err);
+/* Grants of the role for that action, purpose and field (bits), and those of them whose conditions hold. */
+uint64_t vault_policy_matching(const struct vault_policy *policy, const struct vault_query *query,
+                               int field);
+uint64_t vault_policy_matched(const struct vault_policy *policy, const struct vault_query *query,
+                              int field);
+/* Actions that use the data for their purpose, so that they need one; and those whose answer has a view. */
+#define POLICY_USES                                                                          \
+    ((1u << VAULT_ACTION_READ) | (1u << VAULT_ACTION_LOOKUP) | (1u << VAULT_ACTION_VERIFY) | \
+     (1u << VAULT_ACTION_EXPORT) | (1u << VAULT_ACTION_DISCLOSE))
+
 /* ---- parsing ---- */
 
 struct policy_parse {

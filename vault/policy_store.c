@@ -108,9 +108,8 @@ static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint
     return status;
 }
 
-/* The text of a policy by its number: appended to ret_yaml. */
-static enum kl_status read_number(struct vault *vault, uint64_t tenant, uint64_t number,
-                                  struct kl_buf *ret_yaml, struct kl_err *err)
+enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint64_t number,
+                                      struct kl_buf *ret_yaml, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_policy(tenant, number);
@@ -165,7 +164,7 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
         return status;
     }
     *ret_number = number;
-    return read_number(vault, tenant, number, ret_yaml, err);
+    return vault_policy_text_read(vault, tenant, number, ret_yaml, err);
 }
 
 enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant, uint64_t number,
@@ -175,7 +174,7 @@ enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant, ui
     struct kl_buf yaml = {0};
 
     kl_buf_init(&yaml, VAULT_POLICY_BYTES_MAX + 1);
-    status = read_number(vault, tenant, number, &yaml, err);
+    status = vault_policy_text_read(vault, tenant, number, &yaml, err);
     if (status == KL_OK) {
         status = vault_policy_compile(yaml.bytes, yaml.size, ret_policy, err);
     }

@@ -281,33 +281,26 @@ uint64_t vault_ended_of(uint64_t ended_types, const struct vault_query *query, i
 }
 
 enum kl_status vault_subject_facts(struct vault *vault, const struct vault_caller *caller,
-                                   const struct kl_id *subject, const struct vault_query *query,
+                                   const struct kl_id *id, const struct vault_query *query,
+                                   struct kl_arena *arena, struct vault_subject *subject,
                                    struct vault_facts *ret_facts, uint64_t *ret_ended_types,
                                    struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    struct vault_subject found = {0};
-    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    enum kl_status status = vault_policy_required(caller, err);
 
-    if (arena == NULL) {
-        return kl_fail_memory(err);
-    }
-    status = vault_policy_required(caller, err);
     if (status == KL_OK) {
-        status = vault_subject_find(vault, caller, subject, arena, &found, err);
+        status = vault_subject_find(vault, caller, id, arena, subject, err);
     }
     if (status == KL_OK && caller->builtin != VAULT_BUILTIN_STEWARD &&
-        !may_know_of(caller, &found)) {
+        !may_know_of(caller, subject)) {
         status = vault_not_found(err);
     }
     if (status == KL_OK) {
-        status = vault_facts_of(vault, &found, caller->policy, query, arena, ret_facts, err);
+        status = vault_facts_of(vault, subject, caller->policy, query, arena, ret_facts, err);
     }
     if (status == KL_OK) {
-        *ret_ended_types = vault_ended_types(&found, caller->policy, query, ret_facts);
+        *ret_ended_types = vault_ended_types(subject, caller->policy, query, ret_facts);
     }
-    vault_subject_done(&found);
-    kl_arena_free(arena);
     return status;
 }
 

@@ -147,6 +147,15 @@ KL_MUST_USE enum kl_status vault_consent_id(struct vault *vault,
                                             const struct vault_subject *subject,
                                             const struct vault_ledger_entry *entry, size_t at,
                                             struct kl_id *ret_id, struct kl_err *err);
+/*
+ * A subject for `explain`: found and opened into subject, which the caller zeroed and ends; what is known of it for a query of the caller's
+ * policy; and its vault_ended_types(). Writes no audit entry. KL_ERR_NOT_FOUND "not_found": also when the caller is no steward and its role
+ * has no grant at all on what the subject has.
+ */
+KL_MUST_USE enum kl_status vault_subject_facts(
+    struct vault *vault, const struct vault_caller *caller, const struct kl_id *id,
+    const struct vault_query *query, struct kl_arena *arena, struct vault_subject *subject,
+    struct vault_facts *ret_facts, uint64_t *ret_ended_types, struct kl_err *err);
 /* Whether one entry of the ledger counts at that moment under that policy. */
 bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
                                const struct vault_policy *policy, int64_t now_us);

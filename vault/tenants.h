@@ -77,6 +77,10 @@ KL_MUST_USE enum kl_status vault_policy_load_number(struct vault *vault, uint64_
                                                     uint64_t number,
                                                     struct vault_policy **ret_policy,
                                                     struct kl_err *err);
+/* The text of a policy that was applied, by its number: appended. KL_ERR_CORRUPT "policy_damaged": also when there is none of that number. */
+KL_MUST_USE enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant,
+                                                  uint64_t number, struct kl_buf *ret_yaml,
+                                                  struct kl_err *err);
 
 /*
  * Put a policy in force whose row was kept elsewhere, if it is newer than the one in force (ret_newer): into batch. KL_ERR_CORRUPT

@@ -96,6 +96,7 @@ struct vault {
     struct vault_limits *tries;  /* secrets that did not match; subject_secret.h */
     atomic_uint breach_reports;  /* how many are being made */
     struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
+    atomic_uint diffs;           /* policies being compared on live data; policy_diff_live.c */
 };
 
 /* ---- helpers of every operation ---- */
@@ -172,16 +173,4 @@ KL_MUST_USE enum kl_status vault_subject_slot(struct vault *vault, uint64_t tena
  */
 KL_MUST_USE enum kl_status vault_subject_id(struct vault *vault, uint64_t tenant, uint64_t slot,
                                             struct kl_id *ret_subject, struct kl_err *err);
-/*
- * What is known of a subject for a query of the caller's policy (explain); ret_ended_types: the record types of which the purpose's clock
- * has run out for every record, which is not in ret_facts. Writes no audit entry. KL_ERR_NOT_FOUND "not_found": also when
- * the caller is no steward and its role has no grant at all on what the subject has.
- */
-KL_MUST_USE enum kl_status vault_subject_facts(struct vault *vault,
-                                               const struct vault_caller *caller,
-                                               const struct kl_id *subject,
-                                               const struct vault_query *query,
-                                               struct vault_facts *ret_facts,
-                                               uint64_t *ret_ended_types, struct kl_err *err);
-
 #endif

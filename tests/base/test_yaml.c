@@ -303,11 +303,47 @@ static void test_running_out_of_memory_is_said(void **state)
     kl_buf_done(&text);
 }
 
+/* The bytes of a node, as they stand in the text. */
+static void assert_stands(const char *text, const struct kl_yaml_node *node, const char *bytes)
+{
+    assert_non_null(node);
+    assert_true(node->first <= node->past && node->past <= strlen(text));
+    assert_int_equal(node->past - node->first, strlen(bytes));
+    assert_memory_equal(text + node->first, bytes, strlen(bytes));
+}
+
+static void test_a_node_knows_its_bytes(void **state)
+{
+    static const char text[] = "\xef\xbb\xbf# caf\xc3\xa9\n"
+                               "title: \"caf\xc3\xa9 \\u00e9\" # \xe2\x82\xac\n"
+                               "list: [ a, {b: 'c'} ]\r\n"
+                               "block:\n"
+                               "  - one\n"
+                               "  - two # \xf0\x9f\x98\x80\n"
+                               "last: end";
+    struct kl_yaml *yaml = parse(text);
+    const struct kl_yaml_node *root = kl_yaml_root(yaml);
+    const struct kl_yaml_node *list = kl_yaml_member(root, "list");
+
+    (void)state;
+    assert_stands(text, kl_yaml_member(root, "title"), "\"caf\xc3\xa9 \\u00e9\"");
+    assert_stands(text, list, "[ a, {b: 'c'} ]");
+    assert_stands(text, list->items[0], "a");
+    assert_stands(text, list->items[1], "{b: 'c'}");
+    assert_stands(text, list->items[1]->keys[0], "b");
+    assert_stands(text, kl_yaml_member(root, "block"), "- one\n  - two # \xf0\x9f\x98\x80\n");
+    assert_stands(text, kl_yaml_member(root, "block")->items[1], "two");
+    assert_stands(text, root->keys[3], "last");
+    assert_stands(text, root->items[3], "end");
+    kl_yaml_free(yaml);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mappings_and_sequences_become_a_tree),
         cmocka_unit_test(test_every_node_knows_its_place),
+        cmocka_unit_test(test_a_node_knows_its_bytes),
         cmocka_unit_test(test_every_scalar_is_text),
         cmocka_unit_test(test_a_scalar_may_be_the_whole_document),
         cmocka_unit_test(test_an_empty_document_is_refused),

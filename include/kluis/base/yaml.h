@@ -23,13 +23,16 @@ enum kl_yaml_kind { KL_YAML_SCALAR, KL_YAML_SEQUENCE, KL_YAML_MAPPING };
  * Always true: text is 0-terminated without a 0 inside for a scalar, NULL else; keys is NULL
  * unless it is a mapping; items[i] is the value of keys[i] (a scalar node) in a mapping, the
  * i-th item in a sequence. line and column count from 1. quoted: the scalar was quoted, so an
- * empty or "~" one is meant as text.
+ * empty or "~" one is meant as text. first and past: where it begins in the text, and the byte
+ * behind it; of a collection in block style that is where the next thing begins.
  */
 struct kl_yaml_node {
     enum kl_yaml_kind kind;
     unsigned line;
     unsigned column;
     bool quoted;
+    size_t first;
+    size_t past;
     const char *text;
     size_t count;
     struct kl_yaml_node **keys;

@@ -100,12 +100,59 @@ struct vault_explain_input {
     const char *const *fields;
     size_t field_count;
 };
+/*
+ * One edit of the policy's text: remove, which stands at byte offset, gives way to insert. Edits are made one after the other; each place is
+ * in the text as those before left it, and line and column (from 1) are of what is inserted, or else removed.
+ *
+ * what    "grant", "purpose", "condition", "ground", "retain", "transfer", "role"
+ * where   "/roles/website", a JSON pointer into the policy
+ * choose  "basis", "ground", "mechanism" or "scope": a word in insert that is only an example, as people alone know which is true; NULL: none
+ */
+struct vault_explain_edit {
+    const char *what;
+    const char *where;
+    unsigned line;
+    unsigned column;
+    size_t offset;
+    const char *remove;
+    const char *insert;
+    const char *choose;
+};
+/*
+ * Edits that together alter the answer, each needed. What else they change, the answer asked for left out: answers newly allowed and
+ * withheld, as kluis/vault/policy_diff.h counts them. tests_failed: of the policy's own tests, that would have to change too.
+ */
+struct vault_explain_change {
+    const struct vault_explain_edit *edits;
+    size_t edit_count;
+    uint64_t also_allows;
+    uint64_t also_withholds;
+    size_t tests_failed;
+};
+/* code: "purpose_named", "consent_given", "objection_ended", "restriction_lifted". detail: for people, names of the policy only. */
+struct vault_explain_need {
+    const char *code;
+    const char *detail;
+};
+#define VAULT_EXPLAIN_CHANGES_MAX 3
+#define VAULT_EXPLAIN_NEEDS_MAX 4
+/*
+ * changes        the shortest that alter the answer, the fewest edits first, then those that change the fewest others; with all
+ *                of must_happen, where there is any. For stewards
+ * must_happen    what no change of the policy can do instead, for a field that is withheld; for stewards
+ * searched       false: changes were not looked for (to the end), as this is no steward or the request's maxima were spent
+ */
 struct vault_explain_result {
     const char *field; /* "type.field" */
     struct vault_decision decision;
     bool passes[VAULT_GATES];
     unsigned
         unmet; /* VAULT_UNMET_* bits: conditions because of which a grant does not count; 0 when the role passes */
+    bool searched;
+    struct vault_explain_change changes[VAULT_EXPLAIN_CHANGES_MAX];
+    size_t change_count;
+    struct vault_explain_need must_happen[VAULT_EXPLAIN_NEEDS_MAX];
+    size_t must_happen_count;
 };
 KL_MUST_USE enum kl_status vault_explain(struct vault *vault, const struct vault_caller *caller,
                                          const struct vault_explain_input *input,
