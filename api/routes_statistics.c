@@ -28,8 +28,8 @@ API_HANDLER(api_statistics_read)
     enum kl_status status = api_request_limit(request, &query.limit, err);
 
     if (status == KL_OK) {
-        status = vault_statistics_read(request->vault, &request->caller, &query,
-                                       request->arena, &cells, &count, cursor, err);
+        status = vault_statistics_read(request->vault, &request->caller, &query, request->arena,
+                                       &cells, &count, cursor, err);
     }
     if (status != KL_OK) {
         return status;

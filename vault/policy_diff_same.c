@@ -78,7 +78,7 @@ static bool same_purpose(const struct policy_purpose *a, const struct policy_pur
     return a->shown.basis == b->shown.basis && a->shown.forbidden == b->shown.forbidden &&
            a->shown.direct_marketing == b->shown.direct_marketing &&
            a->shown.answers_rights == b->shown.answers_rights &&
-           (a->ground == NULL) == (b->ground == NULL);
+           (a->shown.special_ground == NULL) == (b->shown.special_ground == NULL);
 }
 
 /* A recipient's own consent purpose may be asked for with any purpose: all of them have to be the same. */

@@ -198,7 +198,7 @@ static void name_ground(const struct remedy_state *state, struct remedy_tries *t
     struct policy_edit edit;
 
     if (purpose == NULL || state->policy->fields[state->field].special == NULL ||
-        state->policy->purposes[state->query.purpose].ground != NULL)
+        state->policy->purposes[state->query.purpose].shown.special_ground != NULL)
         return;
     vault_remedy_try(tries,
                      vault_edit_member_add(&state->text,

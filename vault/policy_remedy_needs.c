@@ -29,7 +29,8 @@ static bool asks_explicit(const struct remedy_state *state, int purpose)
     const struct policy_purpose *of = &state->policy->purposes[purpose];
 
     return of->shown.basis == VAULT_BASIS_EXPLICIT_CONSENT ||
-           (state->policy->fields[state->field].special != NULL && of->ground == NULL);
+           (state->policy->fields[state->field].special != NULL &&
+            of->shown.special_ground == NULL);
 }
 
 /* The recipient's own consent; as if it were given from here on. */

@@ -137,12 +137,14 @@ static int setup(void **state)
 static void test_metrics_tell_of_retention(void **state)
 {
     (void)state;
-    expect_line("# TYPE kluis_retention_runs_total counter\nkluis_retention_runs_total 0\n");
-    expect_line("kluis_retention_records_erased_total 0\n");
-    expect_line("kluis_retention_failures_total 0\n");
-    expect_line("# TYPE kluis_retention_records_due gauge\nkluis_retention_records_due 0\n");
-    expect_line("kluis_retention_records_overdue 0\n");
-    expect_line("kluis_retention_last_run_timestamp_seconds 0\n");
+    expect_line(
+        "# TYPE kluis_retention_runs_total counter\nkluis_retention_runs_total{store=\"main\"} 0\n");
+    expect_line("kluis_retention_records_erased_total{store=\"main\"} 0\n");
+    expect_line("kluis_retention_failures_total{store=\"main\"} 0\n");
+    expect_line(
+        "# TYPE kluis_retention_records_due gauge\nkluis_retention_records_due{store=\"main\"} 0\n");
+    expect_line("kluis_retention_records_overdue{store=\"main\"} 0\n");
+    expect_line("kluis_retention_last_run_timestamp_seconds{store=\"main\"} 0\n");
 }
 
 static int teardown(void **state)

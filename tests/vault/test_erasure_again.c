@@ -467,13 +467,14 @@ static void test_notes_with_a_mark_read_back_and_damaged_ones_are_refused(void *
     assert_false(read.once);
     assert_int_equal(vault_note_decode(kl_buf_slice(&text), &read, NULL), KL_OK);
     assert_memory_equal(&note, &read, sizeof note);
-    text.bytes[0] = 4;
+    text.bytes[0] = 5;
     assert_int_equal(vault_note_decode(kl_buf_slice(&text), &read, &err), KL_ERR_CORRUPT);
     kl_buf_done(&text);
 }
 
-/* What is behind the mark: count 1, of 16, an empty name 4, public key 32. */
-#define MORE_BYTES (1 + KL_ID_BYTES + KL_ID_BYTES + 4 + KMS_PUBLIC_KEY_BYTES)
+/* What is behind the mark: count 1, of 16, an empty name 4, public key 32; cohort 8, given 16. */
+#define GIVEN_BYTES (8 + KL_ID_BYTES)
+#define MORE_BYTES (1 + KL_ID_BYTES + KL_ID_BYTES + 4 + KMS_PUBLIC_KEY_BYTES + GIVEN_BYTES)
 #define MARK_BYTES                                  \
     (8 + sizeof((struct vault_note *)0)->mark.mac + \
      sizeof((struct vault_note *)0)->mark.fingerprint)
@@ -488,6 +489,10 @@ static void test_notes_of_earlier_versions_are_still_read(void **state)
     (void)state;
     kl_buf_init(&text, KMS_NOTE_MAX_BYTES);
     assert_int_equal(vault_note_encode(&note, &text, NULL), KL_OK);
+    text.bytes[0] = 3;
+    assert_int_equal(
+        vault_note_decode(kl_slice_of(text.bytes, text.size - GIVEN_BYTES), &read, NULL), KL_OK);
+    assert_memory_equal(&note, &read, sizeof note);
     text.bytes[0] = 1;
     assert_int_equal(
         vault_note_decode(kl_slice_of(text.bytes, text.size - MORE_BYTES - 1), &read, NULL), KL_OK);

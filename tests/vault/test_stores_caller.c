@@ -224,7 +224,7 @@ static void test_a_policy_for_the_eea_is_refused_for_a_store_outside(void **stat
     assert_int_equal(stores_tenant(fixture, "beta", "usa", NULL, NULL), KL_OK);
     steward = stores_steward(fixture, "beta");
     caller = stores_caller(fixture, steward.text, NULL, NULL, &vault);
-    assert_int_equal(vault_policy_apply(vault, &caller, admin_policy, strlen(admin_policy), false,
+    assert_int_equal(vault_policy_apply(vault, &caller, admin_policy, strlen(admin_policy),
                                         findings, &number, &err),
                      KL_ERR_CONFLICT);
     assert_string_equal(err.code, "store_residency");
@@ -232,7 +232,7 @@ static void test_a_policy_for_the_eea_is_refused_for_a_store_outside(void **stat
     vault_caller_done(&caller);
     steward = stores_steward(fixture, "acme");
     caller = stores_caller(fixture, steward.text, NULL, NULL, &vault);
-    assert_int_equal(vault_policy_apply(vault, &caller, admin_policy, strlen(admin_policy), false,
+    assert_int_equal(vault_policy_apply(vault, &caller, admin_policy, strlen(admin_policy),
                                         findings, &number, NULL),
                      KL_OK);
     vault_caller_done(&caller);

@@ -198,11 +198,16 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     void *admin_state = NULL;
     struct vault_fixture *fixture = calloc(1, sizeof *fixture);
     struct vault_subject_result result = {.record_count = 77};
-    struct vault_subject_input input = {.residency = "none"};
+    struct vault_subject_input input = {.residency = "EEA"};
     struct vault_caller writer;
+    const char *tag = strstr(vault_policy_text, "EEA\n");
+    char policy[8192];
 
     (void)state;
     assert_non_null(fixture);
+    assert_non_null(tag);
+    (void)snprintf(policy, sizeof policy, "%.*snone%s", (int)(tag - vault_policy_text),
+                   vault_policy_text, tag + strlen("EEA"));
     (void)admin_setup_empty(&admin_state);
     admin = admin_state;
     admin->options.country = "US";
@@ -211,14 +216,17 @@ static void test_a_store_outside_the_eea_takes_no_eea_subject(void **state)
     admin_reopen(admin);
     fixture->admin = admin;
     fixture->arena = kl_arena_new(1024 * 1024);
-    (void)admin_apply(admin, vault_policy_text);
-    assert_int_equal(fixture_try_client(fixture, "a@example.org", &result), KL_ERR_FORBIDDEN);
+    (void)admin_apply(admin, policy);
+    writer = fixture_caller(fixture, "writer");
+    assert_int_equal(vault_subject_create(admin->vault, &writer, &input, NULL, fixture->arena,
+                                          &result, &fixture->err),
+                     KL_ERR_FORBIDDEN);
     assert_string_equal(fixture->err.code, "residency");
     assert_string_equal(fixture->err.where, "/residency");
     assert_int_equal(result.record_count, 77);
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"residency\""), 1);
 
-    writer = fixture_caller(fixture, "writer");
+    input.residency = "none";
     assert_int_equal(
         vault_subject_create(admin->vault, &writer, &input, NULL, fixture->arena, &result, NULL),
         KL_OK);
