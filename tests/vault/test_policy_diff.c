@@ -303,6 +303,75 @@ static void test_what_is_newly_allowed_one_way_is_newly_withheld_the_other(void 
         }
 }
 
+/* The text with a purpose more before all others, which nothing is kept for: numbers change, and no answer does. */
+static struct vault_policy *with_other_numbers(const char *text)
+{
+    static const char section[] = "\npurposes:\n";
+    static const char more[] = "  unused_one: { basis: contract }\n";
+    const char *at = strstr(text, section);
+    char *copy = calloc(1, strlen(text) + sizeof more);
+    struct vault_policy *policy;
+
+    assert_true(at != NULL && copy != NULL);
+    at += strlen(section);
+    memcpy(copy, text, (size_t)(at - text));
+    strcat(copy, more);
+    strcat(copy, at);
+    policy = policy_of(copy);
+    free(copy);
+    return policy;
+}
+
+/* The same for another basis throughout, in place, and without its tests. */
+static struct vault_policy *with_consent(const char *text)
+{
+    static const char from[] = "basis: contract";
+    char *copy = strdup(text);
+    char *tests;
+    struct vault_policy *policy;
+
+    assert_non_null(copy);
+    for (char *at = strstr(copy, from); at != NULL; at = strstr(at, from))
+        memcpy(at, "basis: consent ", strlen(from));
+    tests = strstr(copy, "\ntests:");
+    if (tests != NULL)
+        *tests = '\0';
+    policy = policy_of(copy);
+    free(copy);
+    return policy;
+}
+
+static void test_what_is_not_asked_as_nothing_differs_would_have_said_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FILES; i++) {
+        char *text = policy_file(files[i]);
+        struct vault_policy *policy = policy_of(text);
+        struct vault_policy *renumbered = with_other_numbers(text);
+        struct vault_policy *changed = with_consent(text);
+        struct vault_diff *none = diff_of(policy, renumbered);
+        struct vault_diff *quick = diff_of(policy, changed);
+        struct vault_diff *slow = diff_of(renumbered, changed);
+        char **quick_texts = turned(quick, false);
+        char **slow_texts = turned(slow, false);
+
+        assert_int_equal(vault_diff_count(none), 0);
+        assert_int_not_equal(vault_diff_count(quick), 0);
+        assert_int_equal(vault_diff_count(quick), vault_diff_count(slow));
+        for (size_t k = 0; k < vault_diff_count(quick); k++)
+            assert_string_equal(quick_texts[k], slow_texts[k]);
+        texts_free(quick_texts);
+        texts_free(slow_texts);
+        vault_diff_free(none);
+        vault_diff_free(quick);
+        vault_diff_free(slow);
+        vault_policy_unref(policy);
+        vault_policy_unref(renumbered);
+        vault_policy_unref(changed);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_without_a_policy_before_all_that_is_allowed_is_new),
         cmocka_unit_test(test_extents_count_answers_roles_and_fields),
         cmocka_unit_test(test_what_is_newly_allowed_one_way_is_newly_withheld_the_other),
+        cmocka_unit_test(test_what_is_not_asked_as_nothing_differs_would_have_said_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

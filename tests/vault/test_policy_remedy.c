@@ -14,6 +14,8 @@
 static const char *const files[] = {"tests/fixtures/policies/good/conditions.yaml",
                                     "tests/fixtures/policies/good/design-example.yaml",
                                     "tests/fixtures/policies/good/every-word.yaml",
+                                    "tests/fuzz/corpus/policy_remedy/layout.yaml",
+                                    "tests/scenarios/policy-diff/policy.yaml",
                                     "tests/scenarios/worksmarter/policy.yaml",
                                     "tests/scenarios/we-are/policy.yaml"};
 
