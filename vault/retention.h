@@ -61,6 +61,11 @@ bool vault_retention_is_due(const struct vault_policy *policy,
                             const struct vault_manifest_record *record,
                             const struct vault_ledger *ledger, int64_t now_us);
 
+/* Whether a field that is there is kept for the purpose. */
+bool vault_retention_is_for(const struct vault_policy *policy,
+                            const struct vault_manifest_record *record,
+                            const struct vault_manifest_field *field, int purpose);
+
 /*
  * The records of a subject that are due at that moment: due[i] for each of its records. *ret_all: there are some, and no others. Returns how
  * many.
@@ -79,7 +84,8 @@ int64_t vault_retention_consent(const struct vault_policy *policy, int purpose,
                                 const struct vault_ledger_entry *entry);
 
 /*
- * The legal obligation that keeps a record longest although its subject is erased at now_us. A clock that was not started starts with the
+ * The legal obligation that keeps something of a record longest although its subject is erased at now_us: one for which the record has no field
+ * keeps nothing, the first that the policy names counts of several that end together. A clock that was not started starts with the
  * erasure, and one without any clock keeps nothing: an obligation without an end cannot be listed in a receipt, and needs a hold.
  * False: none.
  */
