@@ -3,7 +3,7 @@
  *
  * Heads are taken in windows of at most VAULT_LIST_WINDOW, in the order of their slots, and mixed within each by a keyed hash of the slot; the key is the
  * recipient's. So up to that many people are in an order that says nothing, and of more it is known only in which
- * window somebody is. A page looks through its window again: some 20 ms for a full one.
+ * window somebody is. A page looks through the keys of its window again.
  */
 #ifndef VAULT_LIST_ORDER_H
 #define VAULT_LIST_ORDER_H

@@ -64,14 +64,15 @@ int pseudonym_setup(void **state)
     return result;
 }
 
-struct vault_subject_result pseudonym_person(struct vault_fixture *fixture, const char *email)
+static struct vault_subject_result make(struct vault_fixture *fixture, const char *email,
+                                        size_t field_count)
 {
     const struct vault_field_input person[] = {fixture_field("email", email),
                                                fixture_field("name", "Ann Ash"),
                                                fixture_field("pin", "a long enough secret")};
     const struct vault_field_input purchase[] = {fixture_field("item", "a chair")};
     const struct vault_record_input records[] = {
-        {.type = "person", .source = "web-form", .fields = person, .field_count = 3},
+        {.type = "person", .source = "web-form", .fields = person, .field_count = field_count},
         {.type = "purchase", .fields = purchase, .field_count = 1}};
     const struct vault_subject_input input = {.records = records, .record_count = 2};
     struct vault_caller app = fixture_caller(fixture, "app");
@@ -82,6 +83,20 @@ struct vault_subject_result pseudonym_person(struct vault_fixture *fixture, cons
                      KL_OK);
     vault_caller_done(&app);
     return made;
+}
+
+struct vault_subject_result pseudonym_person(struct vault_fixture *fixture, const char *email)
+{
+    return make(fixture, email, 3);
+}
+
+void pseudonym_crowd(struct vault_fixture *fixture, struct kl_id *ret_ids, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        ret_ids[i] = make(fixture, "ann@mail.example", 2).id;
+    }
 }
 
 struct vault_subject_result pseudonym_read(struct vault_fixture *fixture,

@@ -15,6 +15,8 @@ int pseudonym_setup(void **state);
 
 /* A person {email, name "Ann Ash", pin} with a purchase; the test fails when it cannot be made. */
 struct vault_subject_result pseudonym_person(struct vault_fixture *fixture, const char *email);
+/* So many people with one e-mail address and no pin. */
+void pseudonym_crowd(struct vault_fixture *fixture, struct kl_id *ret_ids, size_t count);
 /* Read all for hosting as app, for that recipient; it has to work. */
 struct vault_subject_result pseudonym_read(struct vault_fixture *fixture,
                                            const struct kl_id *subject, const char *recipient);

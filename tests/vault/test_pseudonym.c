@@ -283,9 +283,7 @@ static void test_a_list_is_in_an_order_of_the_recipients_own(void **state)
     size_t in_order = 0;
     size_t i;
 
-    for (i = 0; i < PEOPLE; i++) {
-        people[i] = pseudonym_person(fixture, "ann@mail.example").id;
-    }
+    pseudonym_crowd(fixture, people, PEOPLE);
     list_all(fixture, "cloud", cloud);
     list_all(fixture, "cloud", again);
     list_all(fixture, "archive", archive);

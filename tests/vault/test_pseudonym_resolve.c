@@ -261,6 +261,41 @@ static void test_an_erasure_ends_them_all(void **state)
     assert_true(pseudonym_resolve(fixture, "cloud", beas).found);
 }
 
+enum { CROWD = 80, ERASED = 20 };
+
+/* Where the index has many buckets, those that only a handle leads to are re-keyed too. */
+static void test_an_erasure_leaves_no_handle_in_the_index(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct kl_id people[CROWD];
+    unsigned char handles[CROWD][VAULT_HANDLE_BYTES];
+    unsigned char bytes[VAULT_PSEUDONYM_BYTES];
+    struct vault_index_entry entry;
+    size_t count = 0;
+    size_t i;
+
+    pseudonym_crowd(fixture, people, CROWD);
+    for (i = 0; i < CROWD; i++) {
+        assert_int_equal(vault_pseudonym_parse(
+                             pseudonym_of(fixture, &people[i], "cloud", NULL, NULL), bytes, NULL),
+                         KL_OK);
+        assert_int_equal(vault_pseudonym_handle(fixture_vault(fixture), fixture_tenant(fixture),
+                                                bytes, handles[i], NULL),
+                         KL_OK);
+    }
+    for (i = 0; i < ERASED; i++) {
+        fixture_erase(fixture, &people[i]);
+    }
+    for (i = 0; i < CROWD; i++) {
+        assert_int_equal(vault_index_look(fixture_vault(fixture)->index, fixture_tenant(fixture),
+                                          VAULT_PSEUDONYM_KIND,
+                                          kl_slice_of(handles[i], VAULT_HANDLE_BYTES), 0, 1, &entry,
+                                          &count, NULL),
+                         KL_OK);
+        assert_int_equal(count, i < ERASED ? 0 : 1);
+    }
+}
+
 static void test_the_erasure_of_a_record_ends_its_own(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -359,6 +394,7 @@ int main(void)
         TEST(test_a_volume_counts_each),
         TEST(test_what_cannot_be_is_refused),
         TEST(test_an_erasure_ends_them_all),
+        TEST(test_an_erasure_leaves_no_handle_in_the_index),
         TEST(test_the_erasure_of_a_record_ends_its_own),
         TEST(test_a_sweep_and_a_rotation_of_values_leave_them),
         TEST(test_what_an_erasure_keeps_gets_others),
