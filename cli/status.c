@@ -11,7 +11,7 @@ enum cli_exit cli_status(struct cli_call *call)
     static const struct cli_column columns[] = {
         {"READY", "ready"},         {"KEY GENERATION", "key_generation"},
         {"FINALITY", "finality"},   {"NOT ENFORCED YET", "unenforced"},
-        {"STORES", "stores.store"}, {"READY", "stores.ready"},
+        {"STORES", "stores.store"}, {"STORES READY", "stores.ready"},
         {"REASON", "reason"}};
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);
