@@ -18,6 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 GATES = ["role", "purpose", "consent", "objection", "restriction", "retention", "transfer"]
 VIEWS = ["plain", "masked", "token", "present"]  # a later one is stricter
 ALL_GATES = {"read", "lookup", "verify", "export", "disclose"}  # actions that pass all of them, and need a purpose
+SHOWS = ALL_GATES | {"report", "hold"}  # actions that pass the gate transfer: hold shows what an erasure kept
 PENDING = 14 * DAY  # how long a record waits for a consent that may still be given
 
 # The 27 members, the parts of them with a code of their own, and IS, LI, NO (EEA Agreement).
@@ -197,7 +198,7 @@ class Policy:
         return any(pattern in ("*", f"{type_}.*", f"*.{name}", f"{type_}.{name}") for pattern in grant.get("fields", ["*"]))
 
     def covers(self, grant, query, type_, name):
-        fits = "for" not in grant or grant["for"] == ["*"] or query.purpose in grant["for"]
+        fits = query.purpose is None or "for" not in grant or grant["for"] == ["*"] or query.purpose in grant["for"]
         return query.action in grant["do"] and fits and self.names(grant, type_, name)
 
     def grants(self, query, type_, name, *conditions):
@@ -330,7 +331,7 @@ class Policy:
             passes["objection"] = self.objection_gate(subject, query, type_, name)
             passes["restriction"] = self.restriction_gate(subject, query, type_, name)
             passes["retention"] = self.retention_gate(subject, query, record)
-        lines = self.lines(subject, query) if query.action in ALL_GATES | {"report"} else []
+        lines = self.lines(subject, query) if query.action in SHOWS else []
         passes["transfer"] = all(lines)
         views = [grant.get("view", "plain") for grant in self.grants(query, type_, name, "holds", "strict")]
         views += [line.get("view", "plain") for way in lines for line in way]
@@ -352,22 +353,16 @@ class Policy:
 
     def decide_kept(self, query, kept):
         """
-        Of a record that an erasure kept, by its fields: for whoever holds it, as the credential's place allows; or, for the purpose that is its basis,
-        what may be read for it past all gates. What is not for somebody is as if it were not there. Nothing is known of the person any more.
+        Of a record that an erasure kept, what each field is: for whoever holds it, as the credential's place allows; or, for the purpose that is its
+        basis, as a read past all gates. None: it is not there, as for a role that has nothing to do with such records. Of the person nothing is known
+        any more.
         """
-        if query.now >= kept.until or query.purpose is not None and query.purpose != kept.basis:
-            return {}
-        found = {}
+        of_it = any(self.role_gate(query, kept.record.type, name) for name in self.records[kept.record.type]["fields"])
+        if not of_it or query.now >= kept.until or query.purpose is not None and query.purpose != kept.basis:
+            return None
         person = Subject(kept.residency, [kept.record])
-        for name in kept.record.fields:
-            passes, view = self.decide(query, person, kept.record, kept.record.type, name)
-            if query.action == "hold":
-                lines = self.lines(person, query)
-                passes["transfer"] = all(lines)
-                view = max([view] + [line.get("view", "plain") for way in lines for line in way], key=VIEWS.index)
-            if all(passes.values()):
-                found[name] = None, view
-        return found
+        outcomes = {name: self.outcome(query, person, kept.record, name) for name in kept.record.fields}
+        return {name: outcome for name, outcome in outcomes.items() if outcome[0] != "role"}
 
     # ---- how long ----
 
@@ -403,15 +398,14 @@ class Policy:
     def obligation(self, record, now):
         """The legal obligation that keeps a record, or some field of it, longest although its subject is erased now: (until, purpose), or None."""
         kept = []
-        for purpose in self.records[record.type]["purposes"]:
-            rule = self.purposes[purpose]
-            if rule["basis"] == "legal_obligation" and rule.get("retain", "none") != "none":
+        for purpose, rule in self.purposes.items():
+            if purpose in self.records[record.type]["purposes"] and rule["basis"] == "legal_obligation" and rule.get("retain", "none") != "none":
                 end = self.clock(purpose, record, [])
                 if end is None:
                     end = add(now, rule["retain"].split(" after ")[0])
                 if end > now and any(purpose in self.kept_for(record.type, name) for name in record.fields):
                     kept.append((end, purpose))
-        return max(kept, default=None)
+        return max(kept, default=None, key=lambda found: found[0])  # of equals, the one that the policy names first
 
     def edges(self, subject, now):
         """Moments ahead at which some answer changes."""

@@ -294,6 +294,8 @@ class Story:
     def same_record(self, query, record, found, by_name):
         outcomes = {name: self.policy.outcome(query, self.subject, record, name) for name in record.fields}
         self.counts["decisions"] += len(outcomes)
+        for gate, view in outcomes.values():
+            self.counts[gate or view] += 1
         self.same_fields(query, record, found, {name: outcome for name, outcome in outcomes.items() if by_name or outcome[0] != "role"})
 
     def same_fields(self, query, record, found, outcomes):
@@ -347,8 +349,8 @@ class Story:
         target = f"/v1/erasures/{kept.receipt}/records/{kept.record.id}" + (f"?purpose={query.purpose}" if query.purpose else "")
         status, answer = self.ask("GET", target, role=query.role, location=query.location, purposes=query.purposes)
         expected = self.policy.decide_kept(query, kept)
-        same(f"status of {query} of what was kept, {kept} ({answer})", status, 200 if expected else 404)
+        same(f"status of {query} of what was kept, {kept} ({answer})", status, 404 if expected is None else 200)
         self.counts["decisions"] += len(kept.record.fields)
-        if expected:
+        if expected is not None:
             same("the hold", (answer["hold"]["basis"], answer["hold"]["until"]), (kept.basis, text_of(kept.until)))
             self.same_fields(query, kept.record, answer["record"], expected)

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from model import DAY, HOUR, MINUTE, moment
 
-BASES = ["contract", "consent", "legitimate_interest", "legal_obligation", "explicit_consent", "public_task", "precontract", "vital_interest"]
+BASES = ["contract", "consent", "legitimate_interest", "legal_obligation", "legal_obligation", "explicit_consent", "consent", "public_task", "precontract",
+         "vital_interest"]
+OBJECTABLE = ("legitimate_interest", "public_task")
 CONSENTS = ("consent", "explicit_consent")
 PURPOSES = ["service", "news", "survey", "books", "rights", "promo"]
 FORBIDDEN = "resale"
@@ -72,7 +74,7 @@ def purpose(draw):
 def records(draw, purposes):
     found = {}
     for type_ in some(draw, TYPES):
-        kept_for = few(draw, purposes, len(purposes))
+        kept_for = purposes if draw(st.booleans()) else few(draw, purposes, len(purposes))
         fields = {}
         for name in few(draw, sorted(FIELDS), 4):
             fields[name] = {"type": FIELDS[name], "mask": draw(st.sampled_from(MASKS[FIELDS[name]]))}
@@ -125,8 +127,8 @@ def grant(draw, text):
     found = {"do": draw(st.sampled_from([["read"], ["read"], ["read"], ["read", "lookup", "export", "disclose", "verify"], ["report"], ["write", "erase"], ["hold"]]))}
     type_ = draw(st.sampled_from(list(text["records"])))
     name = draw(st.sampled_from(list(text["records"][type_]["fields"])))
-    found["fields"] = draw(st.sampled_from([["*"], [f"{type_}.*"], [f"{type_}.{name}"], [f"*.{name}"]]))
-    found["for"] = ["*"] if rarely(draw) else few(draw, purposes, 3)
+    found["fields"] = draw(st.sampled_from([["*"], ["*"], ["*"], [f"{type_}.*"], [f"{type_}.{name}"], [f"*.{name}"]]))
+    found["for"] = few(draw, purposes, len(purposes)) if draw(st.booleans()) else ["*"]
     reads = "read" in found["do"]
     if (reads or "report" in found["do"]) and draw(st.booleans()):
         found["view"] = draw(st.sampled_from(["masked", "token", "present", "plain"]))
@@ -135,9 +137,9 @@ def grant(draw, text):
     when = {}
     if rarely(draw, 3):
         when["location"] = draw(st.sampled_from(["eea", "outside_eea", ["BE"], ["GB", "US"], ["BE", "GB", "NO"], ["CA", "JP", "IN"]]))
-    if rarely(draw, 3):
+    if rarely(draw, 5):
         when["own_subject"] = True
-    if rarely(draw, 4):
+    if rarely(draw, 5):
         when["hours"] = draw(st.sampled_from(HOURS))
     if when:
         found["when"] = when
@@ -188,16 +190,19 @@ SMALL = st.integers(0, 5)
 
 def steps(text):
     """One thing that happens. Numbers choose among what there is then (a record, a moment ahead), whatever their size."""
-    purposes = st.sampled_from(list(text["purposes"]))
+    names = list(text["purposes"])
+    purposes = st.sampled_from(names)
+    consents = st.sampled_from([name for name in names if text["purposes"][name]["basis"] in CONSENTS] * 2 + names)
+    objections = st.sampled_from([name for name in names if text["purposes"][name]["basis"] in OBJECTABLE or "direct_marketing" in text["purposes"][name]] * 3 + names)
     recipient = st.sampled_from([None] + list(text["recipients"]))
     edge = st.tuples(st.just("edge"), st.integers(0, 7), st.sampled_from([0, -1, 1]))
     return st.one_of(
         st.tuples(st.just("wait"), st.sampled_from(WAITS)), edge, edge,
         st.tuples(st.just("look"), st.booleans(), st.sampled_from([None] + GROUNDS), recipient),
-        st.tuples(st.just("consent"), purposes, recipient, st.sampled_from(NOTICES), st.booleans(), st.sampled_from(BACK), st.sampled_from(AHEAD)),
-        st.tuples(st.just("withdraw"), purposes, recipient),
-        st.tuples(st.just("object"), purposes, st.booleans()),
-        st.tuples(st.just("unobject"), purposes),
+        st.tuples(st.just("consent"), consents, recipient, st.sampled_from(NOTICES), st.booleans(), st.sampled_from(BACK), st.sampled_from(AHEAD)),
+        st.tuples(st.just("withdraw"), consents, recipient),
+        st.tuples(st.just("object"), objections, st.booleans()),
+        st.tuples(st.just("unobject"), objections),
         st.tuples(st.just("restrict")), st.tuples(st.just("lift")),
         st.tuples(st.just("event"), SMALL, st.sampled_from(EVENTS), st.sampled_from([0, -DAY, -45 * DAY, 10 * DAY, 59 * DAY])),
         st.tuples(st.just("unevent"), SMALL, st.sampled_from(EVENTS)),
@@ -227,6 +232,6 @@ def cases(draw):
         "places": few(draw, PLACES, 3),
         "actions": few(draw, ACTIONS, 2),
         "single": draw(st.sampled_from([None, None] + [[name] for name in text["purposes"]])),
-        "history": draw(st.lists(steps(text), max_size=9)),
+        "history": draw(st.lists(steps(text), max_size=16)),
         "last": draw(st.tuples(st.just("look"), st.booleans(), st.sampled_from([None] + GROUNDS), st.sampled_from([None] + list(text["recipients"])))),
     }
