@@ -141,16 +141,24 @@ static bool needs_explicit(const struct question *question, int purpose)
 }
 
 /* A consent to the recipient by name covers the use by that recipient. */
+static bool explicitly_consented(const struct question *question, int purpose, bool by_name)
+{
+    const struct vault_facts *facts = question->facts;
+
+    return policy_bit(facts->explicit_consents, purpose) ||
+           (by_name && policy_bit(facts->recipient_explicit_consents, purpose));
+}
+
 static bool subject_consents(const struct question *question, int purpose)
 {
     const struct vault_facts *facts = question->facts;
-    const uint64_t named = question->recipient != NULL ? POLICY_ALL : 0;
+    const bool by_name = question->recipient != NULL;
 
     if (needs_explicit(question, purpose))
-        return policy_bit(facts->explicit_consents | (facts->recipient_explicit_consents & named),
-                          purpose);
+        return explicitly_consented(question, purpose, by_name);
     return question->policy->purposes[purpose].shown.basis != VAULT_BASIS_CONSENT ||
-           policy_bit(facts->consents | (facts->recipient_consents & named), purpose);
+           policy_bit(facts->consents, purpose) ||
+           (by_name && policy_bit(facts->recipient_consents, purpose));
 }
 
 static bool recipient_allowed(const struct question *question)
@@ -251,7 +259,7 @@ static bool line_allows(const struct question *question, const struct policy_tra
     if (!line->any_recipient && !policy_bit(line->recipients, query->recipient))
         return false;
     if (line->mechanism == POLICY_EXPLICIT_CONSENT)
-        return policy_bit(question->facts->explicit_consents, query->purpose);
+        return explicitly_consented(question, query->purpose, is_recipient);
     return line->mechanism != POLICY_ADEQUATE || decision_covers(question, line, to, is_recipient);
 }
 

@@ -2,29 +2,6 @@
 #include "vault/retained.h"
 #include "vault/retention.h"
 
-/* Whether a field that is there is kept for the purpose. */
-static bool is_for(const struct vault_policy *policy, const struct vault_manifest_record *record,
-                   const struct vault_manifest_field *field, int purpose)
-{
-    int number = vault_policy_field_of(policy, record, field);
-
-    return number != VAULT_NONE &&
-           ((vault_policy_field(policy, number)->purposes >> purpose) & 1) != 0;
-}
-
-static bool has_field_for(const struct vault_policy *policy,
-                          const struct vault_manifest_record *record, int purpose)
-{
-    size_t i;
-
-    for (i = 0; i < record->field_count; i++) {
-        if (is_for(policy, record, &record->fields[i], purpose)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void vault_obligations_hold(const struct vault_policy *policy, struct vault_subject *subject,
                             int64_t now_us)
 {
@@ -36,7 +13,6 @@ void vault_obligations_hold(const struct vault_policy *policy, struct vault_subj
         bool held = !record->gone && vault_record_is_held(record, now_us);
 
         if (record->gone || !vault_retention_obligation(policy, record, now_us, &retention) ||
-            !has_field_for(policy, record, retention.purpose) ||
             (held && record->hold_until_us >= retention.until_us)) {
             continue;
         }
@@ -58,7 +34,7 @@ void vault_obligations_narrow(const struct vault_policy *policy, struct vault_su
         size_t kept = 0;
 
         for (k = 0; record->obliged && k < record->field_count; k++) {
-            if (is_for(policy, record, &record->fields[k], purpose)) {
+            if (vault_retention_is_for(policy, record, &record->fields[k], purpose)) {
                 record->fields[kept++] = record->fields[k];
             }
         }

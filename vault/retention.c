@@ -153,6 +153,29 @@ bool vault_retention_is_due(const struct vault_policy *policy,
            vault_retention_of(policy, record, ledger, &retention) && retention.until_us <= now_us;
 }
 
+bool vault_retention_is_for(const struct vault_policy *policy,
+                            const struct vault_manifest_record *record,
+                            const struct vault_manifest_field *field, int purpose)
+{
+    int number = vault_policy_field_of(policy, record, field);
+
+    return number != VAULT_NONE &&
+           ((vault_policy_field(policy, number)->purposes >> purpose) & 1) != 0;
+}
+
+static bool has_field_for(const struct vault_policy *policy,
+                          const struct vault_manifest_record *record, int purpose)
+{
+    size_t i;
+
+    for (i = 0; i < record->field_count; i++) {
+        if (vault_retention_is_for(policy, record, &record->fields[i], purpose)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool vault_retention_obligation(const struct vault_policy *policy,
                                 const struct vault_manifest_record *record, int64_t now_us,
                                 struct vault_retention *ret)
@@ -167,7 +190,7 @@ bool vault_retention_obligation(const struct vault_policy *policy,
         int64_t until_us;
 
         if (of->forbidden || of->keeps_nothing || of->retain_event == NULL ||
-            of->basis != VAULT_BASIS_LEGAL_OBLIGATION) {
+            of->basis != VAULT_BASIS_LEGAL_OBLIGATION || !has_field_for(policy, record, purpose)) {
             continue;
         }
         until_us = vault_retention_clock(of, record, 0);

@@ -61,8 +61,14 @@ bool vault_retention_is_due(const struct vault_policy *policy,
                             const struct vault_manifest_record *record,
                             const struct vault_ledger *ledger, int64_t now_us);
 
+/* Whether a field that is there is kept for the purpose. */
+bool vault_retention_is_for(const struct vault_policy *policy,
+                            const struct vault_manifest_record *record,
+                            const struct vault_manifest_field *field, int purpose);
+
 /*
- * The legal obligation that keeps a record longest although its subject is erased at now_us. A clock that was not started starts with the
+ * The legal obligation that keeps something of a record longest although its subject is erased at now_us: one for which the record has no field
+ * keeps nothing, the first that the policy names counts of several that end together. A clock that was not started starts with the
  * erasure, and one without any clock keeps nothing: an obligation without an end cannot be listed in a receipt, and needs a hold.
  * False: none.
  */

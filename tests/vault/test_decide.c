@@ -176,6 +176,7 @@ static const char transfers[] =
     "  other: { kind: processor, country: US, purposes: [\"*\"] }\n"
     "  pipeda: { kind: processor, country: CA, purposes: [\"*\"], scope: accepted }\n"
     "  canadian: { kind: processor, country: CA, purposes: [\"*\"] }\n"
+    "  indian: { kind: controller, country: IN, purposes: [\"*\"] }\n"
     "roles: { reader: [{ do: [read], fields: [\"*\"], for: [\"*\"] }] }\n";
 
 static void test_a_transfer_needs_a_line_with_a_mechanism_that_holds(void **state)
@@ -248,6 +249,25 @@ static void test_explicit_consent_carries_a_transfer(void **state)
     withheld(policy, &query, &facts, 0, VAULT_GATE_TRANSFER);
     facts.explicit_consents = facts.consents;
     shown(policy, &query, &facts, 0, VAULT_VIEW_PLAIN);
+    vault_policy_unref(policy);
+}
+
+/* A consent by name covers the use by that recipient, and so the way there; not the way to where somebody else reads. */
+static void test_explicit_consent_to_a_recipient_by_name_carries_the_transfer_to_it(void **state)
+{
+    struct vault_policy *policy = policy_of(transfers);
+    struct vault_query query = query_of(policy, "reader", "service");
+    struct vault_facts facts = {.recipient_consents = UINT64_C(1) << query.purpose};
+
+    (void)state;
+    query.recipient = vault_policy_recipient_find(policy, "indian");
+    withheld(policy, &query, &facts, 0, VAULT_GATE_TRANSFER);
+    facts.recipient_explicit_consents = facts.recipient_consents;
+    shown(policy, &query, &facts, 0, VAULT_VIEW_PLAIN);
+    set_location(&query, "IN");
+    withheld(policy, &query, &facts, 0, VAULT_GATE_TRANSFER);
+    query.recipient = VAULT_NONE;
+    withheld(policy, &query, &facts, 0, VAULT_GATE_TRANSFER);
     vault_policy_unref(policy);
 }
 
@@ -453,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_knowing_of_a_subject_needs_a_grant_whose_condition_holds),
         cmocka_unit_test(test_a_transfer_needs_a_line_with_a_mechanism_that_holds),
         cmocka_unit_test(test_explicit_consent_carries_a_transfer),
+        cmocka_unit_test(test_explicit_consent_to_a_recipient_by_name_carries_the_transfer_to_it),
         cmocka_unit_test(test_data_without_residency_travels_freely),
         cmocka_unit_test(test_a_country_that_is_not_declared_allows_nothing_and_still_restricts),
         cmocka_unit_test(test_the_strictest_view_that_matches_wins),

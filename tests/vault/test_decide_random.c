@@ -386,7 +386,8 @@ static bool line_allows(const struct ref_policy *policy, const struct ref_transf
     if (line->mechanism == 1)
         return true;
     if (line->mechanism == 2)
-        return bit(query->explicit_consents, query->purpose);
+        return bit(query->explicit_consents | (is_recipient ? query->recipient_explicit : 0),
+                   query->purpose);
     if (!adequate(to, query->year, &scope) || (line->adequate && strcmp(to, "US") == 0))
         return false;
     return !scope || line->scope == 1 || (line->scope == 2 && strcmp(to, "JP") == 0) ||

@@ -151,6 +151,35 @@ static void test_fields_for_other_purposes_go(void **state)
     assert_true(fixture_value_is(&read.fields[1], "two hundred euro"));
 }
 
+/* What the longer one is for is not there, and must not hide what the shorter one wants. */
+static void test_an_obligation_without_a_field_leaves_the_record_to_another_one(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made;
+    struct kept kept;
+    char text[8192];
+    const char *fields = strstr(rights_policy_text, "email:   { type: email, index: true }");
+    const char *purposes = strstr(rights_policy_text, "service:       { basis: contract");
+
+    assert_non_null(fields);
+    assert_non_null(purposes);
+    (void)snprintf(
+        text, sizeof text,
+        "%.*stax:     { type: text, purposes: [service] }\n"
+        "      email:   { type: email, index: true, purposes: [surveys, news] }\n"
+        "      iban:    { type: iban, purposes: [bookkeeping] }\n"
+        "      invoice: { type: text, purposes: [bookkeeping] }\n"
+        "    purposes: [service, surveys, promotion, news, bookkeeping, answer_rights]\n"
+        "purposes:\n"
+        "  service:       { basis: legal_obligation, retain: P30Y after service_end }\n%s",
+        (int)(fields - rights_policy_text), rights_policy_text, strchr(purposes, '\n') + 1);
+    (void)admin_apply(fixture->admin, text);
+    made = rights_client(fixture, "ana@example.org", false);
+    kept = erase(fixture, &made.id);
+    assert_int_equal(kept.count, 1);
+    assert_string_equal(kept.basis, "bookkeeping");
+}
+
 int main(void)
 {
 #define RIGHTS(name) cmocka_unit_test_setup_teardown(name, rights_setup, vault_fixture_teardown)
@@ -160,6 +189,7 @@ int main(void)
         RIGHTS(test_an_obligation_that_is_over_keeps_nothing),
         RIGHTS(test_a_record_under_an_obligation_is_not_erased_by_itself),
         RIGHTS(test_fields_for_other_purposes_go),
+        RIGHTS(test_an_obligation_without_a_field_leaves_the_record_to_another_one),
     };
 
     return cmocka_run_group_tests_name("obligation", tests, admin_group_setup, NULL);

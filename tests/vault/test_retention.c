@@ -176,7 +176,9 @@ static void test_an_obligation_outlives_an_erasure_from_its_start(void **state)
 {
     struct vault_policy *policy = *state;
     struct vault_manifest_event event = {"service_end", NOW};
-    struct vault_manifest_record record = {.type = "client", .events = &event, .event_count = 1};
+    struct vault_manifest_field fields[] = {{.name = "iban"}, {.name = "email"}};
+    struct vault_manifest_record record = {
+        .type = "client", .events = &event, .event_count = 1, .fields = fields, .field_count = 2};
     struct vault_retention retention;
 
     assert_true(vault_retention_obligation(policy, &record, NOW, &retention));
@@ -188,6 +190,8 @@ static void test_an_obligation_outlives_an_erasure_from_its_start(void **state)
     assert_true(
         vault_retention_obligation(policy, &record, time_of("2030-01-01T00:00:00Z"), &retention));
     assert_int_equal(retention.until_us, time_of("2037-01-01T00:00:00Z"));
+    record.field_count = 0; /* nothing is there that it could keep */
+    assert_false(vault_retention_obligation(policy, &record, NOW, &retention));
 }
 
 int main(void)

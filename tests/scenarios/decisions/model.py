@@ -244,18 +244,18 @@ class Policy:
         return query.purpose in self.kept_for(type_, name)
 
     def consent_gate(self, subject, query, type_, name):
-        purpose = self.purposes[query.purpose]
-        consents = self.consented(subject, query)
-        explicit = any(c.explicit for c in consents)
-        if purpose["basis"] == "consent" and not consents or purpose["basis"] == "explicit_consent" and not explicit:
-            return False
-        if "special" in self.records[type_]["fields"][name] and "ground" not in purpose and not explicit:
+        special = "special" in self.records[type_]["fields"][name]
+        if not self.allows(self.consented(subject, query), query.purpose, special):
             return False
         needed = self.recipients[query.recipient].get("consent") if query.recipient is not None else None
-        if needed is not None:
-            by_name = self.counting(subject, needed, query.now, query.recipient)
-            return any(c.explicit or self.purposes[needed]["basis"] == "consent" for c in by_name)
-        return True
+        return needed is None or self.allows(self.counting(subject, needed, query.now, query.recipient), needed, special)
+
+    def allows(self, consents, purpose, special):
+        """Whether these consents are what a purpose asks for, on a field of a special category or another."""
+        rule = self.purposes[purpose]
+        if rule["basis"] == "explicit_consent" or special and "ground" not in rule:
+            return any(c.explicit for c in consents)
+        return rule["basis"] != "consent" or bool(consents)
 
     def claims(self, query, type_, name, *grounds):
         return query.ground in grounds and any(query.ground in grant.get("grounds", []) for grant in self.grants(query, type_, name, "holds"))
@@ -300,7 +300,9 @@ class Policy:
             return False
         mechanism = line.get("mechanism", "adequate")
         if mechanism == "explicit_consent":
-            return query.purpose in self.purposes and any(c.explicit for c in self.consented(subject, query))
+            # A consent by name covers the use by that recipient: the way to it, not the way to where somebody reads for it.
+            recipients = (None, query.recipient) if is_recipient else (None,)
+            return query.purpose in self.purposes and any(c.explicit for c in self.counting(subject, query.purpose, query.now, *recipients))
         if mechanism != "adequate":
             return True
         since, until, scoped = ADEQUACY.get(country, (None, None, False))
