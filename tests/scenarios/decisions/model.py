@@ -418,4 +418,7 @@ class Policy:
                 found += [self.clock(purpose, record, [c]) for c in subject.consents if c.purpose == purpose]
                 found.append(self.clock(purpose, record, []))
         found += [c.expires for c in subject.consents]
+        for hours in {grant["when"]["hours"] for grants in self.roles.values() for grant in grants if "hours" in grant.get("when", {})}:
+            found.append(next((edge for edge in range(now - now % (30 * MINUTE), now + 25 * HOUR, 30 * MINUTE)
+                               if edge > now and within_hours(hours, edge) != within_hours(hours, now)), None))
         return sorted({edge for edge in found if edge is not None and edge > now})

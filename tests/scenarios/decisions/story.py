@@ -41,6 +41,7 @@ class Story:
         for step in self.case["history"] + [self.case["last"]]:
             self.now += 1
             getattr(self, step[0])(*step[1:])
+            self.glance()
         self.tenant.end(self.start)
 
     # ---- asking the vault ----
@@ -245,7 +246,7 @@ class Story:
     def askers(self):
         """All roles in all places; those of the self-service are bound to the subject, and some credentials made for some purposes."""
         for role in self.policy.roles:
-            for place in self.case["places"]:
+            for place in self.case["places"] if role != "officer" else self.case["places"][:1]:
                 yield role, place, None, False
         if self.subject and "self" in self.policy.roles:
             yield "self", self.case["places"][0], None, True
@@ -267,6 +268,12 @@ class Story:
         if self.subject:
             self.explain(ground, recipient)
         self.look_at_kept()
+
+    def glance(self):
+        """What happened acts on the next read."""
+        place = self.case["places"][0]
+        queries = [Query("reader", purpose, self.now, location=place) for purpose in self.policy.purposes]
+        self.read(self.tenant.token(self.now, "reader", place), queries, True)
 
     def read(self, token, queries, by_name):
         operations = []

@@ -35,7 +35,7 @@ PLACES = [None, "BE", "GB", "US", "CA", "NO", "JP", "IN", "CH", "RE", "KR"]
 OUTSIDE = [place for place in PLACES[2:] if place not in ("NO", "RE")]
 GROUNDS = ["legal_claim", "protect_person", "public_interest"]
 ACTIONS = ["read", "lookup", "export", "disclose", "verify", "report", "write", "erase", "hold", "consent", "restrict", "object", "manage_requests"]
-HOURS = ["08:00-18:00 Europe/Brussels", "22:00-06:00 Europe/Helsinki", "09:00-17:00", "00:00-12:00 +05:30", "12:00-23:59 Europe/Lisbon", "18:00-02:30 -03:00"]
+HOURS = ["08:00-18:00 Europe/Brussels", "22:00-06:00 Europe/Helsinki", "09:00-17:00", "00:00-12:00 +05:30", "12:00-23:30 Europe/Lisbon", "18:00-02:30 -03:00"]
 ROLES = ["reader", "clerk", "self"]
 OFFICER = {"do": ["write", "consent", "restrict", "object", "erase", "hold"], "fields": ["*"]}
 
@@ -181,7 +181,9 @@ def policies(draw):
 
 # ---- histories ----
 
-STARTS = [moment(2024, 3, 1, 9), moment(2021, 1, 31, 12), moment(2023, 7, 9, 23), moment(2023, 11, 30, 8), moment(2027, 3, 28), moment(2021, 6, 27, 22), moment(2030, 6, 1)]
+# Before ends of months, adequacy decisions and changes of clocks.
+STARTS = [moment(2024, 3, 1, 9), moment(2021, 1, 31, 12), moment(2023, 7, 9, 23), moment(2023, 11, 30, 8), moment(2027, 3, 28), moment(2025, 10, 25, 22),
+          moment(2021, 6, 27, 22), moment(2030, 6, 1)]
 WAITS = [1, MINUTE, 5 * HOUR, 9 * HOUR, DAY, 13 * DAY, 31 * DAY, 90 * DAY, 366 * DAY, 1000 * DAY]
 BACK = [0, 0, DAY, 40 * DAY]
 AHEAD = [None, None, DAY, 31 * DAY, 400 * DAY]
@@ -201,10 +203,10 @@ def steps(text):
         st.tuples(st.just("look"), st.booleans(), st.sampled_from([None] + GROUNDS), recipient),
         st.tuples(st.just("consent"), consents, recipient, st.sampled_from(NOTICES), st.booleans(), st.sampled_from(BACK), st.sampled_from(AHEAD)),
         st.tuples(st.just("withdraw"), consents, recipient),
-        st.tuples(st.just("object"), objections, st.booleans()),
+        *[st.tuples(st.just("object"), objections, st.booleans())] * 2,
         st.tuples(st.just("unobject"), objections),
         st.tuples(st.just("restrict")), st.tuples(st.just("lift")),
-        st.tuples(st.just("event"), SMALL, st.sampled_from(EVENTS), st.sampled_from([0, -DAY, -45 * DAY, 10 * DAY, 59 * DAY])),
+        *[st.tuples(st.just("event"), SMALL, st.sampled_from(EVENTS), st.sampled_from([0, -DAY, -45 * DAY, 10 * DAY, 59 * DAY]))] * 2,
         st.tuples(st.just("unevent"), SMALL, st.sampled_from(EVENTS)),
         st.tuples(st.just("hold"), SMALL, st.sampled_from(["claim", "books"]), st.sampled_from([DAY, 31 * DAY, 800 * DAY])),
         st.tuples(st.just("release"), SMALL),
