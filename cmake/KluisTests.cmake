@@ -123,14 +123,9 @@ if(TARGET kluis_api AND EXISTS "${adversary_}/main.c")
 endif()
 
 # What scripts drive at speed: the api over a vault, on a clock of theirs, a request and an answer a line.
-file(GLOB driver_sources_ CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/support/vault_driver/*.c")
-if(TARGET kluis_api AND driver_sources_)
-    add_executable(vault_driver ${driver_sources_})
-    kluis_libraries_of(scenarios driver_libraries_)
-    target_link_libraries(vault_driver PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${driver_libraries_}
-        kluis::cmocka kluis::sodium kluis::yyjson kluis::mbedtls)
+if(TARGET kluis_api)
+    kluis_add_test_program(vault_driver support "${CMAKE_SOURCE_DIR}/tests/support/vault_driver/vault_driver.c")
     target_link_options(vault_driver PRIVATE "LINKER:--wrap=kl_time_now_us")
-    set_target_properties(vault_driver PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
 endif()
 
 # tests/scenarios/<name>/run and tests/faults/<name>/run: scripts against the real programs. Each runs in a folder of its own

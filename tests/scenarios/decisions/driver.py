@@ -12,7 +12,7 @@ class Driver:
 
     def __init__(self):
         program = os.path.join(os.environ["KLUIS_BUILD_DIR"], "tests/support/vault_driver")
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, TMPDIR=os.getcwd()))
         self.tenants = 0
         self.requests = 0
         first = json.loads(self.process.stdout.readline())["operator"]
@@ -52,7 +52,8 @@ class Tenant:
         self.name = f"t{driver.tenants}"
         self.tokens = {}
         self.expect(201, now, driver.operator, "PUT", f"/v1/tenants/{self.name}", {"store": "main"})
-        self.steward = self.expect(201, now, driver.operator, "POST", f"/v1/credentials?tenant={self.name}", {"role": "steward", "expires_in": "P3660D"})["token"]
+        steward = {"role": "steward", "expires_in": "P3660D"}
+        self.steward = self.expect(201, now, driver.operator, "POST", f"/v1/credentials?tenant={self.name}", steward)["token"]
         self.apply(now, policy)
 
     def expect(self, status, *args, **more):

@@ -156,9 +156,6 @@ class Query:
     purposes: tuple | None = None  # what the credential is made for; None: any
 
 
-NOBODY = Subject("EEA", [])
-
-
 class Policy:
     def __init__(self, text):
         self.text = text
@@ -408,6 +405,19 @@ class Policy:
                 if end > now and any(purpose in self.kept_for(record.type, name) for name in record.fields):
                     kept.append((end, purpose))
         return max(kept, default=None, key=lambda found: found[0])  # of equals, the one that the policy names first
+
+    def erasure_keeps(self, record, now):
+        """What an erasure keeps of a record: (basis, until, names of fields). A hold keeps the whole; the later end of hold and obligation counts."""
+        obligation = self.obligation(record, now)
+        if record.held(now):
+            basis, until = record.hold
+            if obligation and obligation[0] > until:
+                until, basis = obligation
+            return basis, until, list(record.fields)
+        if not obligation:
+            return None
+        until, basis = obligation
+        return basis, until, [name for name in record.fields if basis in self.kept_for(record.type, name)]
 
     def edges(self, subject, now):
         """Moments ahead at which some answer changes."""

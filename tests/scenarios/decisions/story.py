@@ -9,7 +9,7 @@ RECIPIENT_READS = 60  # each is written down as a disclosure, and a subject has 
 
 
 class Difference(AssertionError):
-    pass
+    """What the vault and the model say of the same thing is not the same."""
 
 
 def same(what, vault, model):
@@ -25,6 +25,8 @@ def shown(text, record, name, view):
 
 
 class Story:
+    """Of one person under one policy, in a tenant of its own."""
+
     def __init__(self, driver, case, counts):
         self.case = case
         self.counts = counts
@@ -65,6 +67,8 @@ class Story:
     def create(self):
         records = [Record(type_, self.now, dict(fields)) for type_, fields in self.case["records"]]
         body = {"records": [{"type": record.type, "fields": {name: self.value(record, name) for name in record.fields}} for record in records]}
+        body["records"][0]["consents"] = [{"purpose": purpose, "notice": notice, "channel": "form", "explicit": explicit}
+                                          for purpose, notice, explicit in self.case["consents"]]
         if self.case["residency"]:
             body["residency"] = self.case["residency"]
         status, answer = self.ask("POST", "/v1/subjects", body)
@@ -73,6 +77,9 @@ class Story:
         same("residency", answer["residency"], self.subject.residency)
         for record, made in zip(records, answer["records"]):
             record.id = made["id"]
+        for purpose, notice, explicit in self.case["consents"]:
+            self.end_consents(purpose, None)
+            self.subject.consents.append(Consent(purpose, None, notice, self.now, None, explicit))
 
     def value(self, record, name):
         return VALUES[self.policy.records[record.type]["fields"][name]["type"]][record.fields[name]][0]
@@ -92,7 +99,8 @@ class Story:
         given, expires = self.now - back_us, None if ahead_us is None else self.now + ahead_us
         body = {"notice": notice, "channel": "form", "explicit": explicit, "at": text_of(given)}
         body.update({key: value for key, value in (("recipient", recipient), ("expires", expires and text_of(expires))) if value})
-        if self.change("consent", "PUT", f"/consents/{purpose}", 204, body) or self.subject:
+        self.change("consent", "PUT", f"/consents/{purpose}", 204, body)
+        if self.subject:
             self.end_consents(purpose, recipient)  # the one in force is replaced
             self.subject.consents.append(Consent(purpose, recipient, notice, given, expires, explicit))
 
@@ -178,7 +186,8 @@ class Story:
         names = list(self.policy.records[record.type]["fields"])
         name = names[name_number % len(names)]
         rule = self.policy.records[record.type]["fields"][name]
-        answer = self.change("patch", "PATCH", f"/records/{record.id}", 200, {"fields": {name: None if value is None else VALUES[rule["type"]][value][0]}}, if_match="*")
+        fields = {name: None if value is None else VALUES[rule["type"]][value][0]}
+        answer = self.change("patch", "PATCH", f"/records/{record.id}", 200, {"fields": fields}, if_match="*")
         if answer and value is None:
             record.fields.pop(name, None)
         elif answer:
@@ -227,14 +236,11 @@ class Story:
             return
         kept = []
         for record in self.subject.records:
-            obligation = self.policy.obligation(record, self.now)
-            held = record.held(self.now)
-            if held or obligation:
-                basis, until = record.hold if held and (not obligation or record.hold[1] >= obligation[0]) else (obligation[1], obligation[0])
-                names = [name for name in record.fields if held or basis in self.policy.kept_for(record.type, name)]
-                if names or held:
-                    record.fields = {name: record.fields[name] for name in names}
-                    kept.append(Kept(receipt["receipt"], record, basis, until, self.subject.residency))
+            found = self.policy.erasure_keeps(record, self.now)
+            if found:
+                basis, until, names = found
+                record.fields = {name: record.fields[name] for name in names}
+                kept.append(Kept(receipt["receipt"], record, basis, until, self.subject.residency))
         said = sorted((item["record"], item["basis"], item["until"]) for item in receipt["retained"])
         same("what an erasure keeps", said, sorted((item.record.id, item.basis, text_of(item.until)) for item in kept))
         self.counts["decisions"] += len(self.subject.records)
@@ -295,6 +301,7 @@ class Story:
             return
         same(f"status of {query} ({result})", result["status"], 200)
         found = {record["id"]: record for record in result["result"]["records"]}
+        same(f"records in the answer to {query} that are none", set(found) - {record.id for record in self.subject.records}, set())
         for record in self.subject.records:
             self.same_record(query, record, found.get(record.id, {"fields": {}, "views": {}, "withheld": {}}), by_name)
 

@@ -35,6 +35,7 @@ PLACES = [None, "BE", "GB", "US", "CA", "NO", "JP", "IN", "CH", "RE", "KR"]
 OUTSIDE = [place for place in PLACES[2:] if place not in ("NO", "RE")]
 GROUNDS = ["legal_claim", "protect_person", "public_interest"]
 ACTIONS = ["read", "lookup", "export", "disclose", "verify", "report", "write", "erase", "hold", "consent", "restrict", "object", "manage_requests"]
+DOES = [["read"], ["read"], ["read"], ["read", "lookup", "export", "disclose", "verify"], ["report"], ["write", "erase"], ["hold"]]
 HOURS = ["08:00-18:00 Europe/Brussels", "22:00-06:00 Europe/Helsinki", "09:00-17:00", "00:00-12:00 +05:30", "12:00-23:30 Europe/Lisbon", "18:00-02:30 -03:00"]
 ROLES = ["reader", "clerk", "self"]
 OFFICER = {"do": ["write", "consent", "restrict", "object", "erase", "hold"], "fields": ["*"]}
@@ -47,8 +48,7 @@ def rarely(draw, number=4):
 
 def some(draw, names, at_least=1):
     """Some of them, in their order; the first one at the least."""
-    chosen = [name for i, name in enumerate(names) if draw(st.booleans()) or i < at_least]
-    return chosen
+    return [name for i, name in enumerate(names) if draw(st.booleans()) or i < at_least]
 
 
 def few(draw, names, most):
@@ -124,7 +124,7 @@ def transfer(draw, purposes, named):
 
 def grant(draw, text):
     purposes = list(text["purposes"])
-    found = {"do": draw(st.sampled_from([["read"], ["read"], ["read"], ["read", "lookup", "export", "disclose", "verify"], ["report"], ["write", "erase"], ["hold"]]))}
+    found = {"do": draw(st.sampled_from(DOES))}
     type_ = draw(st.sampled_from(list(text["records"])))
     name = draw(st.sampled_from(list(text["records"][type_]["fields"])))
     found["fields"] = draw(st.sampled_from([["*"], ["*"], ["*"], [f"{type_}.*"], [f"{type_}.{name}"], [f"*.{name}"]]))
@@ -193,9 +193,9 @@ SMALL = st.integers(0, 5)
 def steps(text):
     """One thing that happens. Numbers choose among what there is then (a record, a moment ahead), whatever their size."""
     names = list(text["purposes"])
-    purposes = st.sampled_from(names)
     consents = st.sampled_from([name for name in names if text["purposes"][name]["basis"] in CONSENTS] * 2 + names)
-    objections = st.sampled_from([name for name in names if text["purposes"][name]["basis"] in OBJECTABLE or "direct_marketing" in text["purposes"][name]] * 3 + names)
+    objectable = [name for name in names if text["purposes"][name]["basis"] in OBJECTABLE or "direct_marketing" in text["purposes"][name]]
+    objections = st.sampled_from(objectable * 3 + names)
     recipient = st.sampled_from([None] + list(text["recipients"]))
     edge = st.tuples(st.just("edge"), st.integers(0, 7), st.sampled_from([0, -1, 1]))
     return st.one_of(
@@ -230,6 +230,7 @@ def cases(draw):
         "policies": texts,
         "start": draw(st.sampled_from(STARTS)),
         "records": made,
+        "consents": draw(st.lists(st.tuples(st.sampled_from(text["records"][made[0][0]]["purposes"]), st.sampled_from(NOTICES), st.booleans()), max_size=2)),
         "residency": draw(st.sampled_from([None, "EEA", "none"])),
         "places": few(draw, PLACES, 3),
         "actions": few(draw, ACTIONS, 2),
