@@ -122,6 +122,12 @@ if(TARGET kluis_api AND EXISTS "${adversary_}/main.c")
         RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/support")
 endif()
 
+# What scripts drive at speed: the api over a vault, on a clock of theirs, a request and an answer a line.
+if(TARGET kluis_api)
+    kluis_add_test_program(vault_driver support "${CMAKE_SOURCE_DIR}/tests/support/vault_driver/vault_driver.c")
+    target_link_options(vault_driver PRIVATE "LINKER:--wrap=kl_time_now_us")
+endif()
+
 # tests/scenarios/<name>/run and tests/faults/<name>/run: scripts against the real programs. Each runs in a folder of its own
 # that is empty at the start. `# kluis-test: all` as a script's third line keeps it out of the short run (label `long`).
 foreach(kind_ scenario fault)

@@ -351,7 +351,7 @@ const struct vault_policy_statistics *vault_policy_statistics(const struct vault
  * role                 of the policy; VAULT_NONE: a built-in role, which sees no personal data
  * purpose              VAULT_NONE where the action needs none: not for read, lookup, verify,
  *                      export and disclose, which are withheld without one (gate purpose)
- * credential_purposes  bits the credential is made for; all ones: any
+ * credential_purposes  bits the credential is made for; all ones: any. Another purpose is withheld by the gate purpose
  * location             declared; unset: in the EEA (where the vault is)
  * recipient            VAULT_NONE: the controller itself
  * own_subject          the credential is bound to the very subject
@@ -411,7 +411,7 @@ struct vault_decision {
 };
 /*
  * Decide for one field. No allocation, no clock, no lock. Read, lookup, verify, export and disclose
- * pass all gates; report passes role, purpose and transfer, the other actions role and purpose.
+ * pass all gates; report and hold (which shows what an erasure kept) pass role, purpose and transfer, the other actions role and purpose.
  * A view is the strictest among the grants that match and the transfer lines that allow; of a field of
  * type secret it is never more open than present.
  * Without facts (NULL) it decides as with zeroed ones: what rests on consent is withheld.

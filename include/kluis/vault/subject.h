@@ -298,7 +298,7 @@ KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault,
                                               struct vault_consent_result **ret_consents,
                                               size_t *ret_count, struct kl_err *err);
 /*
- * Note a consent; it acts on the next read. Needs `consent` for the purpose. KL_ERR_INVALID "unknown_purpose", "unknown_recipient",
+ * Note a consent; it acts on the next read, and replaces the one in force for the same purpose and recipient. Needs `consent` for the purpose. KL_ERR_INVALID "unknown_purpose", "unknown_recipient",
  * "invalid_value", "invalid_time"; KL_ERR_TOO_LARGE "too_many_consents" (VAULT_CONSENTS_MAX), "value_too_large"; KL_ERR_FORBIDDEN "withheld".
  */
 KL_MUST_USE enum kl_status vault_consent_give(struct vault *vault,
