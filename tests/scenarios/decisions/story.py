@@ -24,6 +24,15 @@ def shown(text, record, name, view):
     return {"plain": given if kept is None else kept, "masked": masks.get(rule["mask"], "***"), "token": "a token", "present": True}[view]
 
 
+def said_of(record):
+    """Each field of a record in an answer: the gate that withholds it, or how it is shown."""
+    said = dict(record["withheld"])
+    for name, value in record["fields"].items():
+        view = record["views"].get(name, "plain")
+        said[name] = view, "a token" if view == "token" and str(value).startswith("tok_") else value
+    return said
+
+
 class Story:
     """Of one person under one policy, in a tenant of its own."""
 
@@ -301,24 +310,34 @@ class Story:
             return
         same(f"status of {query} ({result})", result["status"], 200)
         found = {record["id"]: record for record in result["result"]["records"]}
+        if any(id_.startswith("tok_") for id_ in found):
+            self.same_pseudonyms(query, found, by_name)
+            return
         same(f"records in the answer to {query} that are none", set(found) - {record.id for record in self.subject.records}, set())
         for record in self.subject.records:
             self.same_record(query, record, found.get(record.id, {"fields": {}, "views": {}, "withheld": {}}), by_name)
 
+    def same_pseudonyms(self, query, found, by_name):
+        """Who is shown nothing but tokens is not told which record is which: they are compared as a heap."""
+        same(f"who reads tokens alone is shown more openly by {query}",
+             {view for record in found.values() for view in record["views"].values()} - {"token", "present"}, set())
+        said = [(record["type"], said_of(record)) for record in found.values()]
+        expected = [(record.type, self.expected_of(query, record, by_name)) for record in self.subject.records]
+        heaps = [sorted(repr((type_, sorted(fields.items(), key=repr))) for type_, fields in heap if fields) for heap in (said, expected)]
+        same(f"{query} under pseudonyms\n  {self.subject}", *heaps)
+
     def same_record(self, query, record, found, by_name):
+        same(f"{query} of {record}\n  {self.subject}", said_of(found), self.expected_of(query, record, by_name))
+
+    def expected_of(self, query, record, by_name):
         outcomes = {name: self.policy.outcome(query, self.subject, record, name) for name in record.fields}
         self.counts["decisions"] += len(outcomes)
         for gate, view in outcomes.values():
             self.counts[gate or view] += 1
-        self.same_fields(query, record, found, {name: outcome for name, outcome in outcomes.items() if by_name or outcome[0] != "role"})
+        return self.told_of(record, {name: outcome for name, outcome in outcomes.items() if by_name or outcome[0] != "role"})
 
-    def same_fields(self, query, record, found, outcomes):
-        said = dict(found["withheld"])
-        for name, value in found["fields"].items():
-            view = found["views"].get(name, "plain")
-            said[name] = view, "a token" if view == "token" and str(value).startswith("tok_") else value
-        expected = {name: gate or (view, shown(self.policy.text, record, name, view)) for name, (gate, view) in outcomes.items()}
-        same(f"{query} of {record}\n  {self.subject}", said, expected)
+    def told_of(self, record, outcomes):
+        return {name: gate or (view, shown(self.policy.text, record, name, view)) for name, (gate, view) in outcomes.items()}
 
     def explain(self, ground, recipient):
         """Each gate's own answer to a steward's question, for actions that no role asks by itself here."""
@@ -367,4 +386,4 @@ class Story:
         self.counts["decisions"] += len(kept.record.fields)
         if expected is not None:
             same("the hold", (answer["hold"]["basis"], answer["hold"]["until"]), (kept.basis, text_of(kept.until)))
-            self.same_fields(query, kept.record, answer["record"], expected)
+            same(f"{query} of what is kept of {kept.record}", said_of(answer["record"]), self.told_of(kept.record, expected))

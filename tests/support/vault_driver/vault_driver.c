@@ -132,7 +132,7 @@ int main(void)
 
     kl_log_level_set(KL_LOG_ERROR);
     test_vault_start(&vault);
-    test_app_start(&app, vault.vault);
+    test_app_start(&app, vault.stores);
     kl_buf_init(&out, ANSWER_MAX_BYTES);
     printf("{\"operator\":\"%s\",\"steward\":\"%s\"}\n", vault.operator_token.text,
            vault.steward_token.text);
