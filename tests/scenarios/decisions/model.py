@@ -1,4 +1,4 @@
-"""What Kluis decides, written from its documents (DESIGN.md section 6, README.md, vault/README.md, the headers' contracts) and from no line of its C code.
+"""What Kluis decides, written from its documents (README.md, vault/README.md, the contracts in headers) and not from its C code.
 
 It is slow and plain on purpose: a policy is the mapping that its YAML says, a subject is lists of what happened, and every question is answered from
 the beginning. Times are microseconds since 1970 (UTC).
