@@ -135,7 +135,7 @@ enum cli_exit cli_audit_review(struct cli_call *call)
     cli_common_idempotency_key(key);
     enum kl_status status = review_body(call, &body);
     if (status == KL_OK) {
-        struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+        struct cli_request request = {.body = &body, .idempotency_key = key};
         status = cli_call_send(call, "POST", "/v1/audit/reviews", &request, &response);
     }
     kl_buf_done(&body);

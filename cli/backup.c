@@ -21,7 +21,7 @@ static const struct cli_column verify_columns[] = {
 
 /* Ask for a job; its first answer, or with waiting its last, is printed. */
 static enum cli_exit run_job(struct cli_call *call, const char *ask_path, const char *job_path,
-                             const char *what, struct kl_slice body,
+                             const char *what, const struct kl_buf *body,
                              const struct cli_column *columns, size_t column_count)
 {
     char key[40];
@@ -76,8 +76,8 @@ enum cli_exit cli_backup_create(struct cli_call *call)
     kl_json_object_end(&out);
     enum cli_exit result = CLI_USAGE;
     if (usable)
-        result = run_job(call, BACKUPS_PATH, BACKUPS_PATH, "backing up", kl_buf_slice(&body),
-                         backup_columns, BACKUP_COLUMNS);
+        result = run_job(call, BACKUPS_PATH, BACKUPS_PATH, "backing up", &body, backup_columns,
+                         BACKUP_COLUMNS);
     else
         (void)fputs("kluis: --keep and --rate are numbers\n", stderr);
     kl_buf_done(&body);
@@ -137,8 +137,8 @@ enum cli_exit cli_backup_verify(struct cli_call *call)
     if (directory != NULL)
         kl_json_add_text(&out, "directory", directory);
     kl_json_object_end(&out);
-    enum cli_exit result = run_job(call, path.text, VERIFICATIONS_PATH, "verifying",
-                                   kl_buf_slice(&body), verify_columns, VERIFY_COLUMNS);
+    enum cli_exit result = run_job(call, path.text, VERIFICATIONS_PATH, "verifying", &body,
+                                   verify_columns, VERIFY_COLUMNS);
     kl_buf_done(&body);
     return result;
 }

@@ -35,7 +35,7 @@ static enum kl_status fetch(struct cli_call *call, const char *cursor, struct kl
     if (cursor != NULL)
         kl_json_add_text(&out, "cursor", cursor);
     kl_json_object_end(&out);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     enum kl_status status = cli_call_send(call, "POST", "/v1/reports/breach", &request, &response);
     kl_buf_done(&body);
     if (status != KL_OK)

@@ -46,7 +46,7 @@ enum kl_status cli_call_send(struct cli_call *call, const char *method, const ch
         cli_path_query(&full, "tenant", call->profile.tenant);
         cli_path_query(&full, "store", cli_call_value_if_any(call, "store"));
     } /* else the path says whose, or nobody's */
-    if (full.failed)
+    if (path[0] == '\0' || full.failed)
         return kl_fail(&call->err, KL_ERR_TOO_LARGE, "path_too_long", "the arguments are too long",
                        NULL);
 

@@ -212,6 +212,11 @@ static enum kl_status connection_failed(CURLcode code, const char *server, struc
     }
 }
 
+static bool has_body(const struct cli_request *request)
+{
+    return request->body != NULL && request->body->size > 0;
+}
+
 static struct curl_slist *request_headers(const struct cli_client *client,
                                           const struct cli_request *request)
 {
@@ -224,7 +229,7 @@ static struct curl_slist *request_headers(const struct cli_client *client,
             curl_slist_append(headers, "Expect:"); /* else a refusal comes before the file goes */
     if (request == NULL)
         return headers;
-    if (request->body.size > 0 || (request->stream != NULL && request->stream->up)) {
+    if (has_body(request) || (request->stream != NULL && request->stream->up)) {
         (void)snprintf(line, sizeof line, "Content-Type: %s",
                        request->content_type != NULL ? request->content_type : "application/json");
         headers = curl_slist_append(headers, line);
@@ -277,9 +282,12 @@ enum kl_status cli_client_send(struct cli_client *client, const char *method, co
         server_bytes--;
     int written =
         snprintf(url, sizeof url, "%.*s%s", (int)server_bytes, client->profile->server, path);
-    if (written < 0 || (size_t)written >= sizeof url)
+    if (path[0] != '/' || written < 0 || (size_t)written >= sizeof url)
         return kl_fail(err, KL_ERR_TOO_LARGE, "path_too_long", "the request's address is too long",
                        NULL);
+    if (request != NULL && request->body != NULL && request->body->failed)
+        return kl_fail(err, KL_ERR_TOO_LARGE, "body_too_long",
+                       "what is to be sent is too long, or memory is at its end", NULL);
 
     struct cli_response response = {0};
     kl_buf_init(&response.body, CLI_RESPONSE_MAX_BYTES);
@@ -299,9 +307,9 @@ enum kl_status cli_client_send(struct cli_client *client, const char *method, co
     if (request != NULL && request->stream != NULL) {
         taking.stream = request->stream;
         set_stream(curl, request->stream, &taking);
-    } else if (request != NULL && request->body.size > 0) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)request->body.bytes);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
+    } else if (request != NULL && has_body(request)) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, (const char *)request->body->bytes);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body->size);
     } else if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
@@ -333,6 +341,7 @@ void cli_path_text(struct cli_path *path, const char *text)
     size_t size = strlen(text);
     if (path->failed || size >= sizeof path->text - path->size) {
         path->failed = true;
+        path->text[0] = '\0'; /* what is left of it is no path of anything */
         return;
     }
     memcpy(path->text + path->size, text, size + 1);

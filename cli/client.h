@@ -33,9 +33,9 @@ struct cli_stream {
     void (*progress)(const char *what, double fraction);
 };
 struct cli_request {
-    const char *content_type; /* NULL: application/json when there is a body */
-    struct kl_slice body;     /* size 0: none */
-    const char *if_match;     /* NULL: none; as it goes on the wire ("\"3\"") */
+    const char *content_type;  /* NULL: application/json when there is a body */
+    const struct kl_buf *body; /* NULL, or empty: none */
+    const char *if_match;      /* NULL: none; as it goes on the wire ("\"3\"") */
     const char *idempotency_key;
     struct cli_stream *stream; /* NULL: none */
 };
@@ -53,7 +53,7 @@ KL_MUST_USE enum kl_status cli_client_new(const struct cli_profile *profile,
 void cli_client_free(struct cli_client *client);
 
 /*
- * path starts with "/" and holds its query. request NULL: no body. ret is made by this call on KL_OK (whatever the HTTP status): end it
+ * path starts with "/" and holds its query. request NULL: no body; one that did not fit its buffer is not sent: KL_ERR_TOO_LARGE "body_too_long". ret is made by this call on KL_OK (whatever the HTTP status): end it
  * with cli_response_done(). KL_ERR_UNAVAILABLE: no connection, TLS refused; "cut_short"; the text says which and what to do.
  * KL_ERR_IO "stream_file": the stream's file cannot be read or written.
  */
@@ -67,7 +67,7 @@ struct cli_path {
     char text[CLI_PATH_MAX_BYTES];
     size_t size;
     bool has_query;
-    bool failed; /* too long */
+    bool failed; /* too long; text is empty then, and cannot be sent */
 };
 void cli_path_start(struct cli_path *path, const char *text);
 void cli_path_segment(struct cli_path *path,

@@ -55,7 +55,7 @@ enum cli_exit cli_common_send_file(struct cli_call *call, const char *method,
         return CLI_FAILED;
     char key[40];
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(&body),
+    struct cli_request request = {.body = &body,
                                   .if_match = if_match,
                                   .idempotency_key = strcmp(method, "POST") == 0 ? key : NULL};
     enum kl_status status = cli_call_send(call, method, path->text, &request, &response);

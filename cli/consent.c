@@ -61,7 +61,7 @@ enum cli_exit cli_consent_give(struct cli_call *call)
     consents_path(call, &path, true);
     enum kl_status status = consent_body(call, &body);
     if (status == KL_OK) {
-        struct cli_request request = {.body = kl_buf_slice(&body)};
+        struct cli_request request = {.body = &body};
         status = cli_call_send(call, "PUT", path.text, &request, &response);
     }
     kl_buf_done(&body);

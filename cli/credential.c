@@ -99,7 +99,7 @@ enum cli_exit cli_credential_create(struct cli_call *call)
     struct cli_response response;
     enum kl_status status = create_body(call, &body);
     if (status == KL_OK) {
-        struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+        struct cli_request request = {.body = &body, .idempotency_key = key};
         status = cli_call_send(call, "POST", "/v1/credentials", &request, &response);
     }
     kl_buf_done(&body);

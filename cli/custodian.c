@@ -52,7 +52,7 @@ static enum kl_status send_change(struct cli_call *call, const char *custodian, 
         kl_json_object_begin(&out);
         cli_custodian_write(custodian, country, &passphrase, &out);
         kl_json_object_end(&out);
-        struct cli_request request = {.body = kl_buf_slice(&body)};
+        struct cli_request request = {.body = &body};
         status = cli_call_send(call, "PUT", "/v1/keys/custodian", &request, ret);
     }
     kl_buf_done(&passphrase);

@@ -59,7 +59,7 @@ enum cli_exit cli_disclosure_add(struct cli_call *call)
     char key[40];
     disclosures_path(call, &path);
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+    struct cli_request request = {.body = &body, .idempotency_key = key};
     if (status == KL_OK)
         status = cli_call_send(call, "POST", path.text, &request, &response);
     kl_buf_done(&body);

@@ -112,7 +112,7 @@ enum cli_exit cli_policy_explain(struct cli_call *call)
     struct kl_buf body;
     kl_buf_init(&body, CLI_INPUT_MAX_BYTES);
     explain_body(call, &body);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "POST", "/v1/explain", &request, &response);
     kl_buf_done(&body);

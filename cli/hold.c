@@ -37,7 +37,7 @@ enum cli_exit cli_record_hold(struct cli_call *call)
 
     struct cli_path path;
     hold_path(call, "/v1/subjects", "/hold", &path);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "PUT", path.text, &request, &response);
     kl_buf_done(&body);

@@ -65,7 +65,7 @@ enum cli_exit cli_restriction_set(struct cli_call *call)
     kl_json_add_text(&out, "ground", cli_call_value(call, "ground"));
     kl_json_object_end(&out);
     subject_path(call, "/restriction", &path);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     result = done(call, "PUT", &path, &request, "restricted");
     kl_buf_done(&body);
     return result;
@@ -130,7 +130,7 @@ enum cli_exit cli_objection_set(struct cli_call *call)
         kl_json_object_end(&out);
         subject_path(call, "/objections", &path);
         cli_path_segment(&path, call->arguments[1]);
-        struct cli_request request = {.body = kl_buf_slice(&body)};
+        struct cli_request request = {.body = &body};
         result = done(call, "PUT", &path, &request, "noted");
     }
     kl_buf_done(&body);
@@ -166,7 +166,7 @@ enum cli_exit cli_record_event(struct cli_call *call)
         kl_json_add_text(&out, "at", cli_call_value(call, "at"));
     kl_json_object_end(&out);
     record_path(call, &path);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     status = cli_call_send(call, "POST", path.text, &request, &response);
     kl_buf_done(&body);
     if (status != KL_OK)

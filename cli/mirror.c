@@ -29,7 +29,7 @@ enum cli_exit cli_mirror_add(struct cli_call *call)
     kl_json_add_text(&out, "directory", call->arguments[0]);
     kl_json_add_text(&out, "country", cli_call_value(call, "country"));
     kl_json_object_end(&out);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "POST", MIRRORS, &request, &response);
     kl_buf_done(&body);

@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include <assert.h>
 #include <libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,8 +147,8 @@ static void add_member(struct kl_buf *out, const struct kl_json_value *value, co
 static void print_row(struct cli_table *table, const struct kl_json_value *row,
                       const struct cli_column *columns, size_t count)
 {
-    struct kl_buf cells[16];
-    const char *texts[16] = {NULL};
+    struct kl_buf cells[CLI_COLUMNS_MAX];
+    const char *texts[CLI_COLUMNS_MAX] = {NULL};
     for (size_t i = 0; i < count; i++) {
         kl_buf_init(&cells[i], CELL_MAX_BYTES);
         add_member(&cells[i], row, columns[i].member);
@@ -170,7 +171,8 @@ enum cli_exit cli_output_rows(struct cli_call *call, const struct cli_response *
     if (kl_json_parse(response->body.bytes, response->body.size, &json, &call->err) != KL_OK)
         return CLI_FAILED;
 
-    const char *titles[16];
+    const char *titles[CLI_COLUMNS_MAX];
+    assert(column_count <= CLI_COLUMNS_MAX);
     for (size_t i = 0; i < column_count; i++)
         titles[i] = columns[i].title;
     struct cli_table *table = cli_table_new(call->format, titles, column_count);

@@ -12,6 +12,7 @@ struct cli_column {
     const char *title;
     const char *member;
 };
+#define CLI_COLUMNS_MAX 16
 
 /* The response's body as it came, and a newline. */
 void cli_output_json(const struct cli_response *response);

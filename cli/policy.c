@@ -37,7 +37,7 @@ static enum kl_status send_policy(struct cli_call *call, const char *method, str
     if (status != KL_OK)
         return status;
     cli_path_query(path, "tenant", call->profile.tenant);
-    struct cli_request request = {.content_type = "application/yaml", .body = kl_buf_slice(&text)};
+    struct cli_request request = {.content_type = "application/yaml", .body = &text};
     struct cli_response response;
     status = cli_client_send(call->client, method, path->text, &request, &response, &call->err);
     kl_buf_done(&text);

@@ -61,7 +61,7 @@ static enum cli_exit send(struct cli_call *call, const struct cli_path *path, st
     char key[40];
     struct cli_response response;
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(body), .idempotency_key = key};
+    struct cli_request request = {.body = body, .idempotency_key = key};
     enum kl_status status = cli_call_send(call, "POST", path->text, &request, &response);
     if (status != KL_OK) {
         if (out != NULL)

@@ -30,7 +30,7 @@ enum cli_exit cli_retention_run(struct cli_call *call)
     kl_json_add_bool(&out, "dry_run", dry_run);
     kl_json_object_end(&out);
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+    struct cli_request request = {.body = &body, .idempotency_key = key};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "POST", "/v1/retention/runs", &request, &response);
     kl_buf_done(&body);

@@ -30,7 +30,7 @@ static enum kl_status send_add(struct cli_call *call, struct cli_response *ret)
         kl_json_add_text(&out, "directory", cli_call_value(call, "directory"));
         cli_custodian_write(custodian, cli_call_value(call, "country"), &passphrase, &out);
         kl_json_object_end(&out);
-        struct cli_request request = {.body = kl_buf_slice(&body)};
+        struct cli_request request = {.body = &body};
         status = cli_call_send(call, "POST", STORES, &request, ret);
     }
     kl_buf_done(&passphrase);

@@ -165,7 +165,7 @@ enum cli_exit cli_subject_find(struct cli_call *call)
     kl_buf_done(&value);
 
     struct cli_response response;
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     enum kl_status status = cli_call_send(call, "POST", "/v1/lookup", &request, &response);
     kl_buf_done(&body);
     if (status != KL_OK)
@@ -214,7 +214,7 @@ static enum cli_exit erase(struct cli_call *call, bool with_record, const char *
         if (reason != NULL)
             kl_json_add_text(&out, "reason", reason);
         kl_json_object_end(&out);
-        request.body = kl_buf_slice(&body);
+        request.body = &body;
     }
     struct cli_response response;
     enum kl_status status =
@@ -322,7 +322,7 @@ static enum kl_status send_secret(struct cli_call *call, struct cli_response *re
         if (cli_call_is_set(call, "purpose"))
             kl_json_add_text(&out, "purpose", cli_call_value(call, "purpose"));
         kl_json_object_end(&out);
-        struct cli_request request = {.body = kl_buf_slice(&body)};
+        struct cli_request request = {.body = &body};
         status = cli_call_send(call, "POST", path.text, &request, ret);
     }
     kl_buf_done(&value);

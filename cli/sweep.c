@@ -53,7 +53,7 @@ enum cli_exit cli_key_sweep(struct cli_call *call)
     }
     char key[40];
     cli_common_idempotency_key(key);
-    struct cli_request request = {.body = kl_buf_slice(&body), .idempotency_key = key};
+    struct cli_request request = {.body = &body, .idempotency_key = key};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "POST", "/v1/keys/sweeps", &request, &response);
     kl_buf_done(&body);

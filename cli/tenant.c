@@ -32,7 +32,7 @@ enum cli_exit cli_tenant_create(struct cli_call *call)
 
     struct cli_path path;
     tenant_path(call, &path);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     struct cli_response response;
     enum kl_status status = cli_call_send(call, "PUT", path.text, &request, &response);
     kl_buf_done(&body);

@@ -57,10 +57,8 @@ enum cli_exit cli_token_resolve(struct cli_call *call)
     kl_json_object_end(&out);
     kl_buf_done(&text);
 
-    struct cli_request request = {.body = kl_buf_slice(&body)};
-    enum kl_status status = kl_buf_status(&body, &call->err);
-    if (status == KL_OK)
-        status = cli_call_send(call, "POST", "/v1/tokens/resolve", &request, &response);
+    struct cli_request request = {.body = &body};
+    enum kl_status status = cli_call_send(call, "POST", "/v1/tokens/resolve", &request, &response);
     kl_buf_done(&body);
     if (status != KL_OK)
         return CLI_FAILED;

@@ -40,7 +40,27 @@ static void test_a_path_that_is_too_long_says_so(void **state)
     cli_path_start(&path, "/");
     cli_path_text(&path, text);
     assert_true(path.failed);
-    assert_string_equal(path.text, "/");
+    assert_string_equal(path.text, "");
+}
+
+static void test_a_body_cut_short_is_not_sent(void **state)
+{
+    (void)state;
+    char server[] = "https://127.0.0.1:1";
+    struct cli_profile profile = {.server = server};
+    struct cli_client *client = NULL;
+    struct cli_response response;
+    struct kl_err err = {0};
+    struct kl_buf body;
+    kl_buf_init(&body, 8);
+    kl_buf_add_text(&body, "{\"basis\":1}");
+    struct cli_request request = {.body = &body};
+    assert_int_equal(cli_client_new(&profile, &client, &err), KL_OK);
+    assert_int_equal(cli_client_send(client, "PUT", "/v1/x", &request, &response, &err),
+                     KL_ERR_TOO_LARGE);
+    assert_string_equal(err.code, "body_too_long");
+    cli_client_free(client);
+    kl_buf_done(&body);
 }
 
 static void test_a_client_wants_https_and_a_readable_credential(void **state)
@@ -70,6 +90,7 @@ int main(void)
         cmocka_unit_test(test_paths_are_percent_encoded),
         cmocka_unit_test(test_a_path_with_a_query_is_gone_on_with),
         cmocka_unit_test(test_a_path_that_is_too_long_says_so),
+        cmocka_unit_test(test_a_body_cut_short_is_not_sent),
         cmocka_unit_test(test_a_client_wants_https_and_a_readable_credential),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
