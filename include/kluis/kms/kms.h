@@ -155,7 +155,7 @@ struct kms_options {
     struct kms_custodian_options custodian;
     const struct kms_storage *storage; /* must outlive the kms */
     size_t pages_max;
-    size_t keys_max;                         /* of slots, kept ready to be used; see below */
+    size_t keys_max;                         /* of slots, kept ready to be used; see above */
     const struct kms_mirror_source *mirrors; /* NULL: none can be opened; must outlive the kms */
     uint32_t mirror_patience_ms;             /* 0 takes KMS_MIRROR_PATIENCE_MS */
 };
@@ -237,7 +237,8 @@ KL_MUST_USE enum kl_status kms_unseal(struct kms *kms, const struct kms_place *p
                                       struct kl_slice context, struct kl_slice sealed,
                                       struct kl_buf *ret_plaintext, struct kl_err *err);
 
-/* Several opens with one walk to the subject: items share tenant and slot. Each item has its own status. Returns the walk's. */
+/* Several opens with one walk to the subject: items share tenant and slot. Each item has its own status, and nothing is appended for
+ * one that fails. Returns the walk's. */
 struct kms_unseal_item {
     uint64_t value;
     struct kl_slice context;
@@ -339,6 +340,10 @@ KL_MUST_USE enum kl_status kms_slot_mark(struct kms *kms, uint64_t tenant, uint6
 /* No slot below at_least is given out from now on; durable. Lower than the mark: nothing happens. KL_ERR_TOO_LARGE past KMS_SLOT_MAX. */
 KL_MUST_USE enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant, uint64_t at_least,
                                                struct kl_err *err);
+/* The same for tenant numbers. */
+KL_MUST_USE enum kl_status kms_tenant_mark(struct kms *kms, uint64_t *ret_mark, struct kl_err *err);
+KL_MUST_USE enum kl_status kms_tenant_mark_raise(struct kms *kms, uint64_t at_least,
+                                                 struct kl_err *err);
 /*
  * Slots of a tenant that were not given out yet get fresh keys, and only such are given out when this returns: who knows every key and
  * seed of before knows none of a slot at or above *ret_from. Up to KMS_RENEW_GAP numbers stay unused. commit is a request without
@@ -349,10 +354,6 @@ KL_MUST_USE enum kl_status kms_slot_mark_raise(struct kms *kms, uint64_t tenant,
 KL_MUST_USE enum kl_status kms_slots_renew(struct kms *kms, uint64_t tenant,
                                            struct kms_request *commit, uint64_t *ret_from,
                                            struct kl_err *err);
-/* The same for tenant numbers. */
-KL_MUST_USE enum kl_status kms_tenant_mark(struct kms *kms, uint64_t *ret_mark, struct kl_err *err);
-KL_MUST_USE enum kl_status kms_tenant_mark_raise(struct kms *kms, uint64_t at_least,
-                                                 struct kl_err *err);
 
 /* ---- going through the pages, for a rotation ---- */
 

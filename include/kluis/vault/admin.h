@@ -335,8 +335,6 @@ KL_MUST_USE enum kl_status vault_custodian_change(struct vault *vault,
                                                   struct vault_custodian_result *ret,
                                                   struct kl_err *err);
 
-/* ---- upkeep ---- */
-
 /* ---- sweeps (operator, or a steward of its own tenant) ---- */
 
 #define VAULT_SWEEP_PREFIX "swp" /* ids of sweeps */
@@ -395,6 +393,8 @@ KL_MUST_USE enum kl_status vault_retention_show(struct vault *vault,
 KL_MUST_USE enum kl_status vault_retention_list(struct vault *vault,
                                                 const struct vault_caller *caller, size_t limit,
                                                 struct kl_buf *ret, struct kl_err *err);
+
+/* ---- upkeep ---- */
 
 /*
  * What a server runs beside its requests: jobs (rotations, sweeps, backups), the nightly sweep, what falls due, mirrors that come back.

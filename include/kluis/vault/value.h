@@ -15,7 +15,7 @@
 
 /*
  * Types up to json are read and written as JSON values. A `secret` is written as one, kept as a hash,
- * and never read: it is verified. `file` is known to the policy and refused by this version.
+ * and never read: it is verified. A `file` comes and goes as a stream (kluis/vault/file.h); as a value it is refused.
  */
 enum vault_type {
     VAULT_TYPE_TEXT,
