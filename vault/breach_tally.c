@@ -452,7 +452,8 @@ static void add_made(struct adding *adding)
     count(adding, VAULT_BREACH_MADE, kl_json_text(member(adding, "target")),
           kl_json_text(member(adding, "target_role")),
           kl_json_text(member(adding, "target_location")),
-          kl_json_text(member(adding, "expires_at")), NULL);
+          kl_json_text(member(adding, "expires_at")),
+          kl_json_text(member(adding, "target_recipient")));
 }
 
 /* Of what was done. An action that is not known here and names a person counts as one that showed something of them. */

@@ -75,7 +75,8 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
     int transfer = VAULT_NONE;
 
     listing->query.purpose = vault_policy_purpose_find(listing->caller->policy, entry->purpose);
-    if (!may_see(listing, listing->query.purpose)) {
+    if (!may_see(listing, listing->query.purpose) ||
+        !vault_recipient_may_know(listing->caller, entry->recipient)) {
         return KL_OK;
     }
     if (!vault_policy_may_leave(listing->caller->policy, &listing->query, &listing->facts, &view,
