@@ -372,7 +372,7 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
                                       const char *recipient, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct withdrawing withdrawing = {.purpose = purpose, .recipient = recipient};
+    struct withdrawing withdrawing = {.purpose = purpose};
     struct kl_err own = {0};
     int number = VAULT_NONE;
     int to = VAULT_NONE;
@@ -389,6 +389,8 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
     }
     status = vault_recipient_resolve(caller, recipient, &to, err);
     if (status == KL_OK) {
+        withdrawing.recipient =
+            to == VAULT_NONE ? NULL : vault_policy_recipient(caller->policy, to)->name;
         status =
             may_consent(caller, number, subject)
                 ? vault_subject_change(vault, caller, subject, withdraw_body, &withdrawing, err)
