@@ -13,8 +13,9 @@
 static enum kl_status credential_input(const struct api_request *request,
                                        struct vault_credential_input *ret, struct kl_err *err)
 {
-    static const char *const KNOWN[] = {"role",       "purposes",           "location", "subject",
-                                        "expires_in", "certificate_sha256", "reason",   NULL};
+    static const char *const KNOWN[] = {"role",    "purposes",   "location",
+                                        "subject", "expires_in", "certificate_sha256",
+                                        "reason",  "recipient",  NULL};
     const struct kl_json_value *body = api_request_json(request);
     struct vault_credential_input input = {0};
     enum kl_status status = kl_json_expect(body, KNOWN, "", err);
@@ -24,6 +25,7 @@ static enum kl_status credential_input(const struct api_request *request,
         (status = api_input_text(body, "expires_in", "", true, &input.expires_in, err)) != KL_OK ||
         (status = api_input_text(body, "location", "", false, &input.location, err)) != KL_OK ||
         (status = api_input_text(body, "reason", "", false, &input.reason, err)) != KL_OK ||
+        (status = api_input_text(body, "recipient", "", false, &input.recipient, err)) != KL_OK ||
         (status = api_input_text(body, "certificate_sha256", "", false, &input.certificate_sha256,
                                  err)) != KL_OK ||
         (status = api_input_id(body, "subject", "", "sub", false, request->arena, &input.subject,

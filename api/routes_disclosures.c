@@ -39,7 +39,7 @@ API_HANDLER(api_disclosure_note)
 
     /* 204 */
     if (status != KL_OK ||
-        (status = api_input_text(body, "recipient", "", true, &input.recipient, err)) != KL_OK ||
+        (status = api_input_text(body, "recipient", "", false, &input.recipient, err)) != KL_OK ||
         (status = api_input_text(body, "purpose", "", false, &input.purpose, err)) != KL_OK ||
         (status = api_input_names(body, "fields", "", VAULT_FIELDS_MAX, request->arena,
                                   &input.fields, &input.field_count, err)) != KL_OK ||

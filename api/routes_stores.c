@@ -18,6 +18,9 @@ static void write_store(struct kl_json_out *out, const struct vault_store_result
     } else {
         kl_json_add_text(out, "code", store->code);
         kl_json_add_text(out, "reason", store->reason);
+        if (store->tried_us != 0) {
+            kl_json_add_time(out, "tried_at", store->tried_us);
+        }
     }
     kl_json_object_end(out);
 }

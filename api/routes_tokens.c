@@ -37,7 +37,7 @@ API_HANDLER(api_tokens_resolve)
     if (status != KL_OK ||
         (status = api_input_names(body, "tokens", "", VAULT_PSEUDONYMS_RESOLVE_MAX, request->arena,
                                   &input.pseudonyms, &input.count, err)) != KL_OK ||
-        (status = api_input_text(body, "recipient", "", true, &input.recipient, err)) != KL_OK ||
+        (status = api_input_text(body, "recipient", "", false, &input.recipient, err)) != KL_OK ||
         (status = api_input_text(body, "purpose", "", false, &input.purpose, err)) != KL_OK ||
         (status = api_input_text(body, "ground", "", false, &ground, err)) != KL_OK ||
         (status = api_input_ground(ground, &input.ground, err)) != KL_OK) {

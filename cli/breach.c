@@ -170,7 +170,8 @@ static const struct shown_list {
      {{"CREDENTIAL", "credential"},
       {"ROLE", "role"},
       {"LOCATION", "location"},
-      {"EXPIRES", "expires_at"}}},
+      {"EXPIRES", "expires_at"},
+      {"RECIPIENT", "recipient"}}},
 };
 
 static void print_rows(const struct cli_breach *breach, const struct shown_list *shown)

@@ -136,6 +136,7 @@ static const struct cli_option credential_create_options[] = {
     {"role", "ROLE", "a role of the policy, or steward, auditor, operator"},
     {"purposes", "LIST", "made for these purposes only"},
     {"location", "COUNTRY", "where it is used from: country or region"},
+    {"recipient", "NAME", "reads as this recipient of the policy alone, and as nobody else"},
     {"subject", "SUBJECT", "bound to this one subject"},
     {"expires-in", "DURATION", "ISO 8601, such as P90D (the default)"},
     {"client-certificate", "SHA256",

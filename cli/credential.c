@@ -9,6 +9,7 @@ static const struct cli_column credential_columns[] = {{"ID", "id"},
                                                        {"ROLE", "role"},
                                                        {"PURPOSES", "purposes"},
                                                        {"LOCATION", "location"},
+                                                       {"RECIPIENT", "recipient"},
                                                        {"KIND", "kind"},
                                                        {"CREATED", "created_at"},
                                                        {"EXPIRES", "expires_at"},
@@ -34,6 +35,8 @@ static enum kl_status create_body(struct cli_call *call, struct kl_buf *body)
     }
     if (cli_call_is_set(call, "location"))
         kl_json_add_text(&out, "location", cli_call_value(call, "location"));
+    if (cli_call_is_set(call, "recipient"))
+        kl_json_add_text(&out, "recipient", cli_call_value(call, "recipient"));
     if (cli_call_is_set(call, "subject"))
         kl_json_add_text(&out, "subject", cli_call_value(call, "subject"));
     if (cli_call_is_set(call, "client-certificate"))

@@ -2,8 +2,10 @@
 #include "vault/audit.h"
 
 #include "kluis/base/encode.h"
+#include "vault/audit_action.h"
 #include "vault/audit_tree.h"
 
+#include <assert.h>
 #include <sodium.h>
 
 static void add_id(struct kl_json_out *out, const char *key, const char *prefix,
@@ -21,6 +23,8 @@ void vault_audit_begin(struct vault_audit_entry *entry, uint64_t tenant,
     unsigned char salt[VAULT_AUDIT_SALT_BYTES];
     char salt_text[KL_BASE64_CHARS(VAULT_AUDIT_SALT_BYTES) + 1];
     struct kl_id id = kl_id_new();
+
+    assert(vault_audit_action_find(action) != NULL);
     *entry = (struct vault_audit_entry){.tenant = tenant};
     kl_buf_init(&entry->json, VAULT_AUDIT_ENTRY_MAX_BYTES);
     *ret_out = kl_json_out(&entry->json);

@@ -34,7 +34,7 @@ struct vault_audit_entry {
 
 /*
  * Begin an entry: writes {"id":"aud_...","at":...,"salt":...,"action":...,"credential":...,"role":...,"request_id":...} and leaves the
- * object open, so that the caller adds members with the writer; vault_audit_end() closes and hashes it.
+ * object open, so that the caller adds members with the writer; the action is one of audit_action.h (asserted); vault_audit_end() closes and hashes it.
  */
 #define VAULT_AUDIT_SALT_BYTES 16
 struct vault_audit_who {

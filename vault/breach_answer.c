@@ -11,7 +11,7 @@ static const char *const word_names[VAULT_BREACH_CLASSES][VAULT_WORDS] = {
     [VAULT_BREACH_ACT] = {"action"},
     [VAULT_BREACH_PLACE] = {"location"},
     [VAULT_BREACH_TRANSFER] = {"transfer"},
-    [VAULT_BREACH_MADE] = {"credential", "role", "location", "expires_at"}};
+    [VAULT_BREACH_MADE] = {"credential", "role", "location", "expires_at", "recipient"}};
 static const char *const list_names[VAULT_BREACH_CLASSES] = {
     [VAULT_BREACH_ACCESSED] = "accessed",  [VAULT_BREACH_CHANGED] = "changed",
     [VAULT_BREACH_WITHHELD] = "withheld",  [VAULT_BREACH_REFUSED] = "refused",

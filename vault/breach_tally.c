@@ -1,5 +1,7 @@
 #include "vault/breach_tally.h"
 
+#include "vault/audit_action.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -409,42 +411,12 @@ static void add_changed(struct adding *adding)
     count_record(adding, member(adding, "record"));
 }
 
-/* Acts that change what is kept about somebody and show nothing of it. */
-static bool is_change(const char *action)
+/* Of an action that is not known here, as of an earlier version's, the worst is assumed. */
+static enum vault_audit_effect effect_of(const char *name)
 {
-    static const char *const changes[] = {"create",
-                                          "add",
-                                          "patch",
-                                          "move",
-                                          "erase",
-                                          "erase_record",
-                                          "retention_end",
-                                          "file_begin",
-                                          "file_put",
-                                          "hold",
-                                          "hold_end",
-                                          "event",
-                                          "event_remove",
-                                          "consent_give",
-                                          "consent_withdraw",
-                                          "object",
-                                          "objection_end",
-                                          "restrict",
-                                          "restriction_lift",
-                                          "disclose",
-                                          "request_create",
-                                          "request_verify",
-                                          "request_extend",
-                                          "request_complete",
-                                          "request_reject"};
-    size_t i;
+    const struct vault_audit_action *action = vault_audit_action_find(name);
 
-    for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        if (strcmp(changes[i], action) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return action == NULL ? VAULT_AUDIT_SHOWS : action->effect;
 }
 
 static void add_made(struct adding *adding)
@@ -452,24 +424,23 @@ static void add_made(struct adding *adding)
     count(adding, VAULT_BREACH_MADE, kl_json_text(member(adding, "target")),
           kl_json_text(member(adding, "target_role")),
           kl_json_text(member(adding, "target_location")),
-          kl_json_text(member(adding, "expires_at")), NULL);
+          kl_json_text(member(adding, "expires_at")),
+          kl_json_text(member(adding, "target_recipient")));
 }
 
-/* Of what was done. An action that is not known here and names a person counts as one that showed something of them. */
 static void add_done(struct adding *adding)
 {
     const struct vault_audit_said *said = adding->said;
+    const enum vault_audit_effect effect = effect_of(said->action);
     const struct kl_json_value *shown = member(adding, "shown");
 
     if (kl_json_type(shown) == KL_JSON_ARRAY) {
         add_shown(adding, shown);
-    } else if (strncmp(said->action, "credential_", strlen("credential_")) == 0) {
+    } else if (said->slot < 0 || effect == VAULT_AUDIT_RUNS) {
         count(adding, VAULT_BREACH_ACT, said->action, NULL, NULL, NULL, NULL);
         if (strcmp(said->action, "credential_create") == 0) {
             add_made(adding);
         }
-    } else if (said->slot < 0) {
-        count(adding, VAULT_BREACH_ACT, said->action, NULL, NULL, NULL, NULL);
     } else if (strcmp(said->action, "lookup") == 0) {
         add_matched(adding, "found");
     } else if (strcmp(said->action, "verify") == 0) {
@@ -479,7 +450,7 @@ static void add_done(struct adding *adding)
             count(adding, VAULT_BREACH_REFUSED, said->action, "no_match", said->purpose, NULL,
                   NULL);
         }
-    } else if (is_change(said->action)) {
+    } else if (effect == VAULT_AUDIT_CHANGES) {
         add_changed(adding);
     } else {
         become_person(adding);

@@ -35,7 +35,7 @@
  *   ACT          action: what is about no person
  *   PLACE        the credential's declared location
  *   TRANSFER     a line of the policy that something left the EEA by
- *   MADE         a credential that it made: id, role, location, when it expires
+ *   MADE         a credential that it made: id, role, location, when it expires, for which recipient
  */
 enum vault_breach_class {
     VAULT_BREACH_ACCESSED,

@@ -59,11 +59,11 @@ enum kl_status vault_caller_unauthorised(struct vault *vault, const char *why, s
 }
 
 /*
- * Somebody tries a credential that has come to its end: that is for the trail, once in TRIED_ONCE_S and not each time, so that nobody can
+ * Somebody tries a credential that has come to its end, or is good for nothing now: that is for the trail, once in TRIED_ONCE_S and not each time, so that nobody can
  * fill it with a token that is worth nothing. It is refused whether or not it can be written.
  */
-static void note_ended(struct vault *vault, const struct vault_credential *credential,
-                       int64_t now_us, const char *request_id, const char *why)
+static void note_refused(struct vault *vault, const struct vault_credential *credential,
+                         int64_t now_us, const char *request_id, const char *why)
 {
     struct vault_limit_item once = {.limit = {.max = 1, .window_s = TRIED_ONCE_S}};
     const struct vault_audit_who who = {
@@ -226,6 +226,32 @@ static void role_resolve(const struct vault_credential *credential, struct vault
     }
 }
 
+/* A recipient that the policy does not have gets nothing, rather than what the controller itself would. */
+static enum kl_status recipient_resolve(struct vault *vault,
+                                        const struct vault_credential *credential,
+                                        struct vault_caller *caller, const char *request_id,
+                                        struct kl_err *err)
+{
+    int recipient = VAULT_NONE;
+
+    if (credential->recipient[0] == '\0') {
+        return KL_OK;
+    }
+    if (caller->policy != NULL) {
+        recipient = vault_policy_recipient_find(caller->policy, credential->recipient);
+    }
+    if (recipient == VAULT_NONE) {
+        note_refused(vault, credential, caller->now_us, request_id, "recipient_gone");
+        return kl_fail(err, KL_ERR_FORBIDDEN, "recipient_gone",
+                       "this credential is made for a recipient that the policy in force does not "
+                       "have",
+                       NULL);
+    }
+    caller->is_recipient = true;
+    caller->recipient = recipient;
+    return KL_OK;
+}
+
 enum kl_status vault_credential_holds(struct vault *vault,
                                       const struct vault_credential *credential, int64_t now_us,
                                       const char *request_id, struct kl_err *err)
@@ -235,7 +261,7 @@ enum kl_status vault_credential_holds(struct vault *vault,
     if (credential->revoked_us == 0 && now_us < credential->expires_us) {
         return KL_OK;
     }
-    note_ended(vault, credential, now_us, request_id, why);
+    note_refused(vault, credential, now_us, request_id, why);
     return vault_caller_unauthorised(vault, why, err);
 }
 
@@ -263,6 +289,11 @@ enum kl_status vault_caller_of(struct vault *vault, const struct vault_credentia
     caller.credential = credential->id;
     caller.location = credential->location;
     role_resolve(credential, &caller);
+    status = recipient_resolve(vault, credential, &caller, request_id, err);
+    if (status != KL_OK) {
+        vault_caller_done(&caller);
+        return status;
+    }
     if (request_id != NULL) {
         (void)snprintf(caller.request_id, sizeof caller.request_id, "%s", request_id);
     }

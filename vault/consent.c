@@ -75,7 +75,8 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
     int transfer = VAULT_NONE;
 
     listing->query.purpose = vault_policy_purpose_find(listing->caller->policy, entry->purpose);
-    if (!may_see(listing, listing->query.purpose)) {
+    if (!may_see(listing, listing->query.purpose) ||
+        !vault_recipient_may_know(listing->caller, entry->recipient)) {
         return KL_OK;
     }
     if (!vault_policy_may_leave(listing->caller->policy, &listing->query, &listing->facts, &view,
@@ -371,7 +372,7 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
                                       const char *recipient, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct withdrawing withdrawing = {.purpose = purpose, .recipient = recipient};
+    struct withdrawing withdrawing = {.purpose = purpose};
     struct kl_err own = {0};
     int number = VAULT_NONE;
     int to = VAULT_NONE;
@@ -388,6 +389,8 @@ enum kl_status vault_consent_withdraw(struct vault *vault, const struct vault_ca
     }
     status = vault_recipient_resolve(caller, recipient, &to, err);
     if (status == KL_OK) {
+        withdrawing.recipient =
+            to == VAULT_NONE ? NULL : vault_policy_recipient(caller->policy, to)->name;
         status =
             may_consent(caller, number, subject)
                 ? vault_subject_change(vault, caller, subject, withdraw_body, &withdrawing, err)

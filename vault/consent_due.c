@@ -127,7 +127,8 @@ static enum kl_status gather(const struct asking *asking, uint64_t purposes,
     for (i = 0; i < ledger->count; i++) {
         const struct vault_ledger_entry *entry = &ledger->entries[i];
 
-        if (!standing(asking, purposes, subject, entry, &purpose, &consent) ||
+        if (!vault_recipient_may_know(asking->caller, entry->recipient) ||
+            !standing(asking, purposes, subject, entry, &purpose, &consent) ||
             !asking->wanted(asking, purpose, entry, &consent)) {
             continue;
         }

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vault_closing; /* journal.h */
+
 /* How many are kept in memory; the rest is read when used. */
 #define VAULT_CREDENTIALS_CACHED_MAX 16384
 #define VAULT_CREDENTIAL_PREFIX "cred"
@@ -32,7 +34,7 @@ struct vault_credential_name {
 
 /*
  * A credential; never changed once it is shared. tenant is KMS_TENANT_VAULT for an operator. purposes has purpose_count names;
- * any_purpose: it was made without a list. created_by all zero: the vault itself. revoked_us 0: not.
+ * any_purpose: it was made without a list. recipient: a name of the policy that was in force then. created_by all zero: the vault itself. revoked_us 0: not.
  */
 struct vault_credential {
     atomic_uint references;
@@ -45,6 +47,7 @@ struct vault_credential {
     size_t purpose_count;
     struct vault_credential_name *purposes;
     struct vault_country location;
+    char recipient[VAULT_NAME_MAX_BYTES + 1]; /* that reads with it; empty: none */
     bool bound;
     uint64_t bound_slot;
     bool has_certificate;
@@ -99,6 +102,14 @@ KL_MUST_USE enum kl_status vault_credential_make(struct vault *vault,
 KL_MUST_USE enum kl_status vault_credential_put(struct vault *vault,
                                                 const struct vault_credential *credential,
                                                 struct vault_batch *batch, struct kl_err *err);
+/*
+ * Commit the rows with an entry in the trail of whose it is, and in the maker's when that is another. action: "credential_create",
+ * "credential_revoke". closing: as vault_act_commit_closing().
+ */
+KL_MUST_USE enum kl_status vault_credential_commit(
+    struct vault *vault, const struct vault_caller *caller, const char *action,
+    const struct vault_credential *credential, const struct vault_batch *batch,
+    struct vault_closing *closing, struct kl_err *err);
 /* Out of the cache; when this returns no request that starts later is let in by what was cached. */
 void vault_credential_forget(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES]);
 
@@ -108,6 +119,10 @@ KL_MUST_USE enum kl_status vault_credential_describe(struct vault *vault,
                                                      struct kl_arena *arena,
                                                      struct vault_credential_result *ret,
                                                      struct kl_err *err);
+/* Seal a reason into the credential, in the place of the one it has. Errors as kms_seal(). */
+KL_MUST_USE enum kl_status vault_credential_reason_seal(struct vault *vault,
+                                                        struct vault_credential *credential,
+                                                        const char *reason, struct kl_err *err);
 /* The reason, appended to ret; nothing when there is none. KL_ERR_CORRUPT "credential_damaged"; errors as kms_unseal(). */
 KL_MUST_USE enum kl_status vault_credential_reason_open(struct vault *vault,
                                                         const struct vault_credential *credential,

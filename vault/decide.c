@@ -301,18 +301,28 @@ static bool pass_through(const struct question *question, struct vault_country t
 }
 
 /* Both the place the credential is at and the recipient's must be allowed. */
-static bool gate_transfer(const struct question *question, struct vault_decision *decision)
+static bool passes_out(const struct question *question, struct vault_decision *decision)
 {
-    if (question->facts->residency != VAULT_RESIDENCY_EEA ||
-        (LEAVES & BIT(question->query->action)) == 0)
-        return true;
     if (!pass_through(question, question->query->location, false, decision))
         return false;
     return question->recipient == NULL ||
            pass_through(question, question->recipient->shown.country, true, decision);
 }
 
+static bool gate_transfer(const struct question *question, struct vault_decision *decision)
+{
+    return question->facts->residency != VAULT_RESIDENCY_EEA ||
+           (LEAVES & BIT(question->query->action)) == 0 || passes_out(question, decision);
+}
+
 /* ---- all of them ---- */
+
+static const struct policy_recipient *recipient_of(const struct vault_policy *policy,
+                                                   const struct vault_query *query)
+{
+    assert(query->recipient >= VAULT_NONE && query->recipient < (int)policy->recipient_count);
+    return query->recipient == VAULT_NONE ? NULL : &policy->recipients[query->recipient];
+}
 
 static struct question ask(const struct vault_policy *policy, const struct vault_query *query,
                            const struct vault_facts *facts, int field)
@@ -320,7 +330,6 @@ static struct question ask(const struct vault_policy *policy, const struct vault
     assert(field >= 0 && (size_t)field < policy->field_count);
     assert(query->role >= VAULT_NONE && query->role < (int)policy->role_count);
     assert(query->purpose >= VAULT_NONE && query->purpose < (int)policy->purpose_count);
-    assert(query->recipient >= VAULT_NONE && query->recipient < (int)policy->recipient_count);
     assert((unsigned)query->action < VAULT_ACTIONS);
     return (struct question){
         .policy = policy,
@@ -328,7 +337,7 @@ static struct question ask(const struct vault_policy *policy, const struct vault
         .facts = facts != NULL ? facts : &nothing_known,
         .field = &policy->fields[field],
         .field_number = field,
-        .recipient = query->recipient == VAULT_NONE ? NULL : &policy->recipients[query->recipient],
+        .recipient = recipient_of(policy, query),
     };
 }
 
@@ -432,12 +441,13 @@ bool vault_policy_may_leave(const struct vault_policy *policy, const struct vaul
                             const struct vault_facts *facts, enum vault_view *ret_view,
                             int *ret_transfer)
 {
-    const struct question question = {
-        .policy = policy, .query = query, .facts = facts != NULL ? facts : &nothing_known};
+    const struct question question = {.policy = policy,
+                                      .query = query,
+                                      .facts = facts != NULL ? facts : &nothing_known,
+                                      .recipient = recipient_of(policy, query)};
     struct vault_decision decision = {VAULT_GATE_NONE, VAULT_VIEW_PLAIN, VAULT_NONE};
 
-    if (question.facts->residency == VAULT_RESIDENCY_EEA &&
-        !pass_through(&question, query->location, false, &decision))
+    if (question.facts->residency == VAULT_RESIDENCY_EEA && !passes_out(&question, &decision))
         return false;
     *ret_view = decision.view;
     *ret_transfer = decision.transfer;

@@ -6,6 +6,7 @@
 #include "vault/idempotency.h"
 #include "vault/pseudonym.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define CLOCK_AHEAD_US (5 * 60 * KL_TIME_SECOND_US)
@@ -197,9 +198,9 @@ static bool shows_something(const struct vault_subject_result *result)
     return false;
 }
 
-static enum kl_status read_entry(struct vault_disclosures *ledger, struct kl_arena *arena,
-                                 const struct vault_subject_result *result,
-                                 struct vault_disclosure *entry, struct kl_err *err)
+static enum kl_status read_fields(struct vault_disclosures *ledger, struct kl_arena *arena,
+                                  const struct vault_subject_result *result,
+                                  struct vault_disclosure *entry, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     size_t i;
@@ -236,33 +237,38 @@ static bool has_pseudonym(const struct vault_subject_result *result)
     return result->pseudonym != NULL;
 }
 
-static enum kl_status read_note(struct vault_change *change, const struct vault_read_plan *plan,
-                                const struct vault_subject_result *result, struct kl_err *err)
+/* One entry for each purpose, in one change of the ledger. */
+static enum kl_status read_note(struct vault_change *change, const struct vault_query *query,
+                                const struct vault_disclosed *told, size_t count,
+                                struct kl_err *err)
 {
     struct vault_disclosures ledger = {0};
+    struct vault_query asked = *query;
     struct vault_disclosure entry;
     uint64_t value = KMS_VALUE_NONE;
+    size_t i;
     enum kl_status status = vault_disclosures_load(change->vault, &change->subject, change->arena,
                                                    &ledger, &value, err);
 
-    if (status == KL_OK) {
-        status = entry_begin(&ledger, change->arena, change->caller->policy, &plan->query, NULL,
+    for (i = 0; status == KL_OK && i < count; i++) {
+        asked.purpose = told[i].purpose;
+        status = entry_begin(&ledger, change->arena, change->caller->policy, &asked, NULL,
                              change->caller->now_us, &entry, err);
-    }
-    if (status == KL_OK) {
-        status = read_entry(&ledger, change->arena, result, &entry, err);
-    }
-    if (status == KL_OK) {
-        status = vault_disclosures_add(&ledger, change->arena, &entry, err);
+        if (status == KL_OK) {
+            status = read_fields(&ledger, change->arena, told[i].result, &entry, err);
+        }
+        if (status == KL_OK) {
+            status = vault_disclosures_add(&ledger, change->arena, &entry, err);
+        }
     }
     return status == KL_OK ? vault_disclosures_put(change, &ledger, value, err) : status;
 }
 
-/* result NULL: it is no disclosure. pseudonyms NULL: none, or they are noted. */
+/* count 0: it is no disclosure. pseudonyms NULL: none, or they are noted. */
 static enum kl_status write_down(struct vault *vault, const struct vault_caller *caller,
-                                 const struct vault_read_plan *plan,
+                                 const struct vault_query *query,
                                  const struct vault_subject *subject,
-                                 const struct vault_subject_result *result,
+                                 const struct vault_disclosed *told, size_t count,
                                  const struct vault_pseudonyms *pseudonyms, struct kl_err *err)
 {
     struct vault_change change;
@@ -271,8 +277,8 @@ static enum kl_status write_down(struct vault *vault, const struct vault_caller 
     change.subject = *subject; /* its row stays the caller's */
     change.unsynced = true;
     change.unaudited = true;
-    if (status == KL_OK && result != NULL) {
-        status = read_note(&change, plan, result, err);
+    if (status == KL_OK && count > 0) {
+        status = read_note(&change, query, told, count, err);
     }
     if (status == KL_OK && pseudonyms != NULL) {
         status = vault_pseudonyms_note(&change, pseudonyms, err);
@@ -285,25 +291,47 @@ static enum kl_status write_down(struct vault *vault, const struct vault_caller 
     return status;
 }
 
+enum kl_status vault_disclose(struct vault *vault, const struct vault_caller *caller,
+                              const struct vault_query *query, const struct vault_subject *subject,
+                              const struct vault_disclosed *shown, size_t count, struct kl_err *err)
+{
+    struct vault_pseudonyms pseudonyms = {0};
+    struct vault_disclosed told[VAULT_PURPOSES_MAX];
+    enum kl_status status = KL_OK;
+    bool is_first = false;
+    size_t told_count = 0;
+    size_t i;
+
+    assert(count <= VAULT_PURPOSES_MAX);
+    if (query->recipient == VAULT_NONE) {
+        return KL_OK;
+    }
+    for (i = 0; i < count; i++) {
+        is_first = is_first || has_pseudonym(shown[i].result);
+        if (shows_something(shown[i].result)) {
+            told[told_count++] = shown[i];
+        }
+    }
+    if (is_first) {
+        status = vault_pseudonyms_of(vault, caller, query, subject, &pseudonyms, err);
+        is_first = status == KL_OK && !vault_pseudonyms_noted(subject, &pseudonyms);
+    }
+    if (status == KL_OK && (told_count > 0 || is_first)) {
+        status = write_down(vault, caller, query, subject, told, told_count,
+                            is_first ? &pseudonyms : NULL, err);
+    }
+    vault_pseudonyms_done(&pseudonyms);
+    return status;
+}
+
 enum kl_status vault_read_disclose(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_read_plan *plan,
                                    const struct vault_subject *subject, struct vault_act *act,
                                    const struct vault_subject_result *result, struct kl_err *err)
 {
-    struct vault_pseudonyms pseudonyms = {0};
-    bool is_told = plan->query.recipient != VAULT_NONE && shows_something(result);
-    bool is_first = plan->query.recipient != VAULT_NONE && has_pseudonym(result);
-    enum kl_status status = KL_OK;
+    const struct vault_disclosed shown = {plan->query.purpose, result};
+    enum kl_status status = vault_disclose(vault, caller, &plan->query, subject, &shown, 1, err);
 
-    if (is_first) {
-        status = vault_pseudonyms_of(vault, caller, &plan->query, subject, &pseudonyms, err);
-        is_first = status == KL_OK && !vault_pseudonyms_noted(subject, &pseudonyms);
-    }
-    if (status == KL_OK && (is_told || is_first)) {
-        status = write_down(vault, caller, plan, subject, is_told ? result : NULL,
-                            is_first ? &pseudonyms : NULL, err);
-    }
-    vault_pseudonyms_done(&pseudonyms);
     if (status != KL_OK) {
         vault_act_done(act);
         memset(act, 0, sizeof *act);
@@ -523,7 +551,7 @@ static enum kl_status check_input(const struct vault_caller *caller,
     if (status != KL_OK) {
         return status;
     }
-    if (input->recipient == NULL) {
+    if (input->recipient == NULL && !caller->is_recipient) {
         return invalid(err, "recipient", "missing_key", "say who received it");
     }
     if (input->field_count == 0) {

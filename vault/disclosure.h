@@ -25,6 +25,20 @@ KL_MUST_USE enum kl_status vault_read_disclosed(
     struct vault *vault, const struct vault_caller *caller, const struct vault_read_plan *plan,
     const struct kl_id *record, const struct vault_subject *subject, struct kl_arena *arena,
     struct vault_act *act, struct vault_subject_result *ret, bool *ret_reached, struct kl_err *err);
+/* What was shown for one purpose. */
+struct vault_disclosed {
+    int purpose;
+    const struct vault_subject_result *result;
+};
+/*
+ * Write down what was shown to the query's recipient, as vault_read_disclosed() does: for at most VAULT_PURPOSES_MAX purposes, all in one
+ * commit, and nothing when there is no recipient. KL_ERR_PRECONDITION "head_changed", KL_ERR_GONE: find the subject again.
+ */
+KL_MUST_USE enum kl_status vault_disclose(struct vault *vault, const struct vault_caller *caller,
+                                          const struct vault_query *query,
+                                          const struct vault_subject *subject,
+                                          const struct vault_disclosed *shown, size_t count,
+                                          struct kl_err *err);
 /*
  * Only the writing down of what vault_read_loaded() gave as result, for a reader that makes sure of more between the two. Errors of
  * vault_read_disclosed(); act is zeroed then.

@@ -99,7 +99,8 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
     struct vault_facts facts;
     enum kl_status status = KL_OK;
 
-    if (!may_see(caller, purpose, &listing->subject->base.subject)) {
+    if (!may_see(caller, purpose, &listing->subject->base.subject) ||
+        !vault_recipient_may_know(caller, listing->ledger.names[entry->recipient])) {
         return KL_OK;
     }
     status = vault_facts_of(listing->vault, listing->subject, caller->policy, &query,

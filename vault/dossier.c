@@ -1,39 +1,16 @@
-/* Deciding on everything that is stored about a subject, opening it, and telling the trail. */
-#include "vault/dossier.h"
+/* Deciding on everything that is stored about a subject, and opening it. */
+#include "vault/disclosure.h"
+#include "vault/dossier_internal.h"
 #include "vault/retention.h"
 #include "vault/volume.h"
 
 #include <string.h>
 
 #define DOSSIER_TRIES 16
-/* An audit entry that has come to that size gets no more groups of records: the next ones go into another. */
-#define ACT_FULL_BYTES (VAULT_AUDIT_ENTRY_MAX_BYTES / 2)
-
-/* What was decided on one field. */
-struct verdict {
-    struct vault_decision decision;
-    int purpose;
-    enum vault_unportable unportable;
-};
-
-/*
- * One record that is told: where it lies in the subject, and what decisions hang on besides its type: for which purposes its clock has run out
- * (bits), and that somebody else provided it. Its fields' verdicts, in the order of the result's.
- */
-struct vault_dossier_record {
-    size_t at;
-    int type;
-    uint64_t ended;
-    bool from_others;
-    struct vault_record_result *result;
-    struct vault_told_field *told;
-    struct verdict *verdicts;
-    bool written; /* in an audit entry */
-};
 
 /* ---- what may be known of ---- */
 
-static struct vault_query query_for(const struct vault_dossier *dossier, int purpose)
+struct vault_query vault_dossier_query(const struct vault_dossier *dossier, int purpose)
 {
     struct vault_query query = vault_query_of(dossier->caller, dossier->action, purpose, VAULT_NONE,
                                               &dossier->subject.base.subject);
@@ -47,7 +24,7 @@ static bool type_visible(const struct vault_dossier *dossier, int type)
 {
     const struct vault_policy *policy = dossier->caller->policy;
     const struct vault_policy_record *of = vault_policy_record(policy, type);
-    struct vault_query query = query_for(dossier, VAULT_NONE);
+    struct vault_query query = vault_dossier_query(dossier, VAULT_NONE);
     int field;
 
     query.used_up = 0;
@@ -87,7 +64,7 @@ static struct vault_decision ask(const struct vault_dossier *dossier,
 {
     const struct vault_policy *policy = dossier->caller->policy;
     const int purpose = dossier->purposes[at];
-    struct vault_query query = query_for(dossier, purpose);
+    struct vault_query query = vault_dossier_query(dossier, purpose);
     struct vault_facts facts = dossier->facts[at];
     struct vault_decision decision;
 
@@ -104,11 +81,11 @@ static struct vault_decision ask(const struct vault_dossier *dossier,
     return decision;
 }
 
-static struct verdict decide(struct vault_dossier *dossier,
-                             const struct vault_dossier_record *record, int field)
+static struct vault_verdict decide(struct vault_dossier *dossier,
+                                   const struct vault_dossier_record *record, int field)
 {
-    struct verdict best = {.decision = {VAULT_GATE_ROLE, VAULT_VIEW_PRESENT, VAULT_NONE},
-                           .purpose = VAULT_NONE};
+    struct vault_verdict best = {.decision = {VAULT_GATE_ROLE, VAULT_VIEW_PRESENT, VAULT_NONE},
+                                 .purpose = VAULT_NONE};
     uint64_t charged = 0;
     bool asked = false;
     size_t i;
@@ -132,7 +109,7 @@ static struct verdict decide(struct vault_dossier *dossier,
         asked = true;
         decision = ask(dossier, record, i, field, &charged_now, &dossier->beyond);
         if (is_better(&decision, &best.decision) || best.purpose == VAULT_NONE) {
-            best = (struct verdict){.decision = decision, .purpose = purpose};
+            best = (struct vault_verdict){.decision = decision, .purpose = purpose};
             charged = charged_now;
         }
     }
@@ -161,7 +138,7 @@ static enum kl_status decide_record(struct vault_dossier *dossier,
     for (i = 0; i < stored->field_count; i++) {
         const struct vault_manifest_field *field = &stored->fields[i];
         const int number = vault_policy_field_of(dossier->caller->policy, stored, field);
-        const struct verdict verdict = decide(dossier, record, number);
+        const struct vault_verdict verdict = decide(dossier, record, number);
         const bool shown =
             verdict.decision.withheld == VAULT_GATE_NONE && verdict.unportable == VAULT_PORTABLE;
 
@@ -193,7 +170,7 @@ static uint64_t ended_of(const struct vault_dossier *dossier,
     size_t i;
 
     for (i = 0; i < dossier->purpose_count; i++) {
-        struct vault_query query = query_for(dossier, dossier->purposes[i]);
+        struct vault_query query = vault_dossier_query(dossier, dossier->purposes[i]);
         struct vault_facts facts = dossier->facts[i];
 
         vault_retention_facts(dossier->caller->policy, &query, stored, &facts);
@@ -266,8 +243,8 @@ static enum kl_status decide_within_volume(struct vault_dossier *dossier, struct
 
 static enum kl_status open_values(struct vault_dossier *dossier, struct kl_err *err)
 {
-    const struct vault_read_plan plan = {.query = query_for(dossier, dossier->purposes[0]),
-                                         .type = VAULT_NONE};
+    const struct vault_read_plan plan = {
+        .query = vault_dossier_query(dossier, dossier->purposes[0]), .type = VAULT_NONE};
     struct vault_read_shown *shown = NULL;
     size_t fields = 0;
     size_t count = 0;
@@ -312,7 +289,7 @@ static enum kl_status prepare(struct vault_dossier *dossier, struct vault_told *
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < dossier->purpose_count; i++) {
-        struct vault_query query = query_for(dossier, dossier->purposes[i]);
+        struct vault_query query = vault_dossier_query(dossier, dossier->purposes[i]);
 
         status = vault_facts_of(dossier->vault, &dossier->subject, dossier->caller->policy, &query,
                                 dossier->arena, &dossier->facts[i], err);
@@ -380,10 +357,14 @@ enum kl_status vault_dossier_open(struct vault_dossier *dossier, const struct kl
     return status;
 }
 
-bool vault_dossier_again(struct vault_dossier *dossier, enum kl_status status, unsigned *tries,
-                         struct kl_err *err)
+bool vault_dossier_again(struct vault_dossier *dossier, enum kl_status status,
+                         struct vault_dossier_tries *tries, struct kl_err *err)
 {
-    if (status != KL_ERR_GONE || ++*tries >= DOSSIER_TRIES) {
+    bool again = vault_read_met_change(status, err)
+                     ? vault_change_again(status, &tries->changed, &tries->waited_ms, err)
+                     : status == KL_ERR_GONE && ++tries->gone < DOSSIER_TRIES;
+
+    if (!again) {
         return false;
     }
     vault_subject_done(&dossier->subject);
@@ -402,205 +383,4 @@ void vault_dossier_done(struct vault_dossier *dossier)
     dossier->act_count = 0;
     vault_subject_done(&dossier->subject);
     memset(&dossier->subject, 0, sizeof dossier->subject);
-}
-
-/* ---- the audit entries ---- */
-
-static const char *left_out_name(const struct verdict *verdict)
-{
-    return verdict->unportable == VAULT_PORTABLE ? vault_gate_name(verdict->decision.withheld)
-                                                 : vault_unportable_name(verdict->unportable);
-}
-
-static bool is_alike(const struct vault_dossier_record *one,
-                     const struct vault_dossier_record *other)
-{
-    return one->type == other->type && one->ended == other->ended &&
-           one->from_others == other->from_others;
-}
-
-/* The fields of records that are alike, each once: with view, or with what withheld it. */
-static void act_fields(struct kl_json_out *out, const struct vault_dossier *dossier, int type,
-                       const struct verdict *const *by_field, bool withheld)
-{
-    const struct vault_policy *policy = dossier->caller->policy;
-    const struct vault_policy_record *of = vault_policy_record(policy, type);
-    int i;
-
-    kl_json_key(out, withheld ? "withheld" : "fields");
-    kl_json_object_begin(out);
-    for (i = 0; i < of->field_count; i++) {
-        const struct verdict *verdict = by_field[i];
-
-        if (verdict == NULL || withheld != (verdict->decision.withheld != VAULT_GATE_NONE ||
-                                            verdict->unportable != VAULT_PORTABLE)) {
-            continue;
-        }
-        kl_json_add_text(out, vault_policy_field(policy, of->field_first + i)->name,
-                         withheld ? left_out_name(verdict)
-                                  : vault_view_name(verdict->decision.view));
-    }
-    kl_json_object_end(out);
-}
-
-/* One group: the records alike to the first that is not written yet, by value slot. */
-static void act_group(struct kl_json_out *out, const struct vault_dossier *dossier, size_t first)
-{
-    const struct vault_dossier_record *of = &dossier->records[first];
-    const struct verdict *by_field[VAULT_FIELDS_MAX] = {NULL};
-    const int field_first = vault_policy_record(dossier->caller->policy, of->type)->field_first;
-    size_t i;
-    size_t k;
-
-    kl_json_object_begin(out);
-    kl_json_add_text(out, "type", of->result->type);
-    kl_json_key(out, "records");
-    kl_json_array_begin(out);
-    for (i = first; i < dossier->record_count; i++) {
-        struct vault_dossier_record *record = &dossier->records[i];
-
-        if (record->written || !is_alike(record, of)) {
-            continue;
-        }
-        record->written = true;
-        kl_json_put_int(out, (int64_t)dossier->subject.head.records[record->at].value);
-        for (k = 0; k < record->result->field_count; k++) {
-            if (record->told[k].field != VAULT_NONE) {
-                by_field[record->told[k].field - field_first] = &record->verdicts[k];
-            }
-        }
-    }
-    kl_json_array_end(out);
-    act_fields(out, dossier, of->type, by_field, false);
-    act_fields(out, dossier, of->type, by_field, true);
-    kl_json_object_end(out);
-}
-
-/* Names of purposes under which something is shown. */
-static void act_purposes(struct kl_json_out *out, const struct vault_dossier *dossier)
-{
-    uint64_t purposes = 0;
-    size_t i;
-    size_t k;
-
-    for (i = 0; i < dossier->record_count; i++) {
-        const struct vault_dossier_record *record = &dossier->records[i];
-
-        for (k = 0; k < record->result->field_count; k++) {
-            if (record->verdicts[k].decision.withheld == VAULT_GATE_NONE &&
-                record->verdicts[k].purpose != VAULT_NONE) {
-                purposes |= UINT64_C(1) << record->verdicts[k].purpose;
-            }
-        }
-    }
-    kl_json_key(out, "purposes");
-    kl_json_array_begin(out);
-    for (; purposes != 0; purposes &= purposes - 1) {
-        kl_json_put_text(
-            out, vault_policy_purpose(dossier->caller->policy, __builtin_ctzll(purposes))->name);
-    }
-    kl_json_array_end(out);
-}
-
-static void act_begin(struct vault_dossier *dossier)
-{
-    struct vault_act *act = &dossier->acts[dossier->act_count++];
-
-    vault_subject_act_begin(act, dossier->caller, dossier->act_name, dossier->subject.slot);
-    if (dossier->act_count > 1) {
-        kl_json_add_int(&act->out, "part", (int64_t)dossier->act_count);
-    }
-    act_purposes(&act->out, dossier);
-    vault_subject_act_transfers(act, dossier->caller->policy, dossier->transfers);
-    kl_json_key(&act->out, "shown");
-    kl_json_array_begin(&act->out);
-}
-
-static enum kl_status act_end(struct vault_dossier *dossier, struct kl_err *err)
-{
-    struct vault_act *act = &dossier->acts[dossier->act_count - 1];
-    enum kl_status status = KL_OK;
-
-    kl_json_array_end(&act->out);
-    status = vault_subject_act_end(act, err);
-    if (status == KL_ERR_TOO_LARGE) {
-        kl_err_clear(err);
-        return kl_fail(err, status, "too_many_fields",
-                       "one record type has too many fields for an audit entry", NULL);
-    }
-    return status;
-}
-
-static enum kl_status make_acts(struct vault_dossier *dossier, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    size_t i;
-
-    dossier->acts =
-        kl_arena_array(dossier->arena, dossier->record_count + 1, sizeof *dossier->acts);
-    if (dossier->acts == NULL) {
-        return kl_fail_memory(err);
-    }
-    act_begin(dossier);
-    for (i = 0; status == KL_OK && i < dossier->record_count; i++) {
-        if (dossier->records[i].written) {
-            continue;
-        }
-        if (dossier->acts[dossier->act_count - 1].entry.json.size > ACT_FULL_BYTES) {
-            status = act_end(dossier, err);
-            if (status == KL_OK) {
-                act_begin(dossier);
-            }
-        }
-        if (status == KL_OK) {
-            act_group(&dossier->acts[dossier->act_count - 1].out, dossier, i);
-        }
-    }
-    return status == KL_OK ? act_end(dossier, err) : status;
-}
-
-static void count_fields(struct vault_dossier *dossier)
-{
-    uint64_t shown = 0;
-    uint64_t all = 0;
-    size_t i;
-    size_t k;
-
-    for (i = 0; i < dossier->record_count; i++) {
-        const struct vault_dossier_record *record = &dossier->records[i];
-
-        all += record->result->field_count;
-        for (k = 0; k < record->result->field_count; k++) {
-            shown += record->verdicts[k].decision.withheld == VAULT_GATE_NONE &&
-                             record->verdicts[k].unportable == VAULT_PORTABLE
-                         ? 1
-                         : 0;
-        }
-    }
-    atomic_fetch_add_explicit(&dossier->vault->counters.fields_read, shown, memory_order_relaxed);
-    atomic_fetch_add_explicit(&dossier->vault->counters.fields_withheld, all - shown,
-                              memory_order_relaxed);
-}
-
-enum kl_status vault_dossier_commit(struct vault_dossier *dossier, struct kl_err *err)
-{
-    struct vault_audit_entry **entries = NULL;
-    enum kl_status status = make_acts(dossier, err);
-    size_t i;
-
-    if (status != KL_OK) {
-        return status;
-    }
-    entries = kl_arena_array(dossier->arena, dossier->act_count, sizeof *entries);
-    if (entries == NULL) {
-        return kl_fail_memory(err);
-    }
-    for (i = 0; i < dossier->act_count; i++) {
-        entries[i] = &dossier->acts[i].entry;
-    }
-    status = vault_audit_commit(dossier->vault, entries, dossier->act_count, err);
-    if (status == KL_OK) {
-        count_fields(dossier);
-    }
-    return status;
 }

@@ -43,9 +43,20 @@ struct vault_dossier {
 KL_MUST_USE enum kl_status vault_dossier_open(struct vault_dossier *dossier,
                                               const struct kl_id *subject, struct vault_told *ret,
                                               struct kl_err *err);
-/* Whether another try makes sense after that status; tries counts them, and must be 0 at first. Ends the dossier's subject then, and clears err. */
-bool vault_dossier_again(struct vault_dossier *dossier, enum kl_status status, unsigned *tries,
-                         struct kl_err *err);
+/*
+ * For a credential of a recipient: write down what is shown, for each purpose by itself (disclosure.h); for any other nothing. After
+ * vault_dossier_open(), before vault_dossier_commit(). KL_ERR_PRECONDITION "head_changed", KL_ERR_GONE: open it again.
+ */
+KL_MUST_USE enum kl_status vault_dossier_disclose(struct vault_dossier *dossier,
+                                                  struct kl_err *err);
+/* Whether another try makes sense after that status; tries zeroed at first. Ends the dossier's subject then, and clears err. */
+struct vault_dossier_tries {
+    unsigned gone;
+    unsigned changed;
+    int64_t waited_ms;
+};
+bool vault_dossier_again(struct vault_dossier *dossier, enum kl_status status,
+                         struct vault_dossier_tries *tries, struct kl_err *err);
 /*
  * Make the audit entries of what was told, and commit them: it may leave only then. Once. KL_ERR_UNAVAILABLE "audit_unavailable";
  * KL_ERR_TOO_LARGE "too_many_fields".

@@ -44,7 +44,6 @@ static enum kl_status take_role(struct vault *vault, const struct vault_caller *
     }
     query->credential_purposes = UINT64_MAX;
     if (caller->builtin == VAULT_BUILTIN_NONE) {
-        query->role = caller->role;
         query->credential_purposes = caller->purposes;
         query->location = caller->location;
         query->used_up = vault_volume_used_up(vault, caller);
@@ -99,6 +98,9 @@ static enum kl_status take_query(struct vault *vault, const struct vault_caller 
     if (status == KL_OK) {
         status = take_action(input->action == NULL ? "read" : input->action, &query->action, err);
     }
+    if (status == KL_OK && caller->builtin == VAULT_BUILTIN_NONE) {
+        query->role = vault_query_of(caller, query->action, VAULT_NONE, VAULT_NONE, NULL).role;
+    }
     if (status == KL_OK) {
         status = take_purpose(caller, input->purpose, query, err);
     }
@@ -108,11 +110,10 @@ static enum kl_status take_query(struct vault *vault, const struct vault_caller 
             kl_err_where(err, "/from");
         }
     }
-    if (status == KL_OK && input->recipient != NULL) {
-        query->recipient = vault_policy_recipient_find(caller->policy, input->recipient);
-        if (query->recipient == VAULT_NONE) {
-            status = wrong(err, "unknown_recipient", "/recipient",
-                           "the policy in force has no such recipient");
+    if (status == KL_OK) {
+        status = vault_recipient_resolve(caller, input->recipient, &query->recipient, err);
+        if (status != KL_OK) {
+            kl_err_where(err, "/recipient");
         }
     }
     return status;

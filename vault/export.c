@@ -6,6 +6,7 @@
  * them. A legal obligation, a vital or legitimate interest and a public task are not (recital 68; art. 20(3)). Art. 20(1)(b), processing by automated
  * means, is always so here. What is "provided" by the person: vault_policy_source_is_person().
  */
+#include "vault/disclosure.h"
 #include "vault/report_internal.h"
 
 #include <assert.h>
@@ -66,7 +67,7 @@ enum kl_status vault_export_open(struct vault_dossier *dossier, const struct kl_
                                  const char *purpose, struct vault_told *ret, struct kl_err *err)
 {
     enum kl_status status = vault_policy_required(dossier->caller, err);
-    unsigned tries = 0;
+    struct vault_dossier_tries tries = {0};
 
     dossier->action = VAULT_ACTION_EXPORT;
     dossier->act_name = ACTION_NAME;
@@ -80,8 +81,11 @@ enum kl_status vault_export_open(struct vault_dossier *dossier, const struct kl_
     do {
         memset(ret, 0, sizeof *ret);
         status = vault_dossier_open(dossier, subject, ret, err);
+        if (status == KL_OK) {
+            status = vault_dossier_disclose(dossier, err);
+        }
     } while (vault_dossier_again(dossier, status, &tries, err));
-    return status;
+    return vault_read_met_change(status, err) ? vault_change_busy(status, err) : status;
 }
 
 enum kl_status vault_export_read(struct vault *vault, const struct vault_caller *caller,

@@ -180,6 +180,7 @@ static void look_act(struct looking *looking, struct vault_act *act, uint64_t sl
     kl_json_add_text(&act->out, "field", name);
     kl_json_add_text(&act->out, "purpose",
                      vault_policy_purpose(looking->caller->policy, looking->query.purpose)->name);
+    vault_act_recipient(act, looking->caller->policy, &looking->query);
     if (looking->query.ground != VAULT_GROUND_NONE) {
         kl_json_add_text(&act->out, "ground", vault_ground_name(looking->query.ground));
     }

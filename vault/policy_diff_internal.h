@@ -117,6 +117,15 @@ static inline void diff_bit_set(uint64_t *words, size_t number)
 void vault_diff_axes(struct vault_diff *diff, int64_t now_us);
 /* What both say alike; diff->no_memory as above. After the axes. */
 void vault_diff_same(struct vault_diff *diff);
+/* Whether all that an answer hangs on is alike, where numbers mean the same in both policies. */
+bool vault_diff_same_grant(const struct policy_grant *a, const struct policy_grant *b);
+bool vault_diff_same_role(const struct policy_role *a, const struct policy_role *b);
+bool vault_diff_same_transfer(const struct policy_transfer *a, const struct policy_transfer *b);
+bool vault_diff_same_field(const struct vault_policy_field *a, const struct vault_policy_field *b);
+bool vault_diff_same_purpose(const struct policy_purpose *a, const struct policy_purpose *b);
+/* A recipient's own consent purpose may be asked for with any purpose: same_purposes, all of them are the same. */
+bool vault_diff_same_recipient(const struct policy_recipient *a, const struct policy_recipient *b,
+                               bool same_purposes);
 /*
  * Ask one policy for a cell in every situation. Restriction matters to what is others', and where a role may claim a ground; elsewhere
  * nothing is said of it.

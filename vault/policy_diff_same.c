@@ -1,4 +1,7 @@
-/* What two policies say alike, word for word: no answer that hangs on nothing else can differ, so it need not be asked for. */
+/*
+ * What two policies say alike, word for word: no answer that hangs on nothing else can differ, so it need not be asked for. A member that is
+ * added to what a policy compiles to must be compared here, or be left out in test_policy_diff_same.c with the reason why no answer hangs on it.
+ */
 #include "vault/policy_diff_internal.h"
 
 #include <string.h>
@@ -26,7 +29,7 @@ static bool numbers_agree(const struct diff_names *names)
     return true;
 }
 
-static bool same_grant(const struct policy_grant *a, const struct policy_grant *b)
+bool vault_diff_same_grant(const struct policy_grant *a, const struct policy_grant *b)
 {
     return a->actions == b->actions && a->purposes == b->purposes &&
            memcmp(a->fields, b->fields, sizeof a->fields) == 0 && a->view == b->view &&
@@ -38,17 +41,17 @@ static bool same_grant(const struct policy_grant *a, const struct policy_grant *
            a->hours.zone.has_summer == b->hours.zone.has_summer && a->volume == b->volume;
 }
 
-static bool same_role(const struct policy_role *a, const struct policy_role *b)
+bool vault_diff_same_role(const struct policy_role *a, const struct policy_role *b)
 {
     if (a->grant_count != b->grant_count)
         return false;
     for (size_t i = 0; i < a->grant_count; i++)
-        if (!same_grant(&a->grants[i], &b->grants[i]))
+        if (!vault_diff_same_grant(&a->grants[i], &b->grants[i]))
             return false;
     return true;
 }
 
-static bool same_transfer(const struct policy_transfer *a, const struct policy_transfer *b)
+bool vault_diff_same_transfer(const struct policy_transfer *a, const struct policy_transfer *b)
 {
     return a->mechanism == b->mechanism && a->to_adequate == b->to_adequate &&
            a->scope_all == b->scope_all && memcmp(&a->to, &b->to, sizeof a->to) == 0 &&
@@ -62,18 +65,18 @@ static bool same_transfers(const struct vault_policy *a, const struct vault_poli
     if (a->transfer_count != b->transfer_count)
         return false;
     for (size_t i = 0; i < a->transfer_count; i++)
-        if (!same_transfer(&a->transfers[i], &b->transfers[i]))
+        if (!vault_diff_same_transfer(&a->transfers[i], &b->transfers[i]))
             return false;
     return true;
 }
 
-static bool same_field(const struct vault_policy_field *a, const struct vault_policy_field *b)
+bool vault_diff_same_field(const struct vault_policy_field *a, const struct vault_policy_field *b)
 {
     return a->purposes == b->purposes && (a->special == NULL) == (b->special == NULL) &&
            (a->type == VAULT_TYPE_SECRET) == (b->type == VAULT_TYPE_SECRET);
 }
 
-static bool same_purpose(const struct policy_purpose *a, const struct policy_purpose *b)
+bool vault_diff_same_purpose(const struct policy_purpose *a, const struct policy_purpose *b)
 {
     return a->shown.basis == b->shown.basis && a->shown.forbidden == b->shown.forbidden &&
            a->shown.direct_marketing == b->shown.direct_marketing &&
@@ -82,8 +85,8 @@ static bool same_purpose(const struct policy_purpose *a, const struct policy_pur
 }
 
 /* A recipient's own consent purpose may be asked for with any purpose: all of them have to be the same. */
-static bool same_recipient(const struct policy_recipient *a, const struct policy_recipient *b,
-                           bool same_purposes)
+bool vault_diff_same_recipient(const struct policy_recipient *a, const struct policy_recipient *b,
+                               bool same_purposes)
 {
     return a->shown.purposes == b->shown.purposes &&
            a->shown.consent_purpose == b->shown.consent_purpose &&
@@ -102,16 +105,16 @@ static void compare(struct vault_diff *diff)
     for (size_t i = 0; i < diff->roles.count; i++)
         diff->same_role[i] =
             is_in_both(&diff->roles, i) &&
-            same_role(&a->roles[diff->roles.at[i][0]], &b->roles[diff->roles.at[i][1]]);
+            vault_diff_same_role(&a->roles[diff->roles.at[i][0]], &b->roles[diff->roles.at[i][1]]);
     for (size_t i = 0; i < diff->fields.count; i++)
-        diff->same_field[i] = same_field(&a->fields[i], &b->fields[i]);
+        diff->same_field[i] = vault_diff_same_field(&a->fields[i], &b->fields[i]);
     for (size_t i = 0; i < diff->purposes.count; i++) {
-        diff->same_purpose[i] = same_purpose(&a->purposes[i], &b->purposes[i]);
+        diff->same_purpose[i] = vault_diff_same_purpose(&a->purposes[i], &b->purposes[i]);
         same_purposes = same_purposes && diff->same_purpose[i];
     }
     for (size_t i = 0; i < diff->recipients.count; i++)
         diff->same_recipient[i] =
-            same_recipient(&a->recipients[i], &b->recipients[i], same_purposes);
+            vault_diff_same_recipient(&a->recipients[i], &b->recipients[i], same_purposes);
 }
 
 void vault_diff_same(struct vault_diff *diff)

@@ -319,7 +319,8 @@ static enum kl_status parse_all(const struct vault_resolve_input *input,
     return KL_OK;
 }
 
-static enum kl_status check_input(const struct vault_resolve_input *input, struct kl_err *err)
+static enum kl_status check_input(const struct vault_caller *caller,
+                                  const struct vault_resolve_input *input, struct kl_err *err)
 {
     if (input->count == 0) {
         kl_err_where(err, "/tokens");
@@ -330,7 +331,7 @@ static enum kl_status check_input(const struct vault_resolve_input *input, struc
         return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_items", "at most 1000 tokens at once",
                        NULL);
     }
-    if (input->recipient == NULL) {
+    if (input->recipient == NULL && !caller->is_recipient) {
         kl_err_where(err, "/recipient");
         return kl_fail(err, KL_ERR_INVALID, "missing_key", "say whose tokens they are", NULL);
     }
@@ -375,7 +376,7 @@ enum kl_status vault_pseudonyms_resolve(struct vault *vault, const struct vault_
     err = err == NULL ? &own : err;
     status = vault_policy_required(caller, err);
     if (status == KL_OK) {
-        status = check_input(input, err);
+        status = check_input(caller, input, err);
     }
     if (status == KL_OK) {
         status = ask(&resolving, err);

@@ -138,7 +138,7 @@ enum kl_status vault_report_open(struct vault_dossier *dossier, const struct kl_
                                  const char *purpose, struct vault_report *ret, struct kl_err *err)
 {
     enum kl_status status = vault_policy_required(dossier->caller, err);
-    unsigned tries = 0;
+    struct vault_dossier_tries tries = {0};
 
     dossier->action = VAULT_ACTION_REPORT;
     dossier->act_name = ACTION_NAME;

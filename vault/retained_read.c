@@ -52,7 +52,10 @@ static struct vault_query query_for(const struct vault_caller *caller, int purpo
                           purpose, VAULT_NONE, NULL);
 }
 
-/* For a caller: of its tenant, of an erasure that was done, and not at its end. A credential of one subject finds none. */
+/*
+ * For a caller: of its tenant, of an erasure that was done, and not at its end. A credential of one subject
+ * finds none, nor does one of a recipient: the ledger that would say that it received something went with the subject.
+ */
 static enum kl_status find(struct vault *vault, const struct vault_caller *caller, int purpose,
                            const struct kl_id *receipt, const struct kl_id *record,
                            struct kl_arena *arena, struct found *ret, struct kl_err *err)
@@ -62,7 +65,8 @@ static enum kl_status find(struct vault *vault, const struct vault_caller *calle
     bool stale = false;
     uint64_t slot = 0;
 
-    if (caller->bound || query.role == VAULT_NONE || !vault_policy_may(caller->policy, &query)) {
+    if (caller->bound || caller->is_recipient || query.role == VAULT_NONE ||
+        !vault_policy_may(caller->policy, &query)) {
         return vault_not_found(err);
     }
     status = vault_retained_slot(vault, caller->tenant, receipt, &slot, err);

@@ -2,6 +2,7 @@
 #include "kluis/vault/review.h"
 
 #include "vault/act.h"
+#include "vault/audit_action.h"
 #include "vault/audit_walk.h"
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
@@ -114,19 +115,11 @@ static enum kl_status take_findings(const struct vault_review_input *input,
     return KL_OK;
 }
 
-/* Acts by which nobody does anything but look at the trail: a reviewer does these. */
-static bool is_looking(const char *action)
+static bool is_looking(const char *name)
 {
-    static const char *const looking[] = {"audit_read", "audit_summary", MAKE_ACTION, LIST_ACTION,
-                                          "report_breach"};
-    size_t i;
+    const struct vault_audit_action *action = vault_audit_action_find(name);
 
-    for (i = 0; i < sizeof looking / sizeof looking[0]; i++) {
-        if (strcmp(looking[i], action) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return action != NULL && action->is_looking;
 }
 
 /* Whether an entry is an act of the reviewer's own. */

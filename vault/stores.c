@@ -15,9 +15,10 @@
 
 enum kl_status vault_store_unavailable(struct kl_err *err)
 {
+    kl_err_retry(err, VAULT_STORES_RETRY_MS / 1000);
     return kl_fail(
         err, KL_ERR_UNAVAILABLE, "store_unavailable",
-        "a store of this vault is away, and this may be its business: it is opened again at the next start",
+        "a store of this vault is away, and this may be its business: it is tried again every minute",
         NULL);
 }
 
@@ -144,10 +145,10 @@ static enum kl_status open_at(struct vault_stores *stores, const struct vault_st
     return KL_OK;
 }
 
-/* After a change of custodian that was cut short the root key lies in one of two places. */
-static enum kl_status open_somewhere(struct vault_stores *stores, struct vault_store_row *row,
-                                     const void *passphrase, size_t passphrase_bytes,
-                                     struct vault **ret_vault, struct kl_err *err)
+/* After a change of custodian that was cut short the root key lies in one of two places; the list still says so when this returns. */
+enum kl_status vault_store_row_open(struct vault_stores *stores, struct vault_store_row *row,
+                                    const void *passphrase, size_t passphrase_bytes,
+                                    struct vault **ret_vault, struct kl_err *err)
 {
     struct kl_err first = {0};
     enum kl_status status =
@@ -158,30 +159,23 @@ static enum kl_status open_somewhere(struct vault_stores *stores, struct vault_s
         memcpy(row->custodian, row->next, sizeof row->custodian);
         status = KL_OK;
     }
-    if (status == KL_OK && row->next[0] != '\0') {
-        row->next[0] = '\0';
-        status = vault_store_row_put(stores->main, row, err);
-        if (status != KL_OK) {
-            vault_close(*ret_vault);
-            *ret_vault = NULL;
-        }
-        return status;
-    }
     return status == KL_OK
                ? KL_OK
                : kl_fail(err, status, first.code, first.client_text, "%s", first.log_text);
 }
 
-enum kl_status vault_store_entry_open(struct vault_stores *stores, struct vault_store_entry *entry,
-                                      const void *passphrase, size_t passphrase_bytes,
+enum kl_status vault_store_entry_take(struct vault_stores *stores, struct vault_store_entry *entry,
+                                      struct vault_store_row *row, struct vault *vault,
                                       const struct vault_audit_who *who, struct kl_err *err)
 {
-    struct vault_store_row row = entry->row;
-    struct vault *vault = NULL;
-    enum kl_status status = open_somewhere(stores, &row, passphrase, passphrase_bytes, &vault, err);
+    enum kl_status status = KL_OK;
 
-    if (status == KL_OK && !row.whole) {
-        status = settle(stores, &row, vault, who, err);
+    if (row->next[0] != '\0') {
+        row->next[0] = '\0';
+        status = vault_store_row_put(stores->main, row, err);
+    }
+    if (status == KL_OK && !row->whole) {
+        status = settle(stores, row, vault, who, err);
     }
     if (status == KL_OK && stores->upkeep_runs) {
         status = vault_upkeep_start(vault, &stores->upkeep, err);
@@ -190,9 +184,40 @@ enum kl_status vault_store_entry_open(struct vault_stores *stores, struct vault_
         vault_close(vault);
         return status;
     }
-    vault_store_row_take(stores, entry, &row);
+    vault_store_row_take(stores, entry, row);
     atomic_store(&entry->vault, vault);
+    atomic_store(&entry->away, false); /* last: who sees neither would take it for none */
     return KL_OK;
+}
+
+enum kl_status vault_store_entry_open(struct vault_stores *stores, struct vault_store_entry *entry,
+                                      const void *passphrase, size_t passphrase_bytes,
+                                      const struct vault_audit_who *who, struct kl_err *err)
+{
+    struct vault_store_row row = entry->row;
+    struct vault *vault = NULL;
+    enum kl_status status =
+        vault_store_row_open(stores, &row, passphrase, passphrase_bytes, &vault, err);
+
+    return status == KL_OK ? vault_store_entry_take(stores, entry, &row, vault, who, err) : status;
+}
+
+void vault_store_entry_away(struct vault_stores *stores, struct vault_store_entry *entry,
+                            const struct kl_err *why)
+{
+    bool is_news = false;
+
+    (void)pthread_mutex_lock(&stores->lock);
+    is_news = strcmp(entry->why.code, why->code) != 0;
+    entry->why = *why;
+    entry->tried_us = kl_time_now_us();
+    (void)pthread_mutex_unlock(&stores->lock);
+    atomic_store(&entry->away, true);
+    if (is_news) {
+        kl_log(KL_LOG_ERROR, "store_away", KL_LOG_TEXT("store", entry->name),
+               KL_LOG_TEXT("code", why->code), KL_LOG_TEXT("text", why->client_text),
+               KL_LOG_TEXT("log", why->log_text));
+    }
 }
 
 void vault_store_row_take(struct vault_stores *stores, struct vault_store_entry *entry,
@@ -211,19 +236,24 @@ static bool was_cut_short(const struct vault_store_row *row)
     return !row->whole && vault_stamp_read(row->directory, &stamp, NULL) == KL_ERR_NOT_FOUND;
 }
 
+enum kl_status vault_store_secret_of(struct vault_stores *stores,
+                                     const struct vault_store_entry *entry,
+                                     const struct vault_store_row *row, struct kl_secret **ret,
+                                     size_t *ret_bytes, struct kl_err *err)
+{
+    return stores->secret == NULL ? KL_OK
+                                  : stores->secret(stores->secret_context, entry->name,
+                                                   row->custodian, ret, ret_bytes, err);
+}
+
 static enum kl_status entry_open_with(struct vault_stores *stores, struct vault_store_entry *entry,
-                                      const struct vault_stores_options *options,
                                       struct kl_err *err)
 {
     const struct vault_audit_who who = {.role = "vault", .at_us = kl_time_now_us()};
     struct kl_secret *secret = NULL;
     size_t bytes = 0;
-    enum kl_status status = KL_OK;
+    enum kl_status status = vault_store_secret_of(stores, entry, &entry->row, &secret, &bytes, err);
 
-    if (options->secret != NULL) {
-        status = options->secret(options->secret_context, entry->name, entry->row.custodian,
-                                 &secret, &bytes, err);
-    }
     if (status == KL_OK) {
         status = vault_store_entry_open(
             stores, entry, secret == NULL ? NULL : kl_secret_peek(secret), bytes, &who, err);
@@ -254,10 +284,9 @@ enum kl_status vault_store_entry_add(struct vault_stores *stores, const struct v
     return KL_OK;
 }
 
-static void open_listed(struct vault_stores *stores, struct vault_store_entry *entry,
-                        const struct vault_stores_options *options)
+static void open_listed(struct vault_stores *stores, struct vault_store_entry *entry)
 {
-    enum kl_status status = KL_OK;
+    struct kl_err why = {0};
 
     if (was_cut_short(&entry->row)) {
         kl_log(
@@ -267,12 +296,8 @@ static void open_listed(struct vault_stores *stores, struct vault_store_entry *e
                         "remove its directory and its root file, then kluis store add it again"));
         return;
     }
-    status = entry_open_with(stores, entry, options, &entry->why);
-    if (status != KL_OK) {
-        atomic_store(&entry->away, true);
-        kl_log(KL_LOG_ERROR, "store_away", KL_LOG_TEXT("store", entry->name),
-               KL_LOG_TEXT("code", entry->why.code), KL_LOG_TEXT("text", entry->why.client_text),
-               KL_LOG_TEXT("log", entry->why.log_text));
+    if (entry_open_with(stores, entry, &why) != KL_OK) {
+        vault_store_entry_away(stores, entry, &why);
     }
 }
 
@@ -295,8 +320,7 @@ static void warn_of_twins(struct vault_stores *stores, const struct vault *vault
     }
 }
 
-static enum kl_status open_all(struct vault_stores *stores,
-                               const struct vault_stores_options *options, struct kl_err *err)
+static enum kl_status open_all(struct vault_stores *stores, struct kl_err *err)
 {
     struct vault_store_row *rows = NULL;
     struct vault_store_row main_row = {.name = VAULT_STORE_MAIN, .whole = true};
@@ -314,7 +338,7 @@ static enum kl_status open_all(struct vault_stores *stores,
     for (i = 0; status == KL_OK && i < count; i++) {
         status = vault_store_entry_add(stores, &rows[i], &entry, err);
         if (status == KL_OK) {
-            open_listed(stores, entry, options);
+            open_listed(stores, entry);
         }
         if (status == KL_OK && atomic_load(&entry->vault) != NULL) {
             warn_of_twins(stores, atomic_load(&entry->vault));
@@ -345,8 +369,11 @@ enum kl_status vault_stores_wrap(struct vault *main, const struct vault_stores_o
                                             .argon2_light = main->argon2_light,
                                             .cache_bytes = options->main.cache_bytes,
                                             .leftover_pin_file = options->main.leftover_pin_file};
+    stores->secret = options->secret;
+    stores->secret_context = options->secret_context;
+    stores->retry_ms = options->retry_ms == 0 ? VAULT_STORES_RETRY_MS : options->retry_ms;
     randombytes_buf(stores->hint_key, sizeof stores->hint_key);
-    status = open_all(stores, options, err);
+    status = open_all(stores, err);
     if (status != KL_OK) {
         stores->main = NULL;
         vault_stores_close(stores);
@@ -378,6 +405,7 @@ void vault_stores_close(struct vault_stores *stores)
     if (stores == NULL) {
         return;
     }
+    vault_stores_retry_stop(stores);
     for (i = 1; i < stores->count; i++) {
         vault_close(atomic_load(&stores->entries[i]->vault));
         free(stores->entries[i]);
@@ -408,7 +436,7 @@ enum kl_status vault_stores_upkeep_start(struct vault_stores *stores,
     stores->upkeep = *options;
     stores->upkeep_runs = status == KL_OK;
     vault_turn_give(&stores->turn);
-    return status;
+    return status == KL_OK ? vault_stores_retry_start(stores, err) : status;
 }
 
 /* ---- the list ---- */
@@ -451,11 +479,13 @@ void vault_store_describe(struct vault_stores *stores, const struct vault_store_
     ret->country = entry->row.country;
     memcpy(ret->code, entry->why.code, sizeof ret->code);
     memcpy(ret->reason, entry->why.client_text, sizeof ret->reason);
+    ret->tried_us = entry->tried_us;
     (void)pthread_mutex_unlock(&stores->lock);
     if (vault != NULL) {
         describe_open(vault, ret);
         ret->code[0] = '\0';
         ret->reason[0] = '\0';
+        ret->tried_us = 0;
     } else if (atomic_load(&entry->away)) {
         ret->state = VAULT_STORE_AWAY;
     } else {

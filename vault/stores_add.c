@@ -26,9 +26,10 @@
 static bool directory_of(struct vault_stores *stores, size_t index, char ret[VAULT_PATH_MAX_BYTES])
 {
     struct vault_store_entry *entry = stores->entries[index];
+    bool is_away = atomic_load(&entry->away); /* before: it may come back */
     const struct vault *vault = atomic_load(&entry->vault);
 
-    if (vault == NULL && !atomic_load(&entry->away)) {
+    if (vault == NULL && !is_away) {
         return false;
     }
     (void)pthread_mutex_lock(&stores->lock);
@@ -345,7 +346,7 @@ static enum kl_status make(struct vault_stores *stores, const struct vault_store
     if (status == KL_OK) {
         *ret_entry = entry;
     } else {
-        atomic_store(&entry->away, true); /* it is whole: the next start opens it */
+        vault_store_entry_away(stores, entry, err); /* it is whole: it is tried again */
     }
     return status;
 }

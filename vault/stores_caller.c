@@ -98,7 +98,7 @@ static void look_everywhere(struct vault_stores *stores, const struct vault_proo
 
 /* None, or more than one. */
 static enum kl_status not_found(struct vault_stores *stores, const struct found *found,
-                                struct kl_err *err)
+                                bool any_away, struct kl_err *err)
 {
     const struct kl_err *failure = &found->failure;
 
@@ -109,8 +109,8 @@ static enum kl_status not_found(struct vault_stores *stores, const struct found 
         return kl_fail(err, failure->status, failure->code, failure->client_text, "%s",
                        failure->log_text);
     }
-    return vault_stores_any_away(stores) ? vault_store_unavailable(err)
-                                         : vault_caller_unauthorised(stores->main, "unknown", err);
+    return any_away ? vault_store_unavailable(err)
+                    : vault_caller_unauthorised(stores->main, "unknown", err);
 }
 
 static enum kl_status credential_seek(struct vault_stores *stores, const struct vault_proof *proof,
@@ -120,6 +120,7 @@ static enum kl_status credential_seek(struct vault_stores *stores, const struct 
     struct found found = {0};
     uint64_t hash = 0;
     struct vault *hinted = NULL;
+    bool any_away = false;
     enum kl_status status = vault_proof_check(stores->main, proof, err);
 
     if (status != KL_OK) {
@@ -131,12 +132,14 @@ static enum kl_status credential_seek(struct vault_stores *stores, const struct 
         *ret_vault = hinted;
         return KL_OK;
     }
+    any_away = vault_stores_any_away(
+        stores); /* before: one that comes back is looked into, or counts as away */
     look_everywhere(stores, proof, NULL, &found);
     if (found.times == 1 && found.credential->builtin == VAULT_BUILTIN_OPERATOR &&
         found.vault != stores->main) {
         status = vault_caller_unauthorised(stores->main, "an operator of a store", err);
     } else if (found.times != 1) {
-        status = not_found(stores, &found, err);
+        status = not_found(stores, &found, any_away, err);
     }
     if (status != KL_OK) {
         vault_credential_unref(found.credential);
@@ -156,9 +159,10 @@ static enum kl_status store_named(struct vault_stores *stores, const char *name,
                                   struct kl_err *err)
 {
     const struct vault_store_entry *entry = vault_stores_find(stores, name);
+    bool is_away = entry != NULL && atomic_load(&entry->away); /* before: it may come back */
     struct vault *vault = entry == NULL ? NULL : atomic_load(&entry->vault);
 
-    if (entry == NULL || (vault == NULL && !atomic_load(&entry->away))) {
+    if (entry == NULL || (vault == NULL && !is_away)) {
         return kl_fail(err, unknown, "unknown_store",
                        "there is no such store: kluis store list shows them", NULL);
     }
@@ -189,13 +193,14 @@ static enum kl_status operator_place(struct vault_stores *stores, const struct v
                                      struct vault **ret_vault, struct kl_err *err)
 {
     struct vault *vault = stores->main;
+    bool any_away = vault_stores_any_away(stores); /* before it is looked for */
     enum kl_status status = KL_OK;
 
     if (scope->store != NULL) {
         status = store_named(stores, scope->store, KL_ERR_NOT_FOUND, &vault, err);
     } else if (scope->tenant != NULL && vault_tenant_name_valid(scope->tenant)) {
         vault = store_of_tenant(stores, scope->tenant);
-        if (vault == NULL && vault_stores_any_away(stores)) {
+        if (vault == NULL && any_away) {
             status = vault_store_unavailable(err);
         } else if (vault == NULL) {
             status =
@@ -267,10 +272,11 @@ enum kl_status vault_stores_tenant(struct vault_stores *stores, struct vault *va
                                    const struct vault_caller *caller, const char *name,
                                    struct vault **ret_vault, struct kl_err *err)
 {
+    bool any_away = vault_stores_any_away(stores); /* before it is looked for */
     struct vault *found = is_operator(caller) ? store_of_tenant(stores, name) : vault;
 
     if (found == NULL) {
-        return vault_stores_any_away(stores)
+        return any_away
                    ? vault_store_unavailable(err)
                    : kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such tenant", NULL);
     }

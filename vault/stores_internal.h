@@ -44,6 +44,7 @@ struct vault_store_entry {
     atomic_bool away; /* it is whole, and cannot be opened */
     struct vault_store_row row;
     struct kl_err why;
+    int64_t tried_us; /* when it was tried last, and found to be away */
 };
 
 #define VAULT_STORE_HINTS 16384
@@ -57,6 +58,13 @@ struct vault_stores {
     struct vault_options common;
     bool upkeep_runs;
     struct vault_upkeep_options upkeep;
+    vault_store_secret secret;
+    void *secret_context;
+    int64_t retry_ms;
+    pthread_t retrier; /* stores_retry.c, while it runs; closing is under the lock */
+    pthread_cond_t closed;
+    bool retrier_runs;
+    bool closing;
     unsigned char hint_key[16];
     atomic_uint_fast64_t hints[VAULT_STORE_HINTS]; /* stores_caller.c */
 };
@@ -78,6 +86,28 @@ KL_MUST_USE enum kl_status vault_store_entry_open(struct vault_stores *stores,
                                                   const void *passphrase, size_t passphrase_bytes,
                                                   const struct vault_audit_who *who,
                                                   struct kl_err *err);
+/*
+ * The same in two steps, for who may not keep the turn as long as a directory takes to answer: open it, with no turn; then, with the turn, let it
+ * in. Both close what they opened when they fail. row: a copy of the entry's. ret_vault and row go from the one to the other.
+ */
+KL_MUST_USE enum kl_status vault_store_row_open(struct vault_stores *stores,
+                                                struct vault_store_row *row, const void *passphrase,
+                                                size_t passphrase_bytes, struct vault **ret_vault,
+                                                struct kl_err *err);
+KL_MUST_USE enum kl_status vault_store_entry_take(struct vault_stores *stores,
+                                                  struct vault_store_entry *entry,
+                                                  struct vault_store_row *row, struct vault *vault,
+                                                  const struct vault_audit_who *who,
+                                                  struct kl_err *err);
+/* It cannot be opened, and why; said in the log when that is news. Any thread. */
+void vault_store_entry_away(struct vault_stores *stores, struct vault_store_entry *entry,
+                            const struct kl_err *why);
+/* The passphrase of a store, as the options' secret gives it. */
+KL_MUST_USE enum kl_status vault_store_secret_of(struct vault_stores *stores,
+                                                 const struct vault_store_entry *entry,
+                                                 const struct vault_store_row *row,
+                                                 struct kl_secret **ret, size_t *ret_bytes,
+                                                 struct kl_err *err);
 /* The row as it is on the list from now on. The turn is held, or no thread is there yet. */
 void vault_store_row_take(struct vault_stores *stores, struct vault_store_entry *entry,
                           const struct vault_store_row *row);
@@ -86,6 +116,15 @@ KL_MUST_USE enum kl_status vault_store_entry_add(struct vault_stores *stores,
                                                  const struct vault_store_row *row,
                                                  struct vault_store_entry **ret,
                                                  struct kl_err *err);
+/* ---- stores that are away (stores_retry.c) ---- */
+
+/* Try all of them once, now. */
+void vault_stores_retry(struct vault_stores *stores);
+/* A thread that does so every retry_ms, until it is stopped. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_stores_retry_start(struct vault_stores *stores,
+                                                    struct kl_err *err);
+void vault_stores_retry_stop(struct vault_stores *stores);
+
 void vault_store_describe(struct vault_stores *stores, const struct vault_store_entry *entry,
                           struct vault_store_result *ret);
 

@@ -29,6 +29,15 @@ void vault_subject_act_transfers(struct vault_act *act, const struct vault_polic
     kl_json_array_end(&act->out);
 }
 
+void vault_act_recipient(struct vault_act *act, const struct vault_policy *policy,
+                         const struct vault_query *query)
+{
+    if (query->recipient != VAULT_NONE) {
+        kl_json_add_text(&act->out, "recipient",
+                         vault_policy_recipient(policy, query->recipient)->name);
+    }
+}
+
 enum kl_status vault_subject_act_end(struct vault_act *act, struct kl_err *err)
 {
     kl_json_add_text(&act->out, "result", "ok");

@@ -14,16 +14,50 @@ enum kl_status vault_policy_required(const struct vault_caller *caller, struct k
     return KL_OK;
 }
 
+/*
+ * What a recipient may be let do: to use data, and to change what its role says. The rest answers for the controller, and shows what is known
+ * of somebody beside the fields that are for this recipient: their requests, what was kept of them, who else received what.
+ */
+static bool is_for_recipients(enum vault_action action)
+{
+    switch (action) {
+    case VAULT_ACTION_READ:
+    case VAULT_ACTION_LOOKUP:
+    case VAULT_ACTION_VERIFY:
+    case VAULT_ACTION_EXPORT:
+    case VAULT_ACTION_DISCLOSE:
+    case VAULT_ACTION_WRITE:
+    case VAULT_ACTION_ERASE:
+    case VAULT_ACTION_RESTRICT:
+    case VAULT_ACTION_OBJECT:
+    case VAULT_ACTION_CONSENT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int vault_caller_recipient(const struct vault_caller *caller)
+{
+    return caller->is_recipient ? caller->recipient : VAULT_NONE;
+}
+
+bool vault_recipient_may_know(const struct vault_caller *caller, const char *name)
+{
+    return !caller->is_recipient || name == NULL ||
+           strcmp(vault_policy_recipient(caller->policy, caller->recipient)->name, name) == 0;
+}
+
 struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action,
                                   int purpose, int recipient, const struct kl_id *subject)
 {
     struct vault_query query = {
-        .role = caller->role,
+        .role = caller->is_recipient && !is_for_recipients(action) ? VAULT_NONE : caller->role,
         .action = action,
         .purpose = purpose,
         .credential_purposes = caller->purposes,
         .location = caller->location,
-        .recipient = recipient,
+        .recipient = caller->is_recipient ? caller->recipient : recipient,
         .own_subject =
             caller->bound && subject != NULL && kl_id_equal(&caller->bound_subject, subject),
         .now_us = caller->now_us,
@@ -55,8 +89,12 @@ enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const ch
 enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name,
                                        int *ret, struct kl_err *err)
 {
-    int recipient = VAULT_NONE;
+    int recipient = vault_caller_recipient(caller);
 
+    if (!vault_recipient_may_know(caller, name)) {
+        return kl_fail(err, KL_ERR_FORBIDDEN, "recipient_forbidden",
+                       "this credential is made for one recipient, and may name no other", NULL);
+    }
     if (name != NULL) {
         recipient = vault_policy_recipient_find(caller->policy, name);
         if (recipient == VAULT_NONE) {
@@ -92,6 +130,11 @@ static bool has_special_field(const struct vault_policy *policy)
     return false;
 }
 
+static bool is_outside(struct vault_country country)
+{
+    return vault_country_is_set(country) && !vault_country_in_eea(country);
+}
+
 /*
  * Whether an answer may hang on a consent: the purpose's basis, a recipient, a transfer, data of a special category.
  */
@@ -102,7 +145,7 @@ static bool asks_consent(const struct vault_policy *policy, const struct vault_q
     if (query->recipient != VAULT_NONE) {
         return true;
     }
-    if (vault_country_is_set(query->location) && !vault_country_in_eea(query->location)) {
+    if (is_outside(query->location)) {
         return true;
     }
     if (query->purpose == VAULT_NONE) {
@@ -200,6 +243,13 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     return KL_OK;
 }
 
+static bool caller_is_outside(const struct vault_caller *caller)
+{
+    return is_outside(caller->location) ||
+           (caller->is_recipient &&
+            is_outside(vault_policy_recipient(caller->policy, caller->recipient)->country));
+}
+
 enum kl_status vault_consents_leaving(struct vault *vault, const struct vault_caller *caller,
                                       const struct vault_subject *subject, uint64_t purposes,
                                       struct kl_arena *arena, uint64_t *ret_purposes,
@@ -212,7 +262,7 @@ enum kl_status vault_consents_leaving(struct vault *vault, const struct vault_ca
     uint64_t lines = 0;
     enum kl_status status = KL_OK;
 
-    if (!vault_country_is_set(caller->location) || vault_country_in_eea(caller->location)) {
+    if (!caller_is_outside(caller)) {
         *ret_purposes = purposes;
         *ret_lines = 0;
         return KL_OK;

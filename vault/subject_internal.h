@@ -111,12 +111,26 @@ uint64_t vault_index_discriminator(const struct kl_id *record, const char *field
 /* KL_ERR_REFUSED "no_policy". */
 KL_MUST_USE enum kl_status vault_policy_required(const struct vault_caller *caller,
                                                  struct kl_err *err);
+/*
+ * Who asks, in the policy's numbers. A credential that is made for a recipient asks as that one whatever recipient is, and what answers for
+ * the controller (report, hold, manage_requests) as a role without a grant.
+ */
 struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_action action,
                                   int purpose, int recipient, const struct kl_id *subject);
+/* The recipient that the credential is made for; VAULT_NONE: none. */
+int vault_caller_recipient(const struct vault_caller *caller);
+/* Whether the caller may be told what there is about that recipient of somebody's data: not one recipient about another. NULL: the controller. */
+bool vault_recipient_may_know(const struct vault_caller *caller, const char *name);
+/* Into an entry of the trail that is open: the recipient that asked; nothing when it was the controller. */
+void vault_act_recipient(struct vault_act *act, const struct vault_policy *policy,
+                         const struct vault_query *query);
 /* name NULL: the credential's single purpose. KL_ERR_INVALID "purpose_required", "unknown_purpose". */
 KL_MUST_USE enum kl_status vault_purpose_resolve(const struct vault_caller *caller,
                                                  const char *name, int *ret, struct kl_err *err);
-/* name NULL: VAULT_NONE. KL_ERR_INVALID "unknown_recipient". */
+/*
+ * name NULL: the one that the credential is made for, else VAULT_NONE. KL_ERR_INVALID "unknown_recipient". KL_ERR_FORBIDDEN
+ * "recipient_forbidden": the credential is made for another one.
+ */
 KL_MUST_USE enum kl_status vault_recipient_resolve(const struct vault_caller *caller,
                                                    const char *name, int *ret, struct kl_err *err);
 /* Reads the ledger only where an answer may hang on it. */

@@ -492,10 +492,7 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
         kl_json_add_text(&act->out, "purpose",
                          vault_policy_purpose(reading->policy, query->purpose)->name);
     }
-    if (query->recipient != VAULT_NONE) {
-        kl_json_add_text(&act->out, "recipient",
-                         vault_policy_recipient(reading->policy, query->recipient)->name);
-    }
+    vault_act_recipient(act, reading->policy, query);
     if (query->ground != VAULT_GROUND_NONE) {
         kl_json_add_text(&act->out, "ground", vault_ground_name(query->ground));
     }

@@ -418,6 +418,7 @@ static void act_begin(struct vault_act *act, const struct verifying *verifying)
     kl_json_add_text(
         &act->out, "purpose",
         vault_policy_purpose(verifying->caller->policy, verifying->query.purpose)->name);
+    vault_act_recipient(act, verifying->caller->policy, &verifying->query);
     if (verifying->decision.transfer != VAULT_NONE) {
         vault_subject_act_transfers(act, verifying->caller->policy,
                                     UINT64_C(1) << verifying->decision.transfer);

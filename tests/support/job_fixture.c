@@ -54,7 +54,7 @@ static void show(struct vault *vault, const struct vault_job *job, struct kl_jso
 }
 
 static const struct vault_job_type scripted = {
-    .prefix = "swp", .action = "test_job", .step = step, .show = show};
+    .prefix = "swp", .action = "backup_verify", .step = step, .show = show};
 static const struct vault_job_type *const types[VAULT_JOB_KINDS] = {[VAULT_JOB_SWEEP] = &scripted};
 static const struct vault_upkeep_task *const no_tasks[] = {NULL};
 

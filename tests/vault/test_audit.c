@@ -18,7 +18,7 @@ static const struct vault_audit_who nobody = {.role = "operator", .at_us = 17000
 static void make_entry(struct vault_audit_entry *entry, uint64_t tenant, int64_t number)
 {
     struct kl_json_out out;
-    vault_audit_begin(entry, tenant, &nobody, "subject.read", &out);
+    vault_audit_begin(entry, tenant, &nobody, "read", &out);
     kl_json_add_int(&out, "number", number);
     assert_int_equal(vault_audit_end(entry, &out, NULL), KL_OK);
 }
@@ -105,7 +105,7 @@ static void test_an_entry_says_who_what_and_when(void **state)
                                   .request_id = "req-1",
                                   .location = "IE",
                                   .at_us = 1700000000123456};
-    vault_audit_begin(&entry, 7, &who, "subject.read", &out);
+    vault_audit_begin(&entry, 7, &who, "read", &out);
     kl_json_add_text(&out, "purpose", "service");
     assert_int_equal(vault_audit_end(&entry, &out, NULL), KL_OK);
     assert_int_equal(entry.tenant, 7);
@@ -113,7 +113,7 @@ static void test_an_entry_says_who_what_and_when(void **state)
     assert_int_equal(strncmp(member(json, "id"), "aud_", 4), 0);
     assert_string_equal(member(json, "at"), "2023-11-14T22:13:20.123456Z");
     assert_int_equal(strlen(member(json, "salt")), 22);
-    assert_string_equal(member(json, "action"), "subject.read");
+    assert_string_equal(member(json, "action"), "read");
     kl_id_format("cred", &credential, text);
     assert_string_equal(member(json, "credential"), text);
     assert_string_equal(member(json, "role"), "recruiter");
@@ -160,7 +160,7 @@ static void test_an_entry_has_a_maximum(void **state)
     struct kl_err err = {.status = KL_OK};
     char *large = calloc(1, VAULT_AUDIT_ENTRY_MAX_BYTES);
     memset(large, 'a', VAULT_AUDIT_ENTRY_MAX_BYTES - 1);
-    vault_audit_begin(&entry, 0, &nobody, "subject.read", &out);
+    vault_audit_begin(&entry, 0, &nobody, "read", &out);
     kl_json_add_text(&out, "fields", large);
     assert_int_equal(vault_audit_end(&entry, &out, &err), KL_ERR_TOO_LARGE);
     vault_audit_done(&entry);

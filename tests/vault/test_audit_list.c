@@ -33,7 +33,7 @@ static void entries_make(struct admin_fixture *fixture, uint64_t tenant, size_t 
         const struct vault_audit_who who = {
             .credential = credential, .role = "tester", .at_us = first_us + (int64_t)i * step_us};
 
-        vault_act_begin(&acts[i], tenant, &who, "test");
+        vault_act_begin(&acts[i], tenant, &who, "keys_state");
         kl_json_add_int(&acts[i].out, "slot", slot);
         kl_json_add_text(&acts[i].out, "text", text);
         assert_int_equal(vault_audit_end(&acts[i].entry, &acts[i].out, NULL), KL_OK);

@@ -58,15 +58,21 @@ static int64_t number(const struct kl_json_value *object, const char *key)
 }
 
 /* An entry of the vault's own, at that time. */
-static void note(struct vault_fixture *fixture, const char *action, int64_t at_us)
+static void note_as(struct vault_fixture *fixture, const char *role, const char *action,
+                    int64_t at_us)
 {
-    const struct vault_audit_who who = {.role = "tester", .at_us = at_us};
+    const struct vault_audit_who who = {.role = role, .at_us = at_us};
     struct vault_act act;
     struct vault_act *acts[1] = {&act};
 
     vault_act_begin(&act, fixture_tenant(fixture), &who, action);
     assert_int_equal(vault_act_commit(fixture_vault(fixture), acts, 1, NULL, NULL), KL_OK);
     vault_act_done(&act);
+}
+
+static void note(struct vault_fixture *fixture, const char *action, int64_t at_us)
+{
+    note_as(fixture, "tester", action, at_us);
 }
 
 static void test_it_says_who_did_what_how_often(void **state)
@@ -103,20 +109,20 @@ static void test_out_of_hours_is_by_the_clock_of_the_zone(void **state)
     struct kl_json *json = NULL;
     const struct kl_json_value *row = NULL;
 
-    note(fixture, "weekend", monday_us - 36 * HOUR_US);
-    note(fixture, "early", monday_us + 6 * HOUR_US);
-    note(fixture, "in_time", monday_us + 7 * HOUR_US);
-    note(fixture, "late", monday_us + 17 * HOUR_US);
+    note(fixture, "key_sweep", monday_us - 36 * HOUR_US);
+    note(fixture, "mirror_add", monday_us + 6 * HOUR_US);
+    note(fixture, "store_add", monday_us + 7 * HOUR_US);
+    note(fixture, "mirror_drop", monday_us + 17 * HOUR_US);
     assert_int_equal(
         sum_up(fixture,
                (struct vault_summary_input){.entry = 0, .hours = "08:00-18:00 Europe/Brussels"},
                &json),
         KL_OK);
-    row = find(json, "acts", "action", "weekend");
+    row = find(json, "acts", "action", "key_sweep");
     assert_int_equal(number(row, "out_of_hours"), 1);
-    assert_int_equal(number(find(json, "acts", "action", "early"), "out_of_hours"), 1);
-    assert_int_equal(number(find(json, "acts", "action", "in_time"), "out_of_hours"), 0);
-    assert_int_equal(number(find(json, "acts", "action", "late"), "out_of_hours"), 1);
+    assert_int_equal(number(find(json, "acts", "action", "mirror_add"), "out_of_hours"), 1);
+    assert_int_equal(number(find(json, "acts", "action", "store_add"), "out_of_hours"), 0);
+    assert_int_equal(number(find(json, "acts", "action", "mirror_drop"), "out_of_hours"), 1);
     kl_json_free(json);
 }
 
@@ -148,7 +154,7 @@ static void test_pieces_join_without_gap_or_repeat(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct kl_json *json = NULL;
-    char action[32];
+    char role[32];
     int64_t total = 0;
     int64_t from = 0;
     int64_t entry = 0;
@@ -157,8 +163,8 @@ static void test_pieces_join_without_gap_or_repeat(void **state)
     size_t i;
 
     for (i = 0; i < VAULT_SUMMARY_ROWS_MAX + 50; i++) {
-        (void)snprintf(action, sizeof action, "kind_%zu", i);
-        note(fixture, action, 1000000);
+        (void)snprintf(role, sizeof role, "role_%zu", i);
+        note_as(fixture, role, "key_sweep", 1000000);
     }
     while (entry >= 0) {
         assert_int_equal(sum_up(fixture, (struct vault_summary_input){.entry = entry}, &json),

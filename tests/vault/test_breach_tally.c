@@ -2,6 +2,7 @@
 #include "vault/breach_tally.h"
 
 #include "tests/support/test.h"
+#include "vault/audit_action.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -134,6 +135,41 @@ static void test_what_was_found_matched_or_lies_beside_counts(void **state)
     vault_breach_tally_free(tally);
 }
 
+/* Alone in a tally: an entry of that action that names a slot and says nothing else. */
+static bool counts_as(const char *action, enum vault_breach_class class, size_t people_expected)
+{
+    struct vault_breach_tally *tally = vault_breach_tally_new(10);
+    char text[256];
+    size_t at = 0;
+    bool ret = false;
+
+    (void)snprintf(text, sizeof text,
+                   "\"action\":\"%s\",\"slot\":7,\"match\":true,\"result\":\"ok\"", action);
+    add(tally, 1, text);
+    ret = find(tally, class, action, NULL, NULL, &at) != NULL && people(tally) == people_expected;
+    vault_breach_tally_free(tally);
+    return ret;
+}
+
+static void test_every_action_counts_as_what_the_table_says(void **state)
+{
+    static const enum vault_breach_class classes[] = {[VAULT_AUDIT_SHOWS] = VAULT_BREACH_ACCESSED,
+                                                      [VAULT_AUDIT_CHANGES] = VAULT_BREACH_CHANGED,
+                                                      [VAULT_AUDIT_RUNS] = VAULT_BREACH_ACT};
+    size_t count = 0;
+    const struct vault_audit_action *actions = vault_audit_actions(&count);
+    size_t i;
+
+    (void)state;
+    assert_true(count > 0);
+    for (i = 0; i < count; i++) {
+        if (!counts_as(actions[i].name, classes[actions[i].effect],
+                       actions[i].effect == VAULT_AUDIT_RUNS ? 0 : 1)) {
+            fail_msg("%s does not count as what it does", actions[i].name);
+        }
+    }
+}
+
 static void test_changes_are_told_apart_from_reads(void **state)
 {
     struct vault_breach_tally *tally = vault_breach_tally_new(10);
@@ -207,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_a_read_tells_of_fields_records_and_people),
         cmocka_unit_test(test_who_was_shown_nothing_is_nobody),
         cmocka_unit_test(test_what_was_found_matched_or_lies_beside_counts),
+        cmocka_unit_test(test_every_action_counts_as_what_the_table_says),
         cmocka_unit_test(test_changes_are_told_apart_from_reads),
         cmocka_unit_test(test_credentials_that_it_made_are_named),
         cmocka_unit_test(test_there_is_room_for_so_many_people_and_policies),

@@ -54,7 +54,7 @@ static void test_a_commit_writes_rows_index_and_audit_together(void **state)
     size_t count = 0;
     struct vault_batch *batch = vault_batch_new();
     half_put_head(batch, half->tenant, 100, 1);
-    half_entry(&entry, half->tenant, "subject.create");
+    half_entry(&entry, half->tenant, "create");
     struct vault_commit commit = {.tenant = half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -106,8 +106,8 @@ static void test_a_refused_commit_leaves_only_what_says_so(void **state)
     struct vault_index_entry found;
     size_t count = 9;
     half_put_head(batch, half->tenant, 101, 1);
-    half_entry(&good, half->tenant, "subject.create");
-    half_entry(&bad, half->tenant, "subject.create.refused");
+    half_entry(&good, half->tenant, "create");
+    half_entry(&bad, half->tenant, "add");
     struct vault_commit commit = {.tenant = half->tenant,
                                   .batch = batch,
                                   .check_head = true,
@@ -196,7 +196,7 @@ static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
     int nowhere = open("/dev/null", O_WRONLY);
     int stderr_before = dup(STDERR_FILENO);
     dup2(nowhere, STDERR_FILENO); /* it is logged, once */
-    enum kl_status status = submit_audit(half, "subject.read");
+    enum kl_status status = submit_audit(half, "read");
     dup2(stderr_before, STDERR_FILENO);
     close(stderr_before);
     close(nowhere);
@@ -411,7 +411,7 @@ static void *count_up(void *argument)
         enum kl_status status = KL_ERR_PRECONDITION;
         change.entry.tag[0] = (unsigned char)(round * 37);
         change.entry.tag[15] = (unsigned char)round;
-        half_entry(&entry, half->tenant, "subject.patch");
+        half_entry(&entry, half->tenant, "patch");
         while (status == KL_ERR_PRECONDITION) {
             struct vault_batch *batch = vault_batch_new();
             uint64_t version = half_head(half, 100);

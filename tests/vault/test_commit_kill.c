@@ -86,7 +86,7 @@ static void *write_for_ever(void *argument)
         struct vault_batch *batch = vault_batch_new();
         tag_of(slot, change.entry.tag);
         half_put_head(batch, half->tenant, slot, 1);
-        half_entry(&entry, half->tenant, "subject.create");
+        half_entry(&entry, half->tenant, "create");
         struct vault_commit commit = {.tenant = half->tenant,
                                       .batch = batch,
                                       .check_head = true,

@@ -331,6 +331,30 @@ static void test_explicit_consent_to_a_recipient_by_name_carries_the_transfer_to
     vault_policy_unref(policy);
 }
 
+/* What is known of somebody beside their fields goes to the recipient as the fields would. */
+static void test_what_lies_beside_the_fields_needs_a_line_to_the_recipient_too(void **state)
+{
+    struct vault_policy *policy = policy_of(transfers);
+    struct vault_query query = query_of(policy, "reader", "hosting");
+    const struct vault_facts facts = {.residency = VAULT_RESIDENCY_EEA};
+    enum vault_view view = VAULT_VIEW_PRESENT;
+    int transfer = 77;
+
+    (void)state;
+    query.recipient = vault_policy_recipient_find(policy, "indian");
+    assert_false(vault_policy_may_leave(policy, &query, &facts, &view, &transfer));
+    assert_int_equal(transfer, 77);
+    query.recipient = vault_policy_recipient_find(policy, "other");
+    assert_true(vault_policy_may_leave(policy, &query, &facts, &view, &transfer));
+    assert_string_equal(vault_view_name(view), "token");
+    assert_string_equal(vault_policy_transfer_name(policy, transfer), "standard_clauses");
+    query.recipient = vault_policy_recipient_find(policy, "near");
+    assert_true(vault_policy_may_leave(policy, &query, &facts, &view, &transfer));
+    assert_string_equal(vault_view_name(view), "plain");
+    assert_int_equal(transfer, VAULT_NONE);
+    vault_policy_unref(policy);
+}
+
 static void test_data_without_residency_travels_freely(void **state)
 {
     struct vault_policy *policy = policy_of(transfers);
@@ -535,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_who_is_shown_tokens_at_most_is_shown_pseudonyms),
         cmocka_unit_test(test_explicit_consent_carries_a_transfer),
         cmocka_unit_test(test_explicit_consent_to_a_recipient_by_name_carries_the_transfer_to_it),
+        cmocka_unit_test(test_what_lies_beside_the_fields_needs_a_line_to_the_recipient_too),
         cmocka_unit_test(test_data_without_residency_travels_freely),
         cmocka_unit_test(test_a_country_that_is_not_declared_allows_nothing_and_still_restricts),
         cmocka_unit_test(test_the_strictest_view_that_matches_wins),

@@ -44,11 +44,11 @@ static void test_asking_and_end_are_in_the_trail_with_what_was_asked_and_came_ou
     struct admin_fixture *fixture = *state;
 
     (void)job_ask(fixture, NULL, NULL);
-    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"test_job\""), 1);
+    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"backup_verify\""), 1);
     assert_int_equal(admin_trail_count(fixture, true, "\"what\":7"), 1);
-    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"test_job_done\""), 0);
+    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"backup_verify_done\""), 0);
     assert_int_equal(vault_upkeep_run(fixture->vault, NULL), KL_OK);
-    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"test_job_done\""), 1);
+    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"backup_verify_done\""), 1);
     assert_int_equal(admin_trail_count(fixture, true, "\"counted\":3,\"result\":\"ok\""), 1);
 }
 
@@ -63,7 +63,7 @@ static void test_a_failed_job_says_why(void **state)
     shown(fixture, &id, text);
     assert_non_null(strstr(text, "\"state\":\"failed\""));
     assert_non_null(strstr(text, "\"failed_code\":\"as_told\""));
-    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"test_job_failed\""), 1);
+    assert_int_equal(admin_trail_count(fixture, true, "\"action\":\"backup_verify_failed\""), 1);
     assert_int_equal(admin_trail_count(fixture, true, "\"code\":\"as_told\""), 1);
 }
 

@@ -168,6 +168,7 @@ struct vault_credential_input {
     const char *const *purposes; /* NULL: any that the role has */
     size_t purpose_count;
     const char *location;        /* country or region; NULL: none */
+    const char *recipient;       /* of the policy: it reads as that one alone; NULL: none */
     const struct kl_id *subject; /* bound to this subject; NULL: none */
     const char *expires_in;      /* ISO 8601; required, at most VAULT_CREDENTIAL_LIFE_MAX_DAYS */
     const char *
@@ -181,6 +182,7 @@ struct vault_credential_result {
     const char *const *purposes; /* NULL: any */
     size_t purpose_count;
     struct vault_country location;
+    char recipient[VAULT_NAME_MAX_BYTES + 1]; /* empty: none */
     bool bound;
     int64_t created_us;
     int64_t expires_us;
@@ -194,7 +196,7 @@ struct vault_credential_result {
  * itself to read. A first steward: the tenant never had one, whatever became of that (vault_steward_recover() makes another). ret_token is empty for a certificate credential.
  * ret->purposes and ret->reason are the input's. A reason lies under the tenant's keys and is never in the trail. With an idempotency key used before: KL_ERR_CONFLICT "token_already_shown"; other errors
  * of it as vault_subject_create().
- * KL_ERR_INVALID "unknown_role", "unknown_purpose", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
+ * KL_ERR_INVALID "unknown_role", "unknown_purpose", "forbidden_purpose", "unknown_recipient", "recipient_and_subject", "not_for_built_in_role", "invalid_duration", "invalid_country", "unknown_region",
  * "invalid_certificate", "tenant_required" (an operator's first steward), "invalid_value" and "names_subject" (reason); KL_ERR_TOO_LARGE "value_too_large" (reason). KL_ERR_CONFLICT "certificate_in_use". KL_ERR_NOT_FOUND
  * "not_found" (subject). KL_ERR_FORBIDDEN "role_forbidden".
  */

@@ -450,8 +450,8 @@ unsigned vault_policy_unmet(const struct vault_policy *policy, const struct vaul
 /* "location", "hours", "own_subject", "volume_per_hour": of the bits from the lowest, 0..VAULT_UNMET_COUNT - 1. */
 const char *vault_unmet_name(int number);
 /*
- * Whether what is known of somebody beside their fields (their consents) may go to where the credential is: the gate transfer alone, for
- * the query's purpose. False: it may not. ret_view: no more of it than that; ret_transfer: the line that allows it, VAULT_NONE when none
+ * Whether what is known of somebody beside their fields (their consents) may go to where the credential is, and the query's recipient: the gate
+ * transfer alone, for the query's purpose. False: it may not. ret_view: no more of it than that; ret_transfer: the line that allows it, VAULT_NONE when none
  * was needed. Both are set only with true. facts as for vault_policy_decide().
  */
 bool vault_policy_may_leave(const struct vault_policy *policy, const struct vault_query *query,

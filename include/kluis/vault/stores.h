@@ -5,7 +5,7 @@
  *
  * The list lies beside the keys of the main store, in every mirror of them and in no backup of data, and is written down in its trail.
  *
- * A store that cannot be opened is away, until the next start: its tenants get KL_ERR_UNAVAILABLE "store_unavailable", and so does everybody
+ * A store that cannot be opened is away; while the upkeep runs it is tried again, once a minute at most, and comes back by itself. Until then its tenants get KL_ERR_UNAVAILABLE "store_unavailable", and so does everybody
  * of whom it cannot be said that they are not its own: an unknown token, a tenant's name that is to be found or made. The other stores serve.
  *
  * Every call that takes a caller takes one of vault_stores_caller_open(), with the store that it gave. Errors as in kluis/vault/admin.h.
@@ -34,16 +34,21 @@ struct vault_stores;
 
 /*
  * The passphrase, or PIN, of a store's custodian; *ret stays NULL when it needs none, else the callee's caller ends it with kl_secret_free().
- * A failure leaves that store away.
+ * A failure leaves that store away. Called when stores are opened and, from a thread of the set's, when one that is away is tried again.
  */
 typedef enum kl_status (*vault_store_secret)(void *context, const char *store,
                                              const char *custodian, struct kl_secret **ret,
                                              size_t *ret_bytes, struct kl_err *err);
-/* main: of vault_open(). secret is called for each store while they are opened, and not kept; NULL: none has a passphrase. */
+/*
+ * main: of vault_open(). secret, and what its context points to, are the caller's until the set is closed; NULL: no store has a passphrase.
+ * retry_ms: how long after a try a store that is away is tried again; 0: VAULT_STORES_RETRY_MS.
+ */
+#define VAULT_STORES_RETRY_MS 60000
 struct vault_stores_options {
     struct vault_options main;
     vault_store_secret secret;
     void *secret_context;
+    int64_t retry_ms;
 };
 
 /* Open the main store, then the others; one of those that does not open is logged and away. What vault_open() returns, of the main store. */
@@ -63,7 +68,10 @@ struct vault *vault_stores_at(const struct vault_stores *stores, size_t index,
 /* Whether one that should be open is not. */
 bool vault_stores_is_away(const struct vault_stores *stores, size_t index);
 
-/* As vault_upkeep_start(), for all of them, and those that come. */
+/*
+ * As vault_upkeep_start(), for all of them, and those that come; once. Stores that are away are tried again from then on, but for those whose
+ * passphrase or PIN was wrong: a token has few tries. KL_ERR_NO_MEMORY: no thread for that.
+ */
 KL_MUST_USE enum kl_status vault_stores_upkeep_start(struct vault_stores *stores,
                                                      const struct vault_upkeep_options *options,
                                                      struct kl_err *err);
@@ -139,7 +147,7 @@ enum vault_store_state {
 };
 const char *vault_store_state_name(enum vault_store_state state); /* "open", "away", "cut_short" */
 
-/* custodian: its text, never a PIN or passphrase. finality, generation, tenants: of one that is open. */
+/* custodian: its text, never a PIN or passphrase. finality, generation, tenants: of one that is open. tried_us: when one that is away was tried last; 0: not since the start. */
 struct vault_store_result {
     char name[VAULT_STORE_NAME_MAX_BYTES + 1];
     char directory[VAULT_STORE_DIRECTORY_MAX_BYTES + 1];
@@ -148,6 +156,7 @@ struct vault_store_result {
     enum vault_store_state state;
     char code[KL_ERR_CODE_BYTES];
     char reason[KL_ERR_TEXT_BYTES];
+    int64_t tried_us;
     char finality[4];
     uint64_t generation;
     uint64_t tenants;

@@ -114,6 +114,8 @@ struct vault_caller {
     struct vault_country location; /* declared by the operator; unset: none */
     bool bound;                    /* to one subject */
     struct kl_id bound_subject;
+    bool is_recipient; /* it is the policy's recipient of that number, and nobody else */
+    int recipient;
     char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
     int64_t now_us;
 };
@@ -122,7 +124,8 @@ struct vault_caller {
  * How the caller proved who it is: a bearer token (0-terminated, any text), or the SHA-256 of a verified client certificate.
  * tenant_name: what ?tenant= said; NULL: none. Only an operator may name a tenant that is not the credential's own.
  * KL_ERR_UNAUTHORISED "unauthorised" for an unknown, expired or revoked one alike (the log text tells them apart).
- * KL_ERR_NOT_FOUND "unknown_tenant" (operators), KL_ERR_FORBIDDEN "tenant_forbidden"; "tenant_closed": it was ended, and can still be brought
+ * KL_ERR_NOT_FOUND "unknown_tenant" (operators), KL_ERR_FORBIDDEN "tenant_forbidden"; "recipient_gone": made for a recipient that the policy in
+ * force does not have; "tenant_closed": it was ended, and can still be brought
  * back. KL_ERR_INVALID "invalid_tenant".
  * request_id is copied. ret_caller untouched on failure.
  */
