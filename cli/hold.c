@@ -60,7 +60,8 @@ enum cli_exit cli_retained_read(struct cli_call *call)
                                                 {"TYPE", "record.type"},
                                                 {"FIELDS", "record.fields"},
                                                 {"BASIS", "hold.basis"},
-                                                {"UNTIL", "hold.until"}};
+                                                {"UNTIL", "hold.until"},
+                                                {"ALL", "holds"}};
     struct cli_path path;
     hold_path(call, "/v1/erasures", "", &path);
     cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
@@ -72,9 +73,13 @@ enum cli_exit cli_retained_end(struct cli_call *call)
     struct cli_path path;
     hold_path(call, "/v1/erasures", "", &path);
     if (cli_call_is_set(call, "dry-run")) {
-        (void)fprintf(stderr, "would shred, before its time:\n");
+        const char *basis = cli_call_value(call, "basis");
+        (void)fprintf(stderr, "would shred, before its time, %s%s:\n",
+                      basis == NULL ? "all that is left" : "what is kept only for ",
+                      basis == NULL ? "" : basis);
         return cli_retained_read(call);
     }
+    cli_path_query(&path, "basis", cli_call_value(call, "basis"));
     if (!cli_input_confirm(call, "Shred this record before its time? Nothing brings it back."))
         return CLI_FAILED;
     struct cli_response response;
