@@ -323,7 +323,7 @@ KL_MUST_USE enum kl_status vault_consent_receipt(struct vault *vault,
                                                  const struct kl_id *subject, const char *purpose,
                                                  const char *recipient, const struct kl_id *consent,
                                                  struct kl_buf *ret, struct kl_err *err);
-/* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
+/* Acts on the next read; one that is past its own end is withdrawn as well. KL_ERR_NOT_FOUND "no_consent" when there is none, or it was withdrawn; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
 KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault,
                                                   const struct vault_caller *caller,
                                                   const struct kl_id *subject, const char *purpose,
