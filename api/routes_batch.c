@@ -224,8 +224,7 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
 /* Nothing is erased whose receipt might find no room: the reads that wait have theirs, and the small answers of all others. */
 static enum kl_status receipt_room(const struct batch *batch, struct kl_err *err)
 {
-    size_t others =
-        batch->read_left_bytes + VAULT_BATCH_MAX * OTHER_RESULT_MAX_BYTES;
+    size_t others = batch->read_left_bytes + VAULT_BATCH_MAX * OTHER_RESULT_MAX_BYTES;
 
     return batch->out.buf->size + others + VAULT_RECEIPT_ANSWER_MAX_BYTES > API_RESPONSE_MAX_BYTES
                ? kl_fail(err, KL_ERR_TOO_LARGE, "batch_result_too_large",

@@ -47,10 +47,9 @@ API_HANDLER(api_retained_read)
     struct vault_hold *holds = NULL;
     size_t count = 0;
     size_t last = 0;
-    enum kl_status status =
-        vault_retained_read(request->vault, &request->caller, &request->match.ids[0],
-                            &request->match.ids[1], api_request_query(request, "purpose"),
-                            request->arena, &record, &holds, &count, err);
+    enum kl_status status = vault_retained_read(
+        request->vault, &request->caller, &request->match.ids[0], &request->match.ids[1],
+        api_request_query(request, "purpose"), request->arena, &record, &holds, &count, err);
 
     if (status != KL_OK) {
         return status;

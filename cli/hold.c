@@ -56,12 +56,9 @@ enum cli_exit cli_record_release(struct cli_call *call)
 
 static enum cli_exit retained_show(struct cli_call *call, const struct cli_path *path)
 {
-    static const struct cli_column columns[] = {{"RECORD", "record.id"},
-                                                {"TYPE", "record.type"},
-                                                {"FIELDS", "record.fields"},
-                                                {"BASIS", "hold.basis"},
-                                                {"UNTIL", "hold.until"},
-                                                {"ALL", "holds"}};
+    static const struct cli_column columns[] = {
+        {"RECORD", "record.id"}, {"TYPE", "record.type"}, {"FIELDS", "record.fields"},
+        {"BASIS", "hold.basis"}, {"UNTIL", "hold.until"}, {"ALL", "holds"}};
 
     return cli_common_show(call, path, NULL, columns, sizeof columns / sizeof columns[0]);
 }

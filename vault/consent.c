@@ -357,8 +357,8 @@ static enum kl_status withdraw_body(struct vault_change *change, void *context, 
         }
     }
     if (found == 0) {
-        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent",
-                       "there is no consent to withdraw", NULL);
+        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent", "there is no consent to withdraw",
+                       NULL);
     }
     status = close_consent(change, &withdrawing->closing, withdrawing->purpose,
                            withdrawing->recipient, ledger.count, err);

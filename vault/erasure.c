@@ -122,8 +122,8 @@ static void shred_subject(struct vault_erase_plan *plan)
 
 /* ---- the note ---- */
 
-static enum kl_status note_fill(struct vault_erase_plan *plan, enum vault_erase_reason reason, size_t fields,
-                                struct kl_err *err)
+static enum kl_status note_fill(struct vault_erase_plan *plan, enum vault_erase_reason reason,
+                                size_t fields, struct kl_err *err)
 {
     struct vault_note *note = &plan->erasing.note;
     size_t i;
@@ -173,7 +173,8 @@ static enum kl_status erase_commit(struct vault_erase_plan *plan, struct kl_err 
 }
 
 /* Room for what the commit is asked to do: the values of a record that goes, what is kept, and the buckets. */
-static enum kl_status room_make(struct vault_erase_plan *plan, size_t places_max, struct kl_err *err)
+static enum kl_status room_make(struct vault_erase_plan *plan, size_t places_max,
+                                struct kl_err *err)
 {
     size_t values = 1;
 
@@ -279,7 +280,8 @@ static enum kl_status answer(struct vault_erase_plan *plan, const struct vault_e
                                 plan->kept_count, secret, ret_receipt, err);
 }
 
-static enum kl_status plan_record(struct vault_erase_plan *plan, const struct kl_id *record, struct kl_err *err)
+static enum kl_status plan_record(struct vault_erase_plan *plan, const struct kl_id *record,
+                                  struct kl_err *err)
 {
     plan->record = record == NULL ? VAULT_NONE : vault_subject_record_find(&plan->subject, record);
     return record != NULL && plan->record == VAULT_NONE ? vault_not_found(err) : KL_OK;

@@ -3,8 +3,8 @@
 #include "vault/erasure_plan.h"
 
 /* In the index in use, and in the one being built. */
-static enum kl_status entries_of(struct vault_erase_plan *plan, const char *kind, struct kl_slice value,
-                                 uint64_t discriminator, struct kl_err *err)
+static enum kl_status entries_of(struct vault_erase_plan *plan, const char *kind,
+                                 struct kl_slice value, uint64_t discriminator, struct kl_err *err)
 {
     size_t count = 0;
     enum kl_status status = vault_index_entries(plan->vault->index, plan->subject.tenant, kind,
@@ -19,7 +19,8 @@ static enum kl_status entries_of(struct vault_erase_plan *plan, const char *kind
  * The entry of one value. A value that does not open must not keep anybody from being erased; its entry then stays behind, leading to
  * nobody, until the index is built anew.
  */
-static enum kl_status entry_add(struct vault_erase_plan *plan, const struct vault_manifest_record *record,
+static enum kl_status entry_add(struct vault_erase_plan *plan,
+                                const struct vault_manifest_record *record,
                                 const struct vault_manifest_field *field, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -91,19 +92,21 @@ enum kl_status vault_erase_entries_gather(struct vault_erase_plan *plan, struct 
     for (i = 0; status == KL_OK && i < plan->subject.head.record_count; i++) {
         const struct vault_manifest_record *record = &plan->subject.records[i];
 
-        for (k = 0; status == KL_OK && vault_erase_is_meant(plan, i) && plan->kind != VAULT_NOTE_PAST &&
-                    k < record->field_count;
+        for (k = 0; status == KL_OK && vault_erase_is_meant(plan, i) &&
+                    plan->kind != VAULT_NOTE_PAST && k < record->field_count;
              k++) {
             status = entry_add(plan, record, &record->fields[k], err);
         }
-        for (k = 0; status == KL_OK && vault_erase_is_meant(plan, i) && k < record->past_count; k++) {
+        for (k = 0; status == KL_OK && vault_erase_is_meant(plan, i) && k < record->past_count;
+             k++) {
             status = entry_add(plan, record, &record->past[k], err);
         }
     }
     return status;
 }
 
-enum kl_status vault_erase_entries_rekey(struct vault_erase_plan *plan, size_t places_max, struct kl_err *err)
+enum kl_status vault_erase_entries_rekey(struct vault_erase_plan *plan, size_t places_max,
+                                         struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kms_place *places = kl_arena_array(plan->arena, places_max, sizeof *places);

@@ -54,7 +54,8 @@ bool vault_note_is_step(struct kl_slice text)
     return text.size == VAULT_NOTE_STEP_BYTES && text.bytes[0] == vault_note_step[0];
 }
 
-enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
+                                 struct kl_err *err)
 {
     kl_buf_add_byte(ret, FORMAT_COUNTED);
     kl_buf_add_byte(ret, (unsigned char)note->kind);

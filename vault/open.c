@@ -311,7 +311,8 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
         vault_erasure_hooks_set(vault);
         status = vault_erasure_recover(vault, err);
     }
-    if (status == KL_OK) { /* not before: receipts that are still to be written tell of what is kept */
+    if (status ==
+        KL_OK) { /* not before: receipts that are still to be written tell of what is kept */
         status = vault_retained_tidy_all(vault, err);
     }
     if (status == KL_OK) {

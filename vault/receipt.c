@@ -19,7 +19,7 @@
 
 /* Of the answer: each line as the receipt has it, again inside the signed text with its quotes escaped, and with the id of its record. */
 #define ANSWER_LINE_BYTES (2 * VAULT_RECEIPT_LINE_BYTES + 12 + 48)
-_Static_assert(VAULT_RETAINED_MAX * ANSWER_LINE_BYTES + 3 * 8192 <= VAULT_RECEIPT_ANSWER_MAX_BYTES,
+_Static_assert(VAULT_RETAINED_MAX *ANSWER_LINE_BYTES + 3 * 8192 <= VAULT_RECEIPT_ANSWER_MAX_BYTES,
                "an answer fits");
 _Static_assert(VAULT_RECEIPT_MAX_BYTES <= VAULT_STORE_VALUE_MAX_BYTES, "a receipt fits");
 
@@ -151,7 +151,8 @@ static enum kl_status add_retained(struct vault *vault, const struct vault_note 
     kl_json_key(out, "retained");
     kl_json_array_begin(out);
     if (note->retained > 0) {
-        status = vault_retained_each(vault, note->tenant, note->slot, &note->id, add_line, out, err);
+        status =
+            vault_retained_each(vault, note->tenant, note->slot, &note->id, add_line, out, err);
     }
     kl_json_array_end(out);
     return status;
@@ -514,8 +515,8 @@ enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id 
     }
     if (status == KL_OK) {
         out = kl_json_out(ret);
-        write_answer(kl_json_root(json), &text, subject, record, retained, retained_count,
-                     secret, &out);
+        write_answer(kl_json_root(json), &text, subject, record, retained, retained_count, secret,
+                     &out);
         status = kl_buf_status(ret, err);
     }
     kl_json_free(json);

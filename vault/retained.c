@@ -163,15 +163,13 @@ enum kl_status vault_retained_write(struct vault *vault, const struct vault_subj
                                     const struct vault_retained *rows, size_t count,
                                     struct kl_err *err)
 {
-    enum kl_status status =
-        vault_retained_tidy(vault, subject->tenant, subject->slot, true, err);
+    enum kl_status status = vault_retained_tidy(vault, subject->tenant, subject->slot, true, err);
     size_t at = 0;
     size_t some = 0;
 
     for (; status == KL_OK && at < count; at += some) {
         some = count - at < WRITTEN_AT_ONCE ? count - at : WRITTEN_AT_ONCE;
-        status =
-            write_some(vault, subject, kept + at, rows + at, some, at + some == count, err);
+        status = write_some(vault, subject, kept + at, rows + at, some, at + some == count, err);
     }
     return status;
 }
@@ -237,7 +235,7 @@ enum kl_status vault_retained_slot(struct vault *vault, uint64_t tenant,
 }
 
 enum kl_status vault_retained_is_there(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                     uint64_t value, bool *ret_there, struct kl_err *err)
+                                       uint64_t value, bool *ret_there, struct kl_err *err)
 {
     const struct kms_place place = {tenant, slot, value};
     struct kl_err cause = {0};
@@ -343,9 +341,8 @@ enum kl_status vault_retained_open(struct vault *vault, const struct vault_retai
     if (status == KL_ERR_NOT_FOUND) {
         kl_err_clear(err);
         status = kl_fail(err, KL_ERR_GONE, "gone", "this is not there any more", NULL);
-    } else if (status == KL_OK &&
-               !vault_retained_row_read(vault_retained_key_slice(&key), kl_buf_slice(&stored),
-                                        &read, &sealed)) {
+    } else if (status == KL_OK && !vault_retained_row_read(vault_retained_key_slice(&key),
+                                                           kl_buf_slice(&stored), &read, &sealed)) {
         status = kl_fail(err, KL_ERR_CORRUPT, "retained_damaged",
                          "what was kept of a subject cannot be read", NULL);
     }
@@ -395,8 +392,7 @@ static enum kl_status line_open(struct gathering *gathering, struct kl_slice sea
     size_t i;
 
     kl_arena_reset(gathering->scratch);
-    status =
-        open_manifest(gathering->vault, &line->row, sealed, gathering->scratch, &subject, err);
+    status = open_manifest(gathering->vault, &line->row, sealed, gathering->scratch, &subject, err);
     if (status != KL_OK) {
         return status;
     }
@@ -461,11 +457,10 @@ enum kl_status vault_retained_lines(struct vault *vault, uint64_t tenant, uint64
     struct retained_key prefix = vault_retained_key_prefix(tenant, slot);
     struct gathering gathering = {
         .vault = vault, .arena = arena, .scratch = kl_arena_new(VAULT_WORK_MAX_BYTES)};
-    enum kl_status status =
-        gathering.scratch == NULL
-            ? kl_fail_memory(err)
-            : kms_side_range(vault->keys, vault_retained_key_slice(&prefix), gather, &gathering,
-                             err);
+    enum kl_status status = gathering.scratch == NULL
+                                ? kl_fail_memory(err)
+                                : kms_side_range(vault->keys, vault_retained_key_slice(&prefix),
+                                                 gather, &gathering, err);
 
     kl_arena_free(gathering.scratch);
     if (status == KL_OK) {

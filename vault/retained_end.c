@@ -60,8 +60,9 @@ static bool is_chosen(const struct ending *ending, const struct vault_retained_l
                line->row.until_us > ending->now_us &&
                (ending->basis == NULL || strcmp(line->row.basis, ending->basis) == 0);
     }
-    return line == due || (due->opened && line->opened && kl_id_equal(&line->record, &due->record) &&
-                           line->row.until_us <= ending->now_us);
+    return line == due ||
+           (due->opened && line->opened && kl_id_equal(&line->record, &due->record) &&
+            line->row.until_us <= ending->now_us);
 }
 
 static enum kl_status choose(struct ending *ending, struct kl_err *err)
@@ -249,9 +250,8 @@ static enum kl_status commit_end(struct ending *ending, struct kl_err *err)
 static enum kl_status check_allowed(const struct ending *ending, struct kl_err *err)
 {
     struct vault_subject subject = {0};
-    enum kl_status status =
-        vault_retained_together(ending->vault, ending->together, ending->together_count,
-                                ending->arena, &subject, err);
+    enum kl_status status = vault_retained_together(
+        ending->vault, ending->together, ending->together_count, ending->arena, &subject, err);
 
     return status == KL_OK
                ? vault_subject_allowed(ending->caller, VAULT_ACTION_HOLD, &subject, VAULT_NONE, err)
@@ -371,8 +371,7 @@ static enum kl_status due_end(struct vault *vault, const struct vault_retained *
         .receipt = &row->receipt,
         .value = row->value,
         .now_us = now_us,
-        .erasing = {
-            .note = {.reason = VAULT_ERASE_RETENTION, .at_us = now_us, .role = "vault"}}};
+        .erasing = {.note = {.reason = VAULT_ERASE_RETENTION, .at_us = now_us, .role = "vault"}}};
     enum kl_status status = KL_OK;
     bool stale = false;
 

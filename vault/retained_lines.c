@@ -23,9 +23,8 @@ static size_t lines_of(const struct vault_policy *policy,
     size_t i;
 
     if (held) {
-        ret[count++] = (struct vault_kept){.basis = record->hold_basis,
-                                           .purpose = VAULT_NONE,
-                                           .until_us = record->hold_until_us};
+        ret[count++] = (struct vault_kept){
+            .basis = record->hold_basis, .purpose = VAULT_NONE, .until_us = record->hold_until_us};
     }
     for (i = 0; i < obliged; i++) {
         const char *name = vault_policy_purpose(policy, obligations[i].purpose)->name;
@@ -34,9 +33,8 @@ static size_t lines_of(const struct vault_policy *policy,
             record->hold_until_us >= obligations[i].until_us) {
             continue;
         }
-        ret[count++] = (struct vault_kept){.basis = name,
-                                           .purpose = obligations[i].purpose,
-                                           .until_us = obligations[i].until_us};
+        ret[count++] = (struct vault_kept){
+            .basis = name, .purpose = obligations[i].purpose, .until_us = obligations[i].until_us};
     }
     return count;
 }

@@ -105,9 +105,8 @@ static enum kl_status forget_receipt(struct vault *vault, const struct stale_row
     enum kl_status status = kms_side_range(
         vault->keys, kl_slice_of(row->key.bytes, RETAINED_KEY_BYTES - 8), names, &naming, err);
 
-    return status == KL_OK && !naming.named
-               ? kms_side_apply(vault->keys, &write, 1, sync, err)
-               : status;
+    return status == KL_OK && !naming.named ? kms_side_apply(vault->keys, &write, 1, sync, err)
+                                            : status;
 }
 
 /* Rows lie by slot, and an erasure's one behind the other: a receipt is asked about once for each stretch of them. */

@@ -105,9 +105,9 @@ struct kl_id retained_write_stale(struct vault_fixture *fixture, const struct re
     assert_int_equal(
         vault_subject_load(fixture_vault(fixture), of->tenant, of->slot, arena, &subject, NULL),
         KL_OK);
-    assert_int_equal(vault_kept_of(keeper.policy, &subject, kl_time_now_us(), arena,
-                                   &kept, &count, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_kept_of(keeper.policy, &subject, kl_time_now_us(), arena, &kept, &count, NULL),
+        KL_OK);
     assert_true(count >= 1);
     assert_int_equal(vault_retained_write(fixture_vault(fixture), &subject, kept, &row, 1, NULL),
                      KL_OK);

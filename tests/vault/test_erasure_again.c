@@ -523,7 +523,8 @@ static void test_notes_of_earlier_versions_are_still_read(void **state)
     assert_memory_equal(&note, &read, sizeof note);
     text.bytes[0] = 1;
     assert_int_equal(
-        vault_note_decode(kl_slice_of(text.bytes, text.size - (MORE_BYTES - 3) - 1), &read, NULL), KL_OK);
+        vault_note_decode(kl_slice_of(text.bytes, text.size - (MORE_BYTES - 3) - 1), &read, NULL),
+        KL_OK);
     assert_memory_equal(&note, &read, sizeof note);
 
     note.once = true;

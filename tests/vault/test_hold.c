@@ -95,9 +95,9 @@ static void test_a_basis_is_a_name_and_an_end_lies_ahead(void **state)
     assert_int_equal(
         retained_hold(fixture, "keeper", &of, &of.client, "tax", retained_in_days(40000)),
         KL_ERR_INVALID);
-    assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client,
-                                   longer + 1, retained_in_days(36500)),
-                     KL_OK);
+    assert_int_equal(
+        retained_hold(fixture, "keeper", &of, &of.client, longer + 1, retained_in_days(36500)),
+        KL_OK);
 }
 
 /* Nobody may be stored who could not be erased, however much of them is held. */

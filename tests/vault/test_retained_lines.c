@@ -96,9 +96,9 @@ static struct client client_make(struct vault_fixture *fixture)
     client.of.subject = made.id;
     client.record = made.records[0].id;
     client.of.client = client.record;
-    assert_int_equal(vault_subject_slot(fixture_vault(fixture), writer.tenant, &made.id,
-                                        &client.of.slot, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_subject_slot(fixture_vault(fixture), writer.tenant, &made.id, &client.of.slot, NULL),
+        KL_OK);
     values_find(fixture, &client);
     vault_caller_done(&writer);
     return client;
@@ -164,9 +164,8 @@ static int64_t end_of(struct vault_fixture *fixture, const char *basis)
     size_t count = 0;
     size_t i;
 
-    assert_int_equal(vault_retained_due_find(fixture_vault(fixture), INT64_MAX, found, 8, &count,
-                                             NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_retained_due_find(fixture_vault(fixture), INT64_MAX, found, 8, &count, NULL), KL_OK);
     for (i = 0; i < count && strcmp(found[i].basis, basis) != 0; i++) {
     }
     return i < count ? found[i].until_us : 0;
@@ -183,8 +182,7 @@ static void due(struct vault_fixture *fixture, int64_t now_us)
 
 /* What a role is shown, as names with a space between; NULL: nothing is found. ret_holds (may be NULL): for how many bases. */
 static const char *shown(struct vault_fixture *fixture, const struct client *client,
-                         const char *role, const char *purpose, int64_t later_us,
-                         size_t *ret_holds)
+                         const char *role, const char *purpose, int64_t later_us, size_t *ret_holds)
 {
     static char names[128];
     struct vault_caller caller = fixture_caller(fixture, role);
@@ -196,9 +194,8 @@ static const char *shown(struct vault_fixture *fixture, const struct client *cli
 
     caller.now_us += later_us;
     kl_err_clear(&fixture->err);
-    status = vault_retained_read(fixture_vault(fixture), &caller, &client->receipt,
-                                 &client->record, purpose, fixture->arena, &read, &holds, &count,
-                                 &fixture->err);
+    status = vault_retained_read(fixture_vault(fixture), &caller, &client->receipt, &client->record,
+                                 purpose, fixture->arena, &read, &holds, &count, &fixture->err);
     vault_caller_done(&caller);
     if (status != KL_OK) {
         assert_int_equal(status, KL_ERR_NOT_FOUND);
@@ -292,7 +289,8 @@ static void test_a_field_goes_with_the_last_that_needs_it(void **state)
     assert_string_equal(shown(fixture, &client, "reader", "bookkeeping", 0, NULL), "iban invoice");
     assert_string_equal(shown(fixture, &client, "keeper", NULL, 0, NULL), "iban invoice");
     assert_int_equal(fixture_trail(fixture, "\"action\":\"retention_end\""), 1);
-    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":0,\"fields\":1"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":0,\"fields\":1"),
+                     1);
     fixture_reopen(fixture);
     assert_string_equal(keys_left(fixture, &client), "iv");
     due(fixture, books_us);
@@ -301,7 +299,8 @@ static void test_a_field_goes_with_the_last_that_needs_it(void **state)
     assert_int_equal(rows_left(fixture, &client), 0);
     assert_null(shown(fixture, &client, "keeper", NULL, 0, NULL));
     assert_int_equal(end_of(fixture, "bookkeeping"), 0);
-    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":1,\"fields\":2"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":1,\"fields\":2"),
+                     1);
 }
 
 /* Nobody reads past an end, whether upkeep came by or not. */
@@ -328,7 +327,8 @@ static void test_ends_that_come_together_are_one(void **state)
     due(fixture, end_of(fixture, "bookkeeping"));
     assert_string_equal(keys_left(fixture, &client), "");
     assert_int_equal(fixture_trail(fixture, "\"action\":\"retention_end\""), 1);
-    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":1,\"fields\":3"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"reason\":\"retention\",\"records\":1,\"fields\":3"),
+                     1);
 }
 
 /* ---- holds ---- */
@@ -531,8 +531,7 @@ static enum kl_status flip(void *context, struct kl_slice key, struct kl_slice v
     assert_true(vault_retained_row_read(key, value, &row, &sealed));
     if (strcmp(row.basis, "bookkeeping") == 0) {
         unsigned char *copy = malloc(value.size);
-        const struct kms_storage_write write = {.key = key,
-                                                .value = kl_slice_of(copy, value.size)};
+        const struct kms_storage_write write = {.key = key, .value = kl_slice_of(copy, value.size)};
 
         assert_non_null(copy);
         memcpy(copy, value.bytes, value.size);

@@ -29,7 +29,7 @@
 #define VAULT_TRANSFERS_MAX 64
 /*
  * Legal obligations with a clock that one record type may come under: what an erasure keeps of each record (VAULT_RETAINED_MAX) is bounded by it, so
- * that nobody can be stored who could not be erased.
+ * that nobody can be stored who could not be erased. The policy's reader refuses more.
  */
 #define VAULT_OBLIGATIONS_MAX 15
 #define VAULT_NAME_MAX_BYTES 64 /* [a-z][a-z0-9_]*, names of everything */
