@@ -14,6 +14,7 @@ static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "store", "limit", NULL};
 static const char *const REASON[] = {"tenant", "reason", NULL};
 static const char *const RECIPIENT[] = {"tenant", "recipient", NULL};
+static const char *const BASIS[] = {"tenant", "basis", NULL};
 static const char *const CONSENT_RECEIPT[] = {"tenant", "recipient", "consent", NULL};
 static const char *const CONSENTS_DUE[] = {"tenant", "before", "purpose", "limit", "cursor", NULL};
 static const char *const AUDIENCE[] = {"tenant", "notice", "limit", "cursor", NULL};
@@ -112,7 +113,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/reports/breach", api_report_breach, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/erasures/{er}", api_receipt_read, 0, STORE},
     {"GET", "/v1/erasures/{er}/records/{rec}", api_retained_read, 0, PURPOSE},
-    {"DELETE", "/v1/erasures/{er}/records/{rec}", api_retained_end, 0, TENANT},
+    {"DELETE", "/v1/erasures/{er}/records/{rec}", api_retained_end, 0, BASIS},
     {"GET", "/v1/stores", api_store_list, 0, NULL},
     {"POST", "/v1/stores", api_store_add, API_ROUTE_JSON, NULL},
     {"GET", "/v1/tenants", api_tenant_list, 0, NULL},

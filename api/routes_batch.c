@@ -26,6 +26,9 @@ struct batch {
 
 /* ---- results ---- */
 
+/* What one operation answers at most that neither reads nor erases. */
+#define OTHER_RESULT_MAX_BYTES 8192u
+
 static void begin_result(struct batch *batch, const char *reference, int http_status)
 {
     kl_json_object_begin(&batch->out);
@@ -218,6 +221,17 @@ static enum kl_status do_patch(struct batch *batch, const struct kl_json_value *
     return status;
 }
 
+/* Nothing is erased whose receipt might find no room: the reads that wait have theirs, and the small answers of all others. */
+static enum kl_status receipt_room(const struct batch *batch, struct kl_err *err)
+{
+    size_t others = batch->read_left_bytes + VAULT_BATCH_MAX * OTHER_RESULT_MAX_BYTES;
+
+    return batch->out.buf->size + others + VAULT_RECEIPT_ANSWER_MAX_BYTES > API_RESPONSE_MAX_BYTES
+               ? kl_fail(err, KL_ERR_TOO_LARGE, "batch_result_too_large",
+                         "the results of this batch are too large: ask for this one again", NULL)
+               : KL_OK;
+}
+
 static enum kl_status do_erase(struct batch *batch, const struct kl_json_value *operation,
                                const char *reference, struct kl_err *err)
 {
@@ -236,10 +250,11 @@ static enum kl_status do_erase(struct batch *batch, const struct kl_json_value *
         (status = api_input_id(operation, "record", "", "rec", false, batch->work, &record, err)) !=
             KL_OK ||
         (status = api_input_text(operation, "reason", "", false, &reason_text, err)) != KL_OK ||
-        (status = api_input_reason(reason_text, &reason, err)) != KL_OK) {
+        (status = api_input_reason(reason_text, &reason, err)) != KL_OK ||
+        (status = receipt_room(batch, err)) != KL_OK) {
         return status;
     }
-    kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
+    kl_buf_init(&receipt, VAULT_RECEIPT_ANSWER_MAX_BYTES);
     status = record == NULL ? vault_subject_erase(request->vault, &request->caller, subject, reason,
                                                   &receipt, err)
                             : vault_record_erase(request->vault, &request->caller, subject, record,

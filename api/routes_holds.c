@@ -33,13 +33,23 @@ API_HANDLER(api_hold_delete)
                                 &request->match.ids[1], err);
 }
 
+static void add_hold(struct kl_json_out *out, const struct vault_hold *hold)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "basis", hold->basis);
+    kl_json_add_time(out, "until", hold->until_us);
+    kl_json_object_end(out);
+}
+
 API_HANDLER(api_retained_read)
 {
     struct vault_record_result record = {0};
-    struct vault_hold hold = {0};
+    struct vault_hold *holds = NULL;
+    size_t count = 0;
+    size_t last = 0;
     enum kl_status status = vault_retained_read(
         request->vault, &request->caller, &request->match.ids[0], &request->match.ids[1],
-        api_request_query(request, "purpose"), request->arena, &record, &hold, err);
+        api_request_query(request, "purpose"), request->arena, &record, &holds, &count, err);
 
     if (status != KL_OK) {
         return status;
@@ -48,11 +58,15 @@ API_HANDLER(api_retained_read)
     kl_json_object_begin(&out);
     kl_json_key(&out, "record");
     api_output_record(&out, &record);
+    kl_json_key(&out, "holds");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; i < count; i++) {
+        last = holds[i].until_us > holds[last].until_us ? i : last;
+        add_hold(&out, &holds[i]);
+    }
+    kl_json_array_end(&out);
     kl_json_key(&out, "hold");
-    kl_json_object_begin(&out);
-    kl_json_add_text(&out, "basis", hold.basis);
-    kl_json_add_time(&out, "until", hold.until_us);
-    kl_json_object_end(&out);
+    add_hold(&out, &holds[last]);
     kl_json_object_end(&out);
     return KL_OK;
 }
@@ -61,5 +75,6 @@ API_HANDLER(api_retained_end)
 {
     (void)api_response_json(response, 200);
     return vault_retained_end(request->vault, &request->caller, &request->match.ids[0],
-                              &request->match.ids[1], &response->body, err);
+                              &request->match.ids[1], api_request_query(request, "basis"),
+                              &response->body, err);
 }

@@ -253,7 +253,7 @@ static enum kl_status take(struct api_request *request, enum vault_request_step_
     if (status != KL_OK) {
         return status;
     }
-    kl_buf_init(&receipt, API_INPUT_JSON_MAX_BYTES);
+    kl_buf_init(&receipt, VAULT_RECEIPT_ANSWER_MAX_BYTES);
     status = vault_request_take(request->vault, &request->caller, &request->match.ids[0], &step,
                                 &idempotency, request->arena, &result, &receipt,
                                 &response->replayed, err);

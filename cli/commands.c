@@ -236,6 +236,11 @@ static const struct cli_option report_statistics_options[] = {
     CURSOR,
     END};
 static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
+static const struct cli_option retained_end_options[] = {
+    {"basis", "NAME", "only what is kept for this basis; without it, all that is left"},
+    YES,
+    DRY_RUN,
+    END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
     END};
@@ -394,7 +399,7 @@ const struct cli_command cli_commands[] = {
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept",
      retained_read_options, cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",
-     tenant_end_options, cli_retained_end},
+     retained_end_options, cli_retained_end},
     {"consent", "list", "SUBJECT", 1, 1, "the ledger of consents", NULL, cli_consent_list},
     {"consent", "give", "SUBJECT PURPOSE", 2, 2, "note a consent", consent_give_options,
      cli_consent_give},

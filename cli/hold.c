@@ -54,17 +54,21 @@ enum cli_exit cli_record_release(struct cli_call *call)
     return said(call, &response, "released");
 }
 
+static enum cli_exit retained_show(struct cli_call *call, const struct cli_path *path)
+{
+    static const struct cli_column columns[] = {
+        {"RECORD", "record.id"}, {"TYPE", "record.type"}, {"FIELDS", "record.fields"},
+        {"BASIS", "hold.basis"}, {"UNTIL", "hold.until"}, {"ALL", "holds"}};
+
+    return cli_common_show(call, path, NULL, columns, sizeof columns / sizeof columns[0]);
+}
+
 enum cli_exit cli_retained_read(struct cli_call *call)
 {
-    static const struct cli_column columns[] = {{"RECORD", "record.id"},
-                                                {"TYPE", "record.type"},
-                                                {"FIELDS", "record.fields"},
-                                                {"BASIS", "hold.basis"},
-                                                {"UNTIL", "hold.until"}};
     struct cli_path path;
     hold_path(call, "/v1/erasures", "", &path);
     cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
-    return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);
+    return retained_show(call, &path);
 }
 
 enum cli_exit cli_retained_end(struct cli_call *call)
@@ -72,9 +76,13 @@ enum cli_exit cli_retained_end(struct cli_call *call)
     struct cli_path path;
     hold_path(call, "/v1/erasures", "", &path);
     if (cli_call_is_set(call, "dry-run")) {
-        (void)fprintf(stderr, "would shred, before its time:\n");
-        return cli_retained_read(call);
+        const char *basis = cli_call_value(call, "basis");
+        (void)fprintf(stderr, "would shred, before its time, %s%s:\n",
+                      basis == NULL ? "all that is left" : "what is kept only for ",
+                      basis == NULL ? "" : basis);
+        return retained_show(call, &path);
     }
+    cli_path_query(&path, "basis", cli_call_value(call, "basis"));
     if (!cli_input_confirm(call, "Shred this record before its time? Nothing brings it back."))
         return CLI_FAILED;
     struct cli_response response;

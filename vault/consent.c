@@ -229,7 +229,10 @@ struct giving {
     struct vault_closing closing;
 };
 
-/* Whether the new one allows less than one in force that it takes the place of: not explicit any more, or ends sooner. */
+/*
+ * Whether the new one allows less than one in force that it takes the place of: not explicit any more, or ends sooner. What another notice allows is not
+ * known here, so that it may be less.
+ */
 static bool is_narrower(const struct vault_ledger_entry *now, const struct vault_ledger_entry *old,
                         int64_t now_us)
 {
@@ -241,7 +244,8 @@ static bool is_narrower(const struct vault_ledger_entry *now, const struct vault
         now->expires_us != 0 && (old->expires_us == 0 || old->expires_us > now->expires_us);
 
     return same_recipient && in_force && strcmp(now->purpose, old->purpose) == 0 &&
-           ((old->is_explicit && !now->is_explicit) || sooner);
+           ((old->is_explicit && !now->is_explicit) || sooner ||
+            strcmp(now->notice, old->notice) != 0);
 }
 
 /* What a narrower consent takes the place of is closed: an older data/ must not bring the wider one back. */
@@ -323,8 +327,8 @@ struct withdrawing {
     struct vault_closing closing;
 };
 
-static bool is_meant(const struct vault_ledger_entry *entry, const struct withdrawing *withdrawing,
-                     int64_t now_us)
+/* One that is past its own end stands until it is withdrawn: people are asked again about it. */
+static bool is_meant(const struct vault_ledger_entry *entry, const struct withdrawing *withdrawing)
 {
     bool same_recipient =
         withdrawing->recipient == NULL
@@ -332,7 +336,6 @@ static bool is_meant(const struct vault_ledger_entry *entry, const struct withdr
             : entry->recipient != NULL && strcmp(entry->recipient, withdrawing->recipient) == 0;
 
     return same_recipient && entry->withdrawn_us == 0 &&
-           (entry->expires_us == 0 || entry->expires_us > now_us) &&
            strcmp(entry->purpose, withdrawing->purpose) == 0;
 }
 
@@ -349,14 +352,14 @@ static enum kl_status withdraw_body(struct vault_change *change, void *context, 
         return status;
     }
     for (i = 0; i < ledger.count; i++) {
-        if (is_meant(&ledger.entries[i], withdrawing, change->caller->now_us)) {
+        if (is_meant(&ledger.entries[i], withdrawing)) {
             ledger.entries[i].withdrawn_us = change->caller->now_us;
             found++;
         }
     }
     if (found == 0) {
-        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent",
-                       "there is no consent in force to withdraw", NULL);
+        return kl_fail(err, KL_ERR_NOT_FOUND, "no_consent", "there is no consent to withdraw",
+                       NULL);
     }
     status = close_consent(change, &withdrawing->closing, withdrawing->purpose,
                            withdrawing->recipient, ledger.count, err);

@@ -25,8 +25,8 @@ static void entry_of_subject(struct vault_act *act, const struct vault_note *not
     if (note->record != 0) {
         kl_json_add_int(&act->out, "record", (int64_t)note->record);
     }
-    if (note->retained_count > 0 && note->kind == VAULT_NOTE_SUBJECT) {
-        kl_json_add_int(&act->out, "retained", (int64_t)note->retained_count);
+    if (note->retained > 0) {
+        kl_json_add_int(&act->out, "retained", (int64_t)note->retained);
     }
 }
 

@@ -246,17 +246,6 @@ static enum kl_status finish_receipt(struct vault *vault, const struct vault_not
     return status;
 }
 
-static enum kl_status forget_retained(struct vault *vault, const struct vault_note *note,
-                                      struct kl_err *err)
-{
-    const struct vault_retained retained = {.tenant = note->tenant,
-                                            .slot = note->slot,
-                                            .receipt = note->of,
-                                            .note = {.value = note->record}};
-
-    return vault_retained_forget(vault, &retained, err);
-}
-
 /* Buckets were rekeyed: which ones tells who guesses until there is a new index. */
 static void mark_unswept(struct vault_batch *batch, const struct vault_note *note)
 {
@@ -285,6 +274,21 @@ static enum kl_status remove_but_kept(struct vault *vault, const struct vault_no
                : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
 }
 
+/* At open nobody knows any more which values ended: then all go that no line names. */
+static enum kl_status remove_ended(struct vault *vault, const struct vault_note *note,
+                                   const struct vault_erasing *work, struct vault_batch *batch,
+                                   struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    remove_values(batch, note, work);
+    if (work == NULL) {
+        status = remove_but_kept(vault, note, batch, err);
+    }
+    return status == KL_OK ? vault_retained_tidy(vault, note->tenant, note->slot, false, err)
+                           : status;
+}
+
 static enum kl_status finish_rows(struct vault *vault, const struct vault_note *note,
                                   const struct vault_erasing *work, struct vault_batch *batch,
                                   struct kl_err *err)
@@ -300,7 +304,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     }
     switch (note->kind) {
     case VAULT_NOTE_SUBJECT:
-        if (note->retained_count > 0) {
+        if (note->retained > 0) {
             return remove_but_kept(vault, note, batch, err);
         }
         remove_subject(batch, note);
@@ -320,8 +324,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
         status = vault_tenant_rows_remove(vault, note->tenant, note->name, batch, err);
         return status == KL_OK ? vault_tenant_side_forget(vault, note->tenant, err) : status;
     case VAULT_NOTE_RETAINED:
-        remove_values(batch, note, work);
-        return forget_retained(vault, note, err);
+        return remove_ended(vault, note, work, batch, err);
     case VAULT_NOTE_ROTATION:
     case VAULT_NOTE_CUSTODIAN:
     case VAULT_NOTE_UNKNOWN:

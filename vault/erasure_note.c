@@ -1,24 +1,24 @@
 #include "vault/erasure_note.h"
 
-#include <assert.h>
 #include <string.h>
 
 /*
  * 1  without a mark; 2  the mark of an Idempotency-Key behind it; 3  flags, the mark if there is one, what was retained, request, of, name
- * and public key behind it; 4  what it gives to statistics behind that. What earlier versions left in a key store is still read.
+ * and public key behind it; 4  what it gives to statistics behind that; 5  of what was retained only how many lines there are (before, they stood there
+ * again as they lie beside the keys). What earlier versions left in a key store is still read.
  */
 #define FORMAT 1
 #define FORMAT_ONCE 2
 #define FORMAT_MORE 3
 #define FORMAT_GIVEN 4
+#define FORMAT_COUNTED 5
 #define FLAG_ONCE 1u
-/* What all but notify takes at most, without and with one retained record more. */
+/* What all but notify takes at most. */
 #define REST_MAX_BYTES 768
-#define RETAINED_MAX_BYTES (8 + 8 + VAULT_COMMITMENT_BYTES + 4 + VAULT_HOLD_BASIS_MAX_BYTES)
+/* Lines that a note before FORMAT_COUNTED has at most. */
+#define LINES_MAX 48
 
 _Static_assert(VAULT_NOTIFY_MAX_BYTES + REST_MAX_BYTES <= KMS_NOTE_MAX_BYTES, "a note fits");
-_Static_assert(VAULT_HOLDS_MAX *RETAINED_MAX_BYTES + REST_MAX_BYTES <= KMS_NOTE_MAX_BYTES,
-               "a note fits");
 
 void vault_note_notify(struct vault_note *note, const char *name)
 {
@@ -47,35 +47,6 @@ void vault_note_once(struct vault_note *note, const struct vault_idempotency_tic
     }
 }
 
-static void encode_retained(const struct vault_note *note, struct kl_buf *ret)
-{
-    size_t i;
-
-    kl_buf_add_byte(ret, (unsigned char)note->retained_count);
-    for (i = 0; i < note->retained_count; i++) {
-        const struct vault_note_retained *retained = &note->retained[i];
-
-        kl_buf_add_u64be(ret, retained->value);
-        kl_buf_add_u64be(ret, (uint64_t)retained->until_us);
-        kl_buf_add(ret, retained->commitment, sizeof retained->commitment);
-        kl_buf_add_sized(ret, retained->basis, strlen(retained->basis));
-    }
-}
-
-/* Leave names out at the end until the note fits. */
-static void notify_cut(struct vault_note *note)
-{
-    size_t room = KMS_NOTE_MAX_BYTES - REST_MAX_BYTES - note->retained_count * RETAINED_MAX_BYTES;
-
-    while (note->notify_bytes > room) {
-        note->notify_bytes--; /* the last name's 0 byte */
-        while (note->notify_bytes > 0 && note->notify[note->notify_bytes - 1] != 0) {
-            note->notify_bytes--;
-        }
-        note->notify_all = false;
-    }
-}
-
 const unsigned char vault_note_step[VAULT_NOTE_STEP_BYTES] = {0};
 
 bool vault_note_is_step(struct kl_slice text)
@@ -83,11 +54,10 @@ bool vault_note_is_step(struct kl_slice text)
     return text.size == VAULT_NOTE_STEP_BYTES && text.bytes[0] == vault_note_step[0];
 }
 
-enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
+                                 struct kl_err *err)
 {
-    assert(note->retained_count <= VAULT_HOLDS_MAX);
-    notify_cut(note);
-    kl_buf_add_byte(ret, FORMAT_GIVEN);
+    kl_buf_add_byte(ret, FORMAT_COUNTED);
     kl_buf_add_byte(ret, (unsigned char)note->kind);
     kl_buf_add(ret, note->id.bytes, KL_ID_BYTES);
     kl_buf_add_u64be(ret, note->tenant);
@@ -110,7 +80,7 @@ enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret, st
         kl_buf_add(ret, note->mark.mac, sizeof note->mark.mac);
         kl_buf_add(ret, note->mark.fingerprint, sizeof note->mark.fingerprint);
     }
-    encode_retained(note, ret);
+    kl_buf_add_u32be(ret, note->retained);
     kl_buf_add(ret, note->request.bytes, KL_ID_BYTES);
     kl_buf_add(ret, note->of.bytes, KL_ID_BYTES);
     kl_buf_add_sized(ret, note->name, strlen(note->name));
@@ -145,23 +115,19 @@ static void read_bytes(struct kl_reader *in, unsigned char *ret, size_t size)
     }
 }
 
-static void read_retained(struct kl_reader *in, struct vault_note *note)
+static void read_retained(struct kl_reader *in, unsigned char format, struct vault_note *note)
 {
-    size_t count = kl_read_byte(in);
-    size_t i;
+    uint32_t count = format >= FORMAT_COUNTED ? kl_read_u32be(in) : kl_read_byte(in);
+    uint32_t i;
 
-    if (count > VAULT_HOLDS_MAX) {
+    if (count > (format >= FORMAT_COUNTED ? VAULT_RETAINED_MAX : LINES_MAX)) {
         in->ok = false;
         return;
     }
-    note->retained_count = count;
-    for (i = 0; i < count; i++) {
-        struct vault_note_retained *retained = &note->retained[i];
-
-        retained->value = kl_read_u64be(in);
-        retained->until_us = (int64_t)kl_read_u64be(in);
-        read_bytes(in, retained->commitment, sizeof retained->commitment);
-        read_text(in, retained->basis, sizeof retained->basis);
+    note->retained = count;
+    for (i = 0; format < FORMAT_COUNTED && i < count; i++) {
+        (void)kl_read_bytes(in, 8 + 8 + VAULT_COMMITMENT_BYTES);
+        (void)kl_read_sized(in);
     }
 }
 
@@ -183,7 +149,7 @@ static void read_rest(struct kl_reader *in, unsigned char format, struct vault_n
         read_bytes(in, note->mark.fingerprint, sizeof note->mark.fingerprint);
     }
     if (format >= FORMAT_MORE) {
-        read_retained(in, note);
+        read_retained(in, format, note);
         read_bytes(in, note->request.bytes, KL_ID_BYTES);
         read_bytes(in, note->of.bytes, KL_ID_BYTES);
         read_text(in, note->name, sizeof note->name);
@@ -222,7 +188,7 @@ enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret, s
     notify_all = kl_read_byte(&in);
     note.notify_all = notify_all == 1;
     read_rest(&in, format, &note);
-    if (format < FORMAT || format > FORMAT_GIVEN || kind < VAULT_NOTE_SUBJECT ||
+    if (format < FORMAT || format > FORMAT_COUNTED || kind < VAULT_NOTE_SUBJECT ||
         kind > VAULT_NOTE_STATISTICS || reason >= VAULT_ERASE_REASONS || notify_all > 1 ||
         !kl_reader_done(&in) || notify.size > sizeof note.notify ||
         (notify.size > 0 && notify.bytes[notify.size - 1] != 0)) {

@@ -37,7 +37,7 @@ enum vault_note_kind {
     VAULT_NOTE_PAST = 3,     /* what a record held before, ahead of the sweep */
     VAULT_NOTE_ROTATION = 4, /* the root key was rotated */
     VAULT_NOTE_TENANT = 5,   /* a tenant was shredded */
-    VAULT_NOTE_RETAINED = 6, /* a record that was kept at an erasure has come to its end */
+    VAULT_NOTE_RETAINED = 6, /* something that an erasure kept has come to its end */
     VAULT_NOTE_CUSTODIAN =
         7,                /* the root key went to another custodian, or under another passphrase */
     VAULT_NOTE_SWEEP = 8, /* past values and slots of old indexes; records and fields count them */
@@ -49,26 +49,15 @@ enum vault_note_kind {
 };
 
 /*
- * A record that an erasure kept. value: the value slot that leads to it from now on (retained.h). commitment: to subject and record, as
- * the note's. basis: a name.
- */
-struct vault_note_retained {
-    uint64_t value;
-    int64_t until_us;
-    unsigned char commitment[VAULT_COMMITMENT_BYTES];
-    char basis[VAULT_HOLD_BASIS_MAX_BYTES + 1];
-};
-
-/*
  * id          of the receipt, or of the rotation.
  * slot        of the subject. record: value slot of the record's manifest. 0 where there is none.
  * at_us       when it was asked.
  * commitment  to the subject (receipt.h).
  * notify      see VAULT_NOTIFY_MAX_BYTES; notify_all: none was left out for want of room.
  * once        the request had an Idempotency-Key, and mark is what is stored of it.
- * retained    what an erasure kept; of VAULT_NOTE_RETAINED the one that ended.
+ * retained    how many lines of what was kept an erasure wrote beside the keys (retained.h); they have its id.
  * request     of the subject's that the erasure answers; all zero: none.
- * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it.
+ * of          of VAULT_NOTE_RETAINED: the receipt of the erasure that kept it. record is then the value slot of a line that ended.
  * cohort      where what it gives to statistics waits, in the row given (waiting.h); 0: it gives nothing. Of VAULT_NOTE_STATISTICS: what was published.
  * records, fields  how many went; of VAULT_NOTE_TENANT: statistics that were published at its end, and those of too few people.
  * name        of VAULT_NOTE_TENANT: the tenant's; of VAULT_NOTE_CUSTODIAN: the new custodian's kind.
@@ -94,8 +83,7 @@ struct vault_note {
     bool notify_all;
     bool once;
     struct vault_idempotency_mark mark;
-    struct vault_note_retained retained[VAULT_HOLDS_MAX];
-    size_t retained_count;
+    uint32_t retained;
     struct kl_id request;
     struct kl_id of;
     uint64_t cohort;
@@ -113,8 +101,8 @@ void vault_note_notify(struct vault_note *note, const char *name);
 /* Take over the mark of a turn that is held; nothing without one. */
 void vault_note_once(struct vault_note *note, const struct vault_idempotency_ticket *ticket);
 
-/* At most KMS_NOTE_MAX_BYTES: for that, names at the end of notify may be left out. KL_ERR_NO_MEMORY. */
-KL_MUST_USE enum kl_status vault_note_encode(struct vault_note *note, struct kl_buf *ret,
+/* At most KMS_NOTE_MAX_BYTES. KL_ERR_NO_MEMORY. */
+KL_MUST_USE enum kl_status vault_note_encode(const struct vault_note *note, struct kl_buf *ret,
                                              struct kl_err *err);
 /* KL_ERR_CORRUPT "key_note_damaged"; ret untouched. */
 KL_MUST_USE enum kl_status vault_note_decode(struct kl_slice text, struct vault_note *ret,

@@ -22,20 +22,6 @@ static bool basis_valid(const char *basis)
            strspn(basis, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size;
 }
 
-static size_t count_held(const struct vault_subject *subject, size_t but, int64_t now_us)
-{
-    size_t count = 0;
-    size_t i;
-
-    for (i = 0; i < subject->head.record_count; i++) {
-        count += i != but && !subject->records[i].gone &&
-                         vault_record_is_held(&subject->records[i], now_us)
-                     ? 1
-                     : 0;
-    }
-    return count;
-}
-
 static enum kl_status hold_set(struct vault_change *change, size_t at,
                                const struct holding *holding, struct kl_err *err)
 {
@@ -44,10 +30,6 @@ static enum kl_status hold_set(struct vault_change *change, size_t at,
 
     if (holding->basis == NULL && !vault_record_is_held(record, now_us)) {
         return kl_fail(err, KL_ERR_NOT_FOUND, "no_hold", "this record is not held", NULL);
-    }
-    if (holding->basis != NULL && count_held(&change->subject, at, now_us) >= VAULT_HOLDS_MAX) {
-        return kl_failf(err, KL_ERR_TOO_LARGE, "too_many_holds",
-                        "at most %d records of a subject can be held", VAULT_HOLDS_MAX);
     }
     record->hold_basis = holding->basis;
     record->hold_until_us = holding->until_us;

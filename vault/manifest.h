@@ -106,8 +106,6 @@ struct vault_manifest_record {
     const char *hold_basis; /* NULL: it is not held */
     int64_t hold_until_us;
     bool gone; /* not written */
-    bool
-        obliged; /* not written: held by an obligation alone, for what is of its purpose (retained.h) */
 };
 /*
  * limits: an objection in force or a restriction is in the ledger. moves: how often the tag got stricter (journal.h); moved_us: when it was

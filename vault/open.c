@@ -309,10 +309,11 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         vault_erasure_hooks_set(vault);
-        status = vault_retained_stale_remove(vault, err);
-    }
-    if (status == KL_OK) {
         status = vault_erasure_recover(vault, err);
+    }
+    if (status ==
+        KL_OK) { /* not before: receipts that are still to be written tell of what is kept */
+        status = vault_retained_tidy_all(vault, err);
     }
     if (status == KL_OK) {
         status = vault_waiting_open(vault, err);

@@ -292,6 +292,12 @@ int vault_policy_field_find(const struct vault_policy *policy, int record, const
     return VAULT_NONE;
 }
 
+bool vault_policy_is_obligation(const struct vault_policy_purpose *purpose)
+{
+    return purpose->basis == VAULT_BASIS_LEGAL_OBLIGATION && !purpose->forbidden &&
+           !purpose->keeps_nothing && purpose->retain_event != NULL;
+}
+
 int vault_policy_purpose_find(const struct vault_policy *policy, const char *name)
 {
     return vault_policy_find(policy->purpose_names, name);

@@ -460,6 +460,20 @@ static void read_categories(struct policy_parse *parse, policy_node categories,
     record->categories = names;
 }
 
+/* What an erasure keeps of a record has a line for each of them. */
+static void check_obligations(struct policy_parse *parse, policy_node node, uint64_t purposes)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < parse->policy->purpose_count; i++)
+        count += policy_bit(purposes, (int)i) &&
+                 vault_policy_is_obligation(&parse->policy->purposes[i].shown);
+    if (count > VAULT_OBLIGATIONS_MAX)
+        vault_policy_error(parse, node, "too_many",
+                           "a record type comes under at most %d legal obligations with a clock",
+                           VAULT_OBLIGATIONS_MAX);
+}
+
 static void read_record(struct policy_parse *parse, policy_node node, int number)
 {
     static const char *const keys[] = {"categories", "purposes", "fields", "description", NULL};
@@ -477,6 +491,7 @@ static void read_record(struct policy_parse *parse, policy_node node, int number
     (void)vault_policy_purposes(parse,
                                 vault_policy_member(parse, node, "purposes", "a record type"),
                                 false, &record->purposes);
+    check_obligations(parse, kl_yaml_member(node, "purposes"), record->purposes);
     record->description = vault_policy_optional_text(parse, node, "description");
     fields = vault_policy_member(parse, node, "fields", "a record type");
     if (!vault_policy_mapping(parse, fields, "fields", NULL))

@@ -3,6 +3,7 @@
 #include "kluis/base/encode.h"
 #include "vault/act.h"
 #include "vault/mirrors.h"
+#include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 #include "vault/sweep.h"
@@ -15,6 +16,12 @@
 #define SIGNATURE_CHARS KL_BASE64_CHARS(KMS_SIGNATURE_BYTES)
 /* From the comma to the end: `,"signature":"` 86 characters `"}` */
 #define TAIL_BYTES (sizeof SIGNATURE_MEMBER - 1 + SIGNATURE_CHARS + 2)
+
+/* Of the answer: each line as the receipt has it, again inside the signed text with its quotes escaped, and with the id of its record. */
+#define ANSWER_LINE_BYTES (2 * VAULT_RECEIPT_LINE_BYTES + 12 + 48)
+_Static_assert(VAULT_RETAINED_MAX *ANSWER_LINE_BYTES + 3 * 8192 <= VAULT_RECEIPT_ANSWER_MAX_BYTES,
+               "an answer fits");
+_Static_assert(VAULT_RECEIPT_MAX_BYTES <= VAULT_STORE_VALUE_MAX_BYTES, "a receipt fits");
 
 const char *vault_erase_reason_name(enum vault_erase_reason reason)
 {
@@ -122,20 +129,33 @@ static const char *kind_name(enum vault_note_kind kind)
     return "subject";
 }
 
-static void add_retained(struct kl_json_out *out, const struct vault_note *note)
+static enum kl_status add_line(void *visitor, const struct vault_retained *row, struct kl_err *err)
 {
-    size_t i;
+    struct kl_json_out *out = visitor;
+
+    (void)err;
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "basis", row->basis);
+    kl_json_add_time(out, "until", row->until_us);
+    add_bytes(out, "commitment", row->commitment, VAULT_COMMITMENT_BYTES);
+    kl_json_object_end(out);
+    return KL_OK;
+}
+
+/* As it stands beside the keys: these rows were there before the commit, and stay until this is written. */
+static enum kl_status add_retained(struct vault *vault, const struct vault_note *note,
+                                   struct kl_json_out *out, struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
 
     kl_json_key(out, "retained");
     kl_json_array_begin(out);
-    for (i = 0; note->kind == VAULT_NOTE_SUBJECT && i < note->retained_count; i++) {
-        kl_json_object_begin(out);
-        kl_json_add_text(out, "basis", note->retained[i].basis);
-        kl_json_add_time(out, "until", note->retained[i].until_us);
-        add_bytes(out, "commitment", note->retained[i].commitment, VAULT_COMMITMENT_BYTES);
-        kl_json_object_end(out);
+    if (note->retained > 0) {
+        status =
+            vault_retained_each(vault, note->tenant, note->slot, &note->id, add_line, out, err);
     }
     kl_json_array_end(out);
+    return status;
 }
 
 static enum kl_status add_tenant(struct vault *vault, const struct vault_note *note,
@@ -156,15 +176,19 @@ static enum kl_status add_tenant(struct vault *vault, const struct vault_note *n
     return status;
 }
 
-static void add_erased(const struct vault_note *note, struct kl_json_out *out)
+static enum kl_status add_erased(struct vault *vault, const struct vault_note *note,
+                                 struct kl_json_out *out, struct kl_err *err)
 {
+    enum kl_status status = KL_OK;
+
     if (note->kind == VAULT_NOTE_RETAINED) {
         add_id(out, "of", "er", &note->of);
     }
     kl_json_add_int(out, "records_erased", note->records);
     kl_json_add_int(out, "fields_erased", note->fields);
-    add_retained(out, note);
+    status = add_retained(vault, note, out, err);
     add_notify(out, note);
+    return status;
 }
 
 /* Until then somebody with all bytes and all keys could test a guess at an indexed value; null: no sweep is planned. */
@@ -222,7 +246,7 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
     if (of_tenant) {
         status = add_tenant(vault, note, out, err);
     } else {
-        add_erased(note, out);
+        status = add_erased(vault, note, out, err);
         add_traces(vault, note, erased_at(&state, note, generation), out);
     }
     add_keys(of, generation, out);
@@ -405,7 +429,7 @@ enum kl_status vault_receipt_verify(struct kl_slice receipt,
 
 /* What was retained, with the records' ids where they are known. */
 static void answer_retained(const struct kl_json_value *stored, const struct kl_id *retained,
-                            struct kl_json_out *out)
+                            size_t retained_count, struct kl_json_out *out)
 {
     static const char *const members[] = {"basis", "until", "commitment"};
     const struct kl_json_value *item = NULL;
@@ -417,7 +441,7 @@ static void answer_retained(const struct kl_json_value *stored, const struct kl_
     kl_json_array_begin(out);
     for (; kl_json_next(&iter, NULL, &item); count++) {
         kl_json_object_begin(out);
-        if (retained != NULL) {
+        if (count < retained_count) {
             add_id(out, "record", "rec", &retained[count]);
         }
         for (i = 0; i < sizeof members / sizeof members[0]; i++) {
@@ -430,7 +454,7 @@ static void answer_retained(const struct kl_json_value *stored, const struct kl_
 
 static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text,
                          const struct kl_id *subject, const struct kl_id *record,
-                         const struct kl_id *retained,
+                         const struct kl_id *retained, size_t retained_count,
                          const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
                          struct kl_json_out *out)
 {
@@ -457,7 +481,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
             copy_member(out, stored, later[i]);
         }
     }
-    answer_retained(stored, retained, out);
+    answer_retained(stored, retained, retained_count, out);
     if (secret != NULL) {
         add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
     }
@@ -474,6 +498,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
 
 enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject,
                                     const struct kl_id *record, const struct kl_id *retained,
+                                    size_t retained_count,
                                     const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
                                     struct kl_buf *ret, struct kl_err *err)
 {
@@ -490,7 +515,8 @@ enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id 
     }
     if (status == KL_OK) {
         out = kl_json_out(ret);
-        write_answer(kl_json_root(json), &text, subject, record, retained, secret, &out);
+        write_answer(kl_json_root(json), &text, subject, record, retained, retained_count, secret,
+                     &out);
         status = kl_buf_status(ret, err);
     }
     kl_json_free(json);
@@ -510,7 +536,7 @@ enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
     kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
     status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
     if (status == KL_OK) {
-        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, NULL, ret, err);
+        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, 0, NULL, ret, err);
     } else if (status == KL_ERR_NOT_FOUND) {
         status = kl_fail(err, KL_ERR_CORRUPT, "receipt_missing",
                          "the receipt of this erasure is not there any more", NULL);

@@ -11,7 +11,8 @@
  *    "signature":base64url}
  *
  * That of a tenant has, in place of what is between request_id and finality, and of the commitment, "audit":{"size","root_hash"} and
- * "tenant_public_key"; that of a retained record that came to its end has "of", the receipt that told of it.
+ * "tenant_public_key". That of the end of something retained has "of", the receipt that told of it; "records_erased" is 0 while another line keeps
+ * something of the record.
  *
  * mirrors: which places other than the first hold nothing of the old root key either. While one is pending, the receipt is signed anew when it has
  * followed, or was declared destroyed by an operator.
@@ -29,7 +30,9 @@
 #include "vault/erasure_note.h"
 #include "vault/vault_internal.h"
 
-#define VAULT_RECEIPT_MAX_BYTES 8192
+/* One line of "retained" at most: its names and marks, a basis, a time, and a commitment. */
+#define VAULT_RECEIPT_LINE_BYTES (48 + VAULT_HOLD_BASIS_MAX_BYTES + 27 + 43)
+#define VAULT_RECEIPT_MAX_BYTES (8192 + VAULT_RETAINED_MAX * VAULT_RECEIPT_LINE_BYTES)
 
 struct vault_mirrors_of; /* mirrors.h */
 
@@ -68,12 +71,12 @@ KL_MUST_USE enum kl_status vault_receipt_verify(
 /*
  * Append the answer to who erased: {"receipt","subject","record"?,"erased_at","records_erased","retained","notify","finality",
  * "subject_secret","proof":{"algorithm","public_key","signature","commitment","generation","signed":the signed text}}.
- * and "request" when it answers one. secret NULL: without subject_secret. subject NULL: without it. retained (may be NULL): the ids of the records in "retained", which get "record" in front.
+ * and "request" when it answers one. secret NULL: without subject_secret. subject NULL: without it. retained: the ids of the records in "retained", which get "record" in front; count 0: they are not known.
  */
 KL_MUST_USE enum kl_status vault_receipt_answer(
     struct kl_slice receipt, const struct kl_id *subject, const struct kl_id *record,
-    const struct kl_id *retained, const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
-    struct kl_buf *ret, struct kl_err *err);
+    const struct kl_id *retained, size_t retained_count,
+    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES], struct kl_buf *ret, struct kl_err *err);
 /*
  * Append the answer to who erased that subject and asks again, from the stored receipt: without the secret, which was told once and is
  * kept nowhere. subject NULL: it is not known any more. KL_ERR_CORRUPT "receipt_missing".

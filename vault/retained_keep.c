@@ -1,4 +1,5 @@
 /* What an erasure keeps: numbers, rows and changes of the records that are held. */
+#include "kluis/base/log.h"
 #include "vault/receipt.h"
 #include "vault/retained.h"
 #include "vault/rows.h"
@@ -42,74 +43,72 @@ static void keep(const struct vault_subject *subject, uint64_t value, struct kms
     change->place.value = value;
 }
 
-static void describe(const struct vault_subject *subject,
-                     const struct vault_manifest_record *record, const unsigned char *secret,
-                     struct vault_note_retained *ret)
+/* Take a line's number, and describe it. */
+static enum kl_status line_take(struct vault *vault, struct vault_subject *subject,
+                                const struct vault_kept *line, const unsigned char *secret,
+                                const struct vault_note *note, struct vault_retained *ret,
+                                struct kl_err *err)
 {
-    ret->until_us = record->hold_until_us;
-    (void)snprintf(ret->basis, sizeof ret->basis, "%s", record->hold_basis);
+    ret->tenant = subject->tenant;
+    ret->slot = subject->slot;
+    ret->receipt = note->id;
+    ret->until_us = line->until_us;
+    (void)snprintf(ret->basis, sizeof ret->basis, "%s", line->basis);
     if (secret != NULL) {
-        vault_receipt_commit(secret, &subject->base.subject, &record->id, ret->commitment);
+        vault_receipt_commit(secret, &subject->base.subject, &subject->records[line->record].id,
+                             ret->commitment);
+    }
+    return vault_head_value_take(vault, &subject->head, &ret->value, err);
+}
+
+/* The fields of records that have lines: what the subject was narrowed to. */
+static void keep_fields(const struct vault_subject *subject, const struct vault_kept *kept,
+                        size_t count, struct kms_change *changes, size_t *change_count)
+{
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < count; i++) {
+        const struct vault_manifest_record *record = &subject->records[kept[i].record];
+
+        for (k = 0; (i == 0 || kept[i].record != kept[i - 1].record) && k < record->field_count;
+             k++) {
+            keep(subject, record->fields[k].value, changes, change_count);
+        }
     }
 }
 
 enum kl_status vault_retained_keep(struct vault *vault, struct vault_subject *subject,
-                                   int64_t now_us, const unsigned char *secret,
-                                   struct vault_note *note,
-                                   struct kl_id ret_records[VAULT_HOLDS_MAX],
-                                   struct kms_change *changes, size_t *change_count,
-                                   struct kl_err *err)
+                                   const struct vault_kept *kept, size_t count,
+                                   const unsigned char *secret, struct kl_arena *arena,
+                                   struct vault_note *note, struct kms_change *changes,
+                                   size_t *change_count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    const struct vault_manifest_record *records[VAULT_HOLDS_MAX];
-    size_t count = 0;
+    struct vault_retained *rows = kl_arena_array(arena, count, sizeof *rows);
     size_t i;
-    size_t k;
 
-    for (i = 0; status == KL_OK && i < subject->head.record_count; i++) {
-        if (subject->records[i].gone || !vault_record_is_held(&subject->records[i], now_us)) {
-            continue;
-        }
-        if (count == VAULT_HOLDS_MAX) {
-            return kl_fail(err, KL_ERR_TOO_LARGE, "too_many_holds",
-                           "this subject has more held records than can be kept", NULL);
-        }
-        records[count] = &subject->records[i];
-        ret_records[count] = records[count]->id;
-        describe(subject, records[count], secret, &note->retained[count]);
-        status = vault_head_value_take(vault, &subject->head, &note->retained[count].value, err);
-        keep(subject, note->retained[count].value, changes, change_count);
-        for (k = 0; k < records[count]->field_count; k++) {
-            keep(subject, records[count]->fields[k].value, changes, change_count);
-        }
-        count++;
+    if (rows == NULL) {
+        return kl_fail_memory(err);
     }
-    note->retained_count = count;
-    if (status == KL_OK && count > 0) {
+    note->retained = (uint32_t)count;
+    for (i = 0; status == KL_OK && i < count; i++) {
+        status = line_take(vault, subject, &kept[i], secret, note, &rows[i], err);
+        keep(subject, rows[i].value, changes, change_count);
+    }
+    keep_fields(subject, kept, count, changes, change_count);
+    if (status == KL_OK) {
         status = put_head(vault, subject, err);
     }
-    if (status == KL_OK && count > 0) {
-        status =
-            vault_retained_write(vault, subject, &note->id, records, note->retained, count, err);
-    }
-    return status;
+    return status == KL_OK ? vault_retained_write(vault, subject, kept, rows, count, err) : status;
 }
 
 void vault_retained_undo(struct vault *vault, const struct vault_note *note)
 {
-    struct vault_retained retained = {
-        .tenant = note->tenant, .slot = note->slot, .receipt = note->id};
-    bool stale = false;
-    size_t i;
+    struct kl_err err = {0};
 
-    if (note->retained_count == 0 ||
-        vault_retained_is_stale(vault, note->tenant, note->slot, &stale, NULL) != KL_OK || !stale) {
-        return;
-    }
-    for (i = 0; i < note->retained_count; i++) {
-        retained.note.value = note->retained[i].value;
-        if (vault_retained_forget(vault, &retained, NULL) != KL_OK) {
-            return; /* they go when the hold is over */
-        }
+    if (note->retained > 0 &&
+        vault_retained_tidy(vault, note->tenant, note->slot, false, &err) != KL_OK) {
+        kl_log_err(KL_LOG_WARNING, "retained_rows_left", &err); /* they go at the next open */
     }
 }

@@ -1,49 +1,89 @@
-/* Reading a record that was retained, and its end. */
-#include "vault/erasure.h"
-#include "vault/receipt.h"
+/* Reading a record that an erasure kept. */
 #include "vault/retained.h"
 #include "vault/subject_read.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#define DUE_AT_ONCE 256
-
-/* ---- finding ---- */
-
-/* One that was found: subject has the record as its only one. */
-struct found {
-    struct vault_retained retained;
-    struct vault_subject subject;
-};
-
-/* record NULL: the one under the value slot `value`. */
-static enum kl_status find_of_slot(struct vault *vault, uint64_t tenant, uint64_t slot,
-                                   const struct kl_id *receipt, const struct kl_id *record,
-                                   uint64_t value, struct kl_arena *arena, struct found *ret,
-                                   struct kl_err *err)
+enum kl_status vault_retained_reach(struct vault *vault, const struct vault_caller *caller,
+                                    const struct vault_query *query, const struct kl_id *receipt,
+                                    uint64_t *ret_slot, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_retained *retained = NULL;
-    struct vault_subject *subjects = NULL;
-    bool whole = false;
-    size_t count = 0;
+    bool stale = false;
+    uint64_t slot = 0;
+
+    if (caller->bound || caller->is_recipient || query->role == VAULT_NONE ||
+        !vault_policy_may(caller->policy, query)) {
+        return vault_not_found(err);
+    }
+    status = vault_retained_slot(vault, caller->tenant, receipt, &slot, err);
+    if (status == KL_OK) {
+        status = vault_retained_is_stale(vault, caller->tenant, slot, &stale, err);
+    }
+    if (status == KL_OK && stale) {
+        status = vault_not_found(err);
+    }
+    if (status == KL_OK) {
+        *ret_slot = slot;
+    }
+    return status;
+}
+
+static bool has_field(const struct vault_manifest_record *record, uint64_t value)
+{
     size_t i;
 
-    status =
-        vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &count, &whole, err);
-    for (i = 0; status == KL_OK && i < count; i++) {
-        bool meant = record == NULL ? retained[i].note.value == value
-                                    : kl_id_equal(&subjects[i].records[0].id, record);
-
-        if (meant && kl_id_equal(&retained[i].receipt, receipt)) {
-            ret->retained = retained[i];
-            ret->subject = subjects[i];
-            return KL_OK;
+    for (i = 0; i < record->field_count; i++) {
+        if (record->fields[i].value == value) {
+            return true;
         }
     }
-    return status == KL_OK ? vault_not_found(err) : status;
+    return false;
 }
+
+enum kl_status vault_retained_together(struct vault *vault,
+                                       struct vault_retained_line *const *lines, size_t count,
+                                       struct kl_arena *arena, struct vault_subject *ret,
+                                       struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+    struct vault_subject all = {0};
+    struct vault_manifest_record *record = NULL;
+    struct vault_manifest_field *fields = NULL;
+    size_t room = 0;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < count; i++) {
+        room += lines[i]->value_count;
+    }
+    fields = kl_arena_array(arena, room, sizeof *fields);
+    if (fields == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; status == KL_OK && i < count; i++) {
+        struct vault_subject line;
+
+        status = vault_retained_open(vault, &lines[i]->row, arena, &line, err);
+        if (status == KL_OK && i == 0) {
+            all = line;
+            record = &all.records[0];
+            memcpy(fields, record->fields, record->field_count * sizeof *fields);
+            record->fields = fields;
+        }
+        for (k = 0; status == KL_OK && i > 0 && k < line.records[0].field_count; k++) {
+            if (!has_field(record, line.records[0].fields[k].value)) {
+                fields[record->field_count++] = line.records[0].fields[k];
+            }
+        }
+    }
+    if (status == KL_OK) {
+        *ret = all;
+    }
+    return status;
+}
+
+/* ---- what is asked for ---- */
 
 /* purpose VAULT_NONE: as somebody who may hold; else as somebody who reads for it, which finds what is kept for it alone. */
 static struct vault_query query_for(const struct vault_caller *caller, int purpose)
@@ -52,41 +92,58 @@ static struct vault_query query_for(const struct vault_caller *caller, int purpo
                           purpose, VAULT_NONE, NULL);
 }
 
-/*
- * For a caller: of its tenant, of an erasure that was done, and not at its end. A credential of one subject
- * finds none, nor does one of a recipient: the ledger that would say that it received something went with the subject.
- */
+/* The lines that were found; subject has the record as its only one. */
+struct found {
+    struct vault_hold *holds;
+    size_t count;
+    struct vault_subject subject;
+};
+
+static bool is_wanted(const struct vault_caller *caller, int purpose, const struct kl_id *receipt,
+                      const struct kl_id *record, const struct vault_retained_line *line)
+{
+    return line->opened && kl_id_equal(&line->record, record) &&
+           kl_id_equal(&line->row.receipt, receipt) && line->row.until_us > caller->now_us &&
+           (purpose == VAULT_NONE ||
+            strcmp(line->row.basis, vault_policy_purpose(caller->policy, purpose)->name) == 0);
+}
+
 static enum kl_status find(struct vault *vault, const struct vault_caller *caller, int purpose,
                            const struct kl_id *receipt, const struct kl_id *record,
                            struct kl_arena *arena, struct found *ret, struct kl_err *err)
 {
-    struct vault_query query = query_for(caller, purpose);
-    enum kl_status status = KL_OK;
-    bool stale = false;
+    const struct vault_query query = query_for(caller, purpose);
+    struct vault_retained_line *lines = NULL;
+    struct vault_retained_line **wanted = NULL;
     uint64_t slot = 0;
+    size_t count = 0;
+    size_t i;
+    enum kl_status status = vault_retained_reach(vault, caller, &query, receipt, &slot, err);
 
-    if (caller->bound || caller->is_recipient || query.role == VAULT_NONE ||
-        !vault_policy_may(caller->policy, &query)) {
-        return vault_not_found(err);
-    }
-    status = vault_retained_slot(vault, caller->tenant, receipt, &slot, err);
-    if (status == KL_OK) {
-        status = vault_retained_is_stale(vault, caller->tenant, slot, &stale, err);
-    }
     if (status == KL_OK) {
         status =
-            stale ? vault_not_found(err)
-                  : find_of_slot(vault, caller->tenant, slot, receipt, record, 0, arena, ret, err);
+            vault_retained_lines(vault, caller->tenant, slot, arena, &lines, &count, NULL, err);
     }
-    if (status == KL_OK && purpose != VAULT_NONE &&
-        strcmp(ret->retained.note.basis, vault_policy_purpose(caller->policy, purpose)->name) !=
-            0) {
-        status = vault_not_found(err);
+    if (status != KL_OK) {
+        return status;
     }
-    if (status == KL_OK && ret->retained.note.until_us <= caller->now_us) {
-        status = vault_not_found(err);
+    wanted = kl_arena_array(arena, count, sizeof(struct vault_retained_line *));
+    ret->holds = kl_arena_array(arena, count, sizeof *ret->holds);
+    if (wanted == NULL || ret->holds == NULL) {
+        return kl_fail_memory(err);
     }
-    return status;
+    for (i = 0; i < count; i++) {
+        if (is_wanted(caller, purpose, receipt, record, &lines[i])) {
+            struct vault_hold *hold = &ret->holds[ret->count];
+
+            memcpy(hold->basis, lines[i].row.basis, sizeof hold->basis);
+            hold->until_us = lines[i].row.until_us;
+            wanted[ret->count++] = &lines[i];
+        }
+    }
+    return ret->count == 0
+               ? vault_not_found(err)
+               : vault_retained_together(vault, wanted, ret->count, arena, &ret->subject, err);
 }
 
 /* ---- reading ---- */
@@ -114,8 +171,8 @@ static enum kl_status read_found(struct vault *vault, const struct vault_caller 
 enum kl_status vault_retained_read(struct vault *vault, const struct vault_caller *caller,
                                    const struct kl_id *receipt, const struct kl_id *record,
                                    const char *purpose, struct kl_arena *arena,
-                                   struct vault_record_result *ret, struct vault_hold *ret_hold,
-                                   struct kl_err *err)
+                                   struct vault_record_result *ret, struct vault_hold **ret_holds,
+                                   size_t *ret_hold_count, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct found found = {0};
@@ -144,181 +201,8 @@ enum kl_status vault_retained_read(struct vault *vault, const struct vault_calle
     if (status == KL_OK) {
         vault_read_count(vault, &result);
         *ret = result.records[0];
-        memcpy(ret_hold->basis, found.retained.note.basis, sizeof ret_hold->basis);
-        ret_hold->until_us = found.retained.note.until_us;
+        *ret_holds = found.holds;
+        *ret_hold_count = found.count;
     }
     return vault_subject_refused(vault, caller, "retained_read", number, status, err);
-}
-
-/* ---- the end ---- */
-
-static void shred(const struct found *found, uint64_t value, struct kms_change *changes,
-                  struct vault_erasing *erasing)
-{
-    changes[erasing->row_count] = (struct kms_change){
-        KMS_CHANGE_SHRED, {found->retained.tenant, found->retained.slot, value}};
-    erasing->rows[erasing->row_count++] = value;
-}
-
-static enum kl_status commit_end(struct vault *vault, const struct found *found,
-                                 struct vault_erasing *erasing, struct kl_arena *arena,
-                                 struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    const struct vault_manifest_record *record = &found->subject.records[0];
-    struct kms_change *changes =
-        kl_arena_array(arena, 1 + record->field_count, sizeof(struct kms_change));
-    struct kms_request request = {.work = erasing};
-    struct kl_buf note;
-    size_t i;
-
-    erasing->rows = kl_arena_array(arena, 1 + record->field_count, sizeof *erasing->rows);
-    if (changes == NULL || erasing->rows == NULL) {
-        return kl_fail_memory(err);
-    }
-    shred(found, found->retained.note.value, changes, erasing);
-    for (i = 0; i < record->field_count; i++) {
-        shred(found, record->fields[i].value, changes, erasing);
-    }
-    kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
-    status = vault_note_encode(&erasing->note, &note, err);
-    request.changes = changes;
-    request.changes_count = erasing->row_count;
-    request.note = note.bytes;
-    request.note_bytes = note.size;
-    if (status == KL_OK) {
-        status = kms_commit(vault->keys, &request, err);
-    }
-    kl_buf_done(&note);
-    return status;
-}
-
-/* note: who and when. */
-static enum kl_status end_found(struct vault *vault, const struct found *found,
-                                struct vault_erasing *erasing, struct kl_arena *arena,
-                                struct kl_err *err)
-{
-    const struct vault_retained *retained = &found->retained;
-    struct vault_note *note = &erasing->note;
-    enum kl_status status = KL_OK;
-
-    note->kind = VAULT_NOTE_RETAINED;
-    note->id = kl_id_new();
-    note->of = retained->receipt;
-    note->tenant = retained->tenant;
-    note->slot = retained->slot;
-    note->record = retained->note.value;
-    note->records = 1;
-    note->fields = (uint32_t)found->subject.records[0].field_count;
-    note->notify_all = true;
-    memcpy(note->commitment, retained->note.commitment, sizeof note->commitment);
-    status = vault_commit_dying_begin(vault->committer, retained->tenant, retained->slot, err);
-    if (status == KL_ERR_GONE) {
-        kl_err_clear(err);
-        return kl_fail(err, KL_ERR_BUSY, "subject_busy",
-                       "this subject is being changed by others; try again", NULL);
-    }
-    if (status == KL_OK) {
-        status = commit_end(vault, found, erasing, arena, err);
-        vault_commit_dying_end(vault->committer, retained->tenant, retained->slot);
-    }
-    if (status == KL_OK) {
-        atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
-    }
-    return status;
-}
-
-enum kl_status vault_retained_end(struct vault *vault, const struct vault_caller *caller,
-                                  const struct kl_id *receipt, const struct kl_id *record,
-                                  struct kl_buf *ret_receipt, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    struct vault_erasing erasing = {.note = {.reason = VAULT_ERASE_OTHER}};
-    struct found found = {0};
-    struct kl_err own = {0};
-
-    err = err == NULL ? &own : err;
-    kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
-    status = arena == NULL ? kl_fail_memory(err) : vault_policy_required(caller, err);
-    if (status == KL_OK) {
-        status = find(vault, caller, VAULT_NONE, receipt, record, arena, &found, err);
-    }
-    if (status == KL_OK) {
-        status = vault_subject_allowed(caller, VAULT_ACTION_HOLD, &found.subject, VAULT_NONE, err);
-    }
-    if (status == KL_OK) {
-        vault_note_who(&erasing.note, caller);
-        status = end_found(vault, &found, &erasing, arena, err);
-    }
-    if (status == KL_OK) {
-        kl_buf_add(ret_receipt, erasing.receipt.bytes, erasing.receipt.size);
-        status = kl_buf_status(ret_receipt, err);
-    }
-    kl_buf_done(&erasing.receipt);
-    kl_arena_free(arena);
-    return vault_subject_refused(vault, caller, "retention_end", VAULT_NONE, status, err);
-}
-
-/* ---- upkeep ---- */
-
-/* One whose erasure never came to its commit is forgotten; the subject's own hold is what counts. */
-static enum kl_status due_end(struct vault *vault, const struct vault_retained *retained,
-                              int64_t now_us, struct kl_arena *arena, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_erasing erasing = {
-        .note = {.reason = VAULT_ERASE_RETENTION, .at_us = now_us, .role = "vault"}};
-    struct found found = {0};
-    bool stale = false;
-
-    status = vault_retained_is_stale(vault, retained->tenant, retained->slot, &stale, err);
-    if (status == KL_OK && stale) {
-        status = vault_commit_dying_begin(vault->committer, retained->tenant, retained->slot, err);
-        if (status == KL_OK) { /* no erasure of it is under way */
-            status = vault_retained_forget(vault, retained, err);
-            vault_commit_dying_end(vault->committer, retained->tenant, retained->slot);
-        }
-        return status;
-    }
-    if (status == KL_OK) {
-        status = find_of_slot(vault, retained->tenant, retained->slot, &retained->receipt, NULL,
-                              retained->note.value, arena, &found, err);
-    }
-    if (status ==
-        KL_ERR_NOT_FOUND) { /* it does not open any more: there is nothing left to shred */
-        kl_err_clear(err);
-        return vault_retained_forget(vault, retained, err);
-    }
-    kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
-    if (status == KL_OK) {
-        status = end_found(vault, &found, &erasing, arena, err);
-    }
-    kl_buf_done(&erasing.receipt);
-    return status;
-}
-
-/* One that cannot be ended now keeps no other waiting; the first failure is told. */
-enum kl_status vault_retained_due(struct vault *vault, int64_t now_us, struct kl_err *err)
-{
-    enum kl_status first = KL_OK;
-    enum kl_status status = KL_OK;
-    struct vault_retained *due = calloc(DUE_AT_ONCE, sizeof *due);
-    struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    struct kl_err own = {0};
-    size_t count = 0;
-    size_t i;
-
-    first = due == NULL || arena == NULL
-                ? kl_fail_memory(err)
-                : vault_retained_due_find(vault, now_us, due, DUE_AT_ONCE, &count, err);
-    for (i = 0; i < count; i++) {
-        kl_arena_reset(arena);
-        status = due_end(vault, &due[i], now_us, arena, first == KL_OK ? err : &own);
-        kl_err_clear(&own);
-        first = first == KL_OK ? status : first;
-    }
-    free(due);
-    kl_arena_free(arena);
-    return first;
 }

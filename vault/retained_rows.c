@@ -19,18 +19,20 @@ static enum kl_status kept_values(struct vault *vault, uint64_t tenant, uint64_t
                                   struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct vault_retained *retained = NULL;
-    struct vault_subject *subjects = NULL;
+    struct vault_retained_line *lines = NULL;
     uint64_t *values = NULL;
-    bool whole = false;
+    size_t damaged = 0;
     size_t of = 0;
     size_t count = 0;
     size_t i;
     size_t k;
 
-    status =
-        vault_retained_open(vault, tenant, slot, arena, &retained, &subjects, &of, &whole, err);
-    if (status == KL_OK && !whole) {
+    status = vault_retained_lines(vault, tenant, slot, arena, &lines, &of, &damaged, err);
+    for (i = 0; status == KL_OK && i < of; i++) {
+        count += lines[i].value_count;
+        damaged += !lines[i].opened;
+    }
+    if (status == KL_OK && damaged > 0) {
         status =
             kl_fail(err, KL_ERR_CORRUPT, "retained_damaged",
                     "what was kept of a subject cannot be read, so nothing of it is removed", NULL);
@@ -38,13 +40,13 @@ static enum kl_status kept_values(struct vault *vault, uint64_t tenant, uint64_t
     if (status != KL_OK) {
         return status;
     }
-    values = kl_arena_array(arena, of * VAULT_FIELDS_INPUT_MAX, sizeof *values);
+    values = kl_arena_array(arena, count, sizeof *values);
     if (values == NULL) {
         return kl_fail_memory(err);
     }
-    for (i = 0; i < of; i++) {
-        for (k = 0; k < subjects[i].records[0].field_count; k++) {
-            values[count++] = subjects[i].records[0].fields[k].value;
+    for (count = 0, i = 0; i < of; i++) {
+        for (k = 0; k < lines[i].value_count; k++) {
+            values[count++] = lines[i].values[k];
         }
     }
     qsort(values, count, sizeof *values, by_number);
@@ -96,7 +98,7 @@ enum kl_status vault_subject_rows_remove(struct vault *vault, uint64_t tenant, u
             if (values[i] > next) {
                 remove_values(batch, tenant, slot, next, values[i]);
             }
-            next = values[i] + 1;
+            next = values[i] + 1; /* a value of several lines comes several times */
         }
         remove_values(batch, tenant, slot, next, 0);
         status = vault_aside_rows_remove(vault, tenant, slot, batch, err);

@@ -2,6 +2,7 @@
 
 #include "vault/subject_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 static int64_t event_at(const struct vault_manifest_record *record, const char *name)
@@ -222,30 +223,28 @@ static bool has_field_for(const struct vault_policy *policy,
     return false;
 }
 
-bool vault_retention_obligation(const struct vault_policy *policy,
-                                const struct vault_manifest_record *record, int64_t now_us,
-                                struct vault_retention *ret)
+size_t vault_retention_obligations(const struct vault_policy *policy,
+                                   const struct vault_manifest_record *record, int64_t now_us,
+                                   struct vault_retention ret[VAULT_OBLIGATIONS_MAX])
 {
-    struct vault_retention longest = {.until_us = now_us, .purpose = VAULT_NONE};
     int type = vault_policy_record_find(policy, record->type);
     uint64_t purposes = type == VAULT_NONE ? 0 : vault_policy_record(policy, type)->purposes;
+    size_t count = 0;
 
     for (; purposes != 0; purposes &= purposes - 1) {
         int purpose = __builtin_ctzll(purposes);
         const struct vault_policy_purpose *of = vault_policy_purpose(policy, purpose);
         int64_t until_us;
 
-        if (of->forbidden || of->keeps_nothing || of->retain_event == NULL ||
-            of->basis != VAULT_BASIS_LEGAL_OBLIGATION || !has_field_for(policy, record, purpose)) {
+        if (!vault_policy_is_obligation(of) || !has_field_for(policy, record, purpose)) {
             continue;
         }
         until_us = vault_retention_clock(of, record, 0);
         until_us = until_us == VAULT_RETENTION_OPEN ? kl_time_add(now_us, &of->retain) : until_us;
-        if (until_us > longest.until_us) {
-            longest.until_us = until_us;
-            longest.purpose = purpose;
+        if (until_us > now_us) {
+            assert(count < VAULT_OBLIGATIONS_MAX); /* the policy's reader saw to it */
+            ret[count++] = (struct vault_retention){.until_us = until_us, .purpose = purpose};
         }
     }
-    *ret = longest;
-    return longest.purpose != VAULT_NONE;
+    return count;
 }

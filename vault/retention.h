@@ -84,13 +84,12 @@ int64_t vault_retention_consent(const struct vault_policy *policy, int purpose,
                                 const struct vault_ledger_entry *entry);
 
 /*
- * The legal obligation that keeps something of a record longest although its subject is erased at now_us: one for which the record has no field
- * keeps nothing, the first that the policy names counts of several that end together. A clock that was not started starts with the
- * erasure, and one without any clock keeps nothing: an obligation without an end cannot be listed in a receipt, and needs a hold.
- * False: none.
+ * The legal obligations that keep something of a record although its subject is erased at now_us, in the policy's order, each with its end, which lies ahead. One for which
+ * the record has no field keeps nothing. A clock that was not started starts with the erasure, and a purpose without any clock keeps
+ * nothing: an obligation without an end cannot be listed in a receipt, and needs a hold. Returns how many.
  */
-bool vault_retention_obligation(const struct vault_policy *policy,
-                                const struct vault_manifest_record *record, int64_t now_us,
-                                struct vault_retention *ret);
+size_t vault_retention_obligations(const struct vault_policy *policy,
+                                   const struct vault_manifest_record *record, int64_t now_us,
+                                   struct vault_retention ret[VAULT_OBLIGATIONS_MAX]);
 
 #endif

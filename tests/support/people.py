@@ -14,6 +14,7 @@ from kluis import Client
 
 GONE = (OSError, http.client.HTTPException, ssl.SSLError)  # what a request meets when the server ends
 INDEXED = ("email", "login", "phone", "code")
+LAWS = {"books": ("account", "notes"), "tax": ("name", "notes")}  # what they keep of a bill
 
 
 def iban(number):
@@ -85,6 +86,9 @@ class Canaries:
     def order(self):
         return {"title": self.value("title"), "code": self.value("code")}
 
+    def bill(self):
+        return {field: self.value(field) for field in ("name", "account", "notes", "address")}
+
 
 class Person:
     """What one person is to be: records by a name of ours, each {type, fields, id, version}; None for erased, or not there yet."""
@@ -99,7 +103,7 @@ class Person:
         self.ever = set()  # every indexed value: ("person.email", value)
         self.sure = set()  # those of them that were acknowledged
         self.erased = []  # ids of records
-        self.retained = []  # records that an erasure kept
+        self.retained = []  # what an erasure kept: a record for each basis, with the fields that are kept for it, and the receipt (None: not told)
         self.tokens = {}  # by recipient: what stands for the person there, and for the name; not part of state()
 
     def copy(self):
@@ -195,13 +199,14 @@ def create(canaries, before, record=None):
     return after, send
 
 
-def add(canaries, before, name):
-    after, fields = before.copy(), canaries.order()
-    after.records[name] = {"type": "order", "fields": fields, "id": None, "version": 1}
+def add(canaries, before, name, kind="order"):
+    """An order, or a bill."""
+    after, fields = before.copy(), canaries.order() if kind == "order" else canaries.bill()
+    after.records[name] = {"type": kind, "fields": fields, "id": None, "version": 1}
     after.note_values()
 
     def send(client):
-        answer = want(201, client.post(f"/v1/subjects/{before.id}/records", {"type": "order", "fields": fields}, validate=False))
+        answer = want(201, client.post(f"/v1/subjects/{before.id}/records", {"type": kind, "fields": fields}, validate=False))
         after.records[name]["id"] = answer["id"]
 
     return after, send
@@ -243,10 +248,18 @@ def put_file(canaries, before, name):
     return after, send
 
 
+def kept_of(record):
+    """What an erasure keeps of a record: for its hold all of it, for each law what that needs."""
+    bases = {"bookkeeping": tuple(record["fields"])} if record.get("held") else {}
+    bases.update(LAWS if record["type"] == "bill" else {})
+    lines = [(basis, {name: value for name, value in record["fields"].items() if name in names}) for basis, names in bases.items()]
+    return [{**record, "basis": basis, "fields": fields, "receipt": None} for basis, fields in lines if fields]
+
+
 def erase(before, key=None):
     """key: asked with that Idempotency-Key."""
     after = before.copy()
-    after.retained = [record for record in after.records.values() if record.get("held")]
+    after.retained = [line for record in after.records.values() for line in kept_of(record)]
     after.there, after.records, after.consents, after.said = False, {}, [], []
 
     def send(client):
@@ -254,9 +267,39 @@ def erase(before, key=None):
             answer = client.delete(f"/v1/subjects/{before.id}", validate=False)
         else:
             answer = client.post(f"/v1/subjects/{before.id}/erase", {}, headers={"Idempotency-Key": key}, validate=False)
-        after.receipts.append(want(200, answer)["receipt"])
+        answer = want(200, answer)
+        after.receipts.append(answer["receipt"])
+        said = sorted((one.get("record"), one["basis"]) for one in answer["retained"])
+        assert said == sorted((line["id"], line["basis"]) for line in after.retained), f"kept of {before.id}: {said}"
+        for line in after.retained:
+            line["receipt"] = answer["receipt"]
 
     return after, send
+
+
+def end_kept(before, number):
+    """One of the lines that an erasure kept comes to its end; to be asked for again when nobody told of it."""
+    after = before.copy()
+    line = after.retained.pop(number)
+    there = f"/v1/erasures/{line['receipt']}/records/{line['id']}?basis={line['basis']}"
+
+    def send(client):
+        answer = client.delete(there, validate=False)
+        if answer.status != 404:
+            after.receipts.append(want(200, answer)["receipt"])
+
+    return after, send
+
+
+def check_kept(client, person):
+    """Of each record there is what its lines keep, and nothing else."""
+    kept = {}
+    for line in person.retained:
+        if line["receipt"] is not None:
+            kept.setdefault((line["receipt"], line["id"]), {}).update(line["fields"])
+    for (receipt, record), fields in kept.items():
+        seen = want(200, client.get(f"/v1/erasures/{receipt}/records/{record}", validate=False))["record"]["fields"]
+        assert seen == fields, f"kept of {record} is {seen}, and not {fields}"
 
 
 def erase_record(before, name):
@@ -406,6 +449,15 @@ def hold_again(client, person, other):
             person.records[name]["held"] = True
 
 
+def end_again(client, person, other):
+    """Nothing shows of who is gone whether one of what is kept had come to its end: it is asked for once more."""
+    for number, line in reversed(list(enumerate(person.retained))):
+        if not person.there and not other.there and line["receipt"] is not None and line not in other.retained:
+            after, send = end_kept(person, number)
+            send(client)
+            person.retained = after.retained
+
+
 def settle(client, world):
     """Everybody is as the world knows them; what was under way was wholly done, or not at all, and is known afterwards."""
     for name in sorted(set(world.people) | set(world.under_way)):
@@ -429,4 +481,6 @@ def settle(client, world):
             world.people[name] = person
         if other is not None and world.people[name] is not other:
             hold_again(client, world.people[name], other)
+            end_again(client, world.people[name], other)
+        check_kept(client, world.people[name])
     world.under_way = {}

@@ -6,7 +6,7 @@
 #include "vault/retained.h"
 #include "vault/subject_internal.h"
 
-#define ANSWER_BYTES 65536
+#define ANSWER_BYTES VAULT_RECEIPT_ANSWER_MAX_BYTES
 
 struct retained_somebody retained_somebody_make(struct vault_fixture *fixture)
 {
@@ -92,18 +92,27 @@ struct kl_id retained_write_stale(struct vault_fixture *fixture, const struct re
 {
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
     struct vault_subject subject = {0};
-    const struct vault_manifest_record *record = NULL;
-    struct vault_note_retained note = {.until_us = until_us, .basis = "bookkeeping", .value = 60};
-    struct kl_id receipt = kl_id_new();
+    struct vault_caller keeper = fixture_caller(fixture, "keeper");
+    struct vault_kept *kept = NULL;
+    struct vault_retained row = {.tenant = of->tenant,
+                                 .slot = of->slot,
+                                 .value = 60,
+                                 .receipt = kl_id_new(),
+                                 .until_us = until_us,
+                                 .basis = "bookkeeping"};
+    size_t count = 0;
 
     assert_int_equal(
         vault_subject_load(fixture_vault(fixture), of->tenant, of->slot, arena, &subject, NULL),
         KL_OK);
-    record = &subject.records[vault_subject_record_find(&subject, &of->client)];
     assert_int_equal(
-        vault_retained_write(fixture_vault(fixture), &subject, &receipt, &record, &note, 1, NULL),
+        vault_kept_of(keeper.policy, &subject, kl_time_now_us(), arena, &kept, &count, NULL),
         KL_OK);
+    assert_true(count >= 1);
+    assert_int_equal(vault_retained_write(fixture_vault(fixture), &subject, kept, &row, 1, NULL),
+                     KL_OK);
     vault_subject_done(&subject);
+    vault_caller_done(&keeper);
     kl_arena_free(arena);
-    return receipt;
+    return row.receipt;
 }

@@ -106,6 +106,24 @@ static void test_who_withdrew_is_not_asked(void **state)
     assert_int_equal(due(fixture, 400).count, 0);
 }
 
+/* What is past its own end can be withdrawn too: who said no is not asked again. */
+static void test_who_withdrew_past_the_end_is_not_asked(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+
+    give(fixture, &made.id, "n1", -50, -10);
+    assert_int_equal(due(fixture, 0).count, 1);
+    assert_int_equal(
+        vault_consent_withdraw(fixture_vault(fixture), &dpo, &made.id, "news", NULL, NULL), KL_OK);
+    assert_int_equal(due(fixture, 0).count, 0);
+    assert_int_equal(
+        vault_consent_withdraw(fixture_vault(fixture), &dpo, &made.id, "news", NULL, NULL),
+        KL_ERR_NOT_FOUND);
+    vault_caller_done(&dpo);
+}
+
 static void test_a_consent_given_until_a_date_is_due_by_it(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -376,6 +394,7 @@ int main(void)
         TEST(test_a_clock_that_asks_lists_its_people_before_it_runs_out),
         TEST(test_a_clock_that_has_run_out_still_asks_until_they_answer),
         TEST(test_who_withdrew_is_not_asked),
+        TEST(test_who_withdrew_past_the_end_is_not_asked),
         TEST(test_a_consent_given_until_a_date_is_due_by_it),
         TEST(test_who_is_restricted_is_not_asked),
         TEST(test_who_is_erased_is_on_no_list),

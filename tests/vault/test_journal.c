@@ -205,6 +205,27 @@ static void test_a_consent_that_was_narrowed_does_not_come_back_wide(void **stat
     assert_true(consents(fixture, &other.id));
 }
 
+/* One for the notice of before does not come back in the place of one for another. */
+static void test_a_consent_for_an_older_notice_does_not_come_back(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result other = fixture_newsletter(fixture, "bob@example.org", true);
+    struct vault_consent_input newer = fixture_consent("mailing");
+    struct vault_caller dpo;
+
+    fixture_copy(fixture);
+    newer.notice = "n2";
+    dpo = fixture_caller(fixture, "dpo");
+    assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &newer, NULL),
+                     KL_OK);
+    vault_caller_done(&dpo);
+    give(fixture, &other.id);
+    fixture_put_back_data(fixture);
+    assert_false(consents(fixture, &made.id));
+    assert_true(consents(fixture, &other.id));
+}
+
 static void test_a_revoked_credential_stays_revoked_in_an_older_data(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -659,6 +680,7 @@ int main(void)
         TEST(test_a_withdrawn_consent_stays_withdrawn_in_an_older_data),
         TEST(test_a_consent_given_again_counts_where_data_has_it),
         TEST(test_a_consent_that_was_narrowed_does_not_come_back_wide),
+        TEST(test_a_consent_for_an_older_notice_does_not_come_back),
         TEST(test_a_revoked_credential_stays_revoked_in_an_older_data),
         TEST(test_the_newest_policy_stays_in_force_in_an_older_data),
         TEST(test_the_closings_of_an_erased_subject_are_passed_over),

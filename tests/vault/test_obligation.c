@@ -48,11 +48,17 @@ static enum kl_status read_kept(struct vault_fixture *fixture, const char *role,
                                 struct vault_record_result *ret, struct vault_hold *ret_hold)
 {
     struct vault_caller caller = fixture_caller(fixture, role);
+    struct vault_hold *holds = NULL;
+    size_t count = 0;
     enum kl_status status;
 
     kl_err_clear(&fixture->err);
     status = vault_retained_read(fixture_vault(fixture), &caller, &kept->receipt, &kept->record,
-                                 purpose, fixture->arena, ret, ret_hold, &fixture->err);
+                                 purpose, fixture->arena, ret, &holds, &count, &fixture->err);
+    if (status == KL_OK) {
+        assert_int_equal(count, 1);
+        *ret_hold = holds[0];
+    }
     vault_caller_done(&caller);
     return status;
 }

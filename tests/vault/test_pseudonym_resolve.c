@@ -361,8 +361,9 @@ static void test_what_an_erasure_keeps_gets_others(void **state)
     struct vault_caller keeper = fixture_caller(fixture, "keeper");
     struct vault_subject_result before = {0};
     struct vault_record_result after = {0};
-    struct vault_hold hold;
+    struct vault_hold *holds = NULL;
     struct kl_id receipt;
+    size_t count = 0;
 
     assert_int_equal(fixture_read(fixture, "keeper", &ann.id, "hosting", &before), KL_OK);
     assert_int_equal(
@@ -370,8 +371,8 @@ static void test_what_an_erasure_keeps_gets_others(void **state)
         KL_OK);
     assert_int_equal(retained_erase(fixture, &of, &receipt, NULL), 1);
     assert_int_equal(vault_retained_read(fixture_vault(fixture), &keeper, &receipt,
-                                         &ann.records[0].id, NULL, fixture->arena, &after, &hold,
-                                         &fixture->err),
+                                         &ann.records[0].id, NULL, fixture->arena, &after, &holds,
+                                         &count, &fixture->err),
                      KL_OK);
     assert_string_equal(after.fields[0].name, "email");
     assert_int_equal(after.fields[0].view, VAULT_VIEW_TOKEN);

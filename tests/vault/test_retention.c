@@ -179,19 +179,19 @@ static void test_an_obligation_outlives_an_erasure_from_its_start(void **state)
     struct vault_manifest_field fields[] = {{.name = "iban"}, {.name = "email"}};
     struct vault_manifest_record record = {
         .type = "client", .events = &event, .event_count = 1, .fields = fields, .field_count = 2};
-    struct vault_retention retention;
+    struct vault_retention found[VAULT_OBLIGATIONS_MAX];
 
-    assert_true(vault_retention_obligation(policy, &record, NOW, &retention));
-    assert_int_equal(retention.purpose, purpose(policy, "bookkeeping"));
-    assert_int_equal(retention.until_us, time_of("2031-02-28T12:00:00Z"));
-    assert_false(
-        vault_retention_obligation(policy, &record, time_of("2031-02-28T12:00:00Z"), &retention));
+    assert_int_equal(vault_retention_obligations(policy, &record, NOW, found), 1);
+    assert_int_equal(found[0].purpose, purpose(policy, "bookkeeping"));
+    assert_int_equal(found[0].until_us, time_of("2031-02-28T12:00:00Z"));
+    assert_int_equal(
+        vault_retention_obligations(policy, &record, time_of("2031-02-28T12:00:00Z"), found), 0);
     record.event_count = 0; /* it starts with the erasure */
-    assert_true(
-        vault_retention_obligation(policy, &record, time_of("2030-01-01T00:00:00Z"), &retention));
-    assert_int_equal(retention.until_us, time_of("2037-01-01T00:00:00Z"));
+    assert_int_equal(
+        vault_retention_obligations(policy, &record, time_of("2030-01-01T00:00:00Z"), found), 1);
+    assert_int_equal(found[0].until_us, time_of("2037-01-01T00:00:00Z"));
     record.field_count = 0; /* nothing is there that it could keep */
-    assert_false(vault_retention_obligation(policy, &record, NOW, &retention));
+    assert_int_equal(vault_retention_obligations(policy, &record, NOW, found), 0);
 }
 
 int main(void)

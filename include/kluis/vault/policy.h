@@ -27,6 +27,11 @@
 #define VAULT_GRANTS_MAX 64 /* of one role */
 #define VAULT_RECIPIENTS_MAX 64
 #define VAULT_TRANSFERS_MAX 64
+/*
+ * Legal obligations with a clock that one record type may come under: what an erasure keeps of each record (VAULT_RETAINED_MAX) is bounded by it, so
+ * that nobody can be stored who could not be erased. The policy's reader refuses more.
+ */
+#define VAULT_OBLIGATIONS_MAX 15
 #define VAULT_NAME_MAX_BYTES 64 /* [a-z][a-z0-9_]*, names of everything */
 #define VAULT_FINDINGS_MAX 64
 
@@ -213,6 +218,8 @@ struct vault_policy_purpose {
     const char *automated_decision;
     const char *description;
 };
+/* Whether it is a legal obligation with a clock: what such a purpose keeps outlives an erasure, until the clock has run out. */
+bool vault_policy_is_obligation(const struct vault_policy_purpose *purpose);
 /* The purpose that forbids automated decisions when it is among the forbidden ones, and the key of a purpose that says it makes them. */
 #define VAULT_AUTOMATED_DECISION "automated_decision"
 #define VAULT_EVENT_CONSENT "consent"

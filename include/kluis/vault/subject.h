@@ -323,7 +323,7 @@ KL_MUST_USE enum kl_status vault_consent_receipt(struct vault *vault,
                                                  const struct kl_id *subject, const char *purpose,
                                                  const char *recipient, const struct kl_id *consent,
                                                  struct kl_buf *ret, struct kl_err *err);
-/* Acts on the next read. KL_ERR_NOT_FOUND "no_consent" when none is in force; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
+/* Acts on the next read; one that is past its own end is withdrawn as well. KL_ERR_NOT_FOUND "no_consent" when there is none, or it was withdrawn; KL_ERR_INVALID, KL_ERR_FORBIDDEN as vault_consent_give(). */
 KL_MUST_USE enum kl_status vault_consent_withdraw(struct vault *vault,
                                                   const struct vault_caller *caller,
                                                   const struct kl_id *subject, const char *purpose,
@@ -435,9 +435,9 @@ enum vault_erase_reason {
 };
 const char *vault_erase_reason_name(enum vault_erase_reason reason);
 /*
- * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Records that are held,
- * or that a purpose with the basis legal_obligation and a clock keeps (of those, the fields that are for it; a clock that was not started starts
- * now), are kept (vault_retained_read()), and listed in the receipt with their end.
+ * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Of each record is kept
+ * (vault_retained_read()) what a hold keeps, which is all of it, and what each purpose with the basis legal_obligation and a clock keeps, which is the fields that
+ * are for it (a clock that was not started starts now): each until its own end, and each a line of its own in the receipt.
  * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
  * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
  * was destroyed: the erasure is done, its receipt follows at the next open.
@@ -481,6 +481,10 @@ KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault,
 
 /* ---- what must be kept ---- */
 
+/* Lines of what an erasure keeps of one subject: of each record its hold, and its obligations. */
+#define VAULT_RETAINED_MAX (VAULT_RECORDS_MAX * (1 + VAULT_OBLIGATIONS_MAX))
+/* What the answer to an erasure takes at most, with all of these lines. */
+#define VAULT_RECEIPT_ANSWER_MAX_BYTES (2 * 1024 * 1024)
 #define VAULT_HOLD_BASIS_MAX_BYTES 64
 /* basis: a name, why it must be kept: [a-z][a-z0-9_-]*; of what the policy keeps by itself, the purpose that is an obligation. */
 struct vault_hold {
@@ -490,9 +494,8 @@ struct vault_hold {
 /*
  * Hold a record, or change its hold: until then an erasure of the subject keeps it, for this basis alone, and it cannot be erased by itself.
  * Needs `hold` on every field that the record has. KL_ERR_INVALID "invalid_basis", "invalid_until" (not in the next 100 years).
- * KL_ERR_TOO_LARGE "too_many_holds" (VAULT_HOLDS_MAX of one subject). KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld".
+ * KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN "withheld".
  */
-#define VAULT_HOLDS_MAX 48
 KL_MUST_USE enum kl_status vault_record_hold(struct vault *vault, const struct vault_caller *caller,
                                              const struct kl_id *subject,
                                              const struct kl_id *record, const char *basis,
@@ -503,22 +506,25 @@ KL_MUST_USE enum kl_status vault_record_release(struct vault *vault,
                                                 const struct kl_id *subject,
                                                 const struct kl_id *record, struct kl_err *err);
 /*
- * A record that an erasure kept, by the receipt's and the record's ids, until its end: the fields that the role has `hold` for, as the
- * place of the credential allows; or, with the purpose that is its basis, those that the role may `read` for it, past all gates. Everybody
- * else, and every other way, finds nothing: KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose".
+ * A record that an erasure kept, by the receipt's and the record's ids. Without a purpose: all that is left of it, of which are shown the fields that the role has
+ * `hold` for, as the place of the credential allows. With a purpose: what is kept for that basis, of which are shown the fields that the role may
+ * `read` for it, past all gates. Everybody else, and every other way, finds nothing: KL_ERR_NOT_FOUND "not_found". KL_ERR_INVALID "unknown_purpose".
+ * ret_holds  why what was read is kept, each until its own end, which lies ahead; at least one. The arena's.
  */
 KL_MUST_USE enum kl_status vault_retained_read(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *receipt,
     const struct kl_id *record, const char *purpose, struct kl_arena *arena,
-    struct vault_record_result *ret, struct vault_hold *ret_hold, struct kl_err *err);
+    struct vault_record_result *ret, struct vault_hold **ret_holds, size_t *ret_hold_count,
+    struct kl_err *err);
 /*
- * Shred it before its end. Needs `hold` on all its fields. ret_receipt: the stored receipt, of kind "retained". KL_ERR_BUSY "subject_busy";
- * of the shred as kms_commit().
+ * Shred it before its end: what is kept for that basis, but for the fields that are kept for another one too; basis NULL: all that is left of it. Needs
+ * `hold` on all fields that are kept for what ends. ret_receipt: the stored receipt, of kind "retained"; its "records_erased" is 0 while
+ * something of the record is left. KL_ERR_BUSY "subject_busy"; of the shred as kms_commit().
  */
 KL_MUST_USE enum kl_status vault_retained_end(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *receipt,
-                                              const struct kl_id *record,
+                                              const struct kl_id *record, const char *basis,
                                               struct kl_buf *ret_receipt, struct kl_err *err);
 
 #endif

@@ -253,10 +253,12 @@ def judge_living(found, control, workers):
 
 
 def allowed_of(person, place, control):
-    """What may be read of somebody erased: the values of records that were held, as they were last, and what leads to them."""
+    """What may be read of somebody erased: of each line that was kept the values of its own fields, as they were last, and what leads to them."""
     allowed = set()
     for record in person.retained:
         for manifest in control.kept[(place, id_bytes(record["id"]))]:
+            if {name for name, _, _ in manifest.fields} != set(record["fields"]):
+                continue
             allowed |= {(kind, value) for _, value, _ in manifest.fields for kind in "VF"} | {("K", manifest.slot)}
     return allowed
 

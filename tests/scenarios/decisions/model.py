@@ -134,13 +134,16 @@ class Subject:
 
 @dataclass
 class Kept:
-    """A record that an erasure kept."""
+    """A record that an erasure kept: for each basis until when, and which fields."""
 
     receipt: str
     record: Record
-    basis: str
-    until: int
+    lines: list  # (basis, until, names of fields)
     residency: str
+
+    def standing(self, query):
+        """The lines that a query is about: all, or those of its purpose."""
+        return [line for line in self.lines if query.now < line[1] and query.purpose in (None, line[0])]
 
 
 @dataclass(frozen=True)
@@ -357,10 +360,12 @@ class Policy:
         any more.
         """
         of_it = any(self.role_gate(query, kept.record.type, name) for name in self.records[kept.record.type]["fields"])
-        if not of_it or query.now >= kept.until or query.purpose is not None and query.purpose != kept.basis:
+        standing = kept.standing(query)
+        if not of_it or not standing:
             return None
         person = Subject(kept.residency, [kept.record])
-        outcomes = {name: self.outcome(query, person, kept.record, name) for name in kept.record.fields}
+        names = {name for _, _, names in standing for name in names}
+        outcomes = {name: self.outcome(query, person, kept.record, name) for name in kept.record.fields if name in names}
         return {name: outcome for name, outcome in outcomes.items() if outcome[0] != "role"}
 
     # ---- how long ----
@@ -394,30 +399,26 @@ class Policy:
         ends = [end for reason, end in (self.keeps(p, record, subject, now) for p in self.records[record.type]["purposes"]) if reason]
         return bool(ends) and all(end is not None and end <= now for end in ends)
 
-    def obligation(self, record, now):
-        """The legal obligation that keeps a record, or some field of it, longest although its subject is erased now: (until, purpose), or None."""
+    def obligations(self, record, now):
+        """The legal obligations that keep some field of a record although its subject is erased now: (purpose, until, names of fields), as the policy names them."""
         kept = []
         for purpose, rule in self.purposes.items():
             if purpose in self.records[record.type]["purposes"] and rule["basis"] == "legal_obligation" and rule.get("retain", "none") != "none":
                 end = self.clock(purpose, record, [])
                 if end is None:
                     end = add(now, rule["retain"].split(" after ")[0])
-                if end > now and any(purpose in self.kept_for(record.type, name) for name in record.fields):
-                    kept.append((end, purpose))
-        return max(kept, default=None, key=lambda found: found[0])  # of equals, the one that the policy names first
+                names = [name for name in record.fields if purpose in self.kept_for(record.type, name)]
+                if end > now and names:
+                    kept.append((purpose, end, names))
+        return kept
 
     def erasure_keeps(self, record, now):
-        """What an erasure keeps of a record: (basis, until, names of fields). A hold keeps the whole; the later end of hold and obligation counts."""
-        obligation = self.obligation(record, now)
-        if record.held(now):
-            basis, until = record.hold
-            if obligation and obligation[0] > until:
-                until, basis = obligation
-            return basis, until, list(record.fields)
-        if not obligation:
-            return None
-        until, basis = obligation
-        return basis, until, [name for name in record.fields if basis in self.kept_for(record.type, name)]
+        """
+        What an erasure keeps of a record: (basis, until, names of fields), for its hold the whole, and for each obligation its own. An obligation under
+        whose name the record is held longer adds nothing.
+        """
+        held = [(*record.hold, list(record.fields))] if record.held(now) else []
+        return held + [line for line in self.obligations(record, now) if not any(basis == line[0] and until >= line[1] for basis, until, _ in held)]
 
     def edges(self, subject, now):
         """Moments ahead at which some answer changes."""

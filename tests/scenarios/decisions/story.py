@@ -116,7 +116,8 @@ class Story:
             self.subject.consents.append(Consent(purpose, recipient, notice, given, expires, explicit))
 
     def end_consents(self, purpose, recipient):
-        found = [c for c in self.subject.consents if c.purpose == purpose and c.recipient == recipient and c.in_force(self.now)] if self.subject else []
+        """Those that stand, past their own end too: whoever withdraws need not know of it."""
+        found = [c for c in self.subject.consents if c.purpose == purpose and c.recipient == recipient and c.ended is None] if self.subject else []
         for consent in found:
             consent.ended = self.now
         return found
@@ -237,7 +238,7 @@ class Story:
         record = self.record(number)
         if record is None:
             return
-        held = record.held(self.now) or self.policy.obligation(record, self.now)
+        held = bool(self.policy.erasure_keeps(record, self.now))
         if self.change("erase_record", "DELETE", f"/records/{record.id}", 409 if held else 200):
             self.subject.records.remove(record)
 
@@ -247,13 +248,11 @@ class Story:
             return
         kept = []
         for record in self.subject.records:
-            found = self.policy.erasure_keeps(record, self.now)
-            if found:
-                basis, until, names = found
-                record.fields = {name: record.fields[name] for name in names}
-                kept.append(Kept(receipt["receipt"], record, basis, until, self.subject.residency))
-        said = sorted((item["record"], item["basis"], item["until"]) for item in receipt["retained"])
-        same("what an erasure keeps", said, sorted((item.record.id, item.basis, text_of(item.until)) for item in kept))
+            lines = self.policy.erasure_keeps(record, self.now)
+            if lines:
+                kept.append(Kept(receipt["receipt"], record, lines, self.subject.residency))
+        said = [(item["record"], item["basis"], item["until"]) for item in receipt["retained"]]
+        same("what an erasure keeps", said, [(item.record.id, basis, text_of(until)) for item in kept for basis, until, _ in item.lines])
         self.counts["decisions"] += len(self.subject.records)
         self.kept += kept
         self.forget()
@@ -390,5 +389,7 @@ class Story:
         same(f"status of {query} of what was kept, {kept} ({answer})", status, 404 if expected is None else 200)
         self.counts["decisions"] += len(kept.record.fields)
         if expected is not None:
-            same("the hold", (answer["hold"]["basis"], answer["hold"]["until"]), (kept.basis, text_of(kept.until)))
+            holds = [{"basis": basis, "until": text_of(until)} for basis, until, _ in kept.standing(query)]
+            same("why it is kept", answer["holds"], holds)
+            same("the hold that ends last", answer["hold"], max(holds, key=lambda hold: time_of(hold["until"])))
             same(f"{query} of what is kept of {kept.record}", said_of(answer["record"]), self.told_of(kept.record, expected))
