@@ -423,6 +423,46 @@ static enum kl_status count_row(void *visitor, struct kl_slice key, struct kl_sl
     return KL_OK;
 }
 
+/* slots: room for max. */
+struct listing {
+    uint64_t first;
+    uint64_t *slots;
+    size_t max;
+    size_t count;
+};
+
+/* Rows come in the order of their keys. */
+static enum kl_status slot_gather(void *visitor, struct kl_slice key, struct kl_slice value,
+                                  struct kl_err *err)
+{
+    struct listing *listing = visitor;
+    uint64_t slot = key.size == KEY_BYTES ? kl_get_u64be(key.bytes + 10) : 0;
+
+    (void)value;
+    (void)err;
+    if (key.size == KEY_BYTES && slot >= listing->first && listing->count < listing->max &&
+        (listing->count == 0 || listing->slots[listing->count - 1] != slot)) {
+        listing->slots[listing->count++] = slot;
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_retained_slots(struct vault *vault, uint64_t tenant, uint64_t first,
+                                    uint64_t *ret_slots, size_t max, size_t *ret_count,
+                                    struct kl_err *err)
+{
+    struct key prefix = key_of(tenant, 0, 0);
+    struct listing listing = {.first = first, .slots = ret_slots, .max = max};
+    enum kl_status status = KL_OK;
+
+    prefix.size -= 16;
+    status = kms_side_range(vault->keys, key_slice(&prefix), slot_gather, &listing, err);
+    if (status == KL_OK) {
+        *ret_count = listing.count;
+    }
+    return status;
+}
+
 enum kl_status vault_retained_forget(struct vault *vault, const struct vault_retained *retained,
                                      struct kl_err *err)
 {

@@ -112,7 +112,9 @@ struct vault_caller {
     uint64_t purposes;  /* bits of the policy the credential is made for; all ones: any */
     int single_purpose; /* the one purpose, when it is made for exactly one; VAULT_NONE else */
     struct vault_country location; /* declared by the operator; unset: none */
-    bool bound;                    /* to one subject */
+    int64_t
+        closed_us; /* its tenant was ended and goes then: a steward who takes it along (tenant_export.h); 0: it is open */
+    bool bound;    /* to one subject */
     struct kl_id bound_subject;
     char request_id[VAULT_REQUEST_ID_MAX_BYTES + 1];
     int64_t now_us;
