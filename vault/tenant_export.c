@@ -320,6 +320,7 @@ static enum kl_status tell_subject(struct paging *paging, uint64_t slot, struct 
         status = tell_once(paging, slot, NULL, &is_told, &after, ret_partly, err);
     }
     if (*ret_partly) {
+        paging->at.slot = slot;
         paging->at.after = after;
     }
     if (status == KL_ERR_GONE) {
@@ -363,9 +364,9 @@ static enum kl_status tell_subjects(struct paging *paging, struct kl_err *err)
 
     if (status == KL_OK && ended) {
         paging->at = (struct position){.part = PART_KEPT};
-    } else if (status == KL_OK) {
+    } else if (status == KL_OK && !paging->partly) {
         paging->at.slot = next_slot;
-        paging->at.after = paging->partly ? paging->at.after : 0;
+        paging->at.after = 0;
     }
     return status;
 }
