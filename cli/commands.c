@@ -234,7 +234,18 @@ static const struct cli_option report_statistics_options[] = {
     LIMIT,
     CURSOR,
     END};
-static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
+static const struct cli_option retained_end_options[] = {YES, DRY_RUN, END};
+static const struct cli_option tenant_end_options[] = {
+    YES,
+    DRY_RUN,
+    {"now", NULL, "one whose grace period is running: its controller asks for it"},
+    END};
+static const struct cli_option tenant_export_options[] = {
+    {"out", "FILE", "the new file to write: a JSON value a line"},
+    {"files", "DIR", "fetch the files too, into this folder, as RECORD.FIELD"},
+    {"resume", NULL, "go on with FILE.part, where it was cut short"},
+    {"limit", "N", "fetch so many subjects at a time"},
+    END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
     END};
@@ -393,7 +404,7 @@ const struct cli_command cli_commands[] = {
     {"retained", "read", "RECEIPT RECORD", 2, 2, "a record that an erasure kept",
      retained_read_options, cli_retained_read},
     {"retained", "end", "RECEIPT RECORD", 2, 2, "shred it before its time; prints the receipt",
-     tenant_end_options, cli_retained_end},
+     retained_end_options, cli_retained_end},
     {"consent", "list", "SUBJECT", 1, 1, "the ledger of consents", NULL, cli_consent_list},
     {"consent", "give", "SUBJECT PURPOSE", 2, 2, "note a consent", consent_give_options,
      cli_consent_give},
@@ -494,6 +505,9 @@ const struct cli_command cli_commands[] = {
      tenant_end_options, cli_tenant_end},
     {"tenant", "restore", "TENANT", 1, 1, "bring an ended tenant back, within its grace period",
      NULL, cli_tenant_restore},
+    {"tenant", "export", "TENANT", 1, 1,
+     "all of a tenant, for its own steward: in its grace period, or when its policy allows it",
+     tenant_export_options, cli_tenant_export},
     {"status", NULL, NULL, 0, 0, "whether the server is ready, and what it does not enforce", NULL,
      cli_status},
     {"help", NULL, "[NOUN] [VERB]", 0, 2, "show help", help_options, cli_help},
