@@ -231,6 +231,7 @@ static const struct cli_option report_statistics_options[] = {
     {"from", "MONTH", "from this month on, as 2023-01"},
     {"to", "MONTH", "up to this month"},
     {"ended", "TENANT", "of tenants of that name that have come to their end (operators)"},
+    STORE,
     LIMIT,
     CURSOR,
     END};
