@@ -527,8 +527,10 @@ enum kl_status vault_tenant_export(struct vault *vault, const struct vault_calle
         return status;
     }
     exporting->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    status = exporting->arena == NULL ? kl_fail_memory(err)
-                                      : position_open(exporting, cursor, &paging.at, err);
+    exporting->scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    status = exporting->arena == NULL || exporting->scratch == NULL
+                 ? kl_fail_memory(err)
+                 : position_open(exporting, cursor, &paging.at, err);
     if (status == KL_OK) {
         status = tell_page(&paging, cursor == NULL || cursor[0] == '\0', err);
     }
@@ -537,6 +539,7 @@ enum kl_status vault_tenant_export(struct vault *vault, const struct vault_calle
     }
     vault_exporting_done(exporting);
     kl_arena_free(exporting->arena);
+    kl_arena_free(exporting->scratch);
     if (status == KL_OK) {
         *ret = exporting->page;
     }

@@ -19,7 +19,7 @@ struct vault_exporting_record {
     uint64_t value;
 };
 /*
- * arena: of the subject that is looked at, the caller's. acts: of the page, each on its own, as they must not be moved. beside: how many things beside its
+ * arena: of the subject that is looked at, scratch: of one of its records; both the caller's. acts: of the page, each on its own, as they must not be moved. beside: how many things beside its
  * records were told of the subject; told, beside and transfers are since its last entry.
  */
 struct vault_exporting {
@@ -27,6 +27,7 @@ struct vault_exporting {
     const struct vault_caller *caller;
     const struct vault_tenant_export_sink *sink;
     struct kl_arena *arena;
+    struct kl_arena *scratch;
     struct vault_tenant_export_page page;
     struct vault_act **acts;
     size_t act_count;

@@ -193,7 +193,7 @@ static enum kl_status gather_values(const struct vault_exporting *exporting,
                                     struct vault_field_result *ret, struct kl_err *err)
 {
     struct vault_value_wanted *wanted =
-        kl_arena_array(exporting->arena, stored->field_count, sizeof *wanted);
+        kl_arena_array(exporting->scratch, stored->field_count, sizeof *wanted);
     size_t count = 0;
     size_t i;
     enum kl_status status = KL_OK;
@@ -213,7 +213,7 @@ static enum kl_status gather_values(const struct vault_exporting *exporting,
         }
     }
     status = vault_subject_values(exporting->vault, subject->tenant, subject->slot, wanted, count,
-                                  exporting->arena, err);
+                                  exporting->scratch, err);
     for (i = 0, count = 0; status == KL_OK && i < stored->field_count; i++) {
         if (ret[i].type != VAULT_TYPE_SECRET) {
             ret[i].value = wanted[count++].value;
@@ -228,9 +228,9 @@ static enum kl_status gather_record(const struct vault_exporting *exporting,
                                     struct vault_exported_record *ret, struct kl_err *err)
 {
     struct vault_field_result *fields =
-        kl_arena_array(exporting->arena, stored->field_count, sizeof *fields);
+        kl_arena_array(exporting->scratch, stored->field_count, sizeof *fields);
     struct vault_exported_event *events =
-        kl_arena_array(exporting->arena, stored->event_count, sizeof *events);
+        kl_arena_array(exporting->scratch, stored->event_count, sizeof *events);
     size_t i;
 
     if (fields == NULL || events == NULL) {
@@ -260,9 +260,11 @@ enum kl_status vault_exporting_record(struct vault_exporting *exporting,
     const struct vault_manifest_record *stored = &subject->records[at];
     struct vault_exported_record told = {.subject = receipt == NULL ? &subject->base.subject : NULL,
                                          .receipt = receipt};
-    enum kl_status status = gather_record(exporting, subject, stored, &told, err);
+    enum kl_status status = KL_OK;
     size_t i;
 
+    kl_arena_reset(exporting->scratch);
+    status = gather_record(exporting, subject, stored, &told, err);
     if (status == KL_OK) {
         status = exporting->sink->record(exporting->sink->context, &told, err);
     }
