@@ -85,7 +85,8 @@ static bool takes(const struct api_route *route, const char *parameter)
 static enum kl_status find_caller(struct api_request *request, struct kl_err *err)
 {
     struct vault_proof proof = {.certificate_sha256 = request->head->certificate_sha256};
-    struct vault_scope scope = {0};
+    struct vault_scope scope = {.closed_too =
+                                    (request->match.route->flags & API_ROUTE_CLOSED) != 0};
     enum kl_status status;
 
     if (request->head->metrics_listener || (request->match.route->flags & API_ROUTE_OPEN) != 0) {

@@ -21,6 +21,7 @@
 #define API_TYPE_YAML "application/yaml"
 #define API_TYPE_HTML "text/html; charset=utf-8"
 #define API_TYPE_CSV "text/csv; charset=utf-8; header=present"
+#define API_TYPE_NDJSON "application/x-ndjson" /* a JSON value a line */
 #define API_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 /*

@@ -21,6 +21,8 @@ typedef enum kl_status (*api_handler)(struct api_request *request, struct api_re
 #define API_ROUTE_BATCH 16u        /* the larger limit of a batch holds */
 #define API_ROUTE_METRICS 32u      /* also answered by the metrics listener */
 #define API_ROUTE_STREAM 64u /* a body of any type and size, which the handler takes in pieces */
+#define API_ROUTE_CLOSED \
+    128u /* a steward may, in its tenant's grace period too: vault_scope.closed_too */
 
 /*
  * pattern      "/v1/subjects/{sub}": literal segments, and in braces the prefix of an id, or

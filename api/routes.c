@@ -27,6 +27,8 @@ static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", 
 static const char *const SUMMARY[] = {"tenant", "store", "from", "to", "entry", "hours", NULL};
 static const char *const STATISTICS[] = {"tenant", "store", "field", "purpose", "from",
                                          "to",     "ended", "limit", "cursor",  NULL};
+static const char *const END[] = {"now", NULL};
+static const char *const FIELD[] = {"field", NULL};
 static const char *const DIFF[] = {"tenant", "subjects", NULL};
 
 const struct api_route API_ROUTES[] = {
@@ -119,8 +121,14 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/tenants", api_tenant_list, 0, NULL},
     {"GET", "/v1/tenants/{tenant}", api_tenant_read, 0, NULL},
     {"PUT", "/v1/tenants/{tenant}", api_tenant_put, API_ROUTE_JSON_OPTIONAL, NULL},
-    {"DELETE", "/v1/tenants/{tenant}", api_tenant_end, 0, NULL},
+    {"DELETE", "/v1/tenants/{tenant}", api_tenant_end, 0, END},
     {"POST", "/v1/tenants/{tenant}/restore", api_tenant_restore, 0, NULL},
+    {"POST", "/v1/tenants/{tenant}/export", api_tenant_export,
+     API_ROUTE_JSON_OPTIONAL | API_ROUTE_CLOSED, NULL},
+    {"GET", "/v1/tenants/{tenant}/export/subjects/{sub}/records/{rec}/file", api_tenant_export_file,
+     API_ROUTE_CLOSED, FIELD},
+    {"GET", "/v1/tenants/{tenant}/export/erasures/{er}/records/{rec}/file",
+     api_tenant_export_kept_file, API_ROUTE_CLOSED, FIELD},
     {"GET", "/healthz", api_healthz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
     {"GET", "/readyz", api_readyz, API_ROUTE_OPEN | API_ROUTE_METRICS, NULL},
     {"GET", "/metrics", api_metrics_show, API_ROUTE_METRICS, NULL},

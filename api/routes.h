@@ -6,6 +6,8 @@
 
 #include "api/app.h"
 #include "api/report_write.h"
+#include "kluis/vault/file.h"
+#include "kluis/vault/request.h"
 
 #define API_HANDLER(name)                                                           \
     enum kl_status name(struct api_request *request, struct api_response *response, \
@@ -14,6 +16,8 @@
 /* What the query of a read asks for; subject and record are left to the caller. */
 KL_MUST_USE enum kl_status api_read_input(const struct api_request *request,
                                           struct vault_read_input *ret_input, struct kl_err *err);
+/* The members of a request, into an object that is open. Of one that went with its subject only id, right and state are known. */
+void api_output_request(struct kl_json_out *out, const struct vault_request_result *result);
 /* "notify": whom to tell of a rectification; nothing when there is nobody. */
 void api_output_notify(struct kl_json_out *out, const char *const *names, size_t count);
 
@@ -30,6 +34,15 @@ struct api_form {
 KL_MUST_USE enum kl_status api_answering(const struct kl_json_value *body, struct kl_buf *document,
                                          struct api_form *ret_form, struct vault_answering *ret,
                                          struct kl_err *err);
+/*
+ * Answer with a file, or the range of it that was asked for, whatever open finds: it says in the trail what leaves. As many at once as the server
+ * takes: KL_ERR_BUSY "streams_under_way".
+ */
+typedef enum kl_status (*api_file_open)(struct api_request *request,
+                                        struct vault_download **ret_download,
+                                        struct vault_file_info *ret_info, struct kl_err *err);
+KL_MUST_USE enum kl_status api_file_send(struct api_request *request, api_file_open open,
+                                         struct api_response *response, struct kl_err *err);
 /* "document": what was made, into an object that is open. */
 void api_output_document(struct kl_json_out *out, const struct vault_answering *answering);
 
@@ -154,5 +167,9 @@ API_HANDLER(api_store_add);
 /* api/routes_tenants.c */
 API_HANDLER(api_tenant_end);
 API_HANDLER(api_tenant_restore);
+/* api/routes_tenant_export.c */
+API_HANDLER(api_tenant_export);
+API_HANDLER(api_tenant_export_file);
+API_HANDLER(api_tenant_export_kept_file);
 
 #endif

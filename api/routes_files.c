@@ -207,21 +207,13 @@ static enum kl_status choose_range(const struct api_request *request,
     return KL_OK;
 }
 
-static enum kl_status send_file(struct api_request *request, struct outgoing *outgoing,
-                                struct api_response *response, struct kl_err *err)
+static enum kl_status send_file(struct api_request *request, api_file_open open,
+                                struct outgoing *outgoing, struct api_response *response,
+                                struct kl_err *err)
 {
-    struct vault_read_input input = {.subject = request->match.ids[0],
-                                     .record = &request->match.ids[1],
-                                     .purpose = api_request_query(request, "purpose"),
-                                     .recipient = api_request_query(request, "recipient")};
     struct vault_file_info info = {0};
-    enum kl_status status =
-        api_input_ground(api_request_query(request, "ground"), &input.ground, err);
+    enum kl_status status = open(request, &outgoing->download, &info, err);
 
-    if (status == KL_OK) {
-        status = vault_download_open(request->vault, &request->caller, &input, request->match.name,
-                                     request->arena, &outgoing->download, &info, err);
-    }
     if (status == KL_OK) {
         status = choose_range(request, &info, outgoing->download, response, err);
     }
@@ -234,7 +226,8 @@ static enum kl_status send_file(struct api_request *request, struct outgoing *ou
     return status;
 }
 
-API_HANDLER(api_file_get)
+enum kl_status api_file_send(struct api_request *request, api_file_open open,
+                             struct api_response *response, struct kl_err *err)
 {
     struct outgoing *outgoing = calloc(1, sizeof *outgoing);
     enum kl_status status =
@@ -245,7 +238,7 @@ API_HANDLER(api_file_get)
         return status;
     }
     outgoing->app = request->app;
-    status = send_file(request, outgoing, response, err);
+    status = send_file(request, open, outgoing, response, err);
     if (status != KL_OK) {
         outgoing_done(outgoing);
         return status;
@@ -254,4 +247,25 @@ API_HANDLER(api_file_get)
     response->stream.done = outgoing_done;
     response->stream.next = outgoing_next;
     return KL_OK;
+}
+
+static enum kl_status open_read(struct api_request *request, struct vault_download **ret_download,
+                                struct vault_file_info *ret_info, struct kl_err *err)
+{
+    struct vault_read_input input = {.subject = request->match.ids[0],
+                                     .record = &request->match.ids[1],
+                                     .purpose = api_request_query(request, "purpose"),
+                                     .recipient = api_request_query(request, "recipient")};
+    enum kl_status status =
+        api_input_ground(api_request_query(request, "ground"), &input.ground, err);
+
+    return status == KL_OK
+               ? vault_download_open(request->vault, &request->caller, &input, request->match.name,
+                                     request->arena, ret_download, ret_info, err)
+               : status;
+}
+
+API_HANDLER(api_file_get)
+{
+    return api_file_send(request, open_read, response, err);
 }

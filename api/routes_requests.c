@@ -70,8 +70,7 @@ static void add_facts(struct kl_json_out *out, const struct vault_request *reque
     }
 }
 
-/* The members of a request, into an object that is open. Of one that went with its subject only id, right and state are known. */
-static void add_request(struct kl_json_out *out, const struct vault_request_result *result)
+void api_output_request(struct kl_json_out *out, const struct vault_request_result *result)
 {
     static const struct kl_id nobody = {{0}};
     const struct vault_request *request = &result->request;
@@ -102,7 +101,7 @@ static void answer(struct api_response *response, int status,
     struct kl_json_out out = api_response_json(response, status);
 
     kl_json_object_begin(&out);
-    add_request(&out, result);
+    api_output_request(&out, result);
     if (receipt != NULL && receipt->size > 0) {
         kl_json_key(&out, "receipt");
         kl_json_put_raw(&out, receipt->bytes, receipt->size);
@@ -185,7 +184,7 @@ API_HANDLER(api_request_list)
     kl_json_array_begin(&out);
     for (size_t i = 0; i < count; i++) {
         kl_json_object_begin(&out);
-        add_request(&out, &requests[i]);
+        api_output_request(&out, &requests[i]);
         kl_json_object_end(&out);
     }
     kl_json_array_end(&out);

@@ -4,6 +4,8 @@
 #include "api/routes.h"
 #include "kluis/vault/admin.h"
 
+#include <string.h>
+
 static enum kl_status show(struct vault *store, struct api_request *request, int http_status,
                            struct api_response *response, struct kl_err *err)
 {
@@ -103,17 +105,25 @@ API_HANDLER(api_tenant_put)
     return status == KL_OK ? show(place, request, created ? 201 : 200, response, err) : status;
 }
 
-/* 200 with the receipt: its keys are gone. 202 with the tenant: it is closed, and they go when its grace period is over. */
+/* now=true: of one whose grace period is running. 200 with the receipt: its keys are gone. 202 with the tenant: it is closed, and they go when its grace period is over. */
 API_HANDLER(api_tenant_end)
 {
+    const char *said = api_request_query(request, "now");
     struct vault *store = NULL;
     int64_t ends_us = 0;
-    enum kl_status status = find_store(request, &store, err);
+    bool now = said != NULL && strcmp(said, "true") == 0;
+    enum kl_status status = KL_OK;
 
+    if (said != NULL && !now && strcmp(said, "false") != 0) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_parameter", "now is true or false", NULL);
+    }
+    status = find_store(request, &store, err);
     if (status == KL_OK) {
         (void)api_response_json(response, 200);
-        status = vault_tenant_end(store, &request->caller, request->match.name, &response->body,
-                                  &ends_us, err);
+        status = now ? vault_tenant_end_early(store, &request->caller, request->match.name,
+                                              &response->body, err)
+                     : vault_tenant_end(store, &request->caller, request->match.name,
+                                        &response->body, &ends_us, err);
     }
     return status == KL_OK && ends_us != 0 ? show(store, request, 202, response, err) : status;
 }

@@ -180,6 +180,7 @@ enum cli_exit cli_tenant_show(struct cli_call *call);
 enum cli_exit cli_tenant_list(struct cli_call *call);
 enum cli_exit cli_tenant_end(struct cli_call *call);
 enum cli_exit cli_tenant_restore(struct cli_call *call);
+enum cli_exit cli_tenant_export(struct cli_call *call);
 enum cli_exit cli_status(struct cli_call *call);
 enum cli_exit cli_help(struct cli_call *call);
 

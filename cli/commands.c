@@ -232,14 +232,25 @@ static const struct cli_option report_statistics_options[] = {
     {"from", "MONTH", "from this month on, as 2023-01"},
     {"to", "MONTH", "up to this month"},
     {"ended", "TENANT", "of tenants of that name that have come to their end (operators)"},
+    STORE,
     LIMIT,
     CURSOR,
     END};
-static const struct cli_option tenant_end_options[] = {YES, DRY_RUN, END};
 static const struct cli_option retained_end_options[] = {
     {"basis", "NAME", "only what is kept for this basis; without it, all that is left"},
     YES,
     DRY_RUN,
+    END};
+static const struct cli_option tenant_end_options[] = {
+    YES,
+    DRY_RUN,
+    {"now", NULL, "one whose grace period is running: its controller asks for it"},
+    END};
+static const struct cli_option tenant_export_options[] = {
+    {"out", "FILE", "the new file to write: a JSON value a line"},
+    {"files", "DIR", "fetch the files too, into this folder, as RECORD.FIELD"},
+    {"resume", NULL, "go on with FILE.part, where it was cut short"},
+    {"limit", "N", "fetch so many subjects at a time"},
     END};
 static const struct cli_option restriction_options[] = {
     {"ground", "GROUND", "accuracy_contested, unlawful, needed_for_claim or objection_pending"},
@@ -500,6 +511,9 @@ const struct cli_command cli_commands[] = {
      tenant_end_options, cli_tenant_end},
     {"tenant", "restore", "TENANT", 1, 1, "bring an ended tenant back, within its grace period",
      NULL, cli_tenant_restore},
+    {"tenant", "export", "TENANT", 1, 1,
+     "all of a tenant, for its own steward: in its grace period, or when its policy allows it",
+     tenant_export_options, cli_tenant_export},
     {"status", NULL, NULL, 0, 0, "whether the server is ready, and what it does not enforce", NULL,
      cli_status},
     {"help", NULL, "[NOUN] [VERB]", 0, 2, "show help", help_options, cli_help},

@@ -80,6 +80,7 @@ enum cli_exit cli_tenant_end(struct cli_call *call)
     if (!cli_input_confirm(call, "End this tenant? Without a grace period nothing brings it back."))
         return CLI_FAILED;
     struct cli_response response;
+    cli_path_query(&path, "now", cli_call_is_set(call, "now") ? "true" : NULL);
     if (cli_call_send(call, "DELETE", path.text, NULL, &response) != KL_OK)
         return CLI_FAILED;
     enum cli_exit result = print_end(call, &response);

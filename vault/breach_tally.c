@@ -345,14 +345,19 @@ static bool shows_any(const struct kl_json_value *shown)
     return false;
 }
 
-/* [{"type","records":[...],"fields":{...},"withheld":{...}},...] */
+/* [{"type","records":[...],"fields":{...},"withheld":{...}},...], and, of an export of the tenant, how much beside the records ("beside"). */
 static void add_shown(struct adding *adding, const struct kl_json_value *shown)
 {
     struct kl_json_iter iter = kl_json_iter(shown);
     struct kl_json_iter records;
     const struct kl_json_value *block = NULL;
     const struct kl_json_value *record = NULL;
+    int64_t beside = 0;
 
+    if (kl_json_int(member(adding, "beside"), &beside) && beside > 0) {
+        become_person(adding);
+        count_field(adding, VAULT_BREACH_ACCESSED, NULL, NULL, NULL);
+    }
     if (shows_any(shown)) {
         become_person(adding);
     }

@@ -140,10 +140,25 @@ static enum kl_status tenant_is_open(const struct vault_tenant *tenant, struct k
                     "this tenant was ended; until %s an operator can bring it back", until);
 }
 
+/* But for its steward's one call, before its time has come. ret_closed_us: when that is; 0: it is open. */
+static enum kl_status tenant_serves(const struct vault_tenant *tenant,
+                                    const struct vault_credential *credential, int64_t now_us,
+                                    bool closed_too, int64_t *ret_closed_us, struct kl_err *err)
+{
+    int64_t ends_us = atomic_load(&tenant->ends_us);
+
+    if (closed_too && credential->builtin == VAULT_BUILTIN_STEWARD && ends_us > now_us) {
+        *ret_closed_us = ends_us;
+        return KL_OK;
+    }
+    return tenant_is_open(tenant, err);
+}
+
 /* The tenant acted on; NULL for an operator who names none. */
 static enum kl_status tenant_choose(struct vault *vault, const struct vault_credential *credential,
-                                    const char *tenant_name, const struct vault_tenant **ret_tenant,
-                                    struct kl_err *err)
+                                    const char *tenant_name, bool closed_too,
+                                    struct vault_caller *caller,
+                                    const struct vault_tenant **ret_tenant, struct kl_err *err)
 {
     const struct vault_tenant *tenant = NULL;
     enum kl_status status = KL_OK;
@@ -173,7 +188,7 @@ static enum kl_status tenant_choose(struct vault *vault, const struct vault_cred
         return kl_fail(err, KL_ERR_FORBIDDEN, "tenant_forbidden",
                        "only an operator may name another tenant", NULL);
     }
-    status = tenant_is_open(tenant, err);
+    status = tenant_serves(tenant, credential, caller->now_us, closed_too, &caller->closed_us, err);
     if (status == KL_OK) {
         *ret_tenant = tenant;
     }
@@ -266,14 +281,14 @@ enum kl_status vault_credential_holds(struct vault *vault,
 }
 
 enum kl_status vault_caller_of(struct vault *vault, const struct vault_credential *credential,
-                               const char *tenant_name, const char *request_id, int64_t now_us,
-                               struct vault_caller *ret_caller, struct kl_err *err)
+                               const char *tenant_name, bool closed_too, const char *request_id,
+                               int64_t now_us, struct vault_caller *ret_caller, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_tenant *tenant = NULL;
     struct vault_caller caller = {.now_us = now_us};
 
-    status = tenant_choose(vault, credential, tenant_name, &tenant, err);
+    status = tenant_choose(vault, credential, tenant_name, closed_too, &caller, &tenant, err);
     if (status == KL_OK) {
         status = bound_resolve(vault, credential, &caller, err);
     }
@@ -313,8 +328,8 @@ enum kl_status vault_caller_open(struct vault *vault, const struct vault_proof *
         status = vault_credential_holds(vault, credential, now_us, request_id, err);
     }
     if (status == KL_OK) {
-        status =
-            vault_caller_of(vault, credential, tenant_name, request_id, now_us, ret_caller, err);
+        status = vault_caller_of(vault, credential, tenant_name, false, request_id, now_us,
+                                 ret_caller, err);
     }
     vault_credential_unref(credential);
     return status;

@@ -46,23 +46,24 @@ static bool may_see(const struct listing *listing, int purpose)
     return true;
 }
 
-static enum kl_status copy_entry(struct listing *listing, const struct vault_ledger *ledger,
-                                 size_t at, struct kl_err *err)
+enum kl_status vault_consent_result_of(struct vault *vault, const struct vault_caller *caller,
+                                       const struct vault_subject *subject,
+                                       const struct vault_ledger *ledger, size_t at,
+                                       struct vault_consent_result *ret, struct kl_err *err)
 {
-    struct vault_consent_result *result = &listing->results[listing->count];
     const struct vault_ledger_entry *entry = &ledger->entries[at];
 
-    result->purpose = entry->purpose;
-    result->recipient = entry->recipient;
-    result->notice = entry->notice;
-    result->channel = entry->channel;
-    result->given_us = entry->given_us;
-    result->expires_us = entry->expires_us;
-    result->withdrawn_us = entry->withdrawn_us;
-    result->is_explicit = entry->is_explicit;
-    result->counts =
-        vault_ledger_entry_counts(entry, listing->caller->policy, listing->caller->now_us);
-    return vault_consent_id(listing->vault, listing->subject, entry, at, &result->id, err);
+    ret->purpose = entry->purpose;
+    ret->recipient = entry->recipient;
+    ret->notice = entry->notice;
+    ret->channel = entry->channel;
+    ret->given_us = entry->given_us;
+    ret->expires_us = entry->expires_us;
+    ret->withdrawn_us = entry->withdrawn_us;
+    ret->is_explicit = entry->is_explicit;
+    ret->counts =
+        caller->policy != NULL && vault_ledger_entry_counts(entry, caller->policy, caller->now_us);
+    return vault_consent_id(vault, subject, entry, at, &ret->id, err);
 }
 
 /* One entry, if the role may see it; its evidence only where the transfer gate asks for no stricter view. */
@@ -84,7 +85,8 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
         return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "consents are withheld by the gate %s",
                         vault_gate_name(VAULT_GATE_TRANSFER));
     }
-    status = copy_entry(listing, ledger, at, err);
+    status = vault_consent_result_of(listing->vault, listing->caller, listing->subject, ledger, at,
+                                     &listing->results[listing->count], err);
     if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
         status =
             vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,

@@ -140,12 +140,15 @@ KL_MUST_USE enum kl_status vault_credential_holds(struct vault *vault,
                                                   const struct vault_credential *credential,
                                                   int64_t now_us, const char *request_id,
                                                   struct kl_err *err);
-/* The caller that a credential which holds is, in this store; of an operator the credential may be another store's. Errors of vault_caller_open(). */
+/*
+ * The caller that a credential which holds is, in this store; of an operator the credential may be another store's. closed_too: a steward is let in
+ * while its tenant's grace period runs, for a call that looks at closed_us. Errors of vault_caller_open().
+ */
 KL_MUST_USE enum kl_status vault_caller_of(struct vault *vault,
                                            const struct vault_credential *credential,
-                                           const char *tenant_name, const char *request_id,
-                                           int64_t now_us, struct vault_caller *ret_caller,
-                                           struct kl_err *err);
+                                           const char *tenant_name, bool closed_too,
+                                           const char *request_id, int64_t now_us,
+                                           struct vault_caller *ret_caller, struct kl_err *err);
 
 const char *vault_builtin_name(
     enum vault_builtin builtin); /* "operator", "steward", "auditor"; NULL for none */

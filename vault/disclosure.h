@@ -11,6 +11,11 @@ KL_MUST_USE enum kl_status vault_disclosures_load(struct vault *vault,
                                                   struct kl_arena *arena,
                                                   struct vault_disclosures *ret,
                                                   uint64_t *ret_value, struct kl_err *err);
+/* An entry as it is shown, whoever may see it, in the arena and the ledger; with_note: its note too. Errors as vault_aside_open(). */
+KL_MUST_USE enum kl_status vault_disclosure_result_of(
+    struct vault *vault, const struct vault_subject *subject,
+    const struct vault_disclosures *ledger, size_t at, bool with_note, struct kl_arena *arena,
+    struct vault_disclosure_result *ret, struct kl_err *err);
 /* Seal a changed ledger as part of a change. value: as it was loaded. KL_ERR_TOO_LARGE "too_many_disclosures", "subject_full". */
 KL_MUST_USE enum kl_status vault_disclosures_put(struct vault_change *change,
                                                  struct vault_disclosures *ledger, uint64_t value,

@@ -46,24 +46,26 @@ static bool may_see_any(const struct vault_caller *caller, const struct kl_id *s
     return may_see(caller, VAULT_NONE, subject);
 }
 
-static enum kl_status copy_fields(struct listing *listing, const struct vault_disclosure *entry,
+static enum kl_status copy_fields(const struct vault_disclosures *ledger,
+                                  const struct vault_disclosure *entry, struct kl_arena *arena,
                                   struct vault_disclosure_result *ret, struct kl_err *err)
 {
     size_t i;
 
-    ret->fields = kl_arena_array(listing->arena, listing->ledger.name_count, sizeof *ret->fields);
+    ret->fields = kl_arena_array(arena, ledger->name_count, sizeof *ret->fields);
     if (ret->fields == NULL) {
         return kl_fail_memory(err);
     }
-    for (i = 0; i < listing->ledger.name_count; i++) {
+    for (i = 0; i < ledger->name_count; i++) {
         if (vault_disclosure_field_has(entry, i)) {
-            ret->fields[ret->field_count++] = listing->ledger.names[i];
+            ret->fields[ret->field_count++] = ledger->names[i];
         }
     }
     return KL_OK;
 }
 
-static enum kl_status copy_note(struct listing *listing, const struct vault_disclosure *entry,
+static enum kl_status copy_note(struct vault *vault, const struct vault_subject *subject,
+                                const struct vault_disclosure *entry, struct kl_arena *arena,
                                 struct vault_disclosure_result *ret, struct kl_err *err)
 {
     struct kl_slice text;
@@ -73,27 +75,47 @@ static enum kl_status copy_note(struct listing *listing, const struct vault_disc
     if (entry->note == KMS_VALUE_NONE) {
         return KL_OK;
     }
-    status =
-        vault_aside_open(listing->vault, listing->subject->tenant, listing->subject->slot,
-                         entry->note, VAULT_DISCLOSURE_NOTE_CONTEXT, listing->arena, &text, err);
+    status = vault_aside_open(vault, subject->tenant, subject->slot, entry->note,
+                              VAULT_DISCLOSURE_NOTE_CONTEXT, arena, &text, err);
     if (status == KL_OK) {
-        copy = kl_arena_text(listing->arena, text.bytes, text.size);
+        copy = kl_arena_text(arena, text.bytes, text.size);
         ret->note = copy;
         status = copy == NULL ? kl_fail_memory(err) : KL_OK;
     }
     return status;
 }
 
+enum kl_status vault_disclosure_result_of(struct vault *vault, const struct vault_subject *subject,
+                                          const struct vault_disclosures *ledger, size_t at,
+                                          bool with_note, struct kl_arena *arena,
+                                          struct vault_disclosure_result *ret, struct kl_err *err)
+{
+    const struct vault_disclosure *entry = &ledger->entries[at];
+    enum kl_status status = KL_OK;
+
+    memset(ret, 0, sizeof *ret);
+    ret->recipient = ledger->names[entry->recipient];
+    ret->purpose = ledger->names[entry->purpose];
+    ret->country = entry->country;
+    ret->channel =
+        entry->channel == VAULT_DISCLOSURE_NO_NAME ? NULL : ledger->names[entry->channel];
+    ret->first_us = entry->first_us;
+    ret->last_us = entry->last_us;
+    ret->count = entry->count;
+    ret->merged = entry->merged;
+    status = copy_fields(ledger, entry, arena, ret, err);
+    return status == KL_OK && with_note ? copy_note(vault, subject, entry, arena, ret, err)
+                                        : status;
+}
+
 /* One entry, if the role may see it; its note only where the transfer gate asks for no stricter view. */
-static enum kl_status list_entry(struct listing *listing, const struct vault_disclosure *entry,
-                                 struct kl_err *err)
+static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_err *err)
 {
     const struct vault_caller *caller = listing->caller;
-    const char *purpose_name = listing->ledger.names[entry->purpose];
-    int purpose = vault_policy_purpose_find(caller->policy, purpose_name);
+    int purpose = vault_policy_purpose_find(
+        caller->policy, listing->ledger.names[listing->ledger.entries[at].purpose]);
     struct vault_query query = vault_query_of(caller, VAULT_ACTION_REPORT, purpose, VAULT_NONE,
                                               &listing->subject->base.subject);
-    struct vault_disclosure_result *result = &listing->results[listing->count];
     enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
     struct vault_facts facts;
@@ -114,19 +136,9 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
                         vault_gate_name(VAULT_GATE_TRANSFER));
     }
     listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
-    result->recipient = listing->ledger.names[entry->recipient];
-    result->purpose = purpose_name;
-    result->country = entry->country;
-    result->channel =
-        entry->channel == VAULT_DISCLOSURE_NO_NAME ? NULL : listing->ledger.names[entry->channel];
-    result->first_us = entry->first_us;
-    result->last_us = entry->last_us;
-    result->count = entry->count;
-    result->merged = entry->merged;
-    status = copy_fields(listing, entry, result, err);
-    if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
-        status = copy_note(listing, entry, result, err);
-    }
+    status = vault_disclosure_result_of(listing->vault, listing->subject, &listing->ledger, at,
+                                        view == VAULT_VIEW_PLAIN, listing->arena,
+                                        &listing->results[listing->count], err);
     listing->count++;
     return status;
 }
@@ -159,7 +171,7 @@ static enum kl_status list_entries(struct listing *listing, struct kl_err *err)
               by_first);
     }
     for (i = 0; status == KL_OK && i < listing->ledger.count; i++) {
-        status = list_entry(listing, &listing->ledger.entries[i], err);
+        status = list_entry(listing, i, err);
     }
     return status;
 }

@@ -74,6 +74,16 @@ KL_MUST_USE enum kl_status vault_objections_show(
     struct vault *vault, const struct vault_caller *caller, enum vault_action action,
     const struct vault_subject *subject, struct kl_arena *arena,
     struct vault_objection_result **ret, size_t *ret_count, struct kl_err *err);
+/* An entry of the ledger as it is shown, whoever may see it; without its evidence. Texts are the ledger's. Errors of vault_consent_id(). */
+KL_MUST_USE enum kl_status vault_consent_result_of(struct vault *vault,
+                                                   const struct vault_caller *caller,
+                                                   const struct vault_subject *subject,
+                                                   const struct vault_ledger *ledger, size_t at,
+                                                   struct vault_consent_result *ret,
+                                                   struct kl_err *err);
+/* The same of an objection, without the grounds against it. */
+void vault_objection_result_of(const struct vault_ledger_objection *objection,
+                               struct vault_objection_result *ret);
 /* Those that the role may report or disclose. */
 KL_MUST_USE enum kl_status vault_disclosures_show(
     struct vault *vault, const struct vault_caller *caller, const struct vault_subject *subject,

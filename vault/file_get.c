@@ -70,6 +70,12 @@ static const struct vault_manifest_field *field_find(const struct vault_subject 
     return NULL;
 }
 
+static enum kl_status not_a_file(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_INVALID, "not_a_file",
+                   "this field holds no file: read it with the record", NULL);
+}
+
 /* Plain or nothing. */
 static enum kl_status shown_check(const struct vault_subject_result *result,
                                   const struct vault_policy *policy, const char *name,
@@ -88,8 +94,7 @@ static enum kl_status shown_check(const struct vault_subject_result *result,
                               shown->withheld);
     }
     if (shown->type != VAULT_TYPE_FILE) {
-        return kl_fail(err, KL_ERR_INVALID, "not_a_file",
-                       "this field holds no file: read it with the record", NULL);
+        return not_a_file(err);
     }
     if (shown->view != VAULT_VIEW_PLAIN) {
         return kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
@@ -246,6 +251,19 @@ static enum kl_status open_for(struct vault_download *download, const struct vau
     return status;
 }
 
+static struct vault_download *download_new(struct vault *vault)
+{
+    struct vault_download *download = calloc(1, sizeof *download);
+
+    if (download != NULL) {
+        download->vault = vault;
+        download->fd = -1;
+        kl_buf_init(&download->sealed, VAULT_FILE_SEALED_BYTES);
+        kl_buf_init(&download->plain, VAULT_FILE_CHUNK_BYTES);
+    }
+    return download;
+}
+
 enum kl_status vault_download_open(struct vault *vault, const struct vault_caller *caller,
                                    const struct vault_read_input *input, const char *field,
                                    struct kl_arena *arena, struct vault_download **ret_download,
@@ -253,7 +271,7 @@ enum kl_status vault_download_open(struct vault *vault, const struct vault_calle
 {
     struct kl_err own = {0};
     struct vault_file_info info = {0};
-    struct vault_download *download = calloc(1, sizeof *download);
+    struct vault_download *download = download_new(vault);
     enum kl_status status = KL_OK;
 
     assert(input->record != NULL);
@@ -261,16 +279,50 @@ enum kl_status vault_download_open(struct vault *vault, const struct vault_calle
     if (download == NULL) {
         return kl_fail_memory(err);
     }
-    download->vault = vault;
-    download->fd = -1;
-    kl_buf_init(&download->sealed, VAULT_FILE_SEALED_BYTES);
-    kl_buf_init(&download->plain, VAULT_FILE_CHUNK_BYTES);
     status = open_for(download, caller, input, field, arena, &info, err);
     if (status != KL_OK) {
         vault_download_free(download);
         return status;
     }
     atomic_fetch_add_explicit(&vault->counters.fields_read, 1, memory_order_relaxed);
+    download->left = info.bytes;
+    *ret_info = info;
+    *ret_download = download;
+    return KL_OK;
+}
+
+enum kl_status vault_download_of(struct vault *vault, const struct vault_subject *subject,
+                                 const struct vault_manifest_record *record,
+                                 const struct vault_manifest_field *field, struct kl_arena *arena,
+                                 struct vault_download **ret_download,
+                                 struct vault_file_info *ret_info, struct kl_err *err)
+{
+    struct vault_value_wanted wanted = {.record = record, .field = field};
+    struct vault_file_info info = {0};
+    struct vault_download *download = NULL;
+    enum kl_status status = KL_OK;
+
+    if (field->type != VAULT_TYPE_FILE) {
+        return not_a_file(err);
+    }
+    download = download_new(vault);
+    if (download == NULL) {
+        return kl_fail_memory(err);
+    }
+    download->seen = vault_rekeying_now(vault);
+    download->place.of = (struct kms_place){subject->tenant, subject->slot, field->value};
+    status = vault_subject_values(vault, subject->tenant, subject->slot, &wanted, 1, arena, err);
+    if (status == KL_OK) {
+        status = vault_file_info_parse(wanted.value, &info, err);
+    }
+    if (status == KL_OK) {
+        status = file_take(download, &info, err);
+    }
+    if (status != KL_OK) {
+        vault_download_free(download);
+        return status;
+    }
+    info.version = field->version;
     download->left = info.bytes;
     *ret_info = info;
     *ret_download = download;

@@ -111,6 +111,21 @@ KL_MUST_USE enum kl_status vault_files_open_in(const char *dir,
                                                const struct vault_file_place *place, int *ret_fd,
                                                struct kl_err *err);
 
+/*
+ * A download of a field of a subject at hand, which has no audit entry yet: that is the caller's, before the first byte. Ends with vault_download_free().
+ * KL_ERR_INVALID "not_a_file"; KL_ERR_GONE: look at the subject again; KL_ERR_CORRUPT "file_damaged"; others as vault_subject_values().
+ */
+struct vault_subject;
+struct vault_manifest_record;
+struct vault_manifest_field;
+KL_MUST_USE enum kl_status vault_download_of(struct vault *vault,
+                                             const struct vault_subject *subject,
+                                             const struct vault_manifest_record *record,
+                                             const struct vault_manifest_field *field,
+                                             struct kl_arena *arena,
+                                             struct vault_download **ret_download,
+                                             struct vault_file_info *ret_info, struct kl_err *err);
+
 /* Rows of that slot went, or of anybody (KMS_SLOT_NONE): its folder is to be looked at. */
 void vault_files_changed(struct vault_files *files, uint64_t slot);
 /* Upkeep: remove what no row names, a folder at a time. */

@@ -210,6 +210,16 @@ struct listing {
     size_t count;
 };
 
+void vault_objection_result_of(const struct vault_ledger_objection *objection,
+                               struct vault_objection_result *ret)
+{
+    ret->purpose = objection->purpose;
+    ret->ground = objection->ground;
+    ret->has_compelling_grounds = objection->compelling != KMS_VALUE_NONE;
+    ret->since_us = objection->at_us;
+    ret->ended_us = objection->ended_us;
+}
+
 /* One objection, if the role may see it; the grounds only where the transfer gate asks for no stricter view. */
 static enum kl_status list_one(struct listing *listing,
                                const struct vault_ledger_objection *objection, struct kl_err *err)
@@ -232,11 +242,7 @@ static enum kl_status list_one(struct listing *listing,
                         vault_gate_name(VAULT_GATE_TRANSFER));
     }
     listing->count++;
-    result->purpose = objection->purpose;
-    result->ground = objection->ground;
-    result->has_compelling_grounds = objection->compelling != KMS_VALUE_NONE;
-    result->since_us = objection->at_us;
-    result->ended_us = objection->ended_us;
+    vault_objection_result_of(objection, result);
     return view == VAULT_VIEW_PLAIN
                ? vault_evidence_read(listing->vault, listing->subject, objection->compelling,
                                      listing->arena, &result->compelling_grounds, err)

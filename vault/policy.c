@@ -368,6 +368,11 @@ bool vault_policy_event_known(const struct vault_policy *policy, int record, con
     return false;
 }
 
+bool vault_policy_returns_at_any_time(const struct vault_policy *policy)
+{
+    return policy->returns_at_any_time;
+}
+
 const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy)
 {
     return &policy->requests;

@@ -353,12 +353,27 @@ static size_t bits_of(const uint64_t *words, size_t count)
     return bits;
 }
 
+/* What the steward may take along belongs to no role of the policy. */
+static void compare_return(struct vault_diff *diff)
+{
+    const bool was =
+        diff->policies[0] != NULL && vault_policy_returns_at_any_time(diff->policies[0]);
+    const bool now = vault_policy_returns_at_any_time(diff->policies[1]);
+
+    if (was == now)
+        return;
+    diff->extents[now].answers++;
+    diff->extents[now].roles++;
+    vault_diff_return_add(diff, now);
+}
+
 static void compare(struct vault_diff *diff, struct comparing *comparing)
 {
     comparing->diff = diff;
     for (comparing->role = 0; comparing->role < diff->roles.count && !diff->no_memory;
          comparing->role++)
         compare_role(comparing);
+    compare_return(diff);
     for (int allows = 0; allows < 2; allows++)
         diff->extents[allows].fields = bits_of(comparing->changed_fields[allows], DIFF_FIELD_WORDS);
 }

@@ -136,5 +136,7 @@ void vault_diff_ask(struct vault_diff *diff, const struct diff_cell *cell, int s
 bool vault_diff_has_grant(const struct vault_diff *diff, const struct diff_cell *cell, int side);
 /* One line of an entry about a role; VAULT_DIFF_LINES_MAX of them, then diff is not complete. */
 void vault_diff_line_add(struct vault_diff *diff, size_t role, const struct diff_entry *entry);
+/* One line about what the steward may export of everybody, whatever roles there are (`return_of_data`). */
+void vault_diff_return_add(struct vault_diff *diff, bool allows);
 
 #endif

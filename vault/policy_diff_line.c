@@ -211,6 +211,35 @@ void vault_diff_line_add(struct vault_diff *diff, size_t role, const struct diff
     };
 }
 
+void vault_diff_return_add(struct vault_diff *diff, bool allows)
+{
+    static const char *const nothing[] = {NULL};
+    static const char *const exports[] = {"export", NULL};
+    static const char *const all[] = {"*", NULL};
+    static const char *const answers[] = {"withheld role", "plain"};
+
+    if (diff->count == VAULT_DIFF_LINES_MAX) {
+        diff->complete = false;
+        return;
+    }
+    diff->entries[diff->count] =
+        (struct diff_entry){.recipient = VAULT_NONE, .without_purpose = true};
+    memset(diff->entries[diff->count].fields, 0xff, sizeof diff->entries[0].fields);
+    diff->lines[diff->count++] = (struct vault_diff_line){
+        .allows = allows,
+        .role = "steward",
+        .actions = exports,
+        .fields = all,
+        .purposes = nothing,
+        .places = nothing,
+        .times = nothing,
+        .whose = "anybody",
+        .circumstances = (1u << VAULT_DIFF_CIRCUMSTANCES) - 1,
+        .was = answers[!allows],
+        .now = answers[allows],
+    };
+}
+
 /* ---- as people read it ---- */
 
 static void add_list(struct kl_buf *out, const char *const *texts)

@@ -117,6 +117,7 @@ struct vault_policy {
     const char *name;
     const char *version;
     enum vault_residency residency;
+    bool returns_at_any_time;
     struct vault_policy_requests requests;
     struct vault_policy_controller controller;
     struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */

@@ -182,13 +182,14 @@ static void read_notices(struct policy_parse *parse, policy_node root)
 
 void vault_policy_read_top(struct policy_parse *parse, policy_node root)
 {
-    static const char *const keys[] = {"policy",     "version",  "controller",
-                                       "acting_as",  "notices",  "residency",
-                                       "records",    "purposes", "forbidden_purposes",
-                                       "recipients", "roles",    "on_erase",
-                                       "requests",   "sources",  "tests",
-                                       "processor",  NULL};
+    static const char *const keys[] = {"policy",     "version",        "controller",
+                                       "acting_as",  "notices",        "residency",
+                                       "records",    "purposes",       "forbidden_purposes",
+                                       "recipients", "roles",          "on_erase",
+                                       "requests",   "sources",        "tests",
+                                       "processor",  "return_of_data", NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
+    static const char *const returning[] = {"at_end", "at_any_time", NULL};
     const char *version = NULL;
     int role = 0;
 
@@ -206,6 +207,10 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
         role = vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
     parse->policy->controller.acting_as = acting[role < 0 ? 0 : role];
     read_processor(parse, root);
+    if (kl_yaml_member(root, "return_of_data") != NULL)
+        parse->policy->returns_at_any_time =
+            vault_policy_word(parse, kl_yaml_member(root, "return_of_data"), "return_of_data",
+                              returning) == 1;
 }
 
 /* ---- transfers ---- */

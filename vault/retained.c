@@ -510,3 +510,44 @@ enum kl_status vault_retained_due_find(struct vault *vault, int64_t until_us,
     }
     return status;
 }
+
+/* slots: room for max. */
+struct listing {
+    uint64_t first;
+    uint64_t *slots;
+    size_t max;
+    size_t count;
+};
+
+/* Rows come in the order of their keys. */
+static enum kl_status slot_gather(void *visitor, struct kl_slice key, struct kl_slice value,
+                                  struct kl_err *err)
+{
+    struct listing *listing = visitor;
+    uint64_t slot = key.size == RETAINED_KEY_BYTES ? vault_retained_key_slot(key) : 0;
+
+    (void)value;
+    (void)err;
+    if (key.size == RETAINED_KEY_BYTES && slot >= listing->first && listing->count < listing->max &&
+        (listing->count == 0 || listing->slots[listing->count - 1] != slot)) {
+        listing->slots[listing->count++] = slot;
+    }
+    return KL_OK;
+}
+
+enum kl_status vault_retained_slots(struct vault *vault, uint64_t tenant, uint64_t first,
+                                    uint64_t *ret_slots, size_t max, size_t *ret_count,
+                                    struct kl_err *err)
+{
+    struct retained_key prefix = vault_retained_key_prefix(tenant, 0);
+    struct listing listing = {.first = first, .slots = ret_slots, .max = max};
+    enum kl_status status = KL_OK;
+
+    prefix.size -= 8;
+    status =
+        kms_side_range(vault->keys, vault_retained_key_slice(&prefix), slot_gather, &listing, err);
+    if (status == KL_OK) {
+        *ret_count = listing.count;
+    }
+    return status;
+}

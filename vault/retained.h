@@ -135,6 +135,14 @@ KL_MUST_USE enum kl_status vault_retained_due_find(struct vault *vault, int64_t 
                                                    struct vault_retained *ret, size_t max,
                                                    size_t *ret_count, struct kl_err *err);
 
+/*
+ * The slots of a tenant's erased subjects of whom something is kept, from first on, each once and in rising order: at most max of them, without
+ * opening anything. KL_ERR_IO.
+ */
+KL_MUST_USE enum kl_status vault_retained_slots(struct vault *vault, uint64_t tenant,
+                                                uint64_t first, uint64_t *ret_slots, size_t max,
+                                                size_t *ret_count, struct kl_err *err);
+
 /* ---- rows that lead to nothing (retained_stale.c) ---- */
 
 /* Whether the erasure that wrote such rows never came to its commit. */

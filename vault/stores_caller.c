@@ -251,8 +251,8 @@ enum kl_status vault_stores_caller_open(struct vault_stores *stores,
         status = place_choose(stores, credential, home, scope, &vault, err);
     }
     if (status == KL_OK) {
-        status =
-            vault_caller_of(vault, credential, scope->tenant, request_id, now_us, ret_caller, err);
+        status = vault_caller_of(vault, credential, scope->tenant, scope->closed_too, request_id,
+                                 now_us, ret_caller, err);
     }
     if (status == KL_OK) {
         *ret_vault = vault;

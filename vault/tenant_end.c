@@ -268,6 +268,11 @@ static enum kl_status unknown(struct kl_err *err)
     return kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such tenant", NULL);
 }
 
+static enum kl_status not_ended(struct kl_err *err)
+{
+    return kl_fail(err, KL_ERR_CONFLICT, "tenant_open", "this tenant was not ended", NULL);
+}
+
 enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *caller,
                                 const char *name, struct kl_buf *ret_receipt, int64_t *ret_ends_us,
                                 struct kl_err *err)
@@ -293,6 +298,30 @@ enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *
     return status;
 }
 
+enum kl_status vault_tenant_end_early(struct vault *vault, const struct vault_caller *caller,
+                                      const char *name, struct kl_buf *ret_receipt,
+                                      struct kl_err *err)
+{
+    enum kl_status status = vault_act_allowed(vault, caller, VAULT_MAY_OPERATOR, "tenant_end", err);
+    struct vault_tenant *tenant = NULL;
+    int64_t ends_us = 0;
+
+    if (status != KL_OK) {
+        return status;
+    }
+    vault_turn_take(&vault->turn);
+    tenant = vault_tenants_find(vault, name);
+    if (tenant == NULL) {
+        status = unknown(err);
+    } else if (atomic_load(&tenant->ends_us) == 0) {
+        status = not_ended(err);
+    } else {
+        status = end_now(vault, caller, tenant, ret_receipt, &ends_us, err);
+    }
+    vault_turn_give(&vault->turn);
+    return status;
+}
+
 /* The turn is held. */
 static enum kl_status reopen(struct vault *vault, const struct vault_caller *caller,
                              struct vault_tenant *tenant, struct kl_err *err)
@@ -301,7 +330,7 @@ static enum kl_status reopen(struct vault *vault, const struct vault_caller *cal
     struct vault_tenant_terms terms = {0};
 
     if (atomic_load(&tenant->ends_us) == 0) {
-        return kl_fail(err, KL_ERR_CONFLICT, "tenant_open", "this tenant was not ended", NULL);
+        return not_ended(err);
     }
     memcpy(terms.grace, tenant->grace, sizeof terms.grace);
     status = terms_store(vault, caller, tenant, &terms, "tenant_restore", err);

@@ -141,7 +141,10 @@ class Description:
             return
         check(kind in content, f"{what}: content type {kind!r} is not in openapi.json")
         schema = content[kind].get("schema")
-        if schema is not None and "json" in kind:
+        if schema is not None and kind == "application/x-ndjson":
+            for line in response.lines():
+                self.check_schema(schema, line, what)
+        elif schema is not None and "json" in kind:
             self.check_schema(schema, response.json(), what)
 
 
@@ -163,6 +166,10 @@ class Response:
 
     def json(self):
         return json.loads(self.body)
+
+    def lines(self):
+        """Of an answer that is a JSON value a line."""
+        return [json.loads(line) for line in self.body.splitlines()]
 
     def __getitem__(self, key):
         return self.json()[key]

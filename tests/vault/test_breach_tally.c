@@ -237,6 +237,26 @@ static void test_there_is_room_for_so_many_people_and_policies(void **state)
     vault_breach_tally_free(NULL);
 }
 
+static void test_an_export_of_the_tenant_counts_who_has_no_record_too(void **state)
+{
+    struct vault_breach_tally *tally = vault_breach_tally_new(10);
+    size_t at = 0;
+
+    (void)state;
+    add(tally, 1,
+        "\"action\":\"tenant_export\",\"slot\":7,\"policy\":2,\"shown\":[{\"type\":\"file\","
+        "\"records\":[2],\"fields\":{\"name\":\"plain\"}}],\"result\":\"ok\"");
+    add(tally, 2,
+        "\"action\":\"tenant_export\",\"slot\":8,\"policy\":2,\"beside\":3,\"shown\":[],"
+        "\"result\":\"ok\"");
+    add(tally, 3,
+        "\"action\":\"tenant_export\",\"slot\":9,\"policy\":2,\"shown\":[],\"result\":\"ok\"");
+    assert_non_null(find(tally, VAULT_BREACH_ACCESSED, "tenant_export", "file.name", "plain", &at));
+    assert_non_null(find(tally, VAULT_BREACH_ACCESSED, "tenant_export", "", "", &at));
+    assert_int_equal(people(tally), 2);
+    vault_breach_tally_free(tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_changes_are_told_apart_from_reads),
         cmocka_unit_test(test_credentials_that_it_made_are_named),
         cmocka_unit_test(test_there_is_room_for_so_many_people_and_policies),
+        cmocka_unit_test(test_an_export_of_the_tenant_counts_who_has_no_record_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,6 +372,20 @@ static void test_what_is_not_asked_as_nothing_differs_would_have_said_nothing(vo
     }
 }
 
+static void test_what_the_steward_may_take_along_is_a_line_of_its_own(void **state)
+{
+    static const char at_end[] = HEAD RECORDS PURPOSES "roles: {}\n";
+    static const char before[] = HEAD "return_of_data: at_end\n" RECORDS PURPOSES "roles: {}\n";
+    static const char any_time[] =
+        HEAD "return_of_data: at_any_time\n" RECORDS PURPOSES "roles: {}\n";
+
+    (void)state;
+    expect_diff(at_end, before, "");
+    expect_diff(before, any_time, "+ steward: export *: withheld role -> plain (everywhere)\n");
+    expect_diff(any_time, at_end, "- steward: export *: plain -> withheld role (everywhere)\n");
+    expect_diff(NULL, any_time, "+ steward: export *: withheld role -> plain (everywhere)\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_extents_count_answers_roles_and_fields),
         cmocka_unit_test(test_what_is_newly_allowed_one_way_is_newly_withheld_the_other),
         cmocka_unit_test(test_what_is_not_asked_as_nothing_differs_would_have_said_nothing),
+        cmocka_unit_test(test_what_the_steward_may_take_along_is_a_line_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,7 +312,7 @@ static void test_a_certificate_that_two_stores_know_lets_nobody_in(void **state)
     struct vault_token steward = stores_steward(fixture, "acme");
     unsigned char hash[32];
     const struct vault_proof proof = {.certificate_sha256 = hash};
-    const struct vault_scope scope = {NULL, NULL};
+    const struct vault_scope scope = {NULL, NULL, false};
     const struct vault_credential_input input = {
         .role = "auditor", .expires_in = "P1D", .certificate_sha256 = CERTIFICATE};
     struct vault_credential_result result;

@@ -61,6 +61,14 @@ KL_MUST_USE enum kl_status vault_tenant_list(struct vault *vault, const struct v
 KL_MUST_USE enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *caller,
                                             const char *name, struct kl_buf *ret_receipt,
                                             int64_t *ret_ends_us, struct kl_err *err);
+/*
+ * End a tenant whose grace period is running, at once: where its controller asks for it earlier. Its keys are shredded when this returns. KL_ERR_CONFLICT
+ * "tenant_open": it was not ended; others as vault_tenant_end().
+ */
+KL_MUST_USE enum kl_status vault_tenant_end_early(struct vault *vault,
+                                                  const struct vault_caller *caller,
+                                                  const char *name, struct kl_buf *ret_receipt,
+                                                  struct kl_err *err);
 /* Bring a closed tenant back. KL_ERR_NOT_FOUND "not_found"; KL_ERR_CONFLICT "tenant_open"; KL_ERR_FORBIDDEN. */
 KL_MUST_USE enum kl_status vault_tenant_restore(struct vault *vault,
                                                 const struct vault_caller *caller, const char *name,

@@ -328,6 +328,8 @@ struct vault_policy_requests {
     bool verify_identity; /* a request is completed only after the person was identified */
 };
 const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy);
+/* Whether the tenant's steward may export all of it before it is ended too (tenant_export.h): `return_of_data: at_any_time`. */
+bool vault_policy_returns_at_any_time(const struct vault_policy *policy);
 
 /*
  * The section `on_erase`: what is kept of those who are erased, in counts of at least that many people, and the purpose that an objection

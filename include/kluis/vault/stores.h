@@ -85,10 +85,14 @@ KL_MUST_USE enum kl_status vault_stores_doctor(const struct vault_stores_options
 
 /* ---- who asks, and where ---- */
 
-/* tenant, store: what ?tenant= and ?store= said; NULL: nothing. */
+/*
+ * tenant, store: what ?tenant= and ?store= said; NULL: nothing. closed_too: for a call that a tenant's steward may make while its grace period runs
+ * (tenant_export.h), which the caller's closed_us says then; every other call leaves it false.
+ */
 struct vault_scope {
     const char *tenant;
     const char *store;
+    bool closed_too;
 };
 /*
  * As vault_caller_open(), in the store that the caller acts on: its credential's own; an operator's: the one that has the tenant it names, or

@@ -112,7 +112,9 @@ struct vault_caller {
     uint64_t purposes;  /* bits of the policy the credential is made for; all ones: any */
     int single_purpose; /* the one purpose, when it is made for exactly one; VAULT_NONE else */
     struct vault_country location; /* declared by the operator; unset: none */
-    bool bound;                    /* to one subject */
+    int64_t
+        closed_us; /* its tenant was ended and goes then: a steward who takes it along (tenant_export.h); 0: it is open */
+    bool bound;    /* to one subject */
     struct kl_id bound_subject;
     bool is_recipient; /* it is the policy's recipient of that number, and nobody else */
     int recipient;
