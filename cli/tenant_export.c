@@ -222,7 +222,7 @@ static enum kl_status fetch_page(struct taking *taking, struct cli_response *ret
     if (cli_call_is_set(taking->call, "limit"))
         kl_json_add_int(&out, "limit", strtoll(cli_call_value(taking->call, "limit"), NULL, 10));
     kl_json_object_end(&out);
-    struct cli_request request = {.body = kl_buf_slice(&body)};
+    struct cli_request request = {.body = &body};
     cli_path_start(&path, "/v1/tenants");
     cli_path_segment(&path, taking->call->arguments[0]);
     cli_path_text(&path, "/export");

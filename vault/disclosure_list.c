@@ -122,7 +122,8 @@ static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_e
     enum kl_status status = KL_OK;
 
     if (!may_see(caller, purpose, &listing->subject->base.subject) ||
-        !vault_recipient_may_know(caller, listing->ledger.names[entry->recipient])) {
+        !vault_recipient_may_know(caller,
+                                  listing->ledger.names[listing->ledger.entries[at].recipient])) {
         return KL_OK;
     }
     status = vault_facts_of(listing->vault, listing->subject, caller->policy, &query,
