@@ -14,6 +14,7 @@
 #include "kluis/base/buf.h"
 #include "kluis/base/id.h"
 #include "kluis/base/json.h"
+#include "kluis/base/merkle.h"
 #include "kluis/base/status.h"
 #include "kluis/kms/kms.h"
 #include "vault/store/store.h"
@@ -23,11 +24,12 @@
 #include <stdint.h>
 
 #define VAULT_AUDIT_ENTRY_MAX_BYTES 16384
-#define VAULT_AUDIT_HASH_BYTES 32
+#define VAULT_AUDIT_HASH_BYTES KL_MERKLE_HASH_BYTES
 
-/* An entry made, not yet placed in the trail. hash is its leaf hash. */
+/* An entry made, not yet placed in the trail. hash is its leaf hash, id the one that its text names. */
 struct vault_audit_entry {
     uint64_t tenant;
+    struct kl_id id;
     struct kl_buf json;
     unsigned char hash[VAULT_AUDIT_HASH_BYTES];
 };
