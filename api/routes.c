@@ -112,6 +112,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/audit/proof", api_audit_proof, 0, PROOF},
     {"GET", "/v1/audit/consistency", api_audit_consistency, 0, SIZES},
     {"GET", "/v1/audit/entries", api_audit_entries, 0, ENTRIES},
+    {"GET", "/v1/audit/keys", api_audit_keys, 0, STORE},
     {"GET", "/v1/audit/summary", api_audit_summary, 0, SUMMARY},
     {"POST", "/v1/audit/reviews", api_review_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/audit/reviews", api_review_list, 0, PAGE},

@@ -112,6 +112,7 @@ API_HANDLER(api_report_breach);
 API_HANDLER(api_audit_proof);
 API_HANDLER(api_audit_consistency);
 API_HANDLER(api_audit_entries);
+API_HANDLER(api_audit_keys);
 
 /* api/routes_sweeps.c */
 API_HANDLER(api_sweep_start);

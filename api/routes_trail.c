@@ -61,3 +61,9 @@ API_HANDLER(api_audit_entries)
     }
     return status;
 }
+
+API_HANDLER(api_audit_keys)
+{
+    (void)api_response_json(response, 200);
+    return vault_trail_keys(request->vault, &request->caller, &response->body, err);
+}

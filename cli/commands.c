@@ -147,7 +147,7 @@ static const struct cli_option credential_create_options[] = {
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
 static const struct cli_option revoke_options[] = {YES, END};
 static const struct cli_option rotate_options[] = {
-    {"level", "LEVEL", "root (the default), tenant, all or values"},
+    {"level", "LEVEL", "root (the default), tenant, all, values or audit"},
     {"rate", "N", "at most N pages a second"},
     {"without-backup", NULL,
      "level values although no backup of the last day was verified: older ones will not open"},

@@ -120,18 +120,7 @@ KL_MUST_USE enum kl_status vault_trails_root(struct vault_trails *trails, uint64
                                              unsigned char ret_root[VAULT_AUDIT_HASH_BYTES],
                                              struct kl_err *err);
 
-/*
- * The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret (ret as before on failure). Root hash as
- * RFC 9162 section 2.1.1; hashes, key and signature in base64url. Any thread.
- *
- * Signed (Ed25519, key of VAULT_SLOT_SIGNING under the label "audit-head") are these five lines, each ended by a line feed; none can hold one:
- *   kluis-audit-head-v1
- *   tenant's name
- *   size, decimal
- *   root_hash, as above
- *   at, as above
- */
-#define VAULT_AUDIT_HEAD_LABEL "audit-head"
+/* The signed head as JSON (kluis/base/trail.h), by the tenant's signing key (signing.h), appended to ret (as before on failure). Any thread. */
 KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                              const char *tenant_name, struct kl_buf *ret,
                                              struct kl_err *err);

@@ -5,6 +5,9 @@
 #include "vault/act.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
+#include "vault/signing.h"
+
+#include <string.h>
 
 /* What JSON makes of a text is at most six times as long; what surrounds it is less than this for an entry. */
 #define AROUND_ENTRY_BYTES 128
@@ -411,5 +414,97 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
     kl_buf_done(&text);
     vault_lost_done(&page.lost);
     vault_tree_reader_free(page.reader);
+    return status;
+}
+
+/* ---- keys ---- */
+
+struct chain {
+    const char *tenant_name;
+    struct kl_buf *text;
+    struct kl_json_out *out;
+    unsigned char first[KL_TRAIL_KEY_BYTES];
+    unsigned char last[KL_TRAIL_KEY_BYTES];
+};
+
+static enum kl_status chain_link(void *visitor, const struct kl_trail_link *link, bool holds,
+                                 struct kl_err *err)
+{
+    struct chain *chain = visitor;
+    enum kl_status status = KL_OK;
+    struct kl_buf text;
+
+    if (!holds) {
+        return kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
+                       "what is kept beside the keys about the signing key is damaged",
+                       "link %lu of the chain does not hold", (unsigned long)link->number);
+    }
+    if (link->number == 1) {
+        memcpy(chain->first, link->old_key, sizeof chain->first);
+    }
+    memcpy(chain->last, link->new_key, sizeof chain->last);
+    kl_buf_init(&text, KL_TRAIL_JSON_MAX_BYTES);
+    kl_trail_link_write(link, &text);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        kl_json_put_raw(chain->out, text.bytes, text.size);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* A change of the key in between makes the two disagree: KL_ERR_BUSY then, and all is looked up again. */
+static enum kl_status keys_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    struct chain *chain = context;
+    struct vault_signing_state state = {0};
+    enum kl_status status = KL_OK;
+
+    kl_buf_clear(chain->text);
+    *chain->out = kl_json_out(chain->text);
+    memcpy(chain->first, signer->public_key, sizeof chain->first);
+    memcpy(chain->last, signer->public_key, sizeof chain->last);
+    kl_json_object_begin(chain->out);
+    kl_json_key(chain->out, "links");
+    kl_json_array_begin(chain->out);
+    status = vault_signing_each(signer->keys, signer->place.tenant, chain->tenant_name, chain_link,
+                                chain, err);
+    kl_json_array_end(chain->out);
+    add_hash(chain->out, "first_key", chain->first);
+    add_hash(chain->out, "public_key", signer->public_key);
+    kl_json_add_text(chain->out, "tenant", chain->tenant_name);
+    kl_json_object_end(chain->out);
+    if (status == KL_OK) {
+        status = vault_signing_state(signer->keys, signer->place.tenant, &state, err);
+    }
+    if (status == KL_OK && state.number != signer->number) {
+        return KL_ERR_BUSY;
+    }
+    if (status == KL_OK && memcmp(chain->last, signer->public_key, sizeof chain->last) != 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
+                         "what is kept beside the keys about the signing key is damaged",
+                         "the chain does not lead to the key in use");
+    }
+    return status;
+}
+
+enum kl_status vault_trail_keys(struct vault *vault, const struct vault_caller *caller,
+                                struct kl_buf *ret, struct kl_err *err)
+{
+    struct kl_json_out out;
+    struct kl_buf text;
+    struct chain chain = {.tenant_name = caller->tenant_name, .text = &text, .out = &out};
+    uint64_t tenant = 0;
+    enum kl_status status = vault_act_own_trail(vault, caller, "audit_keys", &tenant, err);
+
+    kl_buf_init(&text, (size_t)(KL_TRAIL_LINKS_MAX + 1) * KL_TRAIL_JSON_MAX_BYTES);
+    if (status == KL_OK) {
+        status = vault_signing_with(vault->keys, tenant, keys_with, &chain, err);
+    }
+    if (status == KL_OK) {
+        status = give(&text, ret, err);
+    }
+    kl_buf_done(&text);
     return status;
 }

@@ -5,6 +5,8 @@
 #include "vault/audit_internal.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
+#include "vault/job.h"
+#include "vault/rotation.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/upkeep.h"
@@ -286,7 +288,10 @@ static enum kl_status build_step(struct vault *vault, uint64_t tenant, bool *ret
                : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
 }
 
-/* The vault's own trail, then those of the tenants, each until its tree is whole: from then on the leader keeps it. */
+/*
+ * The vault's own trail, then those of the tenants, each until its tree is whole: from then on the leader keeps it. A change of the signing key that an
+ * older data/ has forgotten comes to its end as well.
+ */
 static enum kl_status build_run(struct vault *vault, int64_t now_us, struct kl_err *err)
 {
     int64_t until_us = kl_time_monotonic_us() + BUILD_TURN_US;
@@ -299,6 +304,9 @@ static enum kl_status build_run(struct vault *vault, int64_t now_us, struct kl_e
     while (status == KL_OK && kl_time_monotonic_us() < until_us &&
            (tenant == KMS_TENANT_VAULT || vault_tenants_from(vault, tenant, &tenant, &share))) {
         status = build_step(vault, tenant, &whole, err);
+        if (status == KL_OK && whole && !vault_job_waits(vault, VAULT_JOB_ROTATION)) {
+            status = vault_rotation_audit_settle(vault, tenant, err);
+        }
         tenant += status == KL_OK && whole ? 1 : 0;
         vault->trails->build_from = tenant;
     }

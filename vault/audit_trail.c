@@ -1,12 +1,12 @@
 #include "vault/audit_internal.h"
 #include "vault/rows.h"
+#include "vault/signing.h"
 
-#include "kluis/base/encode.h"
 #include "kluis/base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-
-#define HEAD_MESSAGE_MAX_BYTES 1024
+#include <string.h>
 
 struct vault_trails *vault_trails_new(struct kms *keys, struct vault_store *store)
 {
@@ -250,63 +250,47 @@ enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant, u
     return status;
 }
 
+struct head_making {
+    struct kl_trail_head head;
+    struct kl_buf *ret;
+};
+
+static enum kl_status head_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    struct head_making *making = context;
+    struct kl_buf text;
+    enum kl_status status;
+    kl_buf_init(&text, KL_TRAIL_JSON_MAX_BYTES);
+    kl_trail_head_text(&making->head, &text);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        status = vault_signer_sign(signer, VAULT_SIGNING_LABEL, kl_buf_slice(&text),
+                                   making->head.signature, err);
+    }
+    if (status == KL_OK) {
+        memcpy(making->head.key, signer->public_key, sizeof(making->head.key));
+        kl_buf_clear(&text);
+        kl_trail_head_write(&making->head, &text);
+        kl_buf_add(making->ret, text.bytes, text.size);
+        status = kl_buf_status(making->ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
 enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                  const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
 {
-    struct kms_place place = {
-        .tenant = tenant, .slot = VAULT_SLOT_SIGNING, .value = KMS_VALUE_NONE};
+    struct head_making making = {.ret = ret};
     struct kl_merkle_tree tree;
-    unsigned char root[VAULT_AUDIT_HASH_BYTES];
-    unsigned char signature[KMS_SIGNATURE_BYTES];
-    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
-    char root_text[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 1];
-    char signature_text[KL_BASE64_CHARS(KMS_SIGNATURE_BYTES) + 1];
-    char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
-    char at_text[KL_TIME_TEXT_BYTES];
-    struct kl_buf message;
-    struct kl_buf json;
-    kl_buf_init(&message, HEAD_MESSAGE_MAX_BYTES);
-    kl_buf_init(&json, HEAD_MESSAGE_MAX_BYTES);
-
     enum kl_status status = trail_committed(trails, tenant, &tree, err);
     if (status != KL_OK) {
-        goto out;
+        return status;
     }
-    kl_merkle_root(&tree, root);
-    kl_base64(root, sizeof(root), root_text);
-    kl_time_format(kl_time_now_us(), at_text);
-    kl_buf_addf(&message, "kluis-audit-head-v1\n%s\n%llu\n%s\n%s\n", tenant_name,
-                (unsigned long long)tree.size, root_text, at_text);
-    status = kl_buf_status(&message, err);
-    if (status == KL_OK) {
-        status = kms_sign(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&message),
-                          signature, err);
-    }
-    if (status == KL_OK) {
-        status = kms_public_key(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, public_key, err);
-    }
-    if (status != KL_OK) {
-        goto out;
-    }
-    kl_base64(signature, sizeof(signature), signature_text);
-    kl_base64(public_key, sizeof(public_key), key_text);
-    struct kl_json_out out = kl_json_out(&json);
-    kl_json_object_begin(&out);
-    kl_json_add_text(&out, "tenant", tenant_name);
-    kl_json_add_int(&out, "size", (int64_t)tree.size);
-    kl_json_add_text(&out, "root_hash", root_text);
-    kl_json_add_text(&out, "at", at_text);
-    kl_json_add_text(&out, "public_key", key_text);
-    kl_json_add_text(&out, "signature", signature_text);
-    kl_json_object_end(&out);
-    status = kl_buf_status(&json, err);
-    if (status == KL_OK) {
-        kl_buf_add(ret, json.bytes, json.size);
-        status = kl_buf_status(ret, err);
-    }
-
-out:
-    kl_buf_done(&json);
-    kl_buf_done(&message);
-    return status;
+    (void)snprintf(making.head.tenant, sizeof(making.head.tenant), "%s", tenant_name);
+    making.head.size = tree.size;
+    kl_merkle_root(&tree, making.head.root);
+    kl_time_format(kl_time_now_us(), making.head.at);
+    return vault_signing_with(trails->keys, tenant, head_with, &making, err);
 }

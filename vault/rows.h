@@ -109,12 +109,14 @@ struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 
 /* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */
 enum vault_own_slot {
-    VAULT_SLOT_SIGNING = 0,    /* Ed25519 seed: receipts and tree heads */
+    VAULT_SLOT_SIGNING =
+        0, /* Ed25519 seed: receipts and tree heads, in turns with VAULT_SLOT_SIGNING_TURN (signing.h) */
     VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
     VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
     VAULT_SLOT_CREDENTIAL = 3, /* in the vault's own tenant: hashes of tokens */
     VAULT_SLOT_JOURNAL = 4,    /* closings that are about no subject */
-    VAULT_SLOT_REMARKS = 5     /* reviews of the trail, and why credentials were made (remark.h) */
+    VAULT_SLOT_REMARKS = 5,    /* reviews of the trail, and why credentials were made (remark.h) */
+    VAULT_SLOT_SIGNING_TURN = 6
 };
 
 #endif

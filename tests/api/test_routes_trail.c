@@ -158,7 +158,7 @@ static void test_what_is_asked_is_checked(void **state)
     ask("/v1/audit/consistency?from=3&to=100000", 422, "invalid_range");
     ask("/v1/audit/consistency?from=3&to=3", 200, "\"hashes\":[]");
     ask("/v1/audit/entries?from=100000", 422, "invalid_range");
-    ask("/v1/audit/entries?limit=0", 422, "invalid_limit");
+    ask("/v1/audit/entries?limit=0", 400, "invalid_limit");
     ask("/v1/audit/entries?entry=3", 400, "unknown_parameter");
 }
 

@@ -57,4 +57,11 @@ KL_MUST_USE enum kl_status vault_trail_entries(struct vault *vault,
                                                size_t limit, struct kl_buf *ret,
                                                struct kl_err *err);
 
+/*
+ * The keys that the trail's heads are and were signed with (kluis/base/trail.h): {"tenant","public_key","first_key","links":[...]}, each link as its JSON, from the first on.
+ * KL_ERR_CORRUPT "signing_key_damaged": the chain does not lead from the first to the one in use.
+ */
+KL_MUST_USE enum kl_status vault_trail_keys(struct vault *vault, const struct vault_caller *caller,
+                                            struct kl_buf *ret, struct kl_err *err);
+
 #endif
