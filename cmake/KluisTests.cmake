@@ -126,6 +126,8 @@ endif()
 if(TARGET kluis_api)
     kluis_add_test_program(vault_driver support "${CMAKE_SOURCE_DIR}/tests/support/vault_driver/vault_driver.c")
     target_link_options(vault_driver PRIVATE "LINKER:--wrap=kl_time_now_us")
+    # What edits a store at rest.
+    kluis_add_test_program(row_editor support "${CMAKE_SOURCE_DIR}/tests/support/row_editor/row_editor.c")
 endif()
 
 # tests/scenarios/<name>/run and tests/faults/<name>/run: scripts against the real programs. Each runs in a folder of its own

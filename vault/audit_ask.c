@@ -276,13 +276,23 @@ static enum kl_status page_put(struct page *page, const struct vault_leaf *leaf,
     return status;
 }
 
+/* Whether the stored tree has an entry for a number that is said to be lost: then somebody took the entry away. */
+static bool was_entry(struct page *page, const struct vault_leaf *leaf)
+{
+    unsigned char stored[KL_MERKLE_HASH_BYTES];
+
+    return page->reader != NULL &&
+           vault_tree_leaf(page->reader, leaf->number, stored, NULL) == KL_OK &&
+           memcmp(stored, leaf->hash, sizeof stored) != 0;
+}
+
 /* KL_ERR_BUSY, which goes no further, ends the walk when the page is full. */
 static enum kl_status page_leaf(void *visitor, const struct vault_leaf *leaf, struct kl_err *err)
 {
     struct page *page = visitor;
     enum kl_status status = KL_OK;
 
-    if (leaf->kind != VAULT_LEAF_LOST) {
+    if (leaf->kind != VAULT_LEAF_LOST || was_entry(page, leaf)) {
         page->full = page->count == page->limit ||
                      (page->count > 0 && page->text->size + leaf->entry.size + AROUND_ENTRY_BYTES >
                                              VAULT_TRAIL_PAGE_MAX_BYTES);

@@ -39,6 +39,8 @@ static void link_of(const struct kl_json_value *value)
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct kl_json *json = NULL;
