@@ -105,8 +105,8 @@ static enum kl_status verify_all(struct cli_call *call, struct cli_trail_verify 
     const struct kl_merkle_tree none = {0};
     const char *from = cli_call_value(call, "from");
     enum kl_status status = cli_trail_verify_head(verify);
-    if (status == KL_OK && cli_call_is_set(call, "key"))
-        status = cli_trail_verify_key(verify, cli_call_value(call, "key"));
+    if (status == KL_OK && cli_call_is_set(call, "known-key"))
+        status = cli_trail_verify_key(verify, cli_call_value(call, "known-key"));
     if (status == KL_OK && from != NULL)
         status = cli_trail_verify_kept(verify, from);
     cli_trail_check_begin(&verify->check, &none, &verify->findings);

@@ -185,7 +185,7 @@ static const struct cli_option verify_options[] = {
     {"from", "FILE",
      "compare with heads kept earlier, as kluisd publishes them or audit head prints them, and go on from the newest"},
     {"all", NULL, "with --from: go over all entries all the same"},
-    {"key", "KEY",
+    {"known-key", "KEY",
      "a key that is known to be the trail's (base64url): it must lead to the one in use"},
     STORE,
     END};

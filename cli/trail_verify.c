@@ -168,10 +168,10 @@ enum kl_status cli_trail_verify_key(struct cli_trail_verify *verify, const char 
     unsigned char key[KL_TRAIL_KEY_BYTES];
     if (!kl_base64_decode(text, strlen(text), key, sizeof key))
         return kl_fail(&verify->call->err, KL_ERR_INVALID, "invalid_key",
-                       "--key is a public key in base64url", NULL);
+                       "--known-key is a public key in base64url", NULL);
     if (!is_key_of_trail(verify, key))
         cli_trail_find(&verify->findings, "key_unknown", 0, 0,
-                       "no chain of signatures leads from the key of --key to this head");
+                       "no chain of signatures leads from the key of --known-key to this head");
     return KL_OK;
 }
 
@@ -453,7 +453,7 @@ static void at_size(struct cli_trail_verify *verify)
             !is_root(&verify->check.of_stored, kept->root))
             find_fork(verify, kept);
     }
-    if ((size & (size - 1)) == 0 && size < verify->head.size &&
+    if (((size & (size - 1)) == 0 || ((size - 1) & (size - 2)) == 0) && size < verify->head.size &&
         verify->size_count < CLI_TRAIL_SIZES) {
         struct cli_trail_root *at = &verify->sizes[verify->size_count++];
         at->size = size;

@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define CLI_TRAIL_KEPT_MAX 65536 /* heads of one trail in a file */
-#define CLI_TRAIL_SIZES 64       /* sizes whose consistency proofs are looked at: powers of two */
+#define CLI_TRAIL_SIZES \
+    128 /* sizes whose consistency proofs are looked at: powers of two, and one more */
 
 struct cli_trail_root {
     uint64_t size;
