@@ -124,5 +124,10 @@ KL_MUST_USE enum kl_status vault_trails_root(struct vault_trails *trails, uint64
 KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                              const char *tenant_name, struct kl_buf *ret,
                                              struct kl_err *err);
+/* The same of that tree. */
+KL_MUST_USE enum kl_status vault_trails_head_of(struct vault_trails *trails, uint64_t tenant,
+                                                const char *tenant_name,
+                                                const struct kl_merkle_tree *tree,
+                                                struct kl_buf *ret, struct kl_err *err);
 
 #endif

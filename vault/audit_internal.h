@@ -25,6 +25,7 @@ struct vault_trail {
         covered; /* under the lock: how many entries of committed the stored tree has (audit_tiles.h) */
     bool
         broken; /* under the lock: rows that the stored tree is made of are damaged; it is let be until the vault is opened again */
+    uint64_t published;         /* the publisher's: the size of the head that was given last */
     struct kl_merkle_tree next; /* the leader's */
     struct vault_edge
         *edge; /* the leader's: of next; NULL: not needed yet, or the stored tree is behind */
@@ -50,6 +51,8 @@ struct vault_trails {
 /* The trail of a tenant, read from the store at first use. KL_ERR_CORRUPT, KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
                                            struct vault_trail **ret_trail, struct kl_err *err);
+/* The trail when it was read already; NULL else. Any thread. */
+struct vault_trail *vault_trail_find(struct vault_trails *trails, uint64_t tenant);
 /* The leader's: next was changed. */
 void vault_trail_touch(struct vault_trails *trails, struct vault_trail *trail);
 

@@ -40,7 +40,7 @@ void vault_trails_free(struct vault_trails *trails)
     free(trails);
 }
 
-static struct vault_trail *trail_find(struct vault_trails *trails, uint64_t tenant)
+struct vault_trail *vault_trail_find(struct vault_trails *trails, uint64_t tenant)
 {
     pthread_mutex_lock(&trails->lock);
     struct vault_trail *trail = trails->lists[tenant % VAULT_TRAIL_LISTS];
@@ -74,7 +74,7 @@ static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
 enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
                                struct vault_trail **ret_trail, struct kl_err *err)
 {
-    struct vault_trail *trail = trail_find(trails, tenant);
+    struct vault_trail *trail = vault_trail_find(trails, tenant);
     if (trail != NULL) {
         *ret_trail = trail;
         return KL_OK;
@@ -126,7 +126,7 @@ void vault_trail_touch(struct vault_trails *trails, struct vault_trail *trail)
 static enum kl_status append_one(struct vault_trails *trails, const struct vault_audit_entry *entry,
                                  struct vault_batch *batch, struct kl_err *err)
 {
-    struct vault_trail *trail = trail_find(trails, entry->tenant);
+    struct vault_trail *trail = vault_trail_find(trails, entry->tenant);
     struct vault_row_key key = vault_row_audit(trail->tenant, trail->next.size);
     struct vault_row_key by_id = vault_row_audit_id(trail->tenant, &entry->id, trail->next.size);
     enum kl_status status = vault_trail_stored_ready(trails, trail, batch, err);
@@ -279,18 +279,23 @@ static enum kl_status head_with(void *context, const struct vault_signer *signer
     return status;
 }
 
+enum kl_status vault_trails_head_of(struct vault_trails *trails, uint64_t tenant,
+                                    const char *tenant_name, const struct kl_merkle_tree *tree,
+                                    struct kl_buf *ret, struct kl_err *err)
+{
+    struct head_making making = {.ret = ret};
+    (void)snprintf(making.head.tenant, sizeof(making.head.tenant), "%s", tenant_name);
+    making.head.size = tree->size;
+    kl_merkle_root(tree, making.head.root);
+    kl_time_format(kl_time_now_us(), making.head.at);
+    return vault_signing_with(trails->keys, tenant, head_with, &making, err);
+}
+
 enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                  const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
 {
-    struct head_making making = {.ret = ret};
     struct kl_merkle_tree tree;
     enum kl_status status = trail_committed(trails, tenant, &tree, err);
-    if (status != KL_OK) {
-        return status;
-    }
-    (void)snprintf(making.head.tenant, sizeof(making.head.tenant), "%s", tenant_name);
-    making.head.size = tree.size;
-    kl_merkle_root(&tree, making.head.root);
-    kl_time_format(kl_time_now_us(), making.head.at);
-    return vault_signing_with(trails->keys, tenant, head_with, &making, err);
+    return status == KL_OK ? vault_trails_head_of(trails, tenant, tenant_name, &tree, ret, err)
+                           : status;
 }
