@@ -21,8 +21,8 @@ static void print_people(const struct cli_trail_verify *verify)
                  " numbers are lost; %zu changes of the key; %zu kept heads\n",
                  verify->entries, verify->start, verify->lost, verify->link_count,
                  verify->kept_count);
-    for (size_t i = 0; i < verify->findings.count && i < CLI_TRAIL_FINDINGS_MAX; i++) {
-        const struct cli_trail_finding *finding = &verify->findings.items[i];
+    for (size_t i = 0; i < verify->findings.count && i < KL_TRAIL_FINDINGS_MAX; i++) {
+        const struct kl_trail_finding *finding = &verify->findings.items[i];
         (void)printf("%s", finding->code);
         if (finding->until > finding->from + 1)
             (void)printf(" (entries %" PRIu64 " to %" PRIu64 ")", finding->from,
@@ -31,17 +31,17 @@ static void print_people(const struct cli_trail_verify *verify)
             (void)printf(" (entry %" PRIu64 ")", finding->from);
         (void)printf(": %s\n", finding->detail);
     }
-    if (verify->findings.count > CLI_TRAIL_FINDINGS_MAX)
-        (void)printf("and %zu more\n", verify->findings.count - CLI_TRAIL_FINDINGS_MAX);
+    if (verify->findings.count > KL_TRAIL_FINDINGS_MAX)
+        (void)printf("and %zu more\n", verify->findings.count - KL_TRAIL_FINDINGS_MAX);
     (void)puts(verify->findings.count == 0 ? "all of it holds" : "it does not hold");
 }
 
-static void write_findings(const struct cli_trail_findings *findings, struct kl_json_out *out)
+static void write_findings(const struct kl_trail_findings *findings, struct kl_json_out *out)
 {
     kl_json_key(out, "findings");
     kl_json_array_begin(out);
-    for (size_t i = 0; i < findings->count && i < CLI_TRAIL_FINDINGS_MAX; i++) {
-        const struct cli_trail_finding *finding = &findings->items[i];
+    for (size_t i = 0; i < findings->count && i < KL_TRAIL_FINDINGS_MAX; i++) {
+        const struct kl_trail_finding *finding = &findings->items[i];
         kl_json_object_begin(out);
         kl_json_add_text(out, "code", finding->code);
         if (finding->until != 0) {
@@ -88,8 +88,8 @@ static void print_csv(const struct cli_trail_verify *verify)
 {
     static const char *const titles[] = {"CODE", "FROM", "UNTIL", "DETAIL"};
     struct cli_table *table = cli_table_new(CLI_FORMAT_CSV, titles, 4);
-    for (size_t i = 0; i < verify->findings.count && i < CLI_TRAIL_FINDINGS_MAX; i++) {
-        const struct cli_trail_finding *finding = &verify->findings.items[i];
+    for (size_t i = 0; i < verify->findings.count && i < KL_TRAIL_FINDINGS_MAX; i++) {
+        const struct kl_trail_finding *finding = &verify->findings.items[i];
         char from[24];
         char until[24];
         (void)snprintf(from, sizeof from, "%" PRIu64, finding->from);
@@ -109,7 +109,7 @@ static enum kl_status verify_all(struct cli_call *call, struct cli_trail_verify 
         status = cli_trail_verify_key(verify, cli_call_value(call, "known-key"));
     if (status == KL_OK && from != NULL)
         status = cli_trail_verify_kept(verify, from);
-    cli_trail_check_begin(&verify->check, &none, &verify->findings);
+    kl_trail_check_begin(&verify->check, &none, &verify->findings);
     if (status == KL_OK && from != NULL && !cli_call_is_set(call, "all"))
         status = cli_trail_verify_skip(verify);
     if (status == KL_OK)

@@ -103,10 +103,10 @@ static enum kl_status take_links(struct cli_trail_verify *verify, const struct k
         if (kl_trail_link_read(item, verify->head.tenant, link, &verify->call->err) != KL_OK)
             return verify->call->err.status;
         if (!kl_trail_link_holds(link, verify->link_count == 0 ? NULL : link - 1))
-            cli_trail_find(&verify->findings, "chain_broken", 0, 0,
-                           "change %zu of the key is not signed by the keys it names, or does not "
-                           "go on after the one before",
-                           verify->link_count + 1);
+            kl_trail_find(&verify->findings, "chain_broken", 0, 0,
+                          "change %zu of the key is not signed by the keys it names, or does not "
+                          "go on after the one before",
+                          verify->link_count + 1);
         verify->link_count++;
     }
     return KL_OK;
@@ -130,12 +130,12 @@ static void check_keys(struct cli_trail_verify *verify)
     if (verify->link_count > 0) {
         last = verify->links[verify->link_count - 1].new_key;
         if (memcmp(verify->links[0].old_key, verify->first_key, KL_TRAIL_KEY_BYTES) != 0)
-            cli_trail_find(&verify->findings, "chain_broken", 0, 0,
-                           "the chain does not begin with the first key");
+            kl_trail_find(&verify->findings, "chain_broken", 0, 0,
+                          "the chain does not begin with the first key");
     }
     if (memcmp(last, verify->head.key, KL_TRAIL_KEY_BYTES) != 0)
-        cli_trail_find(&verify->findings, "chain_broken", 0, 0,
-                       "the chain of keys does not lead to the one that signed the head");
+        kl_trail_find(&verify->findings, "chain_broken", 0, 0,
+                      "the chain of keys does not lead to the one that signed the head");
 }
 
 enum kl_status cli_trail_verify_head(struct cli_trail_verify *verify)
@@ -150,8 +150,8 @@ enum kl_status cli_trail_verify_head(struct cli_trail_verify *verify)
     if (status != KL_OK)
         return status;
     if (!kl_trail_head_holds(&verify->head))
-        cli_trail_find(&verify->findings, "head_unsigned", 0, 0,
-                       "the signature of the head is not right");
+        kl_trail_find(&verify->findings, "head_unsigned", 0, 0,
+                      "the signature of the head is not right");
     json = NULL;
     cli_path_start(&path, "/v1/audit/keys");
     status = get(verify->call, &path, &json);
@@ -170,8 +170,8 @@ enum kl_status cli_trail_verify_key(struct cli_trail_verify *verify, const char 
         return kl_fail(&verify->call->err, KL_ERR_INVALID, "invalid_key",
                        "--known-key is a public key in base64url", NULL);
     if (!is_key_of_trail(verify, key))
-        cli_trail_find(&verify->findings, "key_unknown", 0, 0,
-                       "no chain of signatures leads from the key of --known-key to this head");
+        kl_trail_find(&verify->findings, "key_unknown", 0, 0,
+                      "no chain of signatures leads from the key of --known-key to this head");
     return KL_OK;
 }
 
@@ -195,20 +195,20 @@ static enum kl_status keep(struct cli_trail_verify *verify, const struct kl_trai
 static enum kl_status take_kept(struct cli_trail_verify *verify, const struct kl_trail_head *head)
 {
     if (!kl_trail_head_holds(head)) {
-        cli_trail_find(&verify->findings, "head_unsigned", 0, 0,
-                       "the signature of the kept head of size %" PRIu64 " is not right",
-                       head->size);
+        kl_trail_find(&verify->findings, "head_unsigned", 0, 0,
+                      "the signature of the kept head of size %" PRIu64 " is not right",
+                      head->size);
         return KL_OK;
     }
     if (!is_key_of_trail(verify, head->key))
-        cli_trail_find(&verify->findings, "key_unknown", 0, 0,
-                       "no chain of signatures leads from the key of the kept head of size %" PRIu64
-                       " to the one in use",
-                       head->size);
+        kl_trail_find(&verify->findings, "key_unknown", 0, 0,
+                      "no chain of signatures leads from the key of the kept head of size %" PRIu64
+                      " to the one in use",
+                      head->size);
     if (head->size > verify->head.size) {
-        cli_trail_find(&verify->findings, "truncated", verify->head.size, head->size,
-                       "a head of %s has %" PRIu64 " entries, the trail now %" PRIu64, head->at,
-                       head->size, verify->head.size);
+        kl_trail_find(&verify->findings, "truncated", verify->head.size, head->size,
+                      "a head of %s has %" PRIu64 " entries, the trail now %" PRIu64, head->at,
+                      head->size, verify->head.size);
         return KL_OK;
     }
     return head->size == 0 ? KL_OK : keep(verify, head);
@@ -286,21 +286,21 @@ enum kl_status cli_trail_verify_kept(struct cli_trail_verify *verify, const char
 
 static void find_fork(struct cli_trail_verify *verify, const struct kl_trail_head *kept)
 {
-    cli_trail_find(&verify->findings, "fork", 0, kept->size,
-                   "the head of %s with %" PRIu64
-                   " entries is not of this trail, which now has %" PRIu64
-                   ": entries before number %" PRIu64 " were rewritten",
-                   kept->at, kept->size, verify->head.size, kept->size);
+    kl_trail_find(&verify->findings, "fork", 0, kept->size,
+                  "the head of %s with %" PRIu64
+                  " entries is not of this trail, which now has %" PRIu64
+                  ": entries before number %" PRIu64 " were rewritten",
+                  kept->at, kept->size, verify->head.size, kept->size);
 }
 
 static void find_lost(struct cli_trail_verify *verify, const struct kl_trail_head *kept,
                       uint64_t from, uint64_t until)
 {
-    cli_trail_find(&verify->findings, "older_data_restored", from, kept->size,
-                   "the head of %s with %" PRIu64
-                   " entries is of a data directory that an older one was put in the place of: "
-                   "numbers %" PRIu64 " to %" PRIu64 " are lost",
-                   kept->at, kept->size, from, until - 1);
+    kl_trail_find(&verify->findings, "older_data_restored", from, kept->size,
+                  "the head of %s with %" PRIu64
+                  " entries is of a data directory that an older one was put in the place of: "
+                  "numbers %" PRIu64 " to %" PRIu64 " are lost",
+                  kept->at, kept->size, from, until - 1);
 }
 
 /* ---- from a head that was kept ---- */
@@ -313,8 +313,8 @@ static enum kl_status ask_proof(struct cli_trail_verify *verify, const struct cl
     struct cli_call *call = verify->call;
     enum kl_status status = get(call, path, ret_json);
     if (status == KL_ERR_REFUSED && strcmp(call->err.code, "audit_tile_damaged") == 0) {
-        cli_trail_find(&verify->findings, "tree_damaged", 0, 0,
-                       "the vault cannot prove what it says: its stored tree is damaged");
+        kl_trail_find(&verify->findings, "tree_damaged", 0, 0,
+                      "the vault cannot prove what it says: its stored tree is damaged");
         kl_err_clear(&call->err);
         *ret_given = false;
         return KL_OK;
@@ -428,7 +428,7 @@ enum kl_status cli_trail_verify_skip(struct cli_trail_verify *verify)
         status = check_continues(verify, &verify->kept[i], &verify->kept[at]);
     verify->kept_next = verify->kept_count; /* all were looked at */
     verify->start = fits ? tree.size : 0;
-    cli_trail_check_begin(&verify->check, &tree, &verify->findings);
+    kl_trail_check_begin(&verify->check, &tree, &verify->findings);
     return status;
 }
 
@@ -468,14 +468,14 @@ static void pass_lost(struct cli_trail_verify *verify, uint64_t until)
     for (; verify->kept_next < verify->kept_count && verify->kept[verify->kept_next].size < until;
          verify->kept_next++)
         find_lost(verify, &verify->kept[verify->kept_next], from, until);
-    cli_trail_check_lost(&verify->check, until - from);
+    kl_trail_check_lost(&verify->check, until - from);
     verify->lost += until - from;
     at_size(verify);
 }
 
 static enum kl_status take_entry(struct cli_trail_verify *verify, const struct kl_json_value *item)
 {
-    struct cli_trail_leaf leaf = {0};
+    struct kl_trail_leaf leaf = {0};
     const struct kl_json_value *text = kl_json_member(item, "text");
     if (!number_of(item, "index", &leaf.index) || leaf.index < verify->check.of_texts.size)
         return not_understood(verify->call);
@@ -487,7 +487,7 @@ static enum kl_status take_entry(struct cli_trail_verify *verify, const struct k
     leaf.has_stored = hash_of(item, "leaf_hash", leaf.stored);
     if (leaf.has_text)
         kl_merkle_leaf(kl_slice_of(kl_json_text(text), kl_json_text_bytes(text)), leaf.text);
-    cli_trail_check_leaf(&verify->check, &leaf);
+    kl_trail_check_leaf(&verify->check, &leaf);
     verify->entries++;
     at_size(verify);
     return KL_OK;
@@ -530,7 +530,7 @@ enum kl_status cli_trail_verify_entries(struct cli_trail_verify *verify)
     }
     cli_progress_end();
     if (status == KL_OK)
-        cli_trail_check_end(&verify->check, verify->head.root);
+        kl_trail_check_end(&verify->check, verify->head.root);
     return status;
 }
 
@@ -555,10 +555,10 @@ enum kl_status cli_trail_verify_proofs(struct cli_trail_verify *verify)
         if (status == KL_OK && given &&
             !kl_merkle_consistent(from->size, verify->head.size, from->root, verify->head.root,
                                   proof, count))
-            cli_trail_find(&verify->findings, "proof_wrong", 0, from->size,
-                           "the entries are right, and what the vault proves of the first %" PRIu64
-                           " is not: its stored tree is damaged",
-                           from->size);
+            kl_trail_find(&verify->findings, "proof_wrong", 0, from->size,
+                          "the entries are right, and what the vault proves of the first %" PRIu64
+                          " is not: its stored tree is damaged",
+                          from->size);
         kl_json_free(json);
     }
     return status;

@@ -7,8 +7,8 @@
 #define CLI_TRAIL_VERIFY_H
 
 #include "cli/command.h"
-#include "cli/trail_check.h"
 #include "kluis/base/trail.h"
+#include "kluis/base/trail_check.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +32,8 @@ struct cli_trail_verify {
     struct kl_trail_head *kept;
     size_t kept_count;
     size_t kept_next; /* of those, the first that the entries have not come to */
-    struct cli_trail_findings findings;
-    struct cli_trail_check check;
+    struct kl_trail_findings findings;
+    struct kl_trail_check check;
     struct cli_trail_root sizes[CLI_TRAIL_SIZES];
     size_t size_count;
     uint64_t entries;

@@ -62,6 +62,12 @@ uint64_t vault_tree_size(const struct vault_tree_reader *reader)
     return reader->size;
 }
 
+const struct vault_lost_range *vault_tree_lost_at(const struct vault_tree_reader *reader,
+                                                  uint64_t number)
+{
+    return vault_lost_at(&reader->lost, number);
+}
+
 /* ---- tiles ---- */
 
 static enum kl_status no_tile(unsigned level, uint64_t index, struct kl_err *err)

@@ -28,6 +28,9 @@ KL_MUST_USE enum kl_status vault_tree_reader_new(struct vault_trails *trails, ui
                                                  struct kl_err *err);
 void vault_tree_reader_free(struct vault_tree_reader *reader); /* NULL is fine */
 uint64_t vault_tree_size(const struct vault_tree_reader *reader);
+/* The lost range that holds a number; NULL: it is not lost. */
+const struct vault_lost_range *vault_tree_lost_at(const struct vault_tree_reader *reader,
+                                                  uint64_t number);
 
 /*
  * The following: KL_ERR_CORRUPT "audit_tile_damaged": the rows do not give it. KL_ERR_IO, KL_ERR_NO_MEMORY. Sizes and indexes

@@ -1,4 +1,4 @@
-#include "cli/trail_check.h"
+#include "kluis/base/trail_check.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -7,14 +7,14 @@
 
 #define LOST_ENTRY "{\"lost\":true}"
 
-void cli_trail_find(struct cli_trail_findings *findings, const char *code, uint64_t from,
-                    uint64_t until, const char *format, ...)
+void kl_trail_find(struct kl_trail_findings *findings, const char *code, uint64_t from,
+                   uint64_t until, const char *format, ...)
 {
     va_list arguments;
-    if (findings->count++ >= CLI_TRAIL_FINDINGS_MAX)
+    if (findings->count++ >= KL_TRAIL_FINDINGS_MAX)
         return;
-    struct cli_trail_finding *finding = &findings->items[findings->count - 1];
-    *finding = (struct cli_trail_finding){.code = code, .from = from, .until = until};
+    struct kl_trail_finding *finding = &findings->items[findings->count - 1];
+    *finding = (struct kl_trail_finding){.code = code, .from = from, .until = until};
     va_start(arguments, format);
     (void)vsnprintf(finding->detail, sizeof finding->detail, format, arguments);
     va_end(arguments);
@@ -23,10 +23,10 @@ void cli_trail_find(struct cli_trail_findings *findings, const char *code, uint6
 /* ---- which entry ---- */
 
 /* The finding before, when it is of that kind and ends where this one begins: then it goes on. */
-static bool goes_on(struct cli_trail_findings *findings, const char *code, uint64_t index)
+static bool goes_on(struct kl_trail_findings *findings, const char *code, uint64_t index)
 {
-    struct cli_trail_finding *last = NULL;
-    if (findings->count == 0 || findings->count > CLI_TRAIL_FINDINGS_MAX)
+    struct kl_trail_finding *last = NULL;
+    if (findings->count == 0 || findings->count > KL_TRAIL_FINDINGS_MAX)
         return false;
     last = &findings->items[findings->count - 1];
     if (last->until != index || strcmp(last->code, code) != 0)
@@ -35,32 +35,32 @@ static bool goes_on(struct cli_trail_findings *findings, const char *code, uint6
     return true;
 }
 
-static void suspect(struct cli_trail_check *check, const char *code, uint64_t index, uint64_t count,
+static void suspect(struct kl_trail_check *check, const char *code, uint64_t index, uint64_t count,
                     const char *detail)
 {
     if (count == 1 && goes_on(check->findings, code, index))
         return;
-    cli_trail_find(check->findings, code, index, index + count, "%s", detail);
+    kl_trail_find(check->findings, code, index, index + count, "%s", detail);
     check->suspects++;
 }
 
-static bool fits(const struct cli_trail_leaf *text, const struct cli_trail_leaf *stored)
+static bool fits(const struct kl_trail_leaf *text, const struct kl_trail_leaf *stored)
 {
     return text != NULL && stored != NULL && text->has_text && stored->has_stored &&
            memcmp(text->text, stored->stored, KL_MERKLE_HASH_BYTES) == 0;
 }
 
 /* The leaf whose stored hash fits this one's text, if texts moved by shift. */
-static const struct cli_trail_leaf *moved(const struct cli_trail_leaf *before,
-                                          const struct cli_trail_leaf *leaf,
-                                          const struct cli_trail_leaf *behind, int shift)
+static const struct kl_trail_leaf *moved(const struct kl_trail_leaf *before,
+                                         const struct kl_trail_leaf *leaf,
+                                         const struct kl_trail_leaf *behind, int shift)
 {
     return shift < 0 ? before : shift > 0 ? behind : leaf;
 }
 
 /* before and behind: its neighbours; NULL: none. */
-static void judge(struct cli_trail_check *check, const struct cli_trail_leaf *before,
-                  const struct cli_trail_leaf *leaf, const struct cli_trail_leaf *behind)
+static void judge(struct kl_trail_check *check, const struct kl_trail_leaf *before,
+                  const struct kl_trail_leaf *leaf, const struct kl_trail_leaf *behind)
 {
     if (!leaf->has_text) {
         suspect(check, "entry_dropped", leaf->index, 1, "the entry is not there any more");
@@ -87,7 +87,7 @@ static void judge(struct cli_trail_check *check, const struct cli_trail_leaf *be
 }
 
 /* The one in the middle can be judged when both neighbours are known. */
-static void window_push(struct cli_trail_check *check, const struct cli_trail_leaf *leaf)
+static void window_push(struct kl_trail_check *check, const struct kl_trail_leaf *leaf)
 {
     if (check->held == 3) {
         check->window[0] = check->window[1];
@@ -101,7 +101,7 @@ static void window_push(struct cli_trail_check *check, const struct cli_trail_le
         judge(check, &check->window[0], &check->window[1], &check->window[2]);
 }
 
-static void window_end(struct cli_trail_check *check)
+static void window_end(struct kl_trail_check *check)
 {
     if (check->held > 0)
         judge(check, check->held > 1 ? &check->window[check->held - 2] : NULL,
@@ -112,17 +112,17 @@ static void window_end(struct cli_trail_check *check)
 
 /* ---- entry by entry ---- */
 
-void cli_trail_check_begin(struct cli_trail_check *check, const struct kl_merkle_tree *start,
-                           struct cli_trail_findings *findings)
+void kl_trail_check_begin(struct kl_trail_check *check, const struct kl_merkle_tree *start,
+                          struct kl_trail_findings *findings)
 {
-    *check = (struct cli_trail_check){.of_texts = *start,
-                                      .of_stored = *start,
-                                      .texts_whole = true,
-                                      .stored_whole = true,
-                                      .findings = findings};
+    *check = (struct kl_trail_check){.of_texts = *start,
+                                     .of_stored = *start,
+                                     .texts_whole = true,
+                                     .stored_whole = true,
+                                     .findings = findings};
 }
 
-void cli_trail_check_leaf(struct cli_trail_check *check, const struct cli_trail_leaf *leaf)
+void kl_trail_check_leaf(struct kl_trail_check *check, const struct kl_trail_leaf *leaf)
 {
     assert(leaf->index == check->of_texts.size);
     kl_merkle_append(&check->of_texts, leaf->has_text ? leaf->text : leaf->stored);
@@ -132,7 +132,7 @@ void cli_trail_check_leaf(struct cli_trail_check *check, const struct cli_trail_
     window_push(check, leaf);
 }
 
-void cli_trail_check_lost(struct cli_trail_check *check, uint64_t count)
+void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count)
 {
     unsigned char leaf[KL_MERKLE_HASH_BYTES];
     window_end(check);
@@ -152,10 +152,10 @@ static bool is_root(const struct kl_merkle_tree *tree,
 }
 
 /* The entries are right: what was found is about the tree. */
-static void blame_tree(struct cli_trail_check *check)
+static void blame_tree(struct kl_trail_check *check)
 {
-    for (size_t i = 0; i < check->findings->count && i < CLI_TRAIL_FINDINGS_MAX; i++) {
-        struct cli_trail_finding *finding = &check->findings->items[i];
+    for (size_t i = 0; i < check->findings->count && i < KL_TRAIL_FINDINGS_MAX; i++) {
+        struct kl_trail_finding *finding = &check->findings->items[i];
         if (strncmp(finding->code, "entr", 4) == 0) {
             finding->code = "tree_damaged";
             (void)snprintf(
@@ -165,8 +165,8 @@ static void blame_tree(struct cli_trail_check *check)
     }
 }
 
-void cli_trail_check_end(struct cli_trail_check *check,
-                         const unsigned char root[KL_MERKLE_HASH_BYTES])
+void kl_trail_check_end(struct kl_trail_check *check,
+                        const unsigned char root[KL_MERKLE_HASH_BYTES])
 {
     bool by_texts = check->texts_whole && is_root(&check->of_texts, root);
     bool by_stored = is_root(&check->of_stored, root);
@@ -175,15 +175,14 @@ void cli_trail_check_end(struct cli_trail_check *check,
         if (check->suspects > 0)
             blame_tree(check);
         else if (!check->stored_whole)
-            cli_trail_find(check->findings, "tree_damaged", 0, 0,
-                           "the entries are right, and parts of the stored tree cannot be read");
+            kl_trail_find(check->findings, "tree_damaged", 0, 0,
+                          "the entries are right, and parts of the stored tree cannot be read");
     } else if (check->suspects == 0) {
-        cli_trail_find(
-            check->findings, "frontier_altered", 0, 0,
-            "the entries lead to another root than the signed head has: the frontier, or "
-            "the entries and the stored tree together, were altered");
+        kl_trail_find(check->findings, "frontier_altered", 0, 0,
+                      "the entries lead to another root than the signed head has: the frontier, or "
+                      "the entries and the stored tree together, were altered");
     } else if (!by_stored) {
-        cli_trail_find(
+        kl_trail_find(
             check->findings, "rewritten", 0, 0,
             "neither the entries nor the stored tree lead to the root of the signed head");
     }

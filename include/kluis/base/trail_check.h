@@ -4,8 +4,8 @@
  * keeps of them; and which entry is not what it was.
  * Threads: one at a time.
  */
-#ifndef CLI_TRAIL_CHECK_H
-#define CLI_TRAIL_CHECK_H
+#ifndef KLUIS_BASE_TRAIL_CHECK_H
+#define KLUIS_BASE_TRAIL_CHECK_H
 
 #include "kluis/base/buf.h"
 #include "kluis/base/merkle.h"
@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLI_TRAIL_FINDINGS_MAX 100 /* more are counted */
-#define CLI_TRAIL_DETAIL_BYTES 320
+#define KL_TRAIL_FINDINGS_MAX 100 /* more are counted */
+#define KL_TRAIL_DETAIL_BYTES 320
 
 /*
  * code is stable. from and until: the entries it is about; until 0: none in particular.
@@ -28,21 +28,21 @@
  *   truncated        a head that was kept has more entries than the trail
  *   head_unsigned, key_unknown, chain_broken, proof_wrong          signatures and proofs
  */
-struct cli_trail_finding {
+struct kl_trail_finding {
     const char *code;
     uint64_t from;
     uint64_t until;
-    char detail[CLI_TRAIL_DETAIL_BYTES];
+    char detail[KL_TRAIL_DETAIL_BYTES];
 };
-struct cli_trail_findings {
+struct kl_trail_findings {
     size_t count; /* with those for which there was no room */
-    struct cli_trail_finding items[CLI_TRAIL_FINDINGS_MAX];
+    struct kl_trail_finding items[KL_TRAIL_FINDINGS_MAX];
 };
-void cli_trail_find(struct cli_trail_findings *findings, const char *code, uint64_t from,
-                    uint64_t until, const char *format, ...) KL_PRINTF(5, 6);
+void kl_trail_find(struct kl_trail_findings *findings, const char *code, uint64_t from,
+                   uint64_t until, const char *format, ...) KL_PRINTF(5, 6);
 
 /* An entry as it came: the hash of its text (has_text: there is one), and what the stored tree has. */
-struct cli_trail_leaf {
+struct kl_trail_leaf {
     uint64_t index;
     bool has_text;
     bool has_stored;
@@ -50,26 +50,26 @@ struct cli_trail_leaf {
     unsigned char stored[KL_MERKLE_HASH_BYTES];
 };
 /* shift: by how much texts have been moved against what was stored. Opaque but for trees and findings. */
-struct cli_trail_check {
+struct kl_trail_check {
     struct kl_merkle_tree of_texts;
     struct kl_merkle_tree of_stored;
     bool texts_whole;  /* no text was missing */
     bool stored_whole; /* no hash was */
-    struct cli_trail_findings *findings;
+    struct kl_trail_findings *findings;
     size_t suspects; /* findings about entries, until it is known whose fault they are */
     int shift;
     size_t held;
-    struct cli_trail_leaf window[3];
+    struct kl_trail_leaf window[3];
 };
 /* start: the tree so far; findings are the caller's. */
-void cli_trail_check_begin(struct cli_trail_check *check, const struct kl_merkle_tree *start,
-                           struct cli_trail_findings *findings);
+void kl_trail_check_begin(struct kl_trail_check *check, const struct kl_merkle_tree *start,
+                          struct kl_trail_findings *findings);
 /* The next one; its index is check->of_texts.size, or the caller has said that those in between are lost. */
-void cli_trail_check_leaf(struct cli_trail_check *check, const struct cli_trail_leaf *leaf);
+void kl_trail_check_leaf(struct kl_trail_check *check, const struct kl_trail_leaf *leaf);
 /* count numbers that were lost: each a leaf of VAULT_AUDIT_LOST_ENTRY's text. */
-void cli_trail_check_lost(struct cli_trail_check *check, uint64_t count);
+void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count);
 /* All came: compare with the root that was signed, and say what is wrong. */
-void cli_trail_check_end(struct cli_trail_check *check,
-                         const unsigned char root[KL_MERKLE_HASH_BYTES]);
+void kl_trail_check_end(struct kl_trail_check *check,
+                        const unsigned char root[KL_MERKLE_HASH_BYTES]);
 
 #endif

@@ -1,5 +1,5 @@
 /* Which entry of a trail is not what it was. */
-#include "cli/trail_check.h"
+#include "kluis/base/trail_check.h"
 
 #include "tests/support/test.h"
 
@@ -9,10 +9,10 @@
 #define COUNT 40
 
 struct trail {
-    struct cli_trail_leaf leaves[COUNT + 1];
+    struct kl_trail_leaf leaves[COUNT + 1];
     size_t count;
     unsigned char root[KL_MERKLE_HASH_BYTES];
-    struct cli_trail_findings findings;
+    struct kl_trail_findings findings;
 };
 
 static void text_of(size_t i, unsigned char ret[KL_MERKLE_HASH_BYTES])
@@ -29,9 +29,9 @@ static struct trail whole(void)
     struct kl_merkle_tree tree = {0};
 
     for (size_t i = 0; i < COUNT; i++) {
-        struct cli_trail_leaf *leaf = &trail.leaves[i];
+        struct kl_trail_leaf *leaf = &trail.leaves[i];
 
-        *leaf = (struct cli_trail_leaf){.index = i, .has_text = true, .has_stored = true};
+        *leaf = (struct kl_trail_leaf){.index = i, .has_text = true, .has_stored = true};
         text_of(i, leaf->text);
         text_of(i, leaf->stored);
         kl_merkle_append(&tree, leaf->text);
@@ -43,13 +43,13 @@ static struct trail whole(void)
 static void run(struct trail *trail)
 {
     struct kl_merkle_tree none = {0};
-    struct cli_trail_check check;
+    struct kl_trail_check check;
 
-    cli_trail_check_begin(&check, &none, &trail->findings);
+    kl_trail_check_begin(&check, &none, &trail->findings);
     for (size_t i = 0; i < trail->count; i++) {
-        cli_trail_check_leaf(&check, &trail->leaves[i]);
+        kl_trail_check_leaf(&check, &trail->leaves[i]);
     }
-    cli_trail_check_end(&check, trail->root);
+    kl_trail_check_end(&check, trail->root);
 }
 
 static void assert_found(struct trail *trail, size_t count, const char *code, uint64_t from,
@@ -169,7 +169,7 @@ static void test_lost_numbers_are_leaves(void **state)
     struct trail trail = whole();
     struct kl_merkle_tree none = {0};
     struct kl_merkle_tree tree = {0};
-    struct cli_trail_check check;
+    struct kl_trail_check check;
     unsigned char lost[KL_MERKLE_HASH_BYTES];
 
     (void)state;
@@ -180,27 +180,27 @@ static void test_lost_numbers_are_leaves(void **state)
     kl_merkle_fill(&tree, 1000, lost);
     kl_merkle_append(&tree, trail.leaves[3].text);
     kl_merkle_root(&tree, trail.root);
-    cli_trail_check_begin(&check, &none, &trail.findings);
+    kl_trail_check_begin(&check, &none, &trail.findings);
     for (size_t i = 0; i < 3; i++) {
-        cli_trail_check_leaf(&check, &trail.leaves[i]);
+        kl_trail_check_leaf(&check, &trail.leaves[i]);
     }
-    cli_trail_check_lost(&check, 1000);
+    kl_trail_check_lost(&check, 1000);
     trail.leaves[3].index = 1003;
-    cli_trail_check_leaf(&check, &trail.leaves[3]);
-    cli_trail_check_end(&check, trail.root);
+    kl_trail_check_leaf(&check, &trail.leaves[3]);
+    kl_trail_check_end(&check, trail.root);
     assert_int_equal(trail.findings.count, 0);
 }
 
 static void test_more_findings_than_there_is_room_for_are_counted(void **state)
 {
-    struct cli_trail_findings findings = {0};
+    struct kl_trail_findings findings = {0};
 
     (void)state;
-    for (int i = 0; i < 2 * CLI_TRAIL_FINDINGS_MAX; i++) {
-        cli_trail_find(&findings, "fork", 0, 0, "number %d", i);
+    for (int i = 0; i < 2 * KL_TRAIL_FINDINGS_MAX; i++) {
+        kl_trail_find(&findings, "fork", 0, 0, "number %d", i);
     }
-    assert_int_equal(findings.count, 2 * CLI_TRAIL_FINDINGS_MAX);
-    assert_string_equal(findings.items[CLI_TRAIL_FINDINGS_MAX - 1].detail, "number 99");
+    assert_int_equal(findings.count, 2 * KL_TRAIL_FINDINGS_MAX);
+    assert_string_equal(findings.items[KL_TRAIL_FINDINGS_MAX - 1].detail, "number 99");
 }
 
 int main(void)
