@@ -1,11 +1,11 @@
 #include "kluis/base/trail_check.h"
 
+#include "kluis/base/trail.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#define LOST_ENTRY "{\"lost\":true}"
 
 void kl_trail_find(struct kl_trail_findings *findings, const char *code, uint64_t from,
                    uint64_t until, const char *format, ...)
@@ -136,7 +136,7 @@ void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count)
 {
     unsigned char leaf[KL_MERKLE_HASH_BYTES];
     window_end(check);
-    kl_merkle_leaf(kl_slice_text(LOST_ENTRY), leaf);
+    kl_merkle_leaf(kl_slice_text(KL_TRAIL_LOST_ENTRY), leaf);
     kl_merkle_fill(&check->of_texts, count, leaf);
     kl_merkle_fill(&check->of_stored, count, leaf);
 }

@@ -16,6 +16,7 @@
 #include "kluis/base/json.h"
 #include "kluis/base/merkle.h"
 #include "kluis/base/status.h"
+#include "kluis/base/trail.h"
 #include "kluis/kms/kms.h"
 #include "vault/store/store.h"
 
@@ -82,7 +83,7 @@ void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced);
  * with none that comes later: that entry names the last one known (its size and root hash), so that it can be told from a forgery.
  */
 #define VAULT_AUDIT_NUMBERS_BLOCK UINT64_C(1048576)
-#define VAULT_AUDIT_LOST_ENTRY "{\"lost\":true}"
+#define VAULT_AUDIT_LOST_ENTRY KL_TRAIL_LOST_ENTRY
 struct vault_trail_known {
     uint64_t size; /* 0: none is known */
     unsigned char root[VAULT_AUDIT_HASH_BYTES];

@@ -12,6 +12,8 @@
 /* What JSON makes of a text is at most six times as long; what surrounds it is less than this for an entry. */
 #define AROUND_ENTRY_BYTES 128
 #define PROOF_MAX_BYTES 8192
+/* So many lost numbers one page passes over at most: a second's work. */
+#define PAGE_LOST_MAX 2000000
 
 static void add_hash(struct kl_json_out *out, const char *key,
                      const unsigned char hash[KL_MERKLE_HASH_BYTES])
@@ -233,6 +235,7 @@ struct page {
     struct kl_json_out *out;
     size_t limit;
     size_t count;
+    size_t passed; /* lost numbers */
     uint64_t next;
     bool full;
 };
@@ -262,6 +265,8 @@ static enum kl_status page_put(struct page *page, const struct vault_leaf *leaf,
                                                                  : VAULT_AUDIT_ENTRY_MAX_BYTES;
     enum kl_status status;
 
+    /* What JSON cannot hold was put there by somebody: cut short, it is no less another text than the one that was hashed. */
+    size = leaf->kind == VAULT_LEAF_ENTRY ? strnlen((const char *)leaf->entry.bytes, size) : 0;
     kl_json_object_begin(page->out);
     kl_json_add_int(page->out, "index", (int64_t)leaf->number);
     kl_json_key(page->out, "text");
@@ -292,7 +297,10 @@ static enum kl_status page_leaf(void *visitor, const struct vault_leaf *leaf, st
     struct page *page = visitor;
     enum kl_status status = KL_OK;
 
-    if (leaf->kind != VAULT_LEAF_LOST || was_entry(page, leaf)) {
+    if (leaf->kind == VAULT_LEAF_LOST && !was_entry(page, leaf)) {
+        page->full = page->passed++ == PAGE_LOST_MAX;
+        status = page->full ? KL_ERR_BUSY : KL_OK;
+    } else {
         page->full = page->count == page->limit ||
                      (page->count > 0 && page->text->size + leaf->entry.size + AROUND_ENTRY_BYTES >
                                              VAULT_TRAIL_PAGE_MAX_BYTES);
@@ -489,7 +497,8 @@ static enum kl_status keys_with(void *context, const struct vault_signer *signer
         status = vault_signing_state(signer->keys, signer->place.tenant, &state, err);
     }
     if (status == KL_OK && state.number != signer->number) {
-        return KL_ERR_BUSY;
+        return kl_fail(err, KL_ERR_BUSY, "signing_key_changed",
+                       "the signing key was changed meanwhile; try again", NULL);
     }
     if (status == KL_OK && memcmp(chain->last, signer->public_key, sizeof chain->last) != 0) {
         status = kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",

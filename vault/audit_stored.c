@@ -114,6 +114,16 @@ static enum kl_status cover(struct vault_store *store, const struct covering *co
 
 /* ---- the leader's ---- */
 
+static bool is_broken(struct vault_trails *trails, const struct vault_trail *trail)
+{
+    bool broken;
+
+    (void)pthread_mutex_lock(&trails->lock);
+    broken = trail->broken;
+    (void)pthread_mutex_unlock(&trails->lock);
+    return broken;
+}
+
 enum kl_status vault_trail_stored_ready(struct vault_trails *trails, struct vault_trail *trail,
                                         struct vault_batch *batch, struct kl_err *err)
 {
@@ -122,7 +132,7 @@ enum kl_status vault_trail_stored_ready(struct vault_trails *trails, struct vaul
     enum kl_status status = KL_OK;
 
     /* Of a trail that is touched, entries are in no row yet. */
-    if (trail->edge != NULL || trail->touched || trail->broken ||
+    if (trail->edge != NULL || trail->touched || is_broken(trails, trail) ||
         trail->next.size - trail->covered_next > CATCH_UP_MAX) {
         return KL_OK;
     }
@@ -304,10 +314,12 @@ static enum kl_status build_run(struct vault *vault, int64_t now_us, struct kl_e
     while (status == KL_OK && kl_time_monotonic_us() < until_us &&
            (tenant == KMS_TENANT_VAULT || vault_tenants_from(vault, tenant, &tenant, &share))) {
         status = build_step(vault, tenant, &whole, err);
-        if (status == KL_OK && whole && !vault_job_waits(vault, VAULT_JOB_ROTATION)) {
+        whole = status == KL_OK && whole;
+        if (whole && !vault_job_waits(vault, VAULT_JOB_ROTATION)) {
             status = vault_rotation_audit_settle(vault, tenant, err);
+            whole = status != KL_ERR_UNAVAILABLE; /* a mirror may come back, other failures stay */
         }
-        tenant += status == KL_OK && whole ? 1 : 0;
+        tenant += whole ? 1 : 0;
         vault->trails->build_from = tenant;
     }
     return status;

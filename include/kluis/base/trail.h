@@ -22,6 +22,8 @@
 #define KL_TRAIL_SIGNATURE_BYTES 64
 #define KL_TRAIL_JSON_MAX_BYTES 1024 /* of one head or link */
 #define KL_TRAIL_LINKS_MAX 4096      /* of one chain */
+/* The leaf of a number that was lost with a newer data/ is that of this text. */
+#define KL_TRAIL_LOST_ENTRY "{\"lost\":true}"
 
 /*
  * {"tenant","size","root_hash","at","public_key","signature"}. Signed are these five lines, each ended by a line feed; none can hold one:

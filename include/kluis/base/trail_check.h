@@ -66,7 +66,7 @@ void kl_trail_check_begin(struct kl_trail_check *check, const struct kl_merkle_t
                           struct kl_trail_findings *findings);
 /* The next one; its index is check->of_texts.size, or the caller has said that those in between are lost. */
 void kl_trail_check_leaf(struct kl_trail_check *check, const struct kl_trail_leaf *leaf);
-/* count numbers that were lost: each a leaf of VAULT_AUDIT_LOST_ENTRY's text. */
+/* count numbers that were lost: each a leaf of KL_TRAIL_LOST_ENTRY. */
 void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count);
 /* All came: compare with the root that was signed, and say what is wrong. */
 void kl_trail_check_end(struct kl_trail_check *check,
