@@ -119,6 +119,9 @@ const char *api_request_query(const struct api_request *request, const char *nam
  */
 KL_MUST_USE enum kl_status api_request_limit(const struct api_request *request, size_t *ret_limit,
                                              struct kl_err *err);
+/* A query parameter that is a number of at most 15 digits; -1 without it. KL_ERR_INVALID "invalid_parameter". */
+KL_MUST_USE enum kl_status api_request_number(const struct api_request *request, const char *name,
+                                              int64_t *ret_number, struct kl_err *err);
 /*
  * A query parameter that is a time, or a duration from now on; 0 without it. KL_ERR_INVALID
  * "invalid_parameter".

@@ -58,6 +58,12 @@ const struct kl_config_key api_config_keys[] = {
      "when an overwritten value goes at the latest, with or without a backup"},
     {"backup-keep", KL_CONFIG_TEXT, "P35D", 0, 0, "DURATION",
      "how old a backup may be that is restored: what was closed since is kept known for so long"},
+    {"publish-heads", KL_CONFIG_LIST, NULL, 0, 0, "TARGET",
+     "where heads of the audit trails are published: file:PATH or syslog; may be repeated"},
+    {"publish-heads-every", KL_CONFIG_INT, "60", 1, 86400, "SECONDS",
+     "how often those that grew are published; once more at the end"},
+    {"audit", KL_CONFIG_BOOL, "false", 0, 0, NULL,
+     "doctor: also go over every entry of the audit trails"},
     {"log-level", KL_CONFIG_TEXT, "info", 0, 0, "LEVEL", "debug, info, warning or error"},
     {"from", KL_CONFIG_TEXT, NULL, 0, 0, "DIR", "restore: the directory of backups"},
     {"backup", KL_CONFIG_TEXT, NULL, 0, 0, "ID", "restore: which; else the newest"},
@@ -108,13 +114,14 @@ enum kl_status api_config_read(int *argc, char **argv, struct kl_config **ret_co
 enum kl_status api_config_vault(const struct kl_config *config, struct vault_options *ret_options,
                                 struct kl_err *err)
 {
-    struct vault_options options = {
-        .data_dir = kl_config_text(config, "data"),
-        .country = kl_config_text(config, "country"),
-        .custodian = kl_config_text(config, "custodian"),
-        .accept_f0 = kl_config_bool(config, "accept-f0"),
-        .leftover_pin_file = kl_config_text(config, "leftover-pin-file"),
-        .cache_bytes = (size_t)kl_config_int(config, "cache-mib") << 20};
+    struct vault_options options = {.data_dir = kl_config_text(config, "data"),
+                                    .country = kl_config_text(config, "country"),
+                                    .custodian = kl_config_text(config, "custodian"),
+                                    .accept_f0 = kl_config_bool(config, "accept-f0"),
+                                    .leftover_pin_file =
+                                        kl_config_text(config, "leftover-pin-file"),
+                                    .cache_bytes = (size_t)kl_config_int(config, "cache-mib") << 20,
+                                    .check_audit = kl_config_bool(config, "audit")};
     if (options.data_dir == NULL)
         return kl_fail(err, KL_ERR_INVALID, "usage", "--data DIR is needed", NULL);
     if (options.custodian == NULL)

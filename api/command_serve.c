@@ -1,5 +1,6 @@
 #include "api/command.h"
 #include "api/notify.h"
+#include "api/publish.h"
 
 #include "kluis/api/server.h"
 #include "kluis/base/log.h"
@@ -147,6 +148,7 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     struct kl_secret *passphrase = NULL;
     struct vault_stores *stores = NULL;
     struct api_server *server = NULL;
+    struct api_publisher *publisher = NULL;
 
     enum kl_status status = take_log_level(config, err);
     if (status == KL_OK)
@@ -166,6 +168,10 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
     if (status == KL_OK)
         status = vault_stores_upkeep_start(stores, &upkeep, err);
     if (status == KL_OK)
+        status =
+            api_publisher_start(stores, kl_config_list(config, "publish-heads"),
+                                (int)kl_config_int(config, "publish-heads-every"), &publisher, err);
+    if (status == KL_OK)
         status = api_server_start(stores, &options, &server, err);
     if (status == KL_OK) {
         kl_log(KL_LOG_INFO, "server_started", KL_LOG_TEXT("version", KLUIS_VERSION),
@@ -175,7 +181,8 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
         wait_for_end(server, signals);
     }
     api_server_stop(server);
-    vault_stores_close(stores); /* ends the upkeep */
+    api_publisher_stop(publisher); /* with what the last requests did */
+    vault_stores_close(stores);    /* ends the upkeep */
     if (status == KL_OK)
         kl_log(KL_LOG_INFO, "server_stopped");
     return status;

@@ -170,6 +170,19 @@ enum kl_status api_request_limit(const struct api_request *request, size_t *ret_
     return KL_OK;
 }
 
+enum kl_status api_request_number(const struct api_request *request, const char *name,
+                                  int64_t *ret_number, struct kl_err *err)
+{
+    const char *text = api_request_query(request, name);
+
+    if (text != NULL && !is_number(text, 15)) {
+        return kl_failf(err, KL_ERR_INVALID, "invalid_parameter",
+                        "%s is a number of at most 15 digits", name);
+    }
+    *ret_number = text == NULL ? -1 : (int64_t)number_of(text);
+    return KL_OK;
+}
+
 enum kl_status api_request_moment(const struct api_request *request, const char *name,
                                   int64_t *ret_time_us, struct kl_err *err)
 {

@@ -24,6 +24,9 @@ static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit",
 static const char *const DESTROYED[] = {"tenant", "store", "destroyed", NULL};
 static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", "from",
                                     "to",     "limit", "cursor",  NULL};
+static const char *const PROOF[] = {"tenant", "store", "entry", "index", "size", NULL};
+static const char *const SIZES[] = {"tenant", "store", "from", "to", NULL};
+static const char *const ENTRIES[] = {"tenant", "store", "from", "limit", NULL};
 static const char *const SUMMARY[] = {"tenant", "store", "from", "to", "entry", "hours", NULL};
 static const char *const STATISTICS[] = {"tenant", "store", "field", "purpose", "from",
                                          "to",     "ended", "limit", "cursor",  NULL};
@@ -109,6 +112,10 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, STORE},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
     {"GET", "/v1/audit/head", api_audit_head, 0, STORE},
+    {"GET", "/v1/audit/proof", api_audit_proof, 0, PROOF},
+    {"GET", "/v1/audit/consistency", api_audit_consistency, 0, SIZES},
+    {"GET", "/v1/audit/entries", api_audit_entries, 0, ENTRIES},
+    {"GET", "/v1/audit/keys", api_audit_keys, 0, STORE},
     {"GET", "/v1/audit/summary", api_audit_summary, 0, SUMMARY},
     {"POST", "/v1/audit/reviews", api_review_create, API_ROUTE_JSON, TENANT},
     {"GET", "/v1/audit/reviews", api_review_list, 0, PAGE},

@@ -121,6 +121,11 @@ API_HANDLER(api_audit_summary);
 API_HANDLER(api_review_create);
 API_HANDLER(api_review_list);
 API_HANDLER(api_report_breach);
+/* api/routes_trail.c */
+API_HANDLER(api_audit_proof);
+API_HANDLER(api_audit_consistency);
+API_HANDLER(api_audit_entries);
+API_HANDLER(api_audit_keys);
 
 /* api/routes_sweeps.c */
 API_HANDLER(api_sweep_start);

@@ -78,24 +78,6 @@ API_HANDLER(api_audit_head)
 
 /* ---- a period ---- */
 
-/* A number of an entry; -1 without one. */
-static enum kl_status query_entry(const struct api_request *request, int64_t *ret_entry,
-                                  struct kl_err *err)
-{
-    const char *text = api_request_query(request, "entry");
-
-    if (text == NULL) {
-        *ret_entry = -1;
-        return KL_OK;
-    }
-    if (text[0] == '\0' || strlen(text) > 15 || text[strspn(text, "0123456789")] != '\0') {
-        return kl_fail(err, KL_ERR_INVALID, "invalid_parameter",
-                       "entry is the number of an entry of the trail", NULL);
-    }
-    *ret_entry = strtoll(text, NULL, 10);
-    return KL_OK;
-}
-
 API_HANDLER(api_audit_summary)
 {
     struct vault_summary_input input = {.hours = api_request_query(request, "hours")};
@@ -105,7 +87,7 @@ API_HANDLER(api_audit_summary)
         status = query_time(request, "to", &input.to_us, err);
     }
     if (status == KL_OK) {
-        status = query_entry(request, &input.entry, err);
+        status = api_request_number(request, "entry", &input.entry, err);
     }
     if (status == KL_OK) {
         (void)api_response_json(response, 200);

@@ -168,6 +168,7 @@ enum cli_exit cli_backup_list(struct cli_call *call);
 enum cli_exit cli_backup_verify(struct cli_call *call);
 enum cli_exit cli_audit_list(struct cli_call *call);
 enum cli_exit cli_audit_head(struct cli_call *call);
+enum cli_exit cli_audit_verify(struct cli_call *call);
 enum cli_exit cli_audit_summary(struct cli_call *call);
 enum cli_exit cli_audit_review(struct cli_call *call);
 enum cli_exit cli_audit_reviews(struct cli_call *call);

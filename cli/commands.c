@@ -148,7 +148,7 @@ static const struct cli_option credential_create_options[] = {
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
 static const struct cli_option revoke_options[] = {YES, END};
 static const struct cli_option rotate_options[] = {
-    {"level", "LEVEL", "root (the default), tenant, all or values"},
+    {"level", "LEVEL", "root (the default), tenant, all, values or audit"},
     {"rate", "N", "at most N pages a second"},
     {"without-backup", NULL,
      "level values although no backup of the last day was verified: older ones will not open"},
@@ -180,6 +180,14 @@ static const struct cli_option audit_options[] = {
     {"to", "TIME", "before this time"},
     LIMIT,
     CURSOR,
+    STORE,
+    END};
+static const struct cli_option verify_options[] = {
+    {"from", "FILE",
+     "compare with heads kept earlier, as kluisd publishes them or audit head prints them, and go on from the newest"},
+    {"all", NULL, "with --from: go over all entries all the same"},
+    {"known-key", "KEY",
+     "a key that is known to be the trail's (base64url): it must lead to the one in use"},
     STORE,
     END};
 static const struct cli_option summary_options[] = {
@@ -486,6 +494,9 @@ const struct cli_command cli_commands[] = {
      backup_verify_options, cli_backup_verify},
     {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", store_options, cli_audit_head},
+    {"audit", "verify", NULL, 0, 0,
+     "check the trail: every entry, its tree, its heads and their keys", verify_options,
+     cli_audit_verify},
     {"audit", "summary", NULL, 0, 0, "a period of the trail added up, for its reviewer",
      summary_options, cli_audit_summary},
     {"audit", "review", NULL, 0, 0, "sign off a stretch of the trail", review_options,

@@ -144,6 +144,8 @@ endif()
 if(TARGET kluis_api)
     kluis_add_test_program(vault_driver support "${CMAKE_SOURCE_DIR}/tests/support/vault_driver/vault_driver.c")
     target_link_options(vault_driver PRIVATE "LINKER:--wrap=kl_time_now_us")
+    # What edits a store at rest.
+    kluis_add_test_program(row_editor support "${CMAKE_SOURCE_DIR}/tests/support/row_editor/row_editor.c")
 endif()
 
 add_dependencies(short_tests watch_io cut_off)

@@ -3,7 +3,6 @@
 
 #include "kluis/base/encode.h"
 #include "vault/audit_action.h"
-#include "vault/audit_tree.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -25,7 +24,7 @@ void vault_audit_begin(struct vault_audit_entry *entry, uint64_t tenant,
     struct kl_id id = kl_id_new();
 
     assert(vault_audit_action_find(action) != NULL);
-    *entry = (struct vault_audit_entry){.tenant = tenant};
+    *entry = (struct vault_audit_entry){.tenant = tenant, .id = id};
     kl_buf_init(&entry->json, VAULT_AUDIT_ENTRY_MAX_BYTES);
     *ret_out = kl_json_out(&entry->json);
     randombytes_buf(salt, sizeof(salt));
@@ -54,7 +53,7 @@ enum kl_status vault_audit_end(struct vault_audit_entry *entry, struct kl_json_o
     kl_json_object_end(out);
     enum kl_status status = kl_buf_status(&entry->json, err);
     if (status == KL_OK) {
-        vault_audit_leaf_hash(kl_buf_slice(&entry->json), entry->hash);
+        kl_merkle_leaf(kl_buf_slice(&entry->json), entry->hash);
     }
     return status;
 }

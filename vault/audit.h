@@ -14,7 +14,9 @@
 #include "kluis/base/buf.h"
 #include "kluis/base/id.h"
 #include "kluis/base/json.h"
+#include "kluis/base/merkle.h"
 #include "kluis/base/status.h"
+#include "kluis/base/trail.h"
 #include "kluis/kms/kms.h"
 #include "vault/store/store.h"
 
@@ -23,11 +25,12 @@
 #include <stdint.h>
 
 #define VAULT_AUDIT_ENTRY_MAX_BYTES 16384
-#define VAULT_AUDIT_HASH_BYTES 32
+#define VAULT_AUDIT_HASH_BYTES KL_MERKLE_HASH_BYTES
 
-/* An entry made, not yet placed in the trail. hash is its leaf hash. */
+/* An entry made, not yet placed in the trail. hash is its leaf hash, id the one that its text names. */
 struct vault_audit_entry {
     uint64_t tenant;
+    struct kl_id id;
     struct kl_buf json;
     unsigned char hash[VAULT_AUDIT_HASH_BYTES];
 };
@@ -80,7 +83,7 @@ void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced);
  * with none that comes later: that entry names the last one known (its size and root hash), so that it can be told from a forgery.
  */
 #define VAULT_AUDIT_NUMBERS_BLOCK UINT64_C(1048576)
-#define VAULT_AUDIT_LOST_ENTRY "{\"lost\":true}"
+#define VAULT_AUDIT_LOST_ENTRY KL_TRAIL_LOST_ENTRY
 struct vault_trail_known {
     uint64_t size; /* 0: none is known */
     unsigned char root[VAULT_AUDIT_HASH_BYTES];
@@ -118,20 +121,14 @@ KL_MUST_USE enum kl_status vault_trails_root(struct vault_trails *trails, uint64
                                              unsigned char ret_root[VAULT_AUDIT_HASH_BYTES],
                                              struct kl_err *err);
 
-/*
- * The signed head: {"tenant","size","root_hash","at","public_key","signature"} appended to ret (ret as before on failure). Root hash as
- * RFC 9162 section 2.1.1; hashes, key and signature in base64url. Any thread.
- *
- * Signed (Ed25519, key of VAULT_SLOT_SIGNING under the label "audit-head") are these five lines, each ended by a line feed; none can hold one:
- *   kluis-audit-head-v1
- *   tenant's name
- *   size, decimal
- *   root_hash, as above
- *   at, as above
- */
-#define VAULT_AUDIT_HEAD_LABEL "audit-head"
+/* The signed head as JSON (kluis/base/trail.h), by the tenant's signing key (signing.h), appended to ret (as before on failure). Any thread. */
 KL_MUST_USE enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                              const char *tenant_name, struct kl_buf *ret,
                                              struct kl_err *err);
+/* The same of that tree. */
+KL_MUST_USE enum kl_status vault_trails_head_of(struct vault_trails *trails, uint64_t tenant,
+                                                const char *tenant_name,
+                                                const struct kl_merkle_tree *tree,
+                                                struct kl_buf *ret, struct kl_err *err);
 
 #endif

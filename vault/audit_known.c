@@ -1,5 +1,6 @@
 /* What is known of the trails beside the keys: the last head, and which numbers were given out. */
 #include "vault/audit_internal.h"
+#include "vault/audit_leaves.h"
 #include "vault/rows.h"
 
 #include <sodium.h>
@@ -61,12 +62,12 @@ enum kl_status vault_trails_known(struct vault_trails *trails, uint64_t tenant,
     return status;
 }
 
-static void known_encode(const struct vault_audit_tree *tree, int64_t at_us,
+static void known_encode(const struct kl_merkle_tree *tree, int64_t at_us,
                          unsigned char ret_row[VAULT_TRAIL_KNOWN_BYTES])
 {
     ret_row[0] = FORMAT;
     kl_put_u64be(ret_row + 1, tree->size);
-    vault_audit_tree_root(tree, ret_row + 9);
+    kl_merkle_root(tree, ret_row + 9);
     kl_put_u64be(ret_row + 9 + VAULT_AUDIT_HASH_BYTES, (uint64_t)at_us);
 }
 
@@ -216,11 +217,17 @@ enum kl_status vault_trails_skip(struct vault_trails *trails, uint64_t tenant,
     if (*ret_lost == 0) {
         return KL_OK;
     }
-    key = vault_row_lost(tenant, trail->next.size);
-    kl_put_u64be(until, trail->numbers);
-    vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(until, sizeof until));
-    vault_audit_leaf_hash(kl_slice_text(VAULT_AUDIT_LOST_ENTRY), leaf);
-    vault_audit_tree_fill(&trail->next, *ret_lost, leaf);
-    vault_trail_touch(trails, trail);
-    return KL_OK;
+    vault_lost_leaf(leaf);
+    status = vault_trail_stored_ready(trails, trail, batch, err);
+    if (status == KL_OK) {
+        status = vault_trail_stored_push(trails, trail, leaf, *ret_lost, batch, err);
+    }
+    if (status == KL_OK) {
+        key = vault_row_lost(tenant, trail->next.size);
+        kl_put_u64be(until, trail->numbers);
+        vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(until, sizeof until));
+        kl_merkle_fill(&trail->next, *ret_lost, leaf);
+        vault_trail_touch(trails, trail);
+    }
+    return status;
 }

@@ -1,12 +1,12 @@
 #include "vault/audit_internal.h"
 #include "vault/rows.h"
+#include "vault/signing.h"
 
-#include "kluis/base/encode.h"
 #include "kluis/base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-
-#define HEAD_MESSAGE_MAX_BYTES 1024
+#include <string.h>
 
 struct vault_trails *vault_trails_new(struct kms *keys, struct vault_store *store)
 {
@@ -31,6 +31,7 @@ void vault_trails_free(struct vault_trails *trails)
     for (size_t i = 0; i < VAULT_TRAIL_LISTS; i++) {
         while (trails->lists[i] != NULL) {
             struct vault_trail *next = trails->lists[i]->list_next;
+            vault_edge_free(trails->lists[i]->edge);
             free(trails->lists[i]);
             trails->lists[i] = next;
         }
@@ -39,7 +40,7 @@ void vault_trails_free(struct vault_trails *trails)
     free(trails);
 }
 
-static struct vault_trail *trail_find(struct vault_trails *trails, uint64_t tenant)
+struct vault_trail *vault_trail_find(struct vault_trails *trails, uint64_t tenant)
 {
     pthread_mutex_lock(&trails->lock);
     struct vault_trail *trail = trails->lists[tenant % VAULT_TRAIL_LISTS];
@@ -51,7 +52,7 @@ static struct vault_trail *trail_find(struct vault_trails *trails, uint64_t tena
 }
 
 static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
-                                 struct vault_audit_tree *ret_tree, struct kl_err *err)
+                                 struct kl_merkle_tree *ret_tree, struct kl_err *err)
 {
     struct kl_err missing = {.status = KL_OK};
     struct vault_row_key key = vault_row_frontier(tenant);
@@ -59,7 +60,7 @@ static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
     kl_buf_init(&row, VAULT_AUDIT_TREE_MAX_BYTES);
     enum kl_status status = vault_store_get(trails->store, vault_row_slice(&key), &row, &missing);
     if (status == KL_ERR_NOT_FOUND) {
-        *ret_tree = (struct vault_audit_tree){.size = 0};
+        *ret_tree = (struct kl_merkle_tree){.size = 0};
         status = KL_OK;
     } else if (status == KL_OK) {
         status = vault_audit_tree_read(kl_buf_slice(&row), ret_tree, err);
@@ -73,7 +74,7 @@ static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
 enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
                                struct vault_trail **ret_trail, struct kl_err *err)
 {
-    struct vault_trail *trail = trail_find(trails, tenant);
+    struct vault_trail *trail = vault_trail_find(trails, tenant);
     if (trail != NULL) {
         *ret_trail = trail;
         return KL_OK;
@@ -87,13 +88,16 @@ enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
     if (status == KL_OK) {
         status = vault_trail_numbers_read(trails, tenant, &fresh->numbers, err);
     }
+    fresh->tenant = tenant;
+    fresh->next = fresh->committed;
+    fresh->durable = fresh->committed;
+    if (status == KL_OK) {
+        status = vault_trail_stored_read(trails, fresh, err);
+    }
     if (status != KL_OK) {
         free(fresh);
         return status;
     }
-    fresh->tenant = tenant;
-    fresh->next = fresh->committed;
-    fresh->durable = fresh->committed;
     pthread_mutex_lock(&trails->lock);
     struct vault_trail **list = &trails->lists[tenant % VAULT_TRAIL_LISTS];
     for (trail = *list; trail != NULL && trail->tenant != tenant; trail = trail->list_next) {
@@ -119,28 +123,41 @@ void vault_trail_touch(struct vault_trails *trails, struct vault_trail *trail)
     }
 }
 
+static enum kl_status append_one(struct vault_trails *trails, const struct vault_audit_entry *entry,
+                                 struct vault_batch *batch, struct kl_err *err)
+{
+    struct vault_trail *trail = vault_trail_find(trails, entry->tenant);
+    struct vault_row_key key = vault_row_audit(trail->tenant, trail->next.size);
+    struct vault_row_key by_id = vault_row_audit_id(trail->tenant, &entry->id, trail->next.size);
+    enum kl_status status = vault_trail_stored_ready(trails, trail, batch, err);
+    if (status == KL_OK) {
+        status = vault_trail_stored_push(trails, trail, entry->hash, 1, batch, err);
+    }
+    if (status == KL_OK) {
+        vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&entry->json));
+        vault_batch_put(batch, vault_row_slice(&by_id), kl_slice_text(""));
+        kl_merkle_append(&trail->next, entry->hash);
+        vault_trail_touch(trails, trail);
+    }
+    return status;
+}
+
 enum kl_status vault_trails_append(struct vault_trails *trails,
                                    const struct vault_audit_entry *const *entries, size_t count,
                                    struct vault_batch *batch, struct kl_err *err)
 {
     struct vault_trail *trail = NULL;
-    for (size_t i = 0; i < count; i++) {
-        enum kl_status status = vault_trail_get(trails, entries[i]->tenant, &trail, err);
+    enum kl_status status = KL_OK;
+    for (size_t i = 0; status == KL_OK && i < count; i++) {
+        status = vault_trail_get(trails, entries[i]->tenant, &trail, err);
         if (status == KL_OK) {
             status = vault_trail_numbers_take(trails, trail, count, err);
         }
-        if (status != KL_OK) {
-            return status;
-        }
     }
-    for (size_t i = 0; i < count; i++) {
-        trail = trail_find(trails, entries[i]->tenant);
-        struct vault_row_key key = vault_row_audit(trail->tenant, trail->next.size);
-        vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&entries[i]->json));
-        vault_audit_tree_append(&trail->next, entries[i]->hash);
-        vault_trail_touch(trails, trail);
+    for (size_t i = 0; status == KL_OK && i < count; i++) {
+        status = append_one(trails, entries[i], batch, err);
     }
-    return KL_OK;
+    return status;
 }
 
 void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *batch)
@@ -150,6 +167,7 @@ void vault_trails_frontiers(struct vault_trails *trails, struct vault_batch *bat
         unsigned char bytes[VAULT_AUDIT_TREE_MAX_BYTES];
         size_t size = vault_audit_tree_encode(&trail->next, bytes);
         vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, size));
+        vault_trail_stored_put(trail, batch);
     }
 }
 
@@ -176,10 +194,14 @@ void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced)
         trail->touched = false;
         if (!ok) {
             trail->next = trail->committed;
+            trail->covered_next = trail->covered;
+            vault_edge_free(trail->edge);
+            trail->edge = NULL;
             continue;
         }
         pthread_mutex_lock(&trails->lock);
         trail->committed = trail->next;
+        trail->covered = trail->covered_next;
         pthread_mutex_unlock(&trails->lock);
         if (!trail->is_ahead) {
             trail->is_ahead = true;
@@ -193,7 +215,7 @@ void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced)
 }
 
 static enum kl_status trail_committed(struct vault_trails *trails, uint64_t tenant,
-                                      struct vault_audit_tree *ret_tree, struct kl_err *err)
+                                      struct kl_merkle_tree *ret_tree, struct kl_err *err)
 {
     struct vault_trail *trail = NULL;
     enum kl_status status = vault_trail_get(trails, tenant, &trail, err);
@@ -208,7 +230,7 @@ static enum kl_status trail_committed(struct vault_trails *trails, uint64_t tena
 enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size,
                                  struct kl_err *err)
 {
-    struct vault_audit_tree tree;
+    struct kl_merkle_tree tree;
     enum kl_status status = trail_committed(trails, tenant, &tree, err);
     if (status == KL_OK) {
         *ret_size = tree.size;
@@ -219,72 +241,61 @@ enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, u
 enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant, uint64_t *ret_size,
                                  unsigned char ret_root[VAULT_AUDIT_HASH_BYTES], struct kl_err *err)
 {
-    struct vault_audit_tree tree;
+    struct kl_merkle_tree tree;
     enum kl_status status = trail_committed(trails, tenant, &tree, err);
     if (status == KL_OK) {
         *ret_size = tree.size;
-        vault_audit_tree_root(&tree, ret_root);
+        kl_merkle_root(&tree, ret_root);
     }
     return status;
+}
+
+struct head_making {
+    struct kl_trail_head head;
+    struct kl_buf *ret;
+};
+
+static enum kl_status head_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    struct head_making *making = context;
+    struct kl_buf text;
+    enum kl_status status;
+    kl_buf_init(&text, KL_TRAIL_JSON_MAX_BYTES);
+    kl_trail_head_text(&making->head, &text);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        status = vault_signer_sign(signer, VAULT_SIGNING_LABEL, kl_buf_slice(&text),
+                                   making->head.signature, err);
+    }
+    if (status == KL_OK) {
+        memcpy(making->head.key, signer->public_key, sizeof(making->head.key));
+        kl_buf_clear(&text);
+        kl_trail_head_write(&making->head, &text);
+        kl_buf_add(making->ret, text.bytes, text.size);
+        status = kl_buf_status(making->ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+enum kl_status vault_trails_head_of(struct vault_trails *trails, uint64_t tenant,
+                                    const char *tenant_name, const struct kl_merkle_tree *tree,
+                                    struct kl_buf *ret, struct kl_err *err)
+{
+    struct head_making making = {.ret = ret};
+    (void)snprintf(making.head.tenant, sizeof(making.head.tenant), "%s", tenant_name);
+    making.head.size = tree->size;
+    kl_merkle_root(tree, making.head.root);
+    kl_time_format(kl_time_now_us(), making.head.at);
+    return vault_signing_with(trails->keys, tenant, head_with, &making, err);
 }
 
 enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                  const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
 {
-    struct kms_place place = {
-        .tenant = tenant, .slot = VAULT_SLOT_SIGNING, .value = KMS_VALUE_NONE};
-    struct vault_audit_tree tree;
-    unsigned char root[VAULT_AUDIT_HASH_BYTES];
-    unsigned char signature[KMS_SIGNATURE_BYTES];
-    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
-    char root_text[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 1];
-    char signature_text[KL_BASE64_CHARS(KMS_SIGNATURE_BYTES) + 1];
-    char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
-    char at_text[KL_TIME_TEXT_BYTES];
-    struct kl_buf message;
-    struct kl_buf json;
-    kl_buf_init(&message, HEAD_MESSAGE_MAX_BYTES);
-    kl_buf_init(&json, HEAD_MESSAGE_MAX_BYTES);
-
+    struct kl_merkle_tree tree;
     enum kl_status status = trail_committed(trails, tenant, &tree, err);
-    if (status != KL_OK) {
-        goto out;
-    }
-    vault_audit_tree_root(&tree, root);
-    kl_base64(root, sizeof(root), root_text);
-    kl_time_format(kl_time_now_us(), at_text);
-    kl_buf_addf(&message, "kluis-audit-head-v1\n%s\n%llu\n%s\n%s\n", tenant_name,
-                (unsigned long long)tree.size, root_text, at_text);
-    status = kl_buf_status(&message, err);
-    if (status == KL_OK) {
-        status = kms_sign(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(&message),
-                          signature, err);
-    }
-    if (status == KL_OK) {
-        status = kms_public_key(trails->keys, &place, VAULT_AUDIT_HEAD_LABEL, public_key, err);
-    }
-    if (status != KL_OK) {
-        goto out;
-    }
-    kl_base64(signature, sizeof(signature), signature_text);
-    kl_base64(public_key, sizeof(public_key), key_text);
-    struct kl_json_out out = kl_json_out(&json);
-    kl_json_object_begin(&out);
-    kl_json_add_text(&out, "tenant", tenant_name);
-    kl_json_add_int(&out, "size", (int64_t)tree.size);
-    kl_json_add_text(&out, "root_hash", root_text);
-    kl_json_add_text(&out, "at", at_text);
-    kl_json_add_text(&out, "public_key", key_text);
-    kl_json_add_text(&out, "signature", signature_text);
-    kl_json_object_end(&out);
-    status = kl_buf_status(&json, err);
-    if (status == KL_OK) {
-        kl_buf_add(ret, json.bytes, json.size);
-        status = kl_buf_status(ret, err);
-    }
-
-out:
-    kl_buf_done(&json);
-    kl_buf_done(&message);
-    return status;
+    return status == KL_OK ? vault_trails_head_of(trails, tenant, tenant_name, &tree, ret, err)
+                           : status;
 }

@@ -6,7 +6,7 @@
  *   DIR/shared/, DIR/bak_…/  see store/backup.h
  *   DIR/bak_…/manifest.json  two lines: the manifest, and its signature
  *
- * The manifest is signed (Ed25519, key of VAULT_SLOT_SIGNING of the vault's own tenant under the label "backup-manifest"): the
+ * The manifest is signed (Ed25519, signing key of the vault's own tenant (signing.h) under the label "backup-manifest"): the
  * BLAKE2b-512 (RFC 7693) of "kluis-backup-manifest-v1", a line feed, and the first line without its own. Whoever can write to the directory can take backups away, but not make one, nor change
  * one, nor give one store's for another's.
  *

@@ -6,6 +6,7 @@
 #include "kluis/base/json.h"
 #include "kluis/base/time.h"
 #include "vault/rows.h"
+#include "vault/signing.h"
 
 #include <inttypes.h>
 #include <sodium.h>
@@ -26,13 +27,6 @@ void vault_backup_manifest_done(struct vault_backup_manifest *manifest)
 {
     kl_buf_done(&manifest->heads);
     vault_backup_files_done(&manifest->files);
-}
-
-static struct kms_place signing_place(void)
-{
-    struct kms_place place = {KMS_TENANT_VAULT, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
-
-    return place;
 }
 
 /* ---- writing ---- */
@@ -110,13 +104,28 @@ static void hash_line(struct kl_slice line, unsigned char ret[crypto_generichash
     (void)crypto_generichash_final(&state, ret, crypto_generichash_BYTES_MAX);
 }
 
+struct signing {
+    const unsigned char *hash;
+    unsigned char *signature;
+};
+
+static enum kl_status sign_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    const struct signing *signing = context;
+
+    return vault_signer_sign(signer, VAULT_BACKUP_MANIFEST_LABEL,
+                             kl_slice_of(signing->hash, crypto_generichash_BYTES_MAX),
+                             signing->signature, err);
+}
+
 enum kl_status vault_backup_manifest_write(struct kms *keys,
                                            const struct vault_backup_manifest *manifest,
                                            struct kl_buf *ret, struct kl_err *err)
 {
-    const struct kms_place place = signing_place();
     unsigned char hash[crypto_generichash_BYTES_MAX];
     unsigned char signature[KMS_SIGNATURE_BYTES];
+    struct signing signing = {.hash = hash, .signature = signature};
     char text[KL_BASE64_CHARS(KMS_SIGNATURE_BYTES) + 1];
     struct kl_json_out out = kl_json_out(ret);
     size_t start = ret->size;
@@ -126,8 +135,7 @@ enum kl_status vault_backup_manifest_write(struct kms *keys,
     status = kl_buf_status(ret, err);
     if (status == KL_OK) {
         hash_line(kl_slice_of(ret->bytes + start, ret->size - start), hash);
-        status = kms_sign(keys, &place, VAULT_BACKUP_MANIFEST_LABEL, kl_slice_of(hash, sizeof hash),
-                          signature, err);
+        status = vault_signing_with(keys, KMS_TENANT_VAULT, sign_with, &signing, err);
     }
     if (status != KL_OK) {
         return status;
@@ -266,29 +274,77 @@ static enum kl_status take_all(const struct kl_json_value *root, const struct kl
     return take_files(kl_json_member(root, "files"), manifest, err);
 }
 
+/* A manifest's signature, and the keys that it may be by. chained: the links so far go on after each other. */
+struct checking {
+    unsigned char hash[crypto_generichash_BYTES_MAX];
+    unsigned char signature[KMS_SIGNATURE_BYTES];
+    bool chained;
+    bool good;
+    unsigned char last_key[KMS_PUBLIC_KEY_BYTES];
+};
+
+static bool is_signed_by(const struct checking *checking,
+                         const unsigned char key[KMS_PUBLIC_KEY_BYTES])
+{
+    return crypto_sign_verify_detached(checking->signature, checking->hash, sizeof checking->hash,
+                                       key) == 0;
+}
+
+static enum kl_status check_link(void *visitor, const struct kl_trail_link *link, bool holds,
+                                 struct kl_err *err)
+{
+    struct checking *checking = visitor;
+
+    (void)err;
+    checking->chained = checking->chained && holds;
+    checking->good =
+        checking->good || (link->has_backup_key && is_signed_by(checking, link->backup_key));
+    memcpy(checking->last_key, link->new_key, sizeof checking->last_key);
+    return KL_OK;
+}
+
+/* By the key in use, or by one of before that a chain of signatures leads from to the one in use. */
+static enum kl_status check_keys(struct kms *keys, struct checking *checking, struct kl_err *err)
+{
+    unsigned char key[KMS_PUBLIC_KEY_BYTES];
+    struct vault_signer signer;
+    enum kl_status status = vault_signer_get(keys, KMS_TENANT_VAULT, &signer, err);
+
+    if (status == KL_OK) {
+        status = kms_public_key(keys, &signer.place, VAULT_BACKUP_MANIFEST_LABEL, key, err);
+    }
+    if (status != KL_OK || is_signed_by(checking, key)) {
+        checking->good = status == KL_OK;
+        return status;
+    }
+    checking->chained = true;
+    status = vault_signing_each(keys, KMS_TENANT_VAULT, "", check_link, checking, err);
+    checking->good = checking->good && checking->chained &&
+                     memcmp(checking->last_key, signer.public_key, sizeof signer.public_key) == 0;
+    return status;
+}
+
 static enum kl_status check_signature(struct kms *keys, struct kl_slice line,
                                       struct kl_slice signed_by, struct kl_err *err)
 {
-    const struct kms_place place = signing_place();
-    unsigned char hash[crypto_generichash_BYTES_MAX];
-    unsigned char key[KMS_PUBLIC_KEY_BYTES];
-    unsigned char signature[KMS_SIGNATURE_BYTES];
+    struct checking checking = {.good = false};
     struct kl_json *json = NULL;
     const char *text = NULL;
-    bool good = false;
-    enum kl_status status = kms_public_key(keys, &place, VAULT_BACKUP_MANIFEST_LABEL, key, err);
+    enum kl_status status = KL_OK;
 
+    if (kl_json_parse(signed_by.bytes, signed_by.size, &json, NULL) == KL_OK) {
+        text = kl_json_text(kl_json_member(kl_json_root(json), "signature"));
+        hash_line(line, checking.hash);
+        if (text != NULL &&
+            kl_base64_decode(text, strlen(text), checking.signature, sizeof checking.signature)) {
+            status = check_keys(keys, &checking, err);
+        }
+    }
+    kl_json_free(json);
     if (status != KL_OK) {
         return status;
     }
-    if (kl_json_parse(signed_by.bytes, signed_by.size, &json, NULL) == KL_OK) {
-        text = kl_json_text(kl_json_member(kl_json_root(json), "signature"));
-        hash_line(line, hash);
-        good = text != NULL && kl_base64_decode(text, strlen(text), signature, sizeof signature) &&
-               crypto_sign_verify_detached(signature, hash, sizeof hash, key) == 0;
-    }
-    kl_json_free(json);
-    return good
+    return checking.good
                ? KL_OK
                : kl_fail(
                      err, KL_ERR_REFUSED, "backup_signature",

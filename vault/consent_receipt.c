@@ -426,37 +426,47 @@ static void write_text(const struct receipt *receipt, const struct kl_id *receip
     kl_json_object_end(out);
 }
 
+struct signing {
+    struct receipt *receipt;
+    const struct kl_id *id;
+    struct kl_buf *ret;
+};
+
+static enum kl_status sign_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    const struct signing *signing = context;
+    enum kl_status status = KL_OK;
+    struct kl_json_out out;
+    struct kl_buf text;
+
+    kl_buf_init(&text, TEXT_MAX_BYTES);
+    out = kl_json_out(&text);
+    signing->receipt->out = &out;
+    write_text(signing->receipt, signing->id, signer->public_key);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        status = vault_receipt_sign(signer, &text, signing->ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
 /* A receipt of another state, or made at another time, is another receipt. */
 static enum kl_status sign_text(struct receipt *receipt, struct kl_buf *ret, struct kl_err *err)
 {
-    struct kms_place place = {receipt->subject->tenant, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
-    unsigned char key[KMS_PUBLIC_KEY_BYTES];
     unsigned char data[KL_ID_BYTES + 8];
     struct kl_id receipt_id;
-    struct kl_json_out out;
-    struct kl_buf text;
+    struct signing signing = {.receipt = receipt, .id = &receipt_id, .ret = ret};
     enum kl_status status = KL_OK;
 
     memcpy(data, receipt->id.bytes, KL_ID_BYTES);
     kl_put_u64be(data + KL_ID_BYTES, (uint64_t)receipt->caller->now_us);
     status = id_of(receipt->vault, receipt->subject, "consent_receipt",
                    kl_slice_of(data, sizeof data), &receipt_id, err);
-    if (status == KL_OK) {
-        status = kms_public_key(receipt->vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, key, err);
-    }
-    if (status != KL_OK) {
-        return status;
-    }
-    kl_buf_init(&text, TEXT_MAX_BYTES);
-    out = kl_json_out(&text);
-    receipt->out = &out;
-    write_text(receipt, &receipt_id, key);
-    status = kl_buf_status(&text, err);
-    if (status == KL_OK) {
-        status = vault_receipt_sign(receipt->vault, &place, &text, ret, err);
-    }
-    kl_buf_done(&text);
-    return status;
+    return status == KL_OK ? vault_signing_with(receipt->vault->keys, receipt->subject->tenant,
+                                                sign_with, &signing, err)
+                           : status;
 }
 
 /* ---- asked for ---- */

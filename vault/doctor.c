@@ -2,6 +2,7 @@
 #include "vault/doctor.h"
 #include "kluis/base/json.h"
 #include "kluis/base/time.h"
+#include "vault/audit_check.h"
 #include "vault/open.h"
 #include "vault/place.h"
 #include "vault/restore.h"
@@ -9,9 +10,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define AUDIT_ADVICE \
+    "keep this disk as it is for whoever looks into it, and compare heads that were kept outside: kluis audit verify --from"
 
 void vault_check(struct vault_report *report, const char *name, enum vault_check_state state,
                  const char *text, const char *advice)
@@ -242,6 +247,46 @@ static void check_restore(struct vault *vault, struct vault_report *report)
     }
 }
 
+/* ---- the trails ---- */
+
+static void check_trail(struct vault *vault, uint64_t tenant, const char *name,
+                        struct vault_report *report)
+{
+    struct kl_trail_findings *findings = calloc(1, sizeof *findings);
+    struct kl_err err = {0};
+    char text[640];
+    uint64_t size = 0;
+
+    if (findings == NULL) {
+        (void)kl_fail_memory(&err);
+    }
+    if (findings == NULL || vault_audit_check(vault, tenant, findings, &size, &err) != KL_OK) {
+        (void)snprintf(text, sizeof text, "trail of %s: %s", name, err.client_text);
+        vault_check(report, "audit", VAULT_CHECK_FAILED, text, AUDIT_ADVICE);
+    } else if (findings->count == 0) {
+        (void)snprintf(text, sizeof text, "trail of %s: all %llu entries are as they were", name,
+                       (unsigned long long)size);
+        vault_check(report, "audit", VAULT_CHECK_OK, text, "");
+    }
+    for (size_t i = 0; findings != NULL && i < findings->count && i < KL_TRAIL_FINDINGS_MAX; i++) {
+        const struct kl_trail_finding *finding = &findings->items[i];
+
+        (void)snprintf(text, sizeof text, "trail of %s: %s, entries %llu to %llu: %s", name,
+                       finding->code, (unsigned long long)finding->from,
+                       (unsigned long long)finding->until, finding->detail);
+        vault_check(report, "audit", VAULT_CHECK_FAILED, text, AUDIT_ADVICE);
+    }
+    free(findings);
+}
+
+static void check_trails(struct vault *vault, struct vault_report *report)
+{
+    check_trail(vault, KMS_TENANT_VAULT, "the vault", report);
+    for (size_t i = 0; i < vault->tenants.count; i++) {
+        check_trail(vault, vault->tenants.items[i]->number, vault->tenants.items[i]->name, report);
+    }
+}
+
 static void say_not_opened(const struct kl_err *err, struct vault_report *report)
 {
     if (err->status == KL_ERR_BUSY) {
@@ -291,6 +336,9 @@ static void check_databases(const struct vault_options *options, const struct va
         check_mirrors(vault, report);
         check_policies(vault, report);
         check_restore(vault, report);
+        if (options->check_audit) {
+            check_trails(vault, report);
+        }
     } else {
         say_not_opened(&err, report);
     }

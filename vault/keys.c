@@ -2,7 +2,7 @@
 #include "kluis/base/encode.h"
 #include "vault/act.h"
 #include "vault/mirrors.h"
-#include "vault/rows.h"
+#include "vault/signing.h"
 #include "vault/sweep.h"
 
 #include <string.h>
@@ -13,8 +13,8 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
                                 struct kl_buf *ret, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    struct kms_place place = {vault_act_trail(caller), VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
-    unsigned char key[KMS_PUBLIC_KEY_BYTES];
+    uint64_t tenant = vault_act_trail(caller);
+    struct vault_signer signer;
     char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
     char store_id[2 * KMS_STORE_ID_BYTES + 1];
     struct kms_state state;
@@ -27,14 +27,14 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
         return status;
     }
     if (caller->tenant != UINT64_MAX) {
-        place.tenant = caller->tenant;
+        tenant = caller->tenant;
     }
-    status = kms_public_key(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, key, err);
+    status = vault_signer_get(vault->keys, tenant, &signer, err);
     if (status != KL_OK) {
         return status;
     }
     kms_state(vault->keys, &state);
-    kl_base64(key, sizeof key, key_text);
+    kl_base64(signer.public_key, sizeof signer.public_key, key_text);
     kl_hex(state.store_id, sizeof state.store_id, store_id);
     out = kl_json_out(ret);
     kl_json_object_begin(&out);

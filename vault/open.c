@@ -2,6 +2,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/audit_check.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
 #include "vault/files.h"
@@ -329,6 +330,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         status = vault_sweep_old_indexes(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_audit_known_check(vault, err);
     }
     if (status == KL_OK) {
         status = vault_upkeep_new(vault, err);

@@ -257,13 +257,13 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
     return status;
 }
 
-enum kl_status vault_receipt_sign(struct vault *vault, const struct kms_place *place,
-                                  const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
+enum kl_status vault_receipt_sign(const struct vault_signer *signer, const struct kl_buf *text,
+                                  struct kl_buf *ret, struct kl_err *err)
 {
     unsigned char signature[KMS_SIGNATURE_BYTES];
     char signature_text[SIGNATURE_CHARS + 1];
     enum kl_status status =
-        kms_sign(vault->keys, place, VAULT_AUDIT_HEAD_LABEL, kl_buf_slice(text), signature, err);
+        vault_signer_sign(signer, VAULT_SIGNING_LABEL, kl_buf_slice(text), signature, err);
 
     if (status == KL_OK) {
         kl_base64(signature, sizeof signature, signature_text);
@@ -276,39 +276,58 @@ enum kl_status vault_receipt_sign(struct vault *vault, const struct kms_place *p
     return status;
 }
 
-enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
-                                   uint64_t home, uint64_t generation,
-                                   const struct vault_mirrors_of *of, struct kl_buf *ret,
-                                   struct kl_err *err)
+struct writing {
+    struct vault *vault;
+    const struct vault_note *note;
+    uint64_t generation;
+    const struct vault_mirrors_of *of;
+    struct kl_buf *ret;
+};
+
+static enum kl_status write_with(void *context, const struct vault_signer *signer,
+                                 struct kl_err *err)
 {
+    const struct writing *writing = context;
     enum kl_status status = KL_OK;
-    struct kms_place place = {home, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
-    unsigned char public_key[KMS_PUBLIC_KEY_BYTES];
-    struct kl_json_out out = {0};
+    struct kl_json_out out;
     struct kl_buf text;
 
     kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
-    status = kms_public_key(vault->keys, &place, VAULT_AUDIT_HEAD_LABEL, public_key, err);
-    if (status == KL_OK) {
-        out = kl_json_out(&text);
-        kl_json_object_begin(&out);
-        status = write_body(vault, note, generation, of, &out, err);
-        add_bytes(&out, "public_key", public_key, sizeof public_key);
-        kl_json_object_end(&out);
-    }
+    out = kl_json_out(&text);
+    kl_json_object_begin(&out);
+    status = write_body(writing->vault, writing->note, writing->generation, writing->of, &out, err);
+    add_bytes(&out, "public_key", signer->public_key, sizeof signer->public_key);
+    kl_json_object_end(&out);
     if (status == KL_OK) {
         status = kl_buf_status(&text, err);
     }
     if (status == KL_OK) {
-        status = vault_receipt_sign(vault, &place, &text, ret, err);
+        status = vault_receipt_sign(signer, &text, writing->ret, err);
     }
     kl_buf_done(&text);
     return status;
 }
 
-/* All members but the signature, those about mirrors as they now are. */
+enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
+                                   uint64_t home, uint64_t generation,
+                                   const struct vault_mirrors_of *of, struct kl_buf *ret,
+                                   struct kl_err *err)
+{
+    struct writing writing = {
+        .vault = vault, .note = note, .generation = generation, .of = of, .ret = ret};
+
+    return vault_signing_with(vault->keys, home, write_with, &writing, err);
+}
+
+struct anew {
+    const struct kl_json_value *stored;
+    const struct vault_mirrors_of *of;
+    struct kl_buf *ret;
+};
+
+/* All members but the signature, those about mirrors and the key as they now are. */
 static void write_anew(const struct kl_json_value *stored, const struct vault_mirrors_of *of,
-                       struct kl_json_out *out)
+                       const struct vault_signer *signer, struct kl_json_out *out)
 {
     struct kl_json_iter iter = kl_json_iter(stored);
     const struct kl_json_value *value = NULL;
@@ -320,6 +339,8 @@ static void write_anew(const struct kl_json_value *stored, const struct vault_mi
             kl_json_add_text(out, name, kms_finality_name(of->finality));
         } else if (strcmp(name, "mirrors") == 0) {
             vault_mirrors_add(out, of);
+        } else if (strcmp(name, "public_key") == 0) {
+            add_bytes(out, name, signer->public_key, sizeof signer->public_key);
         } else if (strcmp(name, "signature") != 0) {
             copy_member(out, stored, name);
         }
@@ -327,30 +348,41 @@ static void write_anew(const struct kl_json_value *stored, const struct vault_mi
     kl_json_object_end(out);
 }
 
+static enum kl_status anew_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    const struct anew *anew = context;
+    enum kl_status status = KL_OK;
+    struct kl_json_out out;
+    struct kl_buf text;
+
+    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
+    out = kl_json_out(&text);
+    write_anew(anew->stored, anew->of, signer, &out);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        status = vault_receipt_sign(signer, &text, anew->ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
 enum kl_status vault_receipt_sign_anew(struct vault *vault, uint64_t home, struct kl_slice receipt,
                                        const struct vault_mirrors_of *of, struct kl_buf *ret,
                                        struct kl_err *err)
 {
     enum kl_status status = vault_receipt_verify(receipt, NULL, err);
-    struct kms_place place = {home, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct anew anew = {.of = of, .ret = ret};
     struct kl_json *json = NULL;
-    struct kl_json_out out;
-    struct kl_buf text;
 
-    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
     if (status == KL_OK) {
         status = kl_json_parse(receipt.bytes, receipt.size, &json, err);
     }
     if (status == KL_OK) {
-        out = kl_json_out(&text);
-        write_anew(kl_json_root(json), of, &out);
-        status = kl_buf_status(&text, err);
-    }
-    if (status == KL_OK) {
-        status = vault_receipt_sign(vault, &place, &text, ret, err);
+        anew.stored = kl_json_root(json);
+        status = vault_signing_with(vault->keys, home, anew_with, &anew, err);
     }
     kl_json_free(json);
-    kl_buf_done(&text);
     return status;
 }
 

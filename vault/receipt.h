@@ -18,7 +18,7 @@
  * followed, or was declared destroyed by an operator.
  *
  * Signed are the bytes of this text without the member "signature": everything before `,"signature":`, then `}`. The key is the tenant's
- * signing key, the same that signs the heads of its audit trail; of a tenant that is gone, the vault's.
+ * signing key, the same that signs the heads of its audit trail (signing.h: it may have been changed since); of a tenant that is gone, the vault's.
  *
  * commitment = BLAKE2b-256 (RFC 7693) with key secret (32 bytes) over subject id (16 bytes), and record id (16 bytes) for a record.
  *
@@ -28,6 +28,7 @@
 #define VAULT_RECEIPT_H
 
 #include "vault/erasure_note.h"
+#include "vault/signing.h"
 #include "vault/vault_internal.h"
 
 /* One line of "retained" at most: its names and marks, a basis, a time, and a commitment. */
@@ -49,8 +50,8 @@ KL_MUST_USE enum kl_status vault_receipt_write(struct vault *vault, const struct
                                                uint64_t home, uint64_t generation,
                                                const struct vault_mirrors_of *of,
                                                struct kl_buf *ret, struct kl_err *err);
-/* text is a whole object that names its "public_key"; ret gets it with the signature as its last member, by the signing key of that place. */
-KL_MUST_USE enum kl_status vault_receipt_sign(struct vault *vault, const struct kms_place *place,
+/* text is a whole object that names signer's "public_key"; ret gets it with the signature as its last member. Errors of vault_signer_sign(). */
+KL_MUST_USE enum kl_status vault_receipt_sign(const struct vault_signer *signer,
                                               const struct kl_buf *text, struct kl_buf *ret,
                                               struct kl_err *err);
 /* The same receipt with other mirrors and finality, signed anew. KL_ERR_INVALID "invalid_receipt"; errors of kms_sign(). */

@@ -13,9 +13,10 @@
 #define PARAMS_MAX_BYTES 256
 
 static const struct vault_rotation_level levels[] = {
-    {"tenant", true, vault_rotation_pages_step, vault_rotation_pages_show},
-    {"all", false, vault_rotation_pages_step, vault_rotation_pages_show},
-    {"values", true, vault_rotation_values_step, vault_rotation_values_show},
+    {"tenant", true, false, vault_rotation_pages_step, vault_rotation_pages_show},
+    {"all", false, false, vault_rotation_pages_step, vault_rotation_pages_show},
+    {"values", true, false, vault_rotation_values_step, vault_rotation_values_show},
+    {"audit", false, true, vault_rotation_audit_step, NULL},
 };
 
 const struct vault_rotation_level *vault_rotation_level(const char *name)
@@ -94,7 +95,9 @@ static void show(struct vault *vault, const struct vault_job *job, struct kl_jso
         return;
     }
     kl_json_add_text(out, "level", rotation.level->name);
-    tenant = rotation.level->of_tenant ? vault_tenants_by_number(vault, job->tenant) : NULL;
+    tenant = rotation.level->of_tenant || rotation.level->of_trail
+                 ? vault_tenants_by_number(vault, job->tenant)
+                 : NULL;
     if (tenant != NULL) {
         kl_json_add_text(out, "tenant", tenant->name);
     }
@@ -125,6 +128,7 @@ static enum kl_status asked_check(struct vault *vault, const struct vault_caller
 {
     bool root = strcmp(level, "root") == 0;
     bool values = strcmp(level, "values") == 0;
+    bool paged = !root && !values && strcmp(level, "audit") != 0;
 
     ret->level = vault_rotation_level(level);
     ret->pages_per_second = pages_per_second;
@@ -132,12 +136,12 @@ static enum kl_status asked_check(struct vault *vault, const struct vault_caller
     if (ret->level == NULL && !root) {
         kl_err_where(err, "/level");
         return kl_fail(err, KL_ERR_INVALID, "level_not_supported",
-                       "a level is one of root, tenant, all and values", NULL);
+                       "a level is one of root, tenant, all, values and audit", NULL);
     }
-    if (pages_per_second > VAULT_ROTATION_RATE_MAX || ((root || values) && pages_per_second > 0)) {
+    if (pages_per_second > VAULT_ROTATION_RATE_MAX || (!paged && pages_per_second > 0)) {
         kl_err_where(err, "/pages_per_second");
         return kl_failf(err, KL_ERR_INVALID, "invalid_rate",
-                        "at most %d pages a second, and none for the levels root and values",
+                        "at most %d pages a second, and only for the levels tenant and all",
                         VAULT_ROTATION_RATE_MAX);
     }
     if (!root && ret->level->of_tenant && caller->tenant == UINT64_MAX) {

@@ -5,6 +5,7 @@
  *   tenant  every page of a tenant gets a fresh page key (rotation_pages.c)
  *   all     every page of the store, and no seed stays above a subject (rotation_pages.c)
  *   values  answers a leak: the data itself is sealed anew
+ *   audit   the key that signs the heads of a trail, and receipts (rotation_audit.c)
  *
  * All but root are jobs (job.h): steps of a bounded size on the upkeep's thread, each a key commit or a few rows, so that reads, writes
  * and erasures go on between them.
@@ -40,6 +41,7 @@ struct vault_rotation {
 struct vault_rotation_level {
     const char *name;
     bool of_tenant; /* needs a tenant; else the whole store */
+    bool of_trail;  /* a tenant's, or without one the vault's own */
     enum kl_status (*step)(struct vault *vault, struct vault_job *job,
                            const struct vault_rotation *rotation, bool *ret_done,
                            struct kl_err *err);
@@ -68,6 +70,15 @@ KL_MUST_USE enum kl_status vault_rotation_values_step(struct vault *vault, struc
                                                       const struct vault_rotation *rotation,
                                                       bool *ret_done, struct kl_err *err);
 void vault_rotation_values_show(const struct vault_job *job, struct kl_json_out *out);
+
+/* ---- rotation_audit.c ---- */
+
+KL_MUST_USE enum kl_status vault_rotation_audit_step(struct vault *vault, struct vault_job *job,
+                                                     const struct vault_rotation *rotation,
+                                                     bool *ret_done, struct kl_err *err);
+/* Destroy the key before the one in use, if that is left to be done. Errors of kms_commit() and vault_signing_state(). One at a time. */
+KL_MUST_USE enum kl_status vault_rotation_audit_settle(struct vault *vault, uint64_t tenant,
+                                                       struct kl_err *err);
 
 /* ---- rotation_root.c ---- */
 

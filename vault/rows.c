@@ -93,6 +93,13 @@ struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from)
     return key;
 }
 
+struct vault_row_key vault_row_tiled(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("tiles");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
 struct vault_row_key vault_row_unswept(uint64_t tenant)
 {
     struct vault_row_key key = vault_row_meta("unswept");
@@ -200,6 +207,22 @@ struct vault_row_key vault_row_frontier(uint64_t tenant)
     return row_of_tenant('F', tenant);
 }
 
+struct vault_row_key vault_row_tile(uint64_t tenant, uint8_t level, uint64_t tile)
+{
+    struct vault_row_key key = row_of_tenant('G', tenant);
+    row_add_u8(&key, level);
+    row_add_u64(&key, tile);
+    return key;
+}
+
+struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *entry, uint64_t seq)
+{
+    struct vault_row_key key = row_of_tenant('J', tenant);
+    row_add(&key, entry->bytes, KL_ID_BYTES / 2);
+    row_add_u64(&key, seq);
+    return key;
+}
+
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt)
 {
     struct vault_row_key key = row_of_tenant('E', tenant);
@@ -260,9 +283,9 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVLOBAFEIRwQqU";
-static const char *const tenant_metas[] = {"index",   "index-old", "horizon",    "unswept",
-                                           "journal", "lost",      "unconfirmed"};
+static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqU";
+static const char *const tenant_metas[] = {"index",   "index-old", "horizon", "unswept",
+                                           "journal", "lost",      "tiles",   "unconfirmed"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

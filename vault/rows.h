@@ -11,6 +11,7 @@
  *   'M' "index-old" tenant8 epoch4 part4  an index that is over, for a sweep to shred: its address slot (and others); its buckets' are in 'B'
  *   'M' "journal" tenant8                 up to which number data/ has the closings of the journal (journal.h)
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
+ *   'M' "tiles" tenant8                   how many entries of the trail the stored tree ('G') and the index ('J') cover
  *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
  *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
  *   'M' "sweep-night", "retention-night"  when the last nightly sweep, or search for what is due, was started
@@ -27,6 +28,8 @@
  *   'B' tenant8 epoch4 depth1 prefix8 version4 seq1   bucket of the index; version 0: it was split (index_rows.h)
  *   'A' tenant8 seq8                      audit entry (JSON)
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
+ *   'G' tenant8 level1 tile8              256 hashes of the trail's tree, of height 8 * level; fewer at its right edge; level 255: its last leaves (audit_tiles.h)
+ *   'J' tenant8 aud8 seq8                 the number of an entry, by the first half of its id; empty
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'U' tenant8 from8 rev16               a review of the trail from entry from8 on, sealed (review_row.h)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
@@ -66,6 +69,7 @@ struct vault_row_key vault_row_index(uint64_t tenant);
 struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32_t part);
 struct vault_row_key vault_row_journal(uint64_t tenant);
 struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
+struct vault_row_key vault_row_tiled(uint64_t tenant);
 struct vault_row_key vault_row_unswept(uint64_t tenant);
 struct vault_row_key vault_row_horizon(uint64_t tenant);
 struct vault_row_key vault_row_unconfirmed(uint64_t home, const struct kl_id *receipt);
@@ -81,6 +85,8 @@ struct vault_row_key vault_row_bucket(uint64_t tenant, uint32_t epoch, uint8_t d
                                       uint64_t prefix, uint32_t version, uint8_t seq);
 struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
 struct vault_row_key vault_row_frontier(uint64_t tenant);
+struct vault_row_key vault_row_tile(uint64_t tenant, uint8_t level, uint64_t tile);
+struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *entry, uint64_t seq);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
@@ -103,12 +109,14 @@ struct vault_row_key vault_row_past(const struct vault_row_key *prefix);
 
 /* A tenant's own slots in its tree (below KMS_TENANT_OWN_SLOTS). */
 enum vault_own_slot {
-    VAULT_SLOT_SIGNING = 0,    /* Ed25519 seed: receipts and tree heads */
+    VAULT_SLOT_SIGNING =
+        0, /* Ed25519 seed: receipts and tree heads, in turns with VAULT_SLOT_SIGNING_TURN (signing.h) */
     VAULT_SLOT_ADDRESS = 1,    /* bucket addresses of epoch 0 */
     VAULT_SLOT_MAC = 2,        /* idempotency keys, cursors, fingerprints */
     VAULT_SLOT_CREDENTIAL = 3, /* in the vault's own tenant: hashes of tokens */
     VAULT_SLOT_JOURNAL = 4,    /* closings that are about no subject */
-    VAULT_SLOT_REMARKS = 5     /* reviews of the trail, and why credentials were made (remark.h) */
+    VAULT_SLOT_REMARKS = 5,    /* reviews of the trail, and why credentials were made (remark.h) */
+    VAULT_SLOT_SIGNING_TURN = 6
 };
 
 #endif

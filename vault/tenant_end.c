@@ -16,6 +16,7 @@
 #include "vault/receipt.h"
 #include "vault/rows.h"
 #include "vault/side.h"
+#include "vault/signing.h"
 #include "vault/statistics.h"
 
 #include <stdio.h>
@@ -77,7 +78,7 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
 /*
  * Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward, what waits for
  * statistics. What was published stays. */
-static const char side_kinds[] = "JSANKLREWCG";
+static const char side_kinds[] = "JSANHKLREWCG";
 
 enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, struct kl_err *err)
 {
@@ -169,7 +170,7 @@ static enum kl_status shred_marked(struct vault *vault, const struct vault_tenan
 static enum kl_status shred(struct vault *vault, const struct vault_tenant *tenant,
                             struct vault_erasing *erasing, struct kl_err *err)
 {
-    const struct kms_place signing = {tenant->number, VAULT_SLOT_SIGNING, KMS_VALUE_NONE};
+    struct vault_signer signer;
     struct vault_note *note = &erasing->note;
     uint64_t number = tenant->number;
     enum kl_status status = KL_OK;
@@ -180,8 +181,9 @@ static enum kl_status shred(struct vault *vault, const struct vault_tenant *tena
     note->reason = VAULT_ERASE_TENANT_END;
     note->notify_all = true;
     memcpy(note->name, tenant->name, sizeof note->name);
-    status = kms_public_key(vault->keys, &signing, VAULT_AUDIT_HEAD_LABEL, note->public_key, err);
+    status = vault_signer_get(vault->keys, number, &signer, err);
     if (status == KL_OK) {
+        memcpy(note->public_key, signer.public_key, sizeof note->public_key);
         status = vault_commit_dying_begin(vault->committer, number, KMS_SLOT_NONE, err);
     }
     if (status != KL_OK) {

@@ -1,4 +1,5 @@
 /* Entries of the trail, from a disk that somebody else wrote to: read, and added up as of a credential that is reported on. And a stored review. */
+#include "vault/audit_proof.h"
 #include "vault/breach_tally.h"
 #include "vault/review_row.h"
 
@@ -13,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vault_breach_tally *tally = vault_breach_tally_new(4);
     struct vault_review_span span = {.to = 77};
     struct vault_audit_said said;
+    struct kl_id id;
     uint64_t seq;
 
     assert(tally != NULL);
@@ -25,6 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
         vault_audit_said_done(&said);
+    }
+    if (vault_audit_entry_id(text, &id, NULL) == KL_OK) {
+        assert(size > KL_ID_DIGITS);
     }
     if (vault_review_parse(text, &span)) {
         assert(span.from < span.to);

@@ -43,7 +43,7 @@ static void append(struct vault_trails *trails, struct vault_store *store, uint6
 static size_t root_of_rows(struct vault_store *store, uint64_t tenant,
                            unsigned char ret_root[VAULT_AUDIT_HASH_BYTES])
 {
-    struct vault_audit_tree tree = {.size = 0};
+    struct kl_merkle_tree tree = {.size = 0};
     struct vault_row_key first = vault_row_audit(tenant, 0);
     struct vault_row_key past = vault_row_audit(tenant, UINT64_MAX);
     struct kl_slice key;
@@ -52,12 +52,12 @@ static size_t root_of_rows(struct vault_store *store, uint64_t tenant,
         vault_iter_new(store, vault_row_slice(&first), vault_row_slice(&past), false);
     while (vault_iter_next(iter, &key, &value)) {
         unsigned char leaf[VAULT_AUDIT_HASH_BYTES];
-        vault_audit_leaf_hash(value, leaf);
+        kl_merkle_leaf(value, leaf);
         assert_int_equal(kl_get_u64be(key.bytes + 9), tree.size);
-        vault_audit_tree_append(&tree, leaf);
+        kl_merkle_append(&tree, leaf);
     }
     vault_iter_free(iter);
-    vault_audit_tree_root(&tree, ret_root);
+    kl_merkle_root(&tree, ret_root);
     return tree.size;
 }
 
@@ -120,7 +120,7 @@ static void test_an_entry_says_who_what_and_when(void **state)
     assert_string_equal(member(json, "request_id"), "req-1");
     assert_string_equal(member(json, "location"), "IE");
     assert_string_equal(member(json, "purpose"), "service");
-    vault_audit_leaf_hash(kl_buf_slice(&entry.json), expected);
+    kl_merkle_leaf(kl_buf_slice(&entry.json), expected);
     assert_memory_equal(entry.hash, expected, sizeof(expected));
     kl_json_free(json);
     vault_audit_done(&entry);

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct vault_audit_tree tree_of(struct vault_fixture *fixture)
+static struct kl_merkle_tree tree_of(struct vault_fixture *fixture)
 {
-    struct vault_audit_tree tree = {0};
+    struct kl_merkle_tree tree = {0};
     struct vault_row_key key = vault_row_frontier(fixture_tenant(fixture));
     struct kl_buf row;
 
@@ -26,9 +26,9 @@ static struct vault_audit_tree tree_of(struct vault_fixture *fixture)
 }
 
 /* From the rows alone: entries, and what is said to be lost. ret_entries: how many rows there are. */
-static struct vault_audit_tree tree_again(struct vault_fixture *fixture, size_t *ret_entries)
+static struct kl_merkle_tree tree_again(struct vault_fixture *fixture, size_t *ret_entries)
 {
-    struct vault_audit_tree tree = {0};
+    struct kl_merkle_tree tree = {0};
     struct vault_row_key first = vault_row_audit(fixture_tenant(fixture), 0);
     struct vault_row_key past = vault_row_audit(fixture_tenant(fixture), UINT64_MAX);
     struct vault_iter *iter = vault_iter_new(
@@ -51,13 +51,13 @@ static struct vault_audit_tree tree_again(struct vault_fixture *fixture, size_t 
                                              vault_row_slice(&lost), &until, NULL),
                              KL_OK);
             assert_int_equal(kl_get_u64be(until.bytes), seq);
-            vault_audit_leaf_hash(kl_slice_text(VAULT_AUDIT_LOST_ENTRY), leaf);
+            kl_merkle_leaf(kl_slice_text(VAULT_AUDIT_LOST_ENTRY), leaf);
             while (tree.size < seq) {
-                vault_audit_tree_append(&tree, leaf);
+                kl_merkle_append(&tree, leaf);
             }
         }
-        vault_audit_leaf_hash(entry, leaf);
-        vault_audit_tree_append(&tree, leaf);
+        kl_merkle_leaf(entry, leaf);
+        kl_merkle_append(&tree, leaf);
         (*ret_entries)++;
     }
     vault_iter_free(iter);
@@ -68,9 +68,9 @@ static struct vault_audit_tree tree_again(struct vault_fixture *fixture, size_t 
 static void test_the_trail_goes_on_behind_all_numbers_ever_used(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct vault_audit_tree then;
-    struct vault_audit_tree now;
-    struct vault_audit_tree again;
+    struct kl_merkle_tree then;
+    struct kl_merkle_tree now;
+    struct kl_merkle_tree again;
     unsigned char root[VAULT_AUDIT_HASH_BYTES];
     unsigned char root_again[VAULT_AUDIT_HASH_BYTES];
     char text[KL_BASE64_CHARS(VAULT_AUDIT_HASH_BYTES) + 32];
@@ -86,7 +86,7 @@ static void test_the_trail_goes_on_behind_all_numbers_ever_used(void **state)
     assert_true(then.size > copied);
     fixture_put_back_data(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"data_restored\""), 1);
-    vault_audit_tree_root(&then, root);
+    kl_merkle_root(&then, root);
     kl_base64(root, sizeof root, root_text);
     (void)snprintf(text, sizeof text, "\"known_root_hash\":\"%s\"", root_text);
     assert_int_equal(fixture_trail(fixture, text), 1);
@@ -97,8 +97,8 @@ static void test_the_trail_goes_on_behind_all_numbers_ever_used(void **state)
     again = tree_again(fixture, &entries);
     assert_true(entries < then.size + 32);
     assert_int_equal(again.size, now.size);
-    vault_audit_tree_root(&now, root);
-    vault_audit_tree_root(&again, root_again);
+    kl_merkle_root(&now, root);
+    kl_merkle_root(&again, root_again);
     assert_memory_equal(root, root_again, sizeof root);
     fixture_reopen(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"data_restored\""), 1);

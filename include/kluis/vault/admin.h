@@ -247,7 +247,8 @@ KL_MUST_USE enum kl_status vault_keys_state(struct vault *vault, const struct va
  * Rotate keys. level "root": the root key alone, done when this returns. "tenant" (of the tenant that caller names): fresh keys for all of its pages;
  * "all": for all pages of the store, and no seed stays above a subject; "values" (of the tenant that caller names): the data is sealed
  * anew, the answer to a leak; backups of before it do not open after it, so it needs one that was verified in the last day, or without_backup;
- * its result has "subjects", "left" (of whom something did not open before: they stay as they are) and "older_backups_open": false. These are
+ * its result has "subjects", "left" (of whom something did not open before: they stay as they are) and "older_backups_open": false; "audit": the key that signs
+ * the trail's heads (of the tenant that caller names, or the vault's own); its result has "number" and "public_key" of the one in use then. These are
  * jobs that upkeep does, at most pages_per_second (0: as fast as it goes; up to VAULT_ROTATION_RATE_MAX), and that go on after a crash.
  * ret: the job as JSON {"id","level","state":"running|done|failed","started_at","ended_at","progress","from_generation","to_generation","old_key_out_of_use",
  * of a job also "pages", "pages_done" while it runs, "tenant", "pages_per_second", "failed_code"}. old_key_out_of_use: every page of the level

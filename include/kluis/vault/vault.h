@@ -38,6 +38,7 @@ struct vault;
  * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
+ * check_audit     vault_doctor: go over every entry of the audit trails, which takes as long as reading them.
  * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
  *                 vault itself, whose store is called "main".
  */
@@ -51,6 +52,7 @@ struct vault_options {
     bool argon2_light;
     const char *leftover_pin_file;
     size_t cache_bytes;
+    bool check_audit;
     const char *const *mirrors;
     const char *store;
     struct vault *main;

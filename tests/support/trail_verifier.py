@@ -1,0 +1,193 @@
+"""Checks what a Kluis vault proves about its audit trail, with nothing but the standard library, RFC 9162 and RFC 8032.
+
+    python3 trail_verifier.py HEAD.json PROOF.json ENTRY.txt     # a head as GET /v1/audit/head has it, a proof, and the entry's text
+
+Signed are five lines (head) or nine (change of key), as api/openapi.json says. Hashes, keys and signatures are base64url."""
+import base64
+import hashlib
+import json
+import sys
+
+# ---- Ed25519 verification, RFC 8032 section 5.1 ------------------------------------------------------------------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+I = pow(2, (P - 1) // 4, P)
+
+
+def recover(y, sign):
+    """The x of a point, or None (section 5.1.3)."""
+    if y >= P:
+        return None
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P != 0:
+        x = x * I % P
+    if (x * x - x2) % P != 0 or (x == 0 and sign):
+        return None
+    return P - x if x % 2 != sign else x
+
+
+def decode(text):
+    number = int.from_bytes(text, "little")
+    y, sign = number % 2**255, number >> 255
+    x = recover(y, sign)
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+def add(a, b):
+    """Extended coordinates (section 5.1.4)."""
+    e, f = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    g, h = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    k, m, n, o = f - e, h - g, h + g, f + e
+    return k * m % P, n * o % P, m * n % P, k * o % P
+
+
+def multiply(scalar, point):
+    result = (0, 1, 1, 0)
+    while scalar > 0:
+        if scalar & 1:
+            result = add(result, point)
+        point = add(point, point)
+        scalar >>= 1
+    return result
+
+
+def same(a, b):
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE = (recover(BASE_Y, 0), BASE_Y, 1, recover(BASE_Y, 0) * BASE_Y % P)
+
+
+def signed_by(key, message, signature):
+    if len(key) != 32 or len(signature) != 64:
+        return False
+    a, r, s = decode(key), decode(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= L:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    return same(multiply(s, BASE), add(r, multiply(h, a)))
+
+
+# ---- Merkle trees, RFC 9162 section 2.1 --------------------------------------------------------------------------------------------
+
+def leaf_hash(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node_hash(left, right):
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def includes(index, size, leaf, proof, root):
+    """Section 2.1.3.2."""
+    if not 0 <= index < size:
+        return False
+    fn, sn, r = index, size - 1, leaf
+    for p in proof:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            r = node_hash(p, r)
+            while fn & 1 == 0 and fn != 0:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = node_hash(r, p)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and r == root
+
+
+def consistent(first, second, first_root, second_root, proof):
+    """Section 2.1.4.2."""
+    if not 1 <= first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    if first & (first - 1) == 0:
+        proof = [first_root, *proof]
+    if not proof:
+        return False
+    fn, sn = first - 1, second - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = proof[0]
+    for c in proof[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = node_hash(c, fr), node_hash(c, sr)
+            while fn & 1 == 0 and fn != 0:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = node_hash(sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and fr == first_root and sr == second_root
+
+
+# ---- what the vault says -----------------------------------------------------------------------------------------------------------
+
+def raw(text):
+    """base64url without padding, in its one form."""
+    value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if base64.urlsafe_b64encode(value).rstrip(b"=").decode() != text:
+        raise ValueError("not base64url")
+    return value
+
+
+def head_holds(head, key=None):
+    """Its signature is right, by the key it names, and by that one."""
+    lines = ["kluis-audit-head-v1", head["tenant"], str(head["size"]), head["root_hash"], head["at"]]
+    if any("\n" in line for line in lines) or (key is not None and head["public_key"] != key):
+        return False
+    return signed_by(raw(head["public_key"]), "".join(line + "\n" for line in lines).encode(), raw(head["signature"]))
+
+
+def chain_leads(keys, first, last):
+    """The keys of GET /v1/audit/keys lead from one key to another by signatures of both sides."""
+    at, number = first, None
+    for link in keys["links"]:
+        if number is None and link["old_key"] != first:
+            continue
+        lines = ["kluis-audit-key-v1", keys["tenant"], str(link["number"]), str(link["size"]), link["root_hash"], link["at"],
+                 link["old_key"], link["new_key"], link["backup_key"] or "-"]
+        text = "".join(line + "\n" for line in lines).encode()
+        if link["old_key"] != at or (number is not None and link["number"] != number + 1) or any("\n" in line for line in lines):
+            return False
+        if not signed_by(raw(link["old_key"]), text, raw(link["old_signature"])):
+            return False
+        if not signed_by(raw(link["new_key"]), text, raw(link["new_signature"])):
+            return False
+        at, number = link["new_key"], link["number"]
+        if at == last:
+            return True
+    return at == last
+
+
+def proof_holds(head, proof, entry):
+    """The entry (bytes) is in the trail whose signed head that is."""
+    leaf = leaf_hash(entry)
+    return (head_holds(head) and proof["tenant"] == head["tenant"] and proof["size"] == head["size"]
+            and raw(proof["leaf_hash"]) == leaf and raw(proof["root_hash"]) == raw(head["root_hash"])
+            and includes(proof["leaf_index"], proof["size"], leaf, [raw(one) for one in proof["hashes"]], raw(head["root_hash"])))
+
+
+def continues(old, new, proof):
+    """The trail of one signed head begins with that of an older one."""
+    return (head_holds(old) and head_holds(new) and old["tenant"] == new["tenant"] == proof["tenant"]
+            and (proof["from"], proof["to"]) == (old["size"], new["size"])
+            and raw(proof["from_root_hash"]) == raw(old["root_hash"]) and raw(proof["to_root_hash"]) == raw(new["root_hash"])
+            and consistent(old["size"], new["size"], raw(old["root_hash"]), raw(new["root_hash"]), [raw(one) for one in proof["hashes"]]))
+
+
+def main(head, proof, entry):
+    with open(head, encoding="utf-8") as one, open(proof, encoding="utf-8") as two, open(entry, "rb") as three:
+        holds = proof_holds(json.load(one), json.load(two), three.read())
+    print("the entry is in the trail of that head" if holds else "it does not hold")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,529 @@
+/* Proofs and entries for who checks the trail. */
+#include "kluis/vault/trail.h"
+
+#include "kluis/base/encode.h"
+#include "vault/act.h"
+#include "vault/audit_leaves.h"
+#include "vault/audit_proof.h"
+#include "vault/signing.h"
+
+#include <string.h>
+
+/* What JSON makes of a text is at most six times as long; what surrounds it is less than this for an entry. */
+#define AROUND_ENTRY_BYTES 128
+#define PROOF_MAX_BYTES 8192
+/* So many lost numbers one page passes over at most: a second's work. */
+#define PAGE_LOST_MAX 2000000
+
+static void add_hash(struct kl_json_out *out, const char *key,
+                     const unsigned char hash[KL_MERKLE_HASH_BYTES])
+{
+    char text[KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES) + 1];
+
+    kl_base64(hash, KL_MERKLE_HASH_BYTES, text);
+    if (key != NULL) {
+        kl_json_key(out, key);
+    }
+    kl_json_put_text(out, text);
+}
+
+static void add_proof(struct kl_json_out *out, const struct vault_tree_proof *proof)
+{
+    kl_json_key(out, "hashes");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < proof->count; i++) {
+        add_hash(out, NULL, proof->hashes[i].bytes);
+    }
+    kl_json_array_end(out);
+}
+
+/* What was written to text goes to ret, whole or not at all. */
+static enum kl_status give(const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
+{
+    enum kl_status status = kl_buf_status(text, err);
+
+    if (status == KL_OK) {
+        kl_buf_add(ret, text->bytes, text->size);
+        status = kl_buf_status(ret, err);
+    }
+    return status;
+}
+
+static enum kl_status open_tree(struct vault *vault, const struct vault_caller *caller,
+                                const char *action, uint64_t *ret_tenant,
+                                struct vault_tree_reader **ret_reader, struct kl_err *err)
+{
+    enum kl_status status = vault_act_own_trail(vault, caller, action, ret_tenant, err);
+
+    return status == KL_OK ? vault_tree_reader_new(vault->trails, *ret_tenant, ret_reader, err)
+                           : status;
+}
+
+/* ---- inclusion ---- */
+
+struct inclusion {
+    const struct kl_id *entry;
+    uint64_t index;
+    uint64_t size;
+};
+
+static enum kl_status inclusion_find(struct vault *vault, uint64_t tenant, int64_t index,
+                                     int64_t size, uint64_t today, struct inclusion *inclusion,
+                                     struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    inclusion->index = (uint64_t)index;
+    inclusion->size = size == -1 ? today : (uint64_t)size;
+    if (inclusion->entry != NULL) {
+        status =
+            vault_audit_find(vault->data_store, tenant, inclusion->entry, &inclusion->index, err);
+    } else if (index < 0 || inclusion->index >= today) {
+        status = kl_failf(err, KL_ERR_INVALID, "invalid_index",
+                          "the audit trail has %llu entries, numbered from 0",
+                          (unsigned long long)today);
+    }
+    if (status == KL_OK &&
+        (size < -1 || inclusion->size > today || inclusion->index >= inclusion->size)) {
+        status = kl_failf(
+            err, KL_ERR_INVALID, "invalid_size",
+            "a size is larger than the number of the entry and at most that of today, %llu",
+            (unsigned long long)today);
+    }
+    return status;
+}
+
+static enum kl_status inclusion_write(struct vault_tree_reader *reader, const char *tenant_name,
+                                      const struct inclusion *inclusion, struct kl_json_out *out,
+                                      struct kl_err *err)
+{
+    unsigned char leaf[KL_MERKLE_HASH_BYTES];
+    unsigned char root[KL_MERKLE_HASH_BYTES];
+    char id[KL_ID_TEXT_BYTES];
+    struct vault_tree_proof proof = {0};
+    enum kl_status status =
+        vault_tree_inclusion(reader, inclusion->index, inclusion->size, &proof, err);
+
+    if (status == KL_OK) {
+        status = vault_tree_leaf(reader, inclusion->index, leaf, err);
+    }
+    if (status == KL_OK) {
+        status = vault_tree_root(reader, inclusion->size, root, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "tenant", tenant_name);
+    if (inclusion->entry != NULL) {
+        kl_id_format("aud", inclusion->entry, id);
+        kl_json_add_text(out, "entry", id);
+    }
+    kl_json_add_int(out, "leaf_index", (int64_t)inclusion->index);
+    kl_json_add_int(out, "size", (int64_t)inclusion->size);
+    add_hash(out, "leaf_hash", leaf);
+    add_proof(out, &proof);
+    add_hash(out, "root_hash", root);
+    kl_json_object_end(out);
+    return KL_OK;
+}
+
+enum kl_status vault_trail_inclusion(struct vault *vault, const struct vault_caller *caller,
+                                     const struct kl_id *entry, int64_t index, int64_t size,
+                                     struct kl_buf *ret, struct kl_err *err)
+{
+    struct inclusion inclusion = {.entry = entry};
+    struct vault_tree_reader *reader = NULL;
+    struct kl_json_out out;
+    struct kl_buf text;
+    uint64_t tenant = 0;
+    enum kl_status status = open_tree(vault, caller, "audit_proof", &tenant, &reader, err);
+
+    kl_buf_init(&text, PROOF_MAX_BYTES);
+    out = kl_json_out(&text);
+    if (status == KL_OK) {
+        status =
+            inclusion_find(vault, tenant, index, size, vault_tree_size(reader), &inclusion, err);
+    }
+    if (status == KL_OK) {
+        status = inclusion_write(reader, caller->tenant_name, &inclusion, &out, err);
+    }
+    if (status == KL_OK) {
+        status = give(&text, ret, err);
+    }
+    kl_buf_done(&text);
+    vault_tree_reader_free(reader);
+    return status;
+}
+
+/* ---- consistency ---- */
+
+static enum kl_status consistency_write(struct vault_tree_reader *reader, const char *tenant_name,
+                                        uint64_t from, uint64_t to, struct kl_json_out *out,
+                                        struct kl_err *err)
+{
+    unsigned char from_root[KL_MERKLE_HASH_BYTES];
+    unsigned char to_root[KL_MERKLE_HASH_BYTES];
+    struct vault_tree_proof proof = {0};
+    enum kl_status status = vault_tree_consistency(reader, from, to, &proof, err);
+
+    if (status == KL_OK) {
+        status = vault_tree_root(reader, from, from_root, err);
+    }
+    if (status == KL_OK) {
+        status = vault_tree_root(reader, to, to_root, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "tenant", tenant_name);
+    kl_json_add_int(out, "from", (int64_t)from);
+    kl_json_add_int(out, "to", (int64_t)to);
+    add_hash(out, "from_root_hash", from_root);
+    add_hash(out, "to_root_hash", to_root);
+    add_proof(out, &proof);
+    kl_json_object_end(out);
+    return KL_OK;
+}
+
+enum kl_status vault_trail_consistency(struct vault *vault, const struct vault_caller *caller,
+                                       int64_t from, int64_t to, struct kl_buf *ret,
+                                       struct kl_err *err)
+{
+    struct vault_tree_reader *reader = NULL;
+    struct kl_json_out out;
+    struct kl_buf text;
+    uint64_t tenant = 0;
+    uint64_t today = 0;
+    enum kl_status status = open_tree(vault, caller, "audit_proof", &tenant, &reader, err);
+
+    kl_buf_init(&text, PROOF_MAX_BYTES);
+    out = kl_json_out(&text);
+    if (status == KL_OK) {
+        today = vault_tree_size(reader);
+        to = to == -1 ? (int64_t)today : to;
+    }
+    if (status == KL_OK && (from < 1 || from > to || (uint64_t)to > today)) {
+        status = kl_failf(err, KL_ERR_INVALID, "invalid_range",
+                          "from is 1 or more, to no less than from and at most %llu",
+                          (unsigned long long)today);
+    }
+    if (status == KL_OK) {
+        status =
+            consistency_write(reader, caller->tenant_name, (uint64_t)from, (uint64_t)to, &out, err);
+    }
+    if (status == KL_OK) {
+        status = give(&text, ret, err);
+    }
+    kl_buf_done(&text);
+    vault_tree_reader_free(reader);
+    return status;
+}
+
+/* ---- entries ---- */
+
+/*
+ * reader: NULL when the stored tree is damaged, which keeps nobody from reading. next: the number that the page goes on with; lost numbers
+ * before it were passed over.
+ */
+struct page {
+    struct vault_tree_reader *reader;
+    struct vault_lost lost;
+    uint64_t size;
+    struct kl_buf *text;
+    struct kl_json_out *out;
+    size_t limit;
+    size_t count;
+    size_t passed; /* lost numbers */
+    uint64_t next;
+    bool full;
+};
+
+/* The leaf that the stored tree has; null where it is damaged. */
+static enum kl_status put_stored(struct page *page, uint64_t number, struct kl_err *err)
+{
+    unsigned char stored[KL_MERKLE_HASH_BYTES];
+    struct kl_err cause = {0};
+    enum kl_status status = page->reader == NULL
+                                ? KL_ERR_CORRUPT
+                                : vault_tree_leaf(page->reader, number, stored, &cause);
+
+    if (status == KL_OK) {
+        add_hash(page->out, "leaf_hash", stored);
+    } else if (status == KL_ERR_CORRUPT) {
+        kl_json_add_text(page->out, "leaf_hash", NULL);
+    } else {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    return KL_OK;
+}
+
+static enum kl_status page_put(struct page *page, const struct vault_leaf *leaf, struct kl_err *err)
+{
+    size_t size = leaf->entry.size < VAULT_AUDIT_ENTRY_MAX_BYTES ? leaf->entry.size
+                                                                 : VAULT_AUDIT_ENTRY_MAX_BYTES;
+    enum kl_status status;
+
+    /* What JSON cannot hold was put there by somebody: cut short, it is no less another text than the one that was hashed. */
+    size = leaf->kind == VAULT_LEAF_ENTRY ? strnlen((const char *)leaf->entry.bytes, size) : 0;
+    kl_json_object_begin(page->out);
+    kl_json_add_int(page->out, "index", (int64_t)leaf->number);
+    kl_json_key(page->out, "text");
+    if (leaf->kind == VAULT_LEAF_ENTRY) {
+        kl_json_put_text_n(page->out, leaf->entry.bytes, size);
+    } else {
+        kl_json_put_null(page->out);
+    }
+    status = put_stored(page, leaf->number, err);
+    kl_json_object_end(page->out);
+    page->count++;
+    return status;
+}
+
+/* Whether the stored tree has an entry for a number that is said to be lost: then somebody took the entry away. */
+static bool was_entry(struct page *page, const struct vault_leaf *leaf)
+{
+    unsigned char stored[KL_MERKLE_HASH_BYTES];
+
+    return page->reader != NULL &&
+           vault_tree_leaf(page->reader, leaf->number, stored, NULL) == KL_OK &&
+           memcmp(stored, leaf->hash, sizeof stored) != 0;
+}
+
+/* KL_ERR_BUSY, which goes no further, ends the walk when the page is full. */
+static enum kl_status page_leaf(void *visitor, const struct vault_leaf *leaf, struct kl_err *err)
+{
+    struct page *page = visitor;
+    enum kl_status status = KL_OK;
+
+    if (leaf->kind == VAULT_LEAF_LOST && !was_entry(page, leaf)) {
+        page->full = page->passed++ == PAGE_LOST_MAX;
+        status = page->full ? KL_ERR_BUSY : KL_OK;
+    } else {
+        page->full = page->count == page->limit ||
+                     (page->count > 0 && page->text->size + leaf->entry.size + AROUND_ENTRY_BYTES >
+                                             VAULT_TRAIL_PAGE_MAX_BYTES);
+        status = page->full ? KL_ERR_BUSY : page_put(page, leaf, err);
+    }
+    if (status == KL_OK) {
+        page->next = leaf->number + 1;
+    }
+    return status;
+}
+
+static enum kl_status page_fill(struct vault *vault, uint64_t tenant, struct page *page,
+                                struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    kl_json_key(page->out, "entries");
+    kl_json_array_begin(page->out);
+    status = vault_leaves_each(vault->data_store, tenant, &page->lost, page->next, page->size,
+                               page_leaf, page, err);
+    kl_json_array_end(page->out);
+    return status == KL_ERR_BUSY && page->full ? KL_OK : status;
+}
+
+/* The lost ranges that the page touches. */
+static void page_lost(const struct page *page, uint64_t from)
+{
+    const struct vault_lost *lost = &page->lost;
+
+    kl_json_key(page->out, "lost");
+    kl_json_array_begin(page->out);
+    for (size_t i = 0; i < lost->count; i++) {
+        if (lost->ranges[i].until > from && lost->ranges[i].from < page->next) {
+            kl_json_object_begin(page->out);
+            kl_json_add_int(page->out, "from", (int64_t)lost->ranges[i].from);
+            kl_json_add_int(page->out, "until", (int64_t)lost->ranges[i].until);
+            kl_json_object_end(page->out);
+        }
+    }
+    kl_json_array_end(page->out);
+}
+
+static enum kl_status entries_note(struct vault *vault, const struct vault_caller *caller,
+                                   uint64_t tenant, const struct page *page, uint64_t from,
+                                   struct kl_err *err)
+{
+    char location[3];
+    struct vault_audit_who who = vault_caller_who(caller, location);
+    struct vault_act act;
+    struct vault_act *acts[1] = {&act};
+    enum kl_status status;
+
+    vault_act_begin(&act, tenant, &who, "audit_read");
+    kl_json_add_int(&act.out, "entries", (int64_t)page->count);
+    kl_json_add_int(&act.out, "from", (int64_t)from);
+    status = vault_act_commit(vault, acts, 1, NULL, err);
+    vault_act_done(&act);
+    return status;
+}
+
+static enum kl_status entries_write(struct vault *vault, const struct vault_caller *caller,
+                                    uint64_t tenant, uint64_t from, struct page *page,
+                                    struct kl_err *err)
+{
+    enum kl_status status = KL_OK;
+
+    kl_json_object_begin(page->out);
+    kl_json_add_text(page->out, "tenant", caller->tenant_name);
+    kl_json_add_int(page->out, "from", (int64_t)from);
+    status = page_fill(vault, tenant, page, err);
+    page_lost(page, from);
+    kl_json_add_int(page->out, "next", (int64_t)page->next);
+    kl_json_add_int(page->out, "size", (int64_t)page->size);
+    kl_json_object_end(page->out);
+    if (status == KL_OK) {
+        status = kl_buf_status(page->text, err);
+    }
+    return status == KL_OK ? entries_note(vault, caller, tenant, page, from, err) : status;
+}
+
+static enum kl_status page_begin(struct vault *vault, uint64_t tenant, struct page *page,
+                                 struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    enum kl_status status = vault_trails_size(vault->trails, tenant, &page->size, err);
+
+    if (status == KL_OK) {
+        status = vault_lost_read(vault->data_store, tenant, &page->lost, err);
+    }
+    if (status == KL_OK) {
+        status = vault_tree_reader_new(vault->trails, tenant, &page->reader, &cause);
+        if (status != KL_OK && status != KL_ERR_CORRUPT) {
+            return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+        }
+        status = KL_OK;
+    }
+    return status;
+}
+
+enum kl_status vault_trail_entries(struct vault *vault, const struct vault_caller *caller,
+                                   int64_t from, size_t limit, struct kl_buf *ret,
+                                   struct kl_err *err)
+{
+    struct page page = {.limit = limit, .next = (uint64_t)from};
+    struct kl_json_out out;
+    struct kl_buf text;
+    uint64_t tenant = 0;
+    enum kl_status status = vault_act_own_trail(vault, caller, "audit_read", &tenant, err);
+
+    kl_buf_init(&text, 8 * VAULT_TRAIL_PAGE_MAX_BYTES);
+    out = kl_json_out(&text);
+    page.text = &text;
+    page.out = &out;
+    if (status == KL_OK && (limit < 1 || limit > VAULT_PAGE_MAX)) {
+        status = kl_failf(err, KL_ERR_INVALID, "invalid_limit", "limit is 1 to %d", VAULT_PAGE_MAX);
+    }
+    if (status == KL_OK) {
+        status = page_begin(vault, tenant, &page, err);
+    }
+    if (status == KL_OK && (from < 0 || (uint64_t)from > page.size)) {
+        status = kl_fail(err, KL_ERR_INVALID, "invalid_range", "from is at most the size", NULL);
+    }
+    if (status == KL_OK) {
+        status = entries_write(vault, caller, tenant, (uint64_t)from, &page, err);
+    }
+    if (status == KL_OK) {
+        status = give(&text, ret, err);
+    }
+    kl_buf_done(&text);
+    vault_lost_done(&page.lost);
+    vault_tree_reader_free(page.reader);
+    return status;
+}
+
+/* ---- keys ---- */
+
+struct chain {
+    const char *tenant_name;
+    struct kl_buf *text;
+    struct kl_json_out *out;
+    unsigned char first[KL_TRAIL_KEY_BYTES];
+    unsigned char last[KL_TRAIL_KEY_BYTES];
+};
+
+static enum kl_status chain_link(void *visitor, const struct kl_trail_link *link, bool holds,
+                                 struct kl_err *err)
+{
+    struct chain *chain = visitor;
+    enum kl_status status = KL_OK;
+    struct kl_buf text;
+
+    if (!holds) {
+        return kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
+                       "what is kept beside the keys about the signing key is damaged",
+                       "link %lu of the chain does not hold", (unsigned long)link->number);
+    }
+    if (link->number == 1) {
+        memcpy(chain->first, link->old_key, sizeof chain->first);
+    }
+    memcpy(chain->last, link->new_key, sizeof chain->last);
+    kl_buf_init(&text, KL_TRAIL_JSON_MAX_BYTES);
+    kl_trail_link_write(link, &text);
+    status = kl_buf_status(&text, err);
+    if (status == KL_OK) {
+        kl_json_put_raw(chain->out, text.bytes, text.size);
+    }
+    kl_buf_done(&text);
+    return status;
+}
+
+/* A change of the key in between makes the two disagree: KL_ERR_BUSY then, and all is looked up again. */
+static enum kl_status keys_with(void *context, const struct vault_signer *signer,
+                                struct kl_err *err)
+{
+    struct chain *chain = context;
+    struct vault_signing_state state = {0};
+    enum kl_status status = KL_OK;
+
+    kl_buf_clear(chain->text);
+    *chain->out = kl_json_out(chain->text);
+    memcpy(chain->first, signer->public_key, sizeof chain->first);
+    memcpy(chain->last, signer->public_key, sizeof chain->last);
+    kl_json_object_begin(chain->out);
+    kl_json_key(chain->out, "links");
+    kl_json_array_begin(chain->out);
+    status = vault_signing_each(signer->keys, signer->place.tenant, chain->tenant_name, chain_link,
+                                chain, err);
+    kl_json_array_end(chain->out);
+    add_hash(chain->out, "first_key", chain->first);
+    add_hash(chain->out, "public_key", signer->public_key);
+    kl_json_add_text(chain->out, "tenant", chain->tenant_name);
+    kl_json_object_end(chain->out);
+    if (status == KL_OK) {
+        status = vault_signing_state(signer->keys, signer->place.tenant, &state, err);
+    }
+    if (status == KL_OK && state.number != signer->number) {
+        return kl_fail(err, KL_ERR_BUSY, "signing_key_changed",
+                       "the signing key was changed meanwhile; try again", NULL);
+    }
+    if (status == KL_OK && memcmp(chain->last, signer->public_key, sizeof chain->last) != 0) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
+                         "what is kept beside the keys about the signing key is damaged",
+                         "the chain does not lead to the key in use");
+    }
+    return status;
+}
+
+enum kl_status vault_trail_keys(struct vault *vault, const struct vault_caller *caller,
+                                struct kl_buf *ret, struct kl_err *err)
+{
+    struct kl_json_out out;
+    struct kl_buf text;
+    struct chain chain = {.tenant_name = caller->tenant_name, .text = &text, .out = &out};
+    uint64_t tenant = 0;
+    enum kl_status status = vault_act_own_trail(vault, caller, "audit_keys", &tenant, err);
+
+    kl_buf_init(&text, (size_t)(KL_TRAIL_LINKS_MAX + 1) * KL_TRAIL_JSON_MAX_BYTES);
+    if (status == KL_OK) {
+        status = vault_signing_with(vault->keys, tenant, keys_with, &chain, err);
+    }
+    if (status == KL_OK) {
+        status = give(&text, ret, err);
+    }
+    kl_buf_done(&text);
+    return status;
+}
