@@ -34,8 +34,8 @@ static bool may_see(const struct listing *listing, int purpose)
     int count = (int)vault_policy_purpose_count(listing->caller->policy);
     int i;
 
-    if (purpose != VAULT_NONE) {
-        return vault_may_about(listing->caller, action, purpose, subject);
+    if (purpose != VAULT_NONE || listing->caller->purposes != UINT64_MAX) {
+        return vault_may_see_entry(listing->caller, action, purpose, subject);
     }
     for (i = 0; i < count; i++) {
         if (!vault_policy_purpose(listing->caller->policy, i)->forbidden &&

@@ -17,19 +17,12 @@ struct listing {
     uint64_t transfers;
 };
 
-static bool may(const struct vault_caller *caller, enum vault_action action, int purpose,
-                const struct kl_id *subject)
-{
-    struct vault_query query = vault_query_of(caller, action, purpose, VAULT_NONE, subject);
-
-    return vault_role_allows(caller, &query);
-}
-
 /* purpose VAULT_NONE: the policy does not know it any more. */
 static bool may_see(const struct vault_caller *caller, int purpose, const struct kl_id *subject)
 {
-    return may(caller, VAULT_ACTION_REPORT, purpose, subject) ||
-           (purpose != VAULT_NONE && may(caller, VAULT_ACTION_DISCLOSE, purpose, subject));
+    return vault_may_see_entry(caller, VAULT_ACTION_REPORT, purpose, subject) ||
+           (purpose != VAULT_NONE &&
+            vault_may_about(caller, VAULT_ACTION_DISCLOSE, purpose, subject));
 }
 
 /* Whether the role may see entries for any purpose at all. */

@@ -224,7 +224,7 @@ static enum kl_status list_one(struct listing *listing,
     enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
 
-    if (!vault_may_about(listing->caller, listing->action, purpose, subject)) {
+    if (!vault_may_see_entry(listing->caller, listing->action, purpose, subject)) {
         return KL_OK;
     }
     if (!vault_policy_may_leave(policy, &query, &facts, &view, &transfer)) {

@@ -331,7 +331,8 @@ bool vault_role_allows(const struct vault_caller *caller, const struct vault_que
     struct vault_facts facts = {0};
     size_t i;
 
-    if (query->role == VAULT_NONE) {
+    if (query->role == VAULT_NONE || (query->purpose != VAULT_NONE &&
+                                      ((query->credential_purposes >> query->purpose) & 1) == 0)) {
         return false;
     }
     for (i = 0; i < count; i++) {
@@ -349,6 +350,13 @@ bool vault_may_about(const struct vault_caller *caller, enum vault_action action
     struct vault_query query = vault_query_of(caller, action, purpose, VAULT_NONE, subject);
 
     return vault_role_allows(caller, &query);
+}
+
+bool vault_may_see_entry(const struct vault_caller *caller, enum vault_action action, int purpose,
+                         const struct kl_id *subject)
+{
+    return (purpose != VAULT_NONE || caller->purposes == UINT64_MAX) &&
+           vault_may_about(caller, action, purpose, subject);
 }
 
 enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field,

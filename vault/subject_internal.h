@@ -163,11 +163,14 @@ bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
 int vault_policy_field_of(const struct vault_policy *policy,
                           const struct vault_manifest_record *record,
                           const struct vault_manifest_field *field);
-/* Whether the role may do this (action, purpose) to any field at all, whatever the other gates say. */
+/* Whether the role may do this (action, purpose) to any field at all, and the credential is for that purpose, whatever the other gates say. */
 bool vault_role_allows(const struct vault_caller *caller, const struct vault_query *query);
 /* The same of an act about a subject; purpose VAULT_NONE: for any purpose. */
 bool vault_may_about(const struct vault_caller *caller, enum vault_action action, int purpose,
                      const struct kl_id *subject);
+/* The same of an entry of a ledger; purpose VAULT_NONE: one that the policy does not know any more, which no credential for some purposes sees. */
+bool vault_may_see_entry(const struct vault_caller *caller, enum vault_action action, int purpose,
+                         const struct kl_id *subject);
 /*
  * May the caller do that action to every field that the subject (record >= 0: that one record) has? Fields that the policy does not know
  * are not asked about. KL_ERR_NOT_FOUND "not_found": to none of them. KL_ERR_FORBIDDEN "withheld": not to all.

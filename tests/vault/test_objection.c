@@ -229,6 +229,27 @@ static void test_an_objection_goes_with_the_subject(void **state)
     fixture_reopen(fixture);
 }
 
+static void test_a_credential_sees_and_notes_only_objections_to_its_purposes(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    struct vault_objection_result *objections = NULL;
+    const struct vault_objection_input input = {.purpose = "surveys",
+                                                .ground = VAULT_OBJECTION_SITUATION};
+    struct vault_caller other = fixture_caller_with(fixture, "dpo", NULL, "promotion", NULL);
+
+    assert_int_equal(vault_objection_set(fixture_vault(fixture), &other, &made.id, &input, NULL),
+                     KL_ERR_NOT_FOUND);
+    vault_caller_done(&other);
+    assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", NULL), KL_OK);
+    assert_int_equal(list(fixture, fixture_caller_with(fixture, "dpo", NULL, "promotion", NULL),
+                          &made.id, &objections),
+                     0);
+    assert_int_equal(list(fixture, fixture_caller_with(fixture, "dpo", NULL, "surveys", NULL),
+                          &made.id, &objections),
+                     1);
+}
+
 int main(void)
 {
 #define RIGHTS(name) cmocka_unit_test_setup_teardown(name, rights_setup, vault_fixture_teardown)
@@ -244,6 +265,7 @@ int main(void)
         RIGHTS(test_who_objected_is_found_by_no_lookup_for_it),
         RIGHTS(test_an_older_data_brings_no_objected_use_back),
         RIGHTS(test_an_objection_goes_with_the_subject),
+        RIGHTS(test_a_credential_sees_and_notes_only_objections_to_its_purposes),
     };
 
     return cmocka_run_group_tests_name("objection", tests, admin_group_setup, NULL);
