@@ -65,26 +65,24 @@ static enum kl_status copy_entry(struct listing *listing, const struct vault_led
     return vault_consent_id(listing->vault, listing->subject, entry, at, &result->id, err);
 }
 
-/* One entry, if the role may see it; its evidence only where the transfer gate asks for no stricter view. */
+/* One entry, if the role may see it. */
 static enum kl_status list_entry(struct listing *listing, const struct vault_ledger *ledger,
                                  size_t at, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_ledger_entry *entry = &ledger->entries[at];
-    enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
 
     listing->query.purpose = vault_policy_purpose_find(listing->caller->policy, entry->purpose);
     if (!may_see(listing, listing->query.purpose)) {
         return KL_OK;
     }
-    if (!vault_policy_may_leave(listing->caller->policy, &listing->query, &listing->facts, &view,
-                                &transfer)) {
-        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "consents are withheld by the gate %s",
-                        vault_gate_name(VAULT_GATE_TRANSFER));
+    status = vault_ledger_may_leave(listing->caller, &listing->query, &listing->facts, "consents",
+                                    &transfer, err);
+    if (status == KL_OK) {
+        status = copy_entry(listing, ledger, at, err);
     }
-    status = copy_entry(listing, ledger, at, err);
-    if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
+    if (status == KL_OK) {
         status =
             vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
                                 &listing->results[listing->count].evidence, err);

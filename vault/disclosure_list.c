@@ -77,7 +77,7 @@ static enum kl_status copy_note(struct listing *listing, const struct vault_disc
     return status;
 }
 
-/* One entry, if the role may see it; its note only where the transfer gate asks for no stricter view. */
+/* One entry, if the role may see it. */
 static enum kl_status list_entry(struct listing *listing, const struct vault_disclosure *entry,
                                  struct kl_err *err)
 {
@@ -87,7 +87,6 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
     struct vault_query query = vault_query_of(caller, VAULT_ACTION_REPORT, purpose, VAULT_NONE,
                                               &listing->subject->base.subject);
     struct vault_disclosure_result *result = &listing->results[listing->count];
-    enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
     struct vault_facts facts;
     enum kl_status status = KL_OK;
@@ -97,13 +96,11 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
     }
     status = vault_facts_of(listing->vault, listing->subject, caller->policy, &query,
                             listing->arena, &facts, err);
+    if (status == KL_OK) {
+        status = vault_ledger_may_leave(caller, &query, &facts, "disclosures", &transfer, err);
+    }
     if (status != KL_OK) {
         return status;
-    }
-    if (!vault_policy_may_leave(caller->policy, &query, &facts, &view, &transfer)) {
-        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
-                        "disclosures are withheld by the gate %s",
-                        vault_gate_name(VAULT_GATE_TRANSFER));
     }
     listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
     result->recipient = listing->ledger.names[entry->recipient];
@@ -116,7 +113,7 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
     result->count = entry->count;
     result->merged = entry->merged;
     status = copy_fields(listing, entry, result, err);
-    if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
+    if (status == KL_OK) {
         status = copy_note(listing, entry, result, err);
     }
     listing->count++;

@@ -63,11 +63,12 @@ static void add_restriction(struct vault_dossier *dossier, const struct vault_le
     const struct vault_query query =
         vault_query_of(dossier->caller, dossier->action, dossier->purposes[0], VAULT_NONE,
                        &dossier->subject.base.subject);
-    enum vault_view view = VAULT_VIEW_PLAIN;
+    struct kl_err ignored = {0};
     int transfer = VAULT_NONE;
 
-    if (!vault_policy_may_leave(dossier->caller->policy, &query, &dossier->facts[0], &view,
-                                &transfer)) {
+    if (vault_ledger_may_leave(dossier->caller, &query, &dossier->facts[0], "restrictions",
+                               &transfer, &ignored) != KL_OK) {
+        kl_err_clear(&ignored);
         report->withheld |= VAULT_REPORT_RESTRICTION;
         return;
     }

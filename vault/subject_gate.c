@@ -200,6 +200,23 @@ enum kl_status vault_facts_of(struct vault *vault, const struct vault_subject *s
     return KL_OK;
 }
 
+enum kl_status vault_ledger_may_leave(const struct vault_caller *caller,
+                                      const struct vault_query *query,
+                                      const struct vault_facts *facts, const char *what,
+                                      int *ret_transfer, struct kl_err *err)
+{
+    enum vault_view view = VAULT_VIEW_PLAIN;
+    int transfer = VAULT_NONE;
+
+    if (!vault_policy_may_leave(caller->policy, query, facts, &view, &transfer) ||
+        view != VAULT_VIEW_PLAIN) {
+        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s are withheld by the gate %s", what,
+                        vault_gate_name(VAULT_GATE_TRANSFER));
+    }
+    *ret_transfer = transfer;
+    return KL_OK;
+}
+
 enum kl_status vault_consents_leaving(struct vault *vault, const struct vault_caller *caller,
                                       const struct vault_subject *subject, uint64_t purposes,
                                       struct kl_arena *arena, uint64_t *ret_purposes,

@@ -156,6 +156,14 @@ KL_MUST_USE enum kl_status vault_subject_facts(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *id,
     const struct vault_query *query, struct kl_arena *arena, struct vault_subject *subject,
     struct vault_facts *ret_facts, uint64_t *ret_ended_types, struct kl_err *err);
+/*
+ * Whether what a ledger says in clear may go to where the caller is: nothing there can be masked, and an entry beside a pseudonym would say
+ * whose it is. KL_ERR_FORBIDDEN "withheld": "what are withheld ..."; err is set then. facts as vault_facts_of() says. ret_transfer: the line that allows it.
+ */
+KL_MUST_USE enum kl_status vault_ledger_may_leave(const struct vault_caller *caller,
+                                                  const struct vault_query *query,
+                                                  const struct vault_facts *facts, const char *what,
+                                                  int *ret_transfer, struct kl_err *err);
 /* Whether one entry of the ledger counts at that moment under that policy. */
 bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
                                const struct vault_policy *policy, int64_t now_us);
