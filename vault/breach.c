@@ -25,7 +25,7 @@ static enum kl_status may_report(struct vault_breach *breach, struct kl_err *err
     }
     if (caller->builtin == VAULT_BUILTIN_NONE && caller->policy != NULL && !caller->bound &&
         vault_may_about(caller, VAULT_ACTION_REPORT, VAULT_NONE, NULL)) {
-        breach->may_name = true;
+        breach->may_name = caller->purposes == UINT64_MAX;
         return KL_OK;
     }
     return vault_act_refuse(breach->vault, caller, VAULT_BREACH_ACTION, err);

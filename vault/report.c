@@ -6,17 +6,6 @@
 
 #define ACTION_NAME "report"
 
-/* The one purpose that is asked for, or none; a credential for several purposes names one. */
-static enum kl_status purpose_of(const struct vault_caller *caller, const char *name, int *ret,
-                                 struct kl_err *err)
-{
-    if (name == NULL && caller->single_purpose == VAULT_NONE && caller->purposes == UINT64_MAX) {
-        *ret = VAULT_NONE;
-        return KL_OK;
-    }
-    return vault_purpose_resolve(caller, name, ret, err);
-}
-
 /* ---- beside the data ---- */
 
 static enum kl_status add_purposes(struct vault_dossier *dossier,
@@ -145,7 +134,7 @@ enum kl_status vault_report_open(struct vault_dossier *dossier, const struct kl_
     dossier->act_name = ACTION_NAME;
     dossier->purpose_count = 1;
     if (status == KL_OK) {
-        status = purpose_of(dossier->caller, purpose, &dossier->purposes[0], err);
+        status = vault_purpose_or_none(dossier->caller, purpose, &dossier->purposes[0], err);
     }
     if (status != KL_OK) {
         return status;

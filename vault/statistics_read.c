@@ -133,8 +133,8 @@ static enum kl_status check_role(struct reading *reading, struct kl_err *err)
     int purpose = VAULT_NONE;
     enum kl_status status = vault_policy_required(caller, err);
 
-    if (status == KL_OK && (reading->query->purpose != NULL || caller->single_purpose >= 0)) {
-        status = vault_purpose_resolve(caller, reading->query->purpose, &purpose, err);
+    if (status == KL_OK) {
+        status = vault_purpose_or_none(caller, reading->query->purpose, &purpose, err);
     }
     if (status != KL_OK) {
         return status;

@@ -52,6 +52,16 @@ enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const ch
     return KL_OK;
 }
 
+enum kl_status vault_purpose_or_none(const struct vault_caller *caller, const char *name, int *ret,
+                                     struct kl_err *err)
+{
+    if (name == NULL && caller->single_purpose == VAULT_NONE && caller->purposes == UINT64_MAX) {
+        *ret = VAULT_NONE;
+        return KL_OK;
+    }
+    return vault_purpose_resolve(caller, name, ret, err);
+}
+
 enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name,
                                        int *ret, struct kl_err *err)
 {

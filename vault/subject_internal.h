@@ -116,6 +116,9 @@ struct vault_query vault_query_of(const struct vault_caller *caller, enum vault_
 /* name NULL: the credential's single purpose. KL_ERR_INVALID "purpose_required", "unknown_purpose". */
 KL_MUST_USE enum kl_status vault_purpose_resolve(const struct vault_caller *caller,
                                                  const char *name, int *ret, struct kl_err *err);
+/* The same of what is told without a purpose too: name NULL is VAULT_NONE for a credential for all purposes, and for no other. Errors as above. */
+KL_MUST_USE enum kl_status vault_purpose_or_none(const struct vault_caller *caller,
+                                                 const char *name, int *ret, struct kl_err *err);
 /* name NULL: VAULT_NONE. KL_ERR_INVALID "unknown_recipient". */
 KL_MUST_USE enum kl_status vault_recipient_resolve(const struct vault_caller *caller,
                                                    const char *name, int *ret, struct kl_err *err);

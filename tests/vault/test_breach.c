@@ -100,6 +100,24 @@ static void test_it_names_who_was_read_to_who_may_report(void **state)
     assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
 }
 
+/* No purpose is named here: who is bound to some is told how many, and not who. */
+static void test_a_credential_for_some_purposes_is_told_no_names(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(ask(fixture, fixture_caller_with(fixture, "officer", NULL, "mailing", NULL),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -231,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_it_names_who_was_read_to_who_may_report),
+        TEST(test_a_credential_for_some_purposes_is_told_no_names),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_what_is_asked_wrongly_is_refused),
