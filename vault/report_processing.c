@@ -452,7 +452,7 @@ static enum kl_status may_ask(struct vault *vault, const struct vault_caller *ca
     struct vault_query query =
         vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
 
-    if (query.role != VAULT_NONE && vault_policy_may(caller->policy, &query)) {
+    if (query.role != VAULT_NONE && !caller->bound && vault_policy_may(caller->policy, &query)) {
         return KL_OK;
     }
     return vault_act_allowed(vault, caller, VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, ACTION, err);

@@ -140,7 +140,7 @@ static enum kl_status check_role(struct reading *reading, struct kl_err *err)
         return status;
     }
     reading->decided = vault_query_of(caller, VAULT_ACTION_REPORT, purpose, VAULT_NONE, NULL);
-    if (!vault_policy_may(caller->policy, &reading->decided)) {
+    if (caller->bound || !vault_policy_may(caller->policy, &reading->decided)) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
                        "the role of this credential does not allow this", NULL);
     }

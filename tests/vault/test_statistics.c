@@ -287,6 +287,17 @@ static void test_a_credential_for_several_purposes_names_one(void **state)
     assert_int_equal(read_as(fixture, fixture_caller(fixture, "officer"), NULL), KL_OK);
 }
 
+static void test_they_are_not_for_a_person_about_all(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result someone = person(fixture, DUTCH);
+
+    assert_int_equal(
+        read_as(fixture, fixture_caller_with(fixture, "officer", NULL, NULL, &someone.id), NULL),
+        KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "role_forbidden");
+}
+
 static void test_one_person_is_one_however_many_records_go(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -671,6 +682,7 @@ int main(void)
             test_who_kept_every_row_reads_none_of_them_once_it_is_published, setup,
             vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_credential_for_several_purposes_names_one),
+        cmocka_unit_test_setup_teardown(test_they_are_not_for_a_person_about_all),
         cmocka_unit_test_setup_teardown(test_one_person_is_one_however_many_records_go, setup,
                                         vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_older_data_takes_nothing_from_the_counts, setup,
