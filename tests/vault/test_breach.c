@@ -118,6 +118,31 @@ static void test_a_credential_for_some_purposes_is_told_no_names(void **state)
     kl_json_free(report);
 }
 
+/* Which fields were touched is known by the names they had: no policy in force says who may report on such a one. */
+static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void **state)
+{
+    static char forgot[16384];
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+    char *at = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    (void)strncpy(forgot, vault_policy_text, sizeof forgot - 1);
+    at = strstr(forgot, "first_name");
+    assert_non_null(at);
+    memcpy(at, "given_name", 10);
+    (void)admin_apply(fixture->admin, forgot);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -250,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_it_names_who_was_read_to_who_may_report),
         TEST(test_a_credential_for_some_purposes_is_told_no_names),
+        TEST(test_who_was_touched_in_a_field_that_is_forgotten_is_not_named),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_what_is_asked_wrongly_is_refused),
