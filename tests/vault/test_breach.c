@@ -4,6 +4,7 @@
 #include "kluis/base/json.h"
 #include "tests/support/test.h"
 #include "tests/support/vault_fixture.h"
+#include "vault/vault_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,26 @@ static void test_others_may_not_and_the_attempt_is_in_the_trail(void **state)
     assert_int_equal(fixture_trail(fixture, "\"action\":\"report_breach\""), 3);
 }
 
+/* Who may not have one takes no place, and hears nothing of how many there are. */
+static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    const struct kl_id reader = id_of(fixture, "reader");
+    const struct vault_breach_input input = {.credential = &reader};
+    atomic_uint *const under_way = &fixture_vault(fixture)->breach_reports;
+
+    atomic_store(under_way, VAULT_BREACH_REPORTS_AT_ONCE);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "reader"), input, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_int_equal(ask(fixture, auditor(fixture), input, NULL), KL_ERR_BUSY);
+    assert_string_equal(fixture->err.code, "reports_busy");
+    assert_true(fixture->err.retry_after_s > 0);
+    assert_int_equal(atomic_load(under_way), VAULT_BREACH_REPORTS_AT_ONCE);
+    atomic_store(under_way, 0);
+    assert_int_equal(ask(fixture, auditor(fixture), input, NULL), KL_OK);
+    assert_int_equal(atomic_load(under_way), 0);
+}
+
 static void test_what_is_asked_wrongly_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -278,6 +299,7 @@ int main(void)
         TEST(test_who_was_touched_in_a_field_that_is_forgotten_is_not_named),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
+        TEST(test_only_so_many_are_made_at_once_of_those_that_may_be),
         TEST(test_what_is_asked_wrongly_is_refused),
         TEST(test_a_cursor_is_of_one_credential_and_caller),
         TEST(test_it_says_what_the_trail_lost),
