@@ -4,6 +4,7 @@
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 #include "vault/volume.h"
+#include "vault/walks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -273,6 +274,10 @@ static enum kl_status find_changes(struct vault *vault, const struct vault_calle
     enum kl_status status = KL_OK;
     size_t i;
 
+    status = vault_walks_take(vault, err);
+    if (status != KL_OK) {
+        return status;
+    }
     kl_buf_init(&text, VAULT_POLICY_BYTES_MAX + 1);
     status = vault_policy_text_read(vault, caller->tenant, caller->policy_number, &text, err);
     remedy.text = kl_buf_slice(&text);
@@ -280,6 +285,7 @@ static enum kl_status find_changes(struct vault *vault, const struct vault_calle
         status = vault_remedy_find(&remedy, numbers[i], &results[i], err);
     }
     kl_buf_done(&text);
+    vault_walks_give(vault);
     return status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "kluis/base/log.h"
 #include "vault/tenants.h"
+#include "vault/walks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -453,7 +454,11 @@ enum kl_status vault_statistics_read(struct vault *vault, const struct vault_cal
         status = month_parse(query->to, "to", &reading.to, err);
     }
     if (status == KL_OK) {
+        status = vault_walks_take(vault, err);
+    }
+    if (status == KL_OK) {
         status = read_rows(&reading, err);
+        vault_walks_give(vault);
     }
     if (status == KL_OK) {
         sort_and_add(&reading);

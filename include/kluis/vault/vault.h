@@ -38,9 +38,11 @@ struct vault;
  * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
+ * walks_max       how many long walks (over a trail, over all people of a tenant) may be under way at once, in all stores; 0: VAULT_WALKS_MAX.
  * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
  *                 vault itself, whose store is called "main".
  */
+#define VAULT_WALKS_MAX 32
 struct vault_options {
     const char *data_dir;
     const char *country;
@@ -51,6 +53,7 @@ struct vault_options {
     bool argon2_light;
     const char *leftover_pin_file;
     size_t cache_bytes;
+    unsigned walks_max;
     const char *const *mirrors;
     const char *store;
     struct vault *main;
