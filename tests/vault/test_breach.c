@@ -125,16 +125,37 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     static char forgot[16384];
     struct vault_fixture *fixture = *state;
     struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    const struct vault_field_input iban = fixture_field("iban", "BE68539007547034");
+    const struct vault_record_input client = {.type = "client", .fields = &iban, .field_count = 1};
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_record_result made;
     struct vault_subject_result result;
     const struct kl_id reader = id_of(fixture, "reader");
     struct kl_json *report = NULL;
+    struct kl_buf receipt;
     char *at = NULL;
 
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &ana.id, &client, NULL,
+                                      fixture->arena, &made, &fixture->err),
+                     KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    kl_buf_init(&receipt, 65536);
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &ana.id, &made.id,
+                                        VAULT_ERASE_REQUEST, &receipt, &fixture->err),
+                     KL_OK);
+    kl_buf_done(&receipt);
+    vault_caller_done(&writer);
+    vault_caller_done(&dpo);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 0);
+    kl_json_free(report);
     (void)strncpy(forgot, vault_policy_text, sizeof forgot - 1);
-    at = strstr(forgot, "first_name");
+    at = strstr(forgot, "iban:  {");
     assert_non_null(at);
-    memcpy(at, "given_name", 10);
+    memcpy(at, "bank", 4);
     (void)admin_apply(fixture->admin, forgot);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
                          (struct vault_breach_input){.credential = &reader}, &report),
