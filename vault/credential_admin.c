@@ -76,6 +76,13 @@ static enum kl_status may_make(struct vault *vault, const struct vault_caller *c
     return vault_act_refuse(vault, caller, "credential_create", err);
 }
 
+enum kl_status vault_credential_may_make(struct vault *vault, const struct vault_caller *caller,
+                                         const char *role, struct kl_err *err)
+{
+    return may_make(vault, caller, role == NULL ? VAULT_BUILTIN_NONE : vault_builtin_find(role),
+                    err);
+}
+
 /* The names of purposes, each once. */
 static enum kl_status take_purposes(const struct vault_caller *caller,
                                     const struct vault_credential_input *input,
