@@ -86,6 +86,21 @@ static enum kl_status take_purpose(const struct vault_caller *caller, const char
     return KL_OK;
 }
 
+/*
+ * A role learns of somebody what a read of its own would tell, here and now: with another place or time, what it hears of them is what a read
+ * hides, when a consent ends or that another country would see them.
+ */
+static enum kl_status check_elsewhere(const struct vault_caller *caller,
+                                      const struct vault_explain_input *input, struct kl_err *err)
+{
+    if (caller->builtin == VAULT_BUILTIN_STEWARD || input->subject == NULL ||
+        (input->from == NULL && input->at_us == 0)) {
+        return KL_OK;
+    }
+    return wrong(err, "subject_here_and_now", input->from != NULL ? "/from" : "/at",
+                 "a role asks about a subject without from and at, which are for stewards");
+}
+
 static enum kl_status take_query(struct vault *vault, const struct vault_caller *caller,
                                  const struct vault_explain_input *input, struct vault_query *query,
                                  struct kl_err *err)
@@ -355,6 +370,9 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
 
     err = err == NULL ? &own : err;
     status = take_query(vault, caller, input, &query, err);
+    if (status == KL_OK) {
+        status = check_elsewhere(caller, input, err);
+    }
     if (status == KL_OK) {
         status = take_fields(caller->policy, input, marked, err);
     }
