@@ -79,10 +79,9 @@ API_HANDLER(api_readyz)
 
 API_HANDLER(api_metrics_show)
 {
-    if (!request->head->metrics_listener && request->caller.builtin != VAULT_BUILTIN_OPERATOR &&
-        request->caller.builtin != VAULT_BUILTIN_AUDITOR) {
+    if (!request->head->metrics_listener && request->caller.builtin != VAULT_BUILTIN_OPERATOR) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
-                       "metrics are for operators and auditors", NULL);
+                       "metrics are of the whole server: they are for operators", NULL);
     }
     response->status = 200;
     response->content_type = API_TYPE_METRICS;
