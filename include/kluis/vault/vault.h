@@ -141,7 +141,7 @@ void vault_caller_done(struct vault_caller *caller);
 /* ---- how it is ---- */
 
 /*
- * For /readyz and doctor. ready: requests can be answered.
+ * For /readyz (ready alone), GET /v1/keys and doctor. ready: requests can be answered.
  */
 struct vault_readiness {
     bool ready;
