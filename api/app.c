@@ -82,6 +82,32 @@ static bool takes(const struct api_route *route, const char *parameter)
     return false;
 }
 
+/* Whether a browser says that it asks for a page: of another site, or, where it says no more than an origin, of any. */
+static bool is_from_a_page(const struct api_head *head)
+{
+    size_t count = 0;
+    const char *site = api_head_get(head, "Sec-Fetch-Site", &count);
+
+    return api_head_get(head, "Origin", NULL) != NULL || count > 1 ||
+           (count == 1 && strcmp(site, "none") != 0 && strcmp(site, "same-origin") != 0);
+}
+
+/*
+ * A browser shows its client certificate to whoever has it connect, and a page of any site has it send a form; a token is sent by programs
+ * alone. So what a certificate proves for a browser's page is good for looking only, which no other site's page is let read.
+ */
+static enum kl_status check_page(const struct api_head *head, struct kl_err *err)
+{
+    bool looks = strcmp(head->method, "GET") == 0 || strcmp(head->method, "HEAD") == 0;
+
+    return looks || !is_from_a_page(head)
+               ? KL_OK
+               : kl_fail(err, KL_ERR_FORBIDDEN, "cross_site",
+                         "a client certificate is no credential for what a page in a browser "
+                         "sends (Origin, Sec-Fetch-Site): use a token",
+                         NULL);
+}
+
 static enum kl_status find_caller(struct api_request *request, struct kl_err *err)
 {
     struct vault_proof proof = {.certificate_sha256 = request->head->certificate_sha256};
@@ -104,6 +130,8 @@ static enum kl_status find_caller(struct api_request *request, struct kl_err *er
     }
     if (proof.token != NULL) {
         proof.certificate_sha256 = NULL;
+    } else if ((status = check_page(request->head, err)) != KL_OK) {
+        return status;
     }
     if (takes(request->match.route, "tenant")) {
         scope.tenant = api_request_query(request, "tenant");

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of so many workers one may be on a long walk. */
+#define WALKS_OF_THREADS 4
+
 static enum kl_status take_log_level(const struct kl_config *config, struct kl_err *err)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
@@ -155,6 +158,9 @@ static enum kl_status serve(const struct kl_config *config, const sigset_t *sign
         status = api_config_vault(config, &opening.main, err);
     if (status == KL_OK)
         status = server_options(config, &options, err);
+    if (status == KL_OK)
+        opening.main.walks_max =
+            (unsigned)(options.threads + WALKS_OF_THREADS - 1) / WALKS_OF_THREADS;
     if (status == KL_OK)
         status = upkeep_options(config, &upkeep, err);
     if (status == KL_OK)

@@ -1,8 +1,7 @@
 /* The export for spreadsheets. */
 #include "api/report_write.h"
+#include "kluis/base/csv.h"
 #include "kluis/base/json.h"
-
-#include <string.h>
 
 /* "record","subject"... of one line; the first begins it. */
 static void begin(struct kl_buf *out, bool *first)
@@ -11,43 +10,13 @@ static void begin(struct kl_buf *out, bool *first)
     *first = false;
 }
 
-/* Full-width forms of = + - @, which some spreadsheets take for them: U+FF1D, U+FF0B, U+FF0D, U+FF20. */
-static bool is_wide_sign(const unsigned char *at, size_t left)
-{
-    return left >= 3 && at[0] == 0xef && at[1] == 0xbc &&
-           (at[2] == 0x9d || at[2] == 0x8b || at[2] == 0x8d || at[2] == 0xa0);
-}
-
-static bool is_sign(const unsigned char *at, size_t left)
-{
-    return strchr("=+-@'", at[0]) != NULL || is_wide_sign(at, left);
-}
-
-/* Where a spreadsheet that splits lines elsewhere than at commas would begin a cell. */
-static bool is_separator(unsigned char byte)
-{
-    return byte == ',' || byte == ';' || byte == '|' || byte == '\t' || byte == '\n' ||
-           byte == '\r';
-}
-
 static void put_text(struct kl_buf *out, struct kl_slice text, bool *first)
 {
-    bool at_start = true;
-
-    begin(out, first);
-    for (size_t i = 0; i < text.size; i++) {
-        const unsigned char *at = text.bytes + i;
-        if (at[0] == '"') {
-            kl_buf_add_text(out, "\"\"");
-        } else {
-            if (at_start && at[0] != 0 && is_sign(at, text.size - i)) {
-                kl_buf_add_text(out, "'");
-            }
-            kl_buf_add_byte(out, at[0]);
-        }
-        at_start = is_separator(at[0]) || (at_start && (at[0] == ' ' || at[0] == '"'));
+    if (!*first) {
+        kl_buf_add_text(out, ",");
     }
-    kl_buf_add_text(out, "\"");
+    *first = false;
+    kl_csv_put(out, text);
 }
 
 /* What cannot be a formula: it has a form of its own, of digits, letters and signs. */

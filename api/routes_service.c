@@ -15,7 +15,7 @@ API_HANDLER(api_healthz)
     return kl_buf_status(&response->body, err);
 }
 
-/* One store of several: what is wrong with one that is away is for operators (GET /v1/stores), and not open to everybody. */
+/* One store of several. Why, and how its keys are, is for operators (GET /v1/stores, /v1/keys): their generation tells when people are erased. */
 static void write_store(const struct vault_stores *stores, size_t index, struct kl_json_out *out)
 {
     struct vault_readiness readiness = {.ready = false};
@@ -30,22 +30,10 @@ static void write_store(const struct vault_stores *stores, size_t index, struct 
     kl_json_object_begin(out);
     kl_json_add_text(out, "store", name);
     kl_json_add_bool(out, "ready", readiness.ready);
-    if (store == NULL) {
-        kl_json_add_text(out, "reason", "store_unavailable");
-    } else {
-        if (!readiness.ready) {
-            kl_json_add_text(out, "reason", readiness.reason);
-        }
-        if (readiness.warning[0] != '\0') {
-            kl_json_add_text(out, "warning", readiness.warning);
-        }
-        kl_json_add_int(out, "key_generation", (int64_t)readiness.key_generation);
-        kl_json_add_text(out, "finality", readiness.finality);
-    }
     kl_json_object_end(out);
 }
 
-/* Ready is what the main store is: others' tenants are told of their own store. */
+/* Ready is what the main store is: others' tenants are told of their own store. Open to everybody, so it says no more. */
 API_HANDLER(api_readyz)
 {
     const struct vault_stores *stores = request->app->stores;
@@ -57,14 +45,8 @@ API_HANDLER(api_readyz)
     kl_json_object_begin(&out);
     kl_json_add_bool(&out, "ready", readiness.ready);
     if (!readiness.ready) {
-        kl_json_add_text(&out, "reason", readiness.reason);
         response->retry_after_s = 5;
     }
-    if (readiness.warning[0] != '\0') {
-        kl_json_add_text(&out, "warning", readiness.warning);
-    }
-    kl_json_add_int(&out, "key_generation", (int64_t)readiness.key_generation);
-    kl_json_add_text(&out, "finality", readiness.finality);
     if (count > 1) {
         kl_json_key(&out, "stores");
         kl_json_array_begin(&out);
@@ -79,10 +61,9 @@ API_HANDLER(api_readyz)
 
 API_HANDLER(api_metrics_show)
 {
-    if (!request->head->metrics_listener && request->caller.builtin != VAULT_BUILTIN_OPERATOR &&
-        request->caller.builtin != VAULT_BUILTIN_AUDITOR) {
+    if (!request->head->metrics_listener && request->caller.builtin != VAULT_BUILTIN_OPERATOR) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
-                       "metrics are for operators and auditors", NULL);
+                       "metrics are of the whole server: they are for operators", NULL);
     }
     response->status = 200;
     response->content_type = API_TYPE_METRICS;

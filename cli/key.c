@@ -17,7 +17,9 @@ enum cli_exit cli_key_status(struct cli_call *call)
                                                 {"FINALITY", "finality"},
                                                 {"OLD ROOT DESTROYED", "old_root_destroyed"},
                                                 {"MIRRORS", "mirrors.state"},
-                                                {"HORIZON", "horizon"}};
+                                                {"HORIZON", "horizon"},
+                                                {"REASON", "reason"},
+                                                {"WARNING", "warning"}};
     struct cli_path path;
     cli_path_start(&path, "/v1/keys");
     return cli_common_show(call, &path, NULL, columns, sizeof columns / sizeof columns[0]);

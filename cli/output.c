@@ -1,5 +1,7 @@
 #include "cli/output.h"
 
+#include "kluis/base/csv.h"
+
 #include <assert.h>
 #include <libsmartcols.h>
 #include <stdio.h>
@@ -8,6 +10,8 @@
 #include <unistd.h>
 
 #define CELL_MAX_BYTES (1024 * 1024)
+/* Of CSV, where a cell may become twice as long. */
+#define ROW_MAX_BYTES ((size_t)64 * CELL_MAX_BYTES)
 #define BAR_WIDTH 40
 
 struct cli_table {
@@ -22,33 +26,19 @@ void cli_output_json(const struct cli_response *response)
         (void)fputc('\n', stdout);
 }
 
-/* RFC 4180; a cell that a spreadsheet would run as a formula is preceded by a quote. */
-static void csv_cell(const char *text)
-{
-    if (*text != '\0' && strchr("=+-@\t\r", *text) != NULL) {
-        (void)fputs("\"'", stdout);
-    } else if (strpbrk(text, ",\"\r\n") == NULL) {
-        (void)fputs(text, stdout);
-        return;
-    } else {
-        (void)fputc('"', stdout);
-    }
-    for (const char *at = text; *at != '\0'; at++) {
-        if (*at == '"')
-            (void)fputc('"', stdout);
-        (void)fputc(*at, stdout);
-    }
-    (void)fputc('"', stdout);
-}
-
 static void csv_row(const char *const *cells, size_t count)
 {
+    struct kl_buf row;
+
+    kl_buf_init(&row, ROW_MAX_BYTES);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
-            (void)fputc(',', stdout);
-        csv_cell(cells[i] != NULL ? cells[i] : "");
+            kl_buf_add_text(&row, ",");
+        kl_csv_put(&row, kl_slice_text(cells[i] != NULL ? cells[i] : ""));
     }
-    (void)fputs("\r\n", stdout);
+    kl_buf_add_text(&row, "\r\n");
+    (void)fwrite(row.bytes, 1, row.size, stdout);
+    kl_buf_done(&row);
 }
 
 struct cli_table *cli_table_new(enum cli_format format, const char *const *titles, size_t count)

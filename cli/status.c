@@ -9,8 +9,7 @@ enum cli_exit cli_status(struct cli_call *call)
     if (cli_client_send(call->client, "GET", "/readyz", NULL, &response, &call->err) != KL_OK)
         return CLI_FAILED;
     static const struct cli_column columns[] = {
-        {"READY", "ready"},         {"KEY GENERATION", "key_generation"}, {"FINALITY", "finality"},
-        {"STORES", "stores.store"}, {"STORES READY", "stores.ready"},     {"REASON", "reason"}};
+        {"READY", "ready"}, {"STORES", "stores.store"}, {"STORES READY", "stores.ready"}};
     enum cli_exit result =
         cli_output_rows(call, &response, NULL, columns, sizeof columns / sizeof columns[0]);
     if (result == CLI_DONE && response.status != 200)

@@ -8,6 +8,7 @@
 #include "vault/hours.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
+#include "vault/walks.h"
 #include "vault/word_table.h"
 
 #include <stdlib.h>
@@ -406,16 +407,23 @@ enum kl_status vault_audit_summary(struct vault *vault, const struct vault_calle
     enum kl_status status = vault_act_own_trail(vault, caller, ACTION, &summing.tenant, err);
 
     if (status == KL_OK) {
-        status = take_input(&summing, input, err);
+        status = vault_walks_take(vault, err);
     }
     if (status != KL_OK) {
         return status;
+    }
+    status = take_input(&summing, input, err);
+    if (status != KL_OK) {
+        goto out;
     }
     summing.words = vault_word_table_new(VAULT_SUMMARY_ROWS_MAX, WORDS_BYTES);
     summing.sums = calloc(VAULT_SUMMARY_ROWS_MAX, sizeof summing.sums[0]);
     status = summing.words == NULL || summing.sums == NULL ? kl_fail_memory(err)
                                                            : sum_up(&summing, ret, err);
+
+out:
     vault_word_table_free(summing.words);
     free(summing.sums);
+    vault_walks_give(vault);
     return status;
 }

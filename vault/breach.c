@@ -13,6 +13,7 @@
 #define ANSWER_MAX_BYTES ((size_t)32 * 1024 * 1024)
 /* Entries of others are not read, but for one of so many: to see where the period is over. */
 #define READ_ONE_OF 256
+#define RETRY_S 5
 
 /* ---- the question ---- */
 
@@ -25,7 +26,7 @@ static enum kl_status may_report(struct vault_breach *breach, struct kl_err *err
     }
     if (caller->builtin == VAULT_BUILTIN_NONE && caller->policy != NULL && !caller->bound &&
         vault_may_about(caller, VAULT_ACTION_REPORT, VAULT_NONE, NULL)) {
-        breach->may_name = true;
+        breach->may_name = caller->purposes == UINT64_MAX;
         return KL_OK;
     }
     return vault_act_refuse(breach->vault, caller, VAULT_BREACH_ACTION, err);
@@ -257,14 +258,29 @@ static void done(struct vault_breach *breach)
     kl_arena_free(breach->arena);
 }
 
-static enum kl_status report(struct vault *vault, const struct vault_caller *caller,
-                             const struct vault_breach_input *input, struct kl_buf *ret,
-                             struct kl_err *err)
+/* So that nobody has all workers and all memory make reports. */
+static enum kl_status take_place(struct vault *vault, struct kl_err *err)
+{
+    if (atomic_fetch_add(&vault->breach_reports, 1) < VAULT_BREACH_REPORTS_AT_ONCE) {
+        return KL_OK;
+    }
+    (void)atomic_fetch_sub(&vault->breach_reports, 1);
+    kl_err_retry(err, RETRY_S);
+    return kl_fail(err, KL_ERR_BUSY, "reports_busy", "other reports are being made; try again",
+                   NULL);
+}
+
+enum kl_status vault_breach_report(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_breach_input *input, struct kl_buf *ret,
+                                   struct kl_err *err)
 {
     struct vault_breach breach = {.vault = vault, .caller = caller};
     struct kl_buf answer;
     enum kl_status status = may_report(&breach, err);
 
+    if (status == KL_OK) {
+        status = take_place(vault, err);
+    }
     if (status != KL_OK) {
         return status;
     }
@@ -278,21 +294,6 @@ static enum kl_status report(struct vault *vault, const struct vault_caller *cal
     }
     kl_buf_done(&answer);
     done(&breach);
-    return status;
-}
-
-enum kl_status vault_breach_report(struct vault *vault, const struct vault_caller *caller,
-                                   const struct vault_breach_input *input, struct kl_buf *ret,
-                                   struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-
-    if (atomic_fetch_add(&vault->breach_reports, 1) >= VAULT_BREACH_REPORTS_AT_ONCE) {
-        status = kl_fail(err, KL_ERR_BUSY, "reports_busy",
-                         "other reports are being made; try again", NULL);
-    } else {
-        status = report(vault, caller, input, ret, err);
-    }
-    atomic_fetch_sub(&vault->breach_reports, 1);
+    (void)atomic_fetch_sub(&vault->breach_reports, 1);
     return status;
 }

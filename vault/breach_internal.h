@@ -21,7 +21,7 @@ struct vault_breach_found {
 };
 /*
  * A report under way. first .. next: the entries of this piece; end: behind the last of the period. of_credential: how many of them are the
- * credential's and in the period. found: one for each of the tally's people. policies: those that its entries were decided by, and the one in
+ * credential's and in the period. may_name: the role may report, and the credential is for all purposes, as no purpose is named here. found: one for each of the tally's people. policies: those that its entries were decided by, and the one in
  * force as the last; NULL where one cannot be had any more.
  */
 struct vault_breach {

@@ -39,12 +39,15 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
     query.used_up = vault_volume_used_up(breach->vault, caller);
     rows = vault_breach_rows(breach->tally, &count);
     for (i = 0; i < count; i++) {
-        int field = vault_breach_person_has(person, i) && rows[i].class != VAULT_BREACH_TRANSFER
-                        ? vault_breach_field(caller->policy, rows[i].words[1])
-                        : VAULT_NONE;
+        int field = VAULT_NONE;
 
-        if (field == VAULT_NONE) {
+        if (!vault_breach_person_has(person, i) || rows[i].class == VAULT_BREACH_TRANSFER ||
+            rows[i].words[1][0] == '\0') {
             continue;
+        }
+        field = vault_breach_field(caller->policy, rows[i].words[1]);
+        if (field == VAULT_NONE) { /* who may report on it, no policy in force says */
+            return false;
         }
         if (vault_policy_decide(caller->policy, &query, &facts, field).withheld !=
             VAULT_GATE_NONE) {

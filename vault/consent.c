@@ -34,8 +34,8 @@ static bool may_see(const struct listing *listing, int purpose)
     int count = (int)vault_policy_purpose_count(listing->caller->policy);
     int i;
 
-    if (purpose != VAULT_NONE) {
-        return vault_may_about(listing->caller, action, purpose, subject);
+    if (purpose != VAULT_NONE || listing->caller->purposes != UINT64_MAX) {
+        return vault_may_see_entry(listing->caller, action, purpose, subject);
     }
     for (i = 0; i < count; i++) {
         if (!vault_policy_purpose(listing->caller->policy, i)->forbidden &&
@@ -66,13 +66,12 @@ enum kl_status vault_consent_result_of(struct vault *vault, const struct vault_c
     return vault_consent_id(vault, subject, entry, at, &ret->id, err);
 }
 
-/* One entry, if the role may see it; its evidence only where the transfer gate asks for no stricter view. */
+/* One entry, if the role may see it. */
 static enum kl_status list_entry(struct listing *listing, const struct vault_ledger *ledger,
                                  size_t at, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     const struct vault_ledger_entry *entry = &ledger->entries[at];
-    enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
 
     listing->query.purpose = vault_policy_purpose_find(listing->caller->policy, entry->purpose);
@@ -80,14 +79,13 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
         !vault_recipient_may_know(listing->caller, entry->recipient)) {
         return KL_OK;
     }
-    if (!vault_policy_may_leave(listing->caller->policy, &listing->query, &listing->facts, &view,
-                                &transfer)) {
-        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "consents are withheld by the gate %s",
-                        vault_gate_name(VAULT_GATE_TRANSFER));
+    status = vault_ledger_may_leave(listing->caller, &listing->query, &listing->facts, "consents",
+                                    &transfer, err);
+    if (status == KL_OK) {
+        status = vault_consent_result_of(listing->vault, listing->caller, listing->subject, ledger,
+                                         at, &listing->results[listing->count], err);
     }
-    status = vault_consent_result_of(listing->vault, listing->caller, listing->subject, ledger, at,
-                                     &listing->results[listing->count], err);
-    if (status == KL_OK && view == VAULT_VIEW_PLAIN) {
+    if (status == KL_OK) {
         status =
             vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
                                 &listing->results[listing->count].evidence, err);

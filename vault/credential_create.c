@@ -65,6 +65,13 @@ static enum kl_status may_make(struct vault *vault, const struct vault_caller *c
     return vault_act_refuse(vault, caller, "credential_create", err);
 }
 
+enum kl_status vault_credential_may_make(struct vault *vault, const struct vault_caller *caller,
+                                         const char *role, struct kl_err *err)
+{
+    return may_make(vault, caller, role == NULL ? VAULT_BUILTIN_NONE : vault_builtin_find(role),
+                    err);
+}
+
 #define LISTED_MAX_BYTES 200 /* of an error's text */
 /* More than a policy has of any kind, with the two built-in roles and the end. */
 #define NAMES_MAX (64 + 2 + 1)

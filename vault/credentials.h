@@ -113,6 +113,13 @@ KL_MUST_USE enum kl_status vault_credential_commit(
 /* Out of the cache; when this returns no request that starts later is let in by what was cached. */
 void vault_credential_forget(struct vault *vault, const unsigned char mac[KMS_MAC_BYTES]);
 
+/*
+ * May this caller make a credential of that role (NULL: none of the built-in ones)? What vault_credential_create() asks first, for who has to look
+ * elsewhere before. Errors and the entry in the trail are that one's.
+ */
+KL_MUST_USE enum kl_status vault_credential_may_make(struct vault *vault,
+                                                     const struct vault_caller *caller,
+                                                     const char *role, struct kl_err *err);
 /* For who lists it: purposes and reason in the arena (NULL: without them). KL_ERR_NO_MEMORY; as vault_credential_reason_open(). */
 KL_MUST_USE enum kl_status vault_credential_describe(struct vault *vault,
                                                      const struct vault_credential *credential,

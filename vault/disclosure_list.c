@@ -17,19 +17,12 @@ struct listing {
     uint64_t transfers;
 };
 
-static bool may(const struct vault_caller *caller, enum vault_action action, int purpose,
-                const struct kl_id *subject)
-{
-    struct vault_query query = vault_query_of(caller, action, purpose, VAULT_NONE, subject);
-
-    return vault_role_allows(caller, &query);
-}
-
 /* purpose VAULT_NONE: the policy does not know it any more. */
 static bool may_see(const struct vault_caller *caller, int purpose, const struct kl_id *subject)
 {
-    return may(caller, VAULT_ACTION_REPORT, purpose, subject) ||
-           (purpose != VAULT_NONE && may(caller, VAULT_ACTION_DISCLOSE, purpose, subject));
+    return vault_may_see_entry(caller, VAULT_ACTION_REPORT, purpose, subject) ||
+           (purpose != VAULT_NONE &&
+            vault_may_about(caller, VAULT_ACTION_DISCLOSE, purpose, subject));
 }
 
 /* Whether the role may see entries for any purpose at all. */
@@ -108,7 +101,7 @@ enum kl_status vault_disclosure_result_of(struct vault *vault, const struct vaul
                                         : status;
 }
 
-/* One entry, if the role may see it; its note only where the transfer gate asks for no stricter view. */
+/* One entry, if the role may see it. */
 static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_err *err)
 {
     const struct vault_caller *caller = listing->caller;
@@ -116,7 +109,6 @@ static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_e
         caller->policy, listing->ledger.names[listing->ledger.entries[at].purpose]);
     struct vault_query query = vault_query_of(caller, VAULT_ACTION_REPORT, purpose, VAULT_NONE,
                                               &listing->subject->base.subject);
-    enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
     struct vault_facts facts;
     enum kl_status status = KL_OK;
@@ -128,18 +120,16 @@ static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_e
     }
     status = vault_facts_of(listing->vault, listing->subject, caller->policy, &query,
                             listing->arena, &facts, err);
+    if (status == KL_OK) {
+        status = vault_ledger_may_leave(caller, &query, &facts, "disclosures", &transfer, err);
+    }
     if (status != KL_OK) {
         return status;
     }
-    if (!vault_policy_may_leave(caller->policy, &query, &facts, &view, &transfer)) {
-        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
-                        "disclosures are withheld by the gate %s",
-                        vault_gate_name(VAULT_GATE_TRANSFER));
-    }
     listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
-    status = vault_disclosure_result_of(listing->vault, listing->subject, &listing->ledger, at,
-                                        view == VAULT_VIEW_PLAIN, listing->arena,
-                                        &listing->results[listing->count], err);
+    status =
+        vault_disclosure_result_of(listing->vault, listing->subject, &listing->ledger, at, true,
+                                   listing->arena, &listing->results[listing->count], err);
     listing->count++;
     return status;
 }

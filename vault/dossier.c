@@ -217,6 +217,48 @@ static enum kl_status decide_all(struct vault_dossier *dossier, struct vault_tol
     return status;
 }
 
+/* ---- ids ---- */
+
+/* Whether a read for one of the purposes would show ids as pseudonyms, and nothing is shown more openly than that. */
+static bool is_pseudonymous(const struct vault_dossier *dossier)
+{
+    const struct vault_policy *policy = dossier->caller->policy;
+    bool pseudonymous = false;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < dossier->record_count; i++) {
+        for (k = 0; k < dossier->records[i].result->field_count; k++) {
+            const struct verdict *verdict = &dossier->records[i].verdicts[k];
+
+            if (verdict->decision.withheld == VAULT_GATE_NONE &&
+                verdict->unportable == VAULT_PORTABLE &&
+                verdict->decision.view < VAULT_VIEW_TOKEN) {
+                return false;
+            }
+        }
+    }
+    for (i = 0; !pseudonymous && i < dossier->purpose_count; i++) {
+        struct vault_query query = query_for(dossier, dossier->purposes[i]);
+
+        pseudonymous =
+            vault_policy_is_pseudonymous(policy, &query, dossier->subject.base.residency);
+    }
+    return pseudonymous;
+}
+
+/* A document is about somebody by their ids, with sources and times beside: there is none of a pseudonym. */
+static enum kl_status check_ids(const struct vault_dossier *dossier, struct kl_err *err)
+{
+    return is_pseudonymous(dossier)
+               ? kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
+                          "only pseudonyms may be shown here: the %s is withheld by the gate %s",
+                          dossier->act_name,
+                          vault_gate_name(dossier->transfers == 0 ? VAULT_GATE_ROLE
+                                                                  : VAULT_GATE_TRANSFER))
+               : KL_OK;
+}
+
 static enum kl_status decide_within_volume(struct vault_dossier *dossier, struct vault_told *told,
                                            struct kl_err *err)
 {
@@ -226,6 +268,9 @@ static enum kl_status decide_within_volume(struct vault_dossier *dossier, struct
     do {
         dossier->used_up = vault_volume_used_up(dossier->vault, dossier->caller);
         status = decide_all(dossier, told, err);
+        if (status == KL_OK) {
+            status = check_ids(dossier, err);
+        }
         if (status != KL_OK) {
             return status;
         }

@@ -38,7 +38,7 @@ struct vault_dossier {
 
 /*
  * Once more for each try, until it is not KL_ERR_GONE (find the subject again): find it, decide on everything, open what is shown, set
- * ret. KL_ERR_NOT_FOUND "not_found", KL_ERR_FORBIDDEN "volume_exceeded", and as vault_subject_find().
+ * ret. KL_ERR_NOT_FOUND "not_found", KL_ERR_FORBIDDEN "volume_exceeded", "withheld" (only pseudonyms may be shown), and as vault_subject_find().
  */
 KL_MUST_USE enum kl_status vault_dossier_open(struct vault_dossier *dossier,
                                               const struct kl_id *subject, struct vault_told *ret,
@@ -64,7 +64,7 @@ bool vault_dossier_again(struct vault_dossier *dossier, enum kl_status status,
 KL_MUST_USE enum kl_status vault_dossier_commit(struct vault_dossier *dossier, struct kl_err *err);
 void vault_dossier_done(struct vault_dossier *dossier);
 
-/* ---- the ledgers beside it, for whoever may do that action; a result with a stricter view lacks its free text. KL_ERR_FORBIDDEN "withheld" ---- */
+/* ---- the ledgers beside it, for whoever may do that action. KL_ERR_FORBIDDEN "withheld", as vault_ledger_may_leave() ---- */
 
 KL_MUST_USE enum kl_status vault_consents_show(
     struct vault *vault, const struct vault_caller *caller, enum vault_action action,

@@ -4,6 +4,7 @@
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 #include "vault/volume.h"
+#include "vault/walks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,21 @@ static enum kl_status take_purpose(const struct vault_caller *caller, const char
         }
     }
     return KL_OK;
+}
+
+/*
+ * A role learns of somebody what a read of its own would tell, here and now: with another place or time, what it hears of them is what a read
+ * hides, when a consent ends or that another country would see them.
+ */
+static enum kl_status check_elsewhere(const struct vault_caller *caller,
+                                      const struct vault_explain_input *input, struct kl_err *err)
+{
+    if (caller->builtin == VAULT_BUILTIN_STEWARD || input->subject == NULL ||
+        (input->from == NULL && input->at_us == 0)) {
+        return KL_OK;
+    }
+    return wrong(err, "subject_here_and_now", input->from != NULL ? "/from" : "/at",
+                 "a role asks about a subject without from and at, which are for stewards");
 }
 
 static enum kl_status take_query(struct vault *vault, const struct vault_caller *caller,
@@ -274,6 +290,10 @@ static enum kl_status find_changes(struct vault *vault, const struct vault_calle
     enum kl_status status = KL_OK;
     size_t i;
 
+    status = vault_walks_take(vault, err);
+    if (status != KL_OK) {
+        return status;
+    }
     kl_buf_init(&text, VAULT_POLICY_BYTES_MAX + 1);
     status = vault_policy_text_read(vault, caller->tenant, caller->policy_number, &text, err);
     remedy.text = kl_buf_slice(&text);
@@ -281,6 +301,7 @@ static enum kl_status find_changes(struct vault *vault, const struct vault_calle
         status = vault_remedy_find(&remedy, numbers[i], &results[i], err);
     }
     kl_buf_done(&text);
+    vault_walks_give(vault);
     return status;
 }
 
@@ -350,6 +371,9 @@ enum kl_status vault_explain(struct vault *vault, const struct vault_caller *cal
 
     err = err == NULL ? &own : err;
     status = take_query(vault, caller, input, &query, err);
+    if (status == KL_OK) {
+        status = check_elsewhere(caller, input, err);
+    }
     if (status == KL_OK) {
         status = take_fields(caller->policy, input, marked, err);
     }

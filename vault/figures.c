@@ -84,6 +84,8 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 
 /* The most requests that are counted: more than that are that many. */
 #define COUNTED_MAX 1000000
+#define HELD_TIMES 100
+#define HELD_MAX_US (60 * KL_TIME_SECOND_US)
 
 struct counting {
     int64_t now_us;
@@ -120,13 +122,39 @@ static void count_requests(struct vault *vault, struct counting *counting)
     }
 }
 
+/*
+ * Whoever asks for figures asks again and again: what was counted holds a hundred times as long as the counting took, so that it takes one
+ * worker in a hundred, and a minute at most. Meanwhile one counts, and the others are told what was.
+ */
+static void requests_counted(struct vault *vault, struct counting *counting)
+{
+    struct vault_requests_counted *counted = &vault->requests_counted;
+    const int64_t began_us = kl_time_monotonic_us();
+    long long until_us = atomic_load(&counted->until_us);
+    int64_t held_us = 0;
+
+    if (until_us != 0 &&
+        (began_us < until_us ||
+         !atomic_compare_exchange_strong(&counted->until_us, &until_us, began_us + HELD_MAX_US))) {
+        counting->open = atomic_load(&counted->open);
+        counting->overdue = atomic_load(&counted->overdue);
+        return;
+    }
+    count_requests(vault, counting);
+    atomic_store(&counted->open, counting->open);
+    atomic_store(&counted->overdue, counting->overdue);
+    held_us = HELD_TIMES * (kl_time_monotonic_us() - began_us);
+    atomic_store(&counted->until_us,
+                 kl_time_monotonic_us() + (held_us < HELD_MAX_US ? held_us : HELD_MAX_US));
+}
+
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
 {
     struct counting counting = {.now_us = kl_time_now_us()};
     struct vault_retention_last last = {0};
     struct kms_state state;
 
-    count_requests(vault, &counting);
+    requests_counted(vault, &counting);
     vault_retention_last(vault, &last);
     kms_state(vault->keys, &state);
     memset(ret_figures, 0, sizeof *ret_figures);

@@ -17,6 +17,7 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     struct vault_signer signer;
     char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
     char store_id[2 * KMS_STORE_ID_BYTES + 1];
+    struct vault_readiness readiness;
     struct kms_state state;
     struct kl_json_out out;
 
@@ -47,6 +48,13 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     kl_json_add_text(&out, "country", vault->country.code);
     kl_json_add_time(&out, "created_at", state.created_us);
     kl_json_add_text(&out, "public_key", key_text);
+    vault_readiness(vault, &readiness);
+    if (!readiness.ready) {
+        kl_json_add_text(&out, "reason", readiness.reason);
+    }
+    if (readiness.warning[0] != '\0') {
+        kl_json_add_text(&out, "warning", readiness.warning);
+    }
     vault_mirrors_show(vault, caller->builtin == VAULT_BUILTIN_OPERATOR, &out);
     status = vault_sweep_state_add(vault, caller->tenant, &out, err);
     kl_json_object_end(&out);

@@ -220,7 +220,7 @@ void vault_objection_result_of(const struct vault_ledger_objection *objection,
     ret->ended_us = objection->ended_us;
 }
 
-/* One objection, if the role may see it; the grounds only where the transfer gate asks for no stricter view. */
+/* One objection, if the role may see it. */
 static enum kl_status list_one(struct listing *listing,
                                const struct vault_ledger_objection *objection, struct kl_err *err)
 {
@@ -231,22 +231,20 @@ static enum kl_status list_one(struct listing *listing,
     struct vault_query query =
         vault_query_of(listing->caller, listing->action, purpose, VAULT_NONE, subject);
     struct vault_objection_result *result = &listing->results[listing->count];
-    enum vault_view view = VAULT_VIEW_PLAIN;
     int transfer = VAULT_NONE;
+    enum kl_status status = KL_OK;
 
-    if (!vault_may_about(listing->caller, listing->action, purpose, subject)) {
+    if (!vault_may_see_entry(listing->caller, listing->action, purpose, subject)) {
         return KL_OK;
     }
-    if (!vault_policy_may_leave(policy, &query, &facts, &view, &transfer)) {
-        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "objections are withheld by the gate %s",
-                        vault_gate_name(VAULT_GATE_TRANSFER));
+    status = vault_ledger_may_leave(listing->caller, &query, &facts, "objections", &transfer, err);
+    if (status != KL_OK) {
+        return status;
     }
     listing->count++;
     vault_objection_result_of(objection, result);
-    return view == VAULT_VIEW_PLAIN
-               ? vault_evidence_read(listing->vault, listing->subject, objection->compelling,
-                                     listing->arena, &result->compelling_grounds, err)
-               : KL_OK;
+    return vault_evidence_read(listing->vault, listing->subject, objection->compelling,
+                               listing->arena, &result->compelling_grounds, err);
 }
 
 static enum kl_status list_all(struct listing *listing, struct kl_err *err)

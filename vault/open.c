@@ -39,6 +39,8 @@ struct vault *vault_new(const struct vault_options *options)
     vault->is_main = options->main == NULL;
     (void)snprintf(vault->name, sizeof vault->name, "%s",
                    options->store == NULL ? VAULT_STORE_MAIN : options->store);
+    vault->own_walks.max = options->walks_max == 0 ? VAULT_WALKS_MAX : options->walks_max;
+    vault->walks = options->main == NULL ? &vault->own_walks : options->main->walks;
     if (pthread_rwlock_init(&vault->tenants.lock, NULL) != 0) {
         goto fail;
     }

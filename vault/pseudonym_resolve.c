@@ -1,9 +1,12 @@
 /* From pseudonyms back to subjects: each is a re-identification, decided on and in the trail by itself. */
 #include "vault/pseudonym.h"
 
+#include "kluis/base/time.h"
+#include "vault/limits.h"
 #include "vault/retention.h"
 #include "vault/volume.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ACTION "resolve"
@@ -25,6 +28,7 @@ struct resolving {
     struct vault_resolved *results;
     struct vault_act *acts;
     struct vault_audit_entry **entries;
+    size_t asked; /* different ones */
     size_t found;
 };
 
@@ -251,7 +255,92 @@ static enum kl_status resolve_one(struct resolving *resolving,
     return status;
 }
 
+/* ---- how often ---- */
+
+/*
+ * How long it takes differs between what was never given out and what is there and not for this credential. So that nobody asks until the
+ * difference shows, only so many may turn out not to be found.
+ */
+static struct vault_limit_item misses_of(const struct resolving *resolving)
+{
+    unsigned char name[sizeof ACTION - 1 + KL_ID_BYTES] = ACTION;
+
+    memcpy(name + sizeof ACTION - 1, resolving->caller->credential.bytes, KL_ID_BYTES);
+    return (struct vault_limit_item){
+        .key = vault_limits_key(resolving->vault->tries, kl_slice_of(name, sizeof name)),
+        .limit = {VAULT_RESOLVE_MISSES_MAX, VAULT_RESOLVE_MISSES_WINDOW_S}};
+}
+
+static enum kl_status too_many(uint32_t wait_s, struct kl_err *err)
+{
+    kl_err_retry(err, wait_s);
+    return kl_fail(err, KL_ERR_FORBIDDEN, "too_many_attempts",
+                   "too many tokens of this credential were not found; try again later", NULL);
+}
+
+static enum kl_status resolve_counted(struct resolving *resolving,
+                                      const unsigned char pseudonym[VAULT_PSEUDONYM_BYTES],
+                                      struct vault_resolved *ret, struct kl_err *err)
+{
+    const struct vault_limit_item misses = misses_of(resolving);
+    uint32_t wait_s = 0;
+    enum kl_status status = KL_OK;
+
+    if (vault_limits_is_full(resolving->vault->tries, &misses, kl_time_monotonic_us(), &wait_s)) {
+        return too_many(wait_s, err);
+    }
+    resolving->asked++;
+    status = resolve_one(resolving, pseudonym, ret, err);
+    return status == KL_OK && !ret->found &&
+                   !vault_limits_take(resolving->vault->tries, &misses, 1, kl_time_monotonic_us(),
+                                      &wait_s)
+               ? too_many(wait_s, err)
+               : status;
+}
+
 /* ---- all of them ---- */
+
+/* One of the pseudonyms, at its place. */
+struct placed {
+    unsigned char pseudonym[VAULT_PSEUDONYM_BYTES];
+    size_t at;
+};
+
+static int by_pseudonym(const void *left, const void *right)
+{
+    const struct placed *a = left;
+    const struct placed *b = right;
+    const int order = memcmp(a->pseudonym, b->pseudonym, VAULT_PSEUDONYM_BYTES);
+
+    return order != 0 ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* For each the place of the first that is the same. NULL when out of memory. */
+static size_t *firsts_of(struct kl_arena *arena, unsigned char (*pseudonyms)[VAULT_PSEUDONYM_BYTES],
+                         size_t count)
+{
+    struct placed *placed = kl_arena_array(arena, count, sizeof *placed);
+    size_t *firsts = kl_arena_array(arena, count, sizeof *firsts);
+    size_t first = 0;
+    size_t i;
+
+    if (placed == NULL || firsts == NULL) {
+        return NULL;
+    }
+    for (i = 0; i < count; i++) {
+        memcpy(placed[i].pseudonym, pseudonyms[i], VAULT_PSEUDONYM_BYTES);
+        placed[i].at = i;
+    }
+    qsort(placed, count, sizeof *placed, by_pseudonym);
+    for (i = 0; i < count; i++) {
+        if (i == 0 ||
+            memcmp(placed[i].pseudonym, placed[i - 1].pseudonym, VAULT_PSEUDONYM_BYTES) != 0) {
+            first = placed[i].at;
+        }
+        firsts[placed[i].at] = first;
+    }
+    return firsts;
+}
 
 /* How many were not found, in one entry: there is nobody whom it could be about. */
 static enum kl_status act_unresolved(const struct resolving *resolving, struct vault_act *act,
@@ -266,7 +355,7 @@ static enum kl_status act_unresolved(const struct resolving *resolving, struct v
     kl_json_add_text(&act->out, "purpose",
                      vault_policy_purpose(caller->policy, resolving->query.purpose)->name);
     kl_json_add_text(&act->out, "recipient", resolving->recipient);
-    kl_json_add_int(&act->out, "not_found", (int64_t)(resolving->input->count - resolving->found));
+    kl_json_add_int(&act->out, "not_found", (int64_t)(resolving->asked - resolving->found));
     return vault_subject_act_end(act, err);
 }
 
@@ -275,6 +364,7 @@ static enum kl_status resolve_all(struct resolving *resolving,
                                   struct kl_err *err)
 {
     size_t count = resolving->input->count;
+    size_t *firsts = firsts_of(resolving->arena, pseudonyms, count);
     size_t entry_count = 0;
     size_t i;
     enum kl_status status = KL_OK;
@@ -283,14 +373,19 @@ static enum kl_status resolve_all(struct resolving *resolving,
     resolving->acts = kl_arena_array(resolving->arena, count + 1, sizeof *resolving->acts);
     resolving->entries =
         kl_arena_array(resolving->arena, count + 1, sizeof(struct vault_audit_entry *));
-    if (resolving->results == NULL || resolving->acts == NULL || resolving->entries == NULL) {
+    if (resolving->results == NULL || resolving->acts == NULL || resolving->entries == NULL ||
+        firsts == NULL) {
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
-        status = resolve_one(resolving, pseudonyms[i], &resolving->results[i], err);
+        if (firsts[i] == i) {
+            status = resolve_counted(resolving, pseudonyms[i], &resolving->results[i], err);
+        } else {
+            resolving->results[i] = resolving->results[firsts[i]];
+        }
     }
     entry_count = resolving->found;
-    if (status == KL_OK && resolving->found < count) {
+    if (status == KL_OK && resolving->found < resolving->asked) {
         resolving->entries[entry_count] = &resolving->acts[entry_count].entry;
         status = act_unresolved(resolving, &resolving->acts[entry_count++], err);
     }

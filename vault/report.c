@@ -6,17 +6,6 @@
 
 #define ACTION_NAME "report"
 
-/* The one purpose that is asked for, or none; a credential for several purposes names one. */
-static enum kl_status purpose_of(const struct vault_caller *caller, const char *name, int *ret,
-                                 struct kl_err *err)
-{
-    if (name == NULL && caller->single_purpose == VAULT_NONE && caller->purposes == UINT64_MAX) {
-        *ret = VAULT_NONE;
-        return KL_OK;
-    }
-    return vault_purpose_resolve(caller, name, ret, err);
-}
-
 /* ---- beside the data ---- */
 
 static enum kl_status add_purposes(struct vault_dossier *dossier,
@@ -63,11 +52,12 @@ static void add_restriction(struct vault_dossier *dossier, const struct vault_le
     const struct vault_query query =
         vault_query_of(dossier->caller, dossier->action, dossier->purposes[0], VAULT_NONE,
                        &dossier->subject.base.subject);
-    enum vault_view view = VAULT_VIEW_PLAIN;
+    struct kl_err ignored = {0};
     int transfer = VAULT_NONE;
 
-    if (!vault_policy_may_leave(dossier->caller->policy, &query, &dossier->facts[0], &view,
-                                &transfer)) {
+    if (vault_ledger_may_leave(dossier->caller, &query, &dossier->facts[0], "restrictions",
+                               &transfer, &ignored) != KL_OK) {
+        kl_err_clear(&ignored);
         report->withheld |= VAULT_REPORT_RESTRICTION;
         return;
     }
@@ -144,7 +134,7 @@ enum kl_status vault_report_open(struct vault_dossier *dossier, const struct kl_
     dossier->act_name = ACTION_NAME;
     dossier->purpose_count = 1;
     if (status == KL_OK) {
-        status = purpose_of(dossier->caller, purpose, &dossier->purposes[0], err);
+        status = vault_purpose_or_none(dossier->caller, purpose, &dossier->purposes[0], err);
     }
     if (status != KL_OK) {
         return status;

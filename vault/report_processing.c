@@ -8,6 +8,7 @@
 #include "vault/subject_internal.h"
 #include "vault/subject_walk.h"
 #include "vault/upkeep.h"
+#include "vault/walks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -452,7 +453,7 @@ static enum kl_status may_ask(struct vault *vault, const struct vault_caller *ca
     struct vault_query query =
         vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
 
-    if (query.role != VAULT_NONE && vault_policy_may(caller->policy, &query)) {
+    if (query.role != VAULT_NONE && !caller->bound && vault_policy_may(caller->policy, &query)) {
         return KL_OK;
     }
     return vault_act_allowed(vault, caller, VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR, ACTION, err);
@@ -471,6 +472,9 @@ enum kl_status vault_report_processing(struct vault *vault, const struct vault_c
     if (status == KL_OK) {
         status = may_ask(vault, caller, err);
     }
+    if (status == KL_OK) {
+        status = vault_walks_take(vault, err);
+    }
     if (status != KL_OK) {
         return status;
     }
@@ -479,5 +483,9 @@ enum kl_status vault_report_processing(struct vault *vault, const struct vault_c
     kl_json_add_int(&act.out, "policy", (int64_t)caller->policy_number);
     status = vault_act_commit(vault, acts, 1, NULL, err);
     vault_act_done(&act);
-    return status == KL_OK ? write_record(vault, caller, more, more_count, ret, err) : status;
+    if (status == KL_OK) {
+        status = write_record(vault, caller, more, more_count, ret, err);
+    }
+    vault_walks_give(vault);
+    return status;
 }

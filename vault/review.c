@@ -9,6 +9,7 @@
 #include "vault/remark.h"
 #include "vault/review_row.h"
 #include "vault/rows.h"
+#include "vault/walks.h"
 
 #include <string.h>
 
@@ -283,7 +284,11 @@ enum kl_status vault_review_make(struct vault *vault, const struct vault_caller 
         status = again(vault, tenant, kl_buf_slice(&answer), ret, err);
         *ret_replayed = status == KL_OK;
     } else if (status == KL_OK) {
-        status = make(vault, caller, tenant, input, &ticket, ret, err);
+        status = vault_walks_take(vault, err);
+        if (status == KL_OK) {
+            status = make(vault, caller, tenant, input, &ticket, ret, err);
+            vault_walks_give(vault);
+        }
     }
     vault_idempotency_end(vault, &ticket);
     kl_buf_done(&answer);
@@ -427,6 +432,9 @@ enum kl_status vault_review_list(struct vault *vault, const struct vault_caller 
     if (status == KL_OK) {
         status = take_cursor(&listing, cursor, err);
     }
+    if (status == KL_OK) {
+        status = vault_walks_take(vault, err);
+    }
     if (status != KL_OK) {
         return status;
     }
@@ -436,6 +444,7 @@ enum kl_status vault_review_list(struct vault *vault, const struct vault_caller 
     if (status == KL_OK) {
         status = write_gaps(&listing, &out, err);
     }
+    vault_walks_give(vault);
     kl_json_add_text(&out, "next_cursor", listing.cursor[0] == '\0' ? NULL : listing.cursor);
     kl_json_object_end(&out);
     if (status == KL_OK) {

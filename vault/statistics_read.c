@@ -3,6 +3,7 @@
 
 #include "kluis/base/log.h"
 #include "vault/tenants.h"
+#include "vault/walks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,14 +134,14 @@ static enum kl_status check_role(struct reading *reading, struct kl_err *err)
     int purpose = VAULT_NONE;
     enum kl_status status = vault_policy_required(caller, err);
 
-    if (status == KL_OK && (reading->query->purpose != NULL || caller->single_purpose >= 0)) {
-        status = vault_purpose_resolve(caller, reading->query->purpose, &purpose, err);
+    if (status == KL_OK) {
+        status = vault_purpose_or_none(caller, reading->query->purpose, &purpose, err);
     }
     if (status != KL_OK) {
         return status;
     }
     reading->decided = vault_query_of(caller, VAULT_ACTION_REPORT, purpose, VAULT_NONE, NULL);
-    if (!vault_policy_may(caller->policy, &reading->decided)) {
+    if (caller->bound || !vault_policy_may(caller->policy, &reading->decided)) {
         return kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
                        "the role of this credential does not allow this", NULL);
     }
@@ -453,7 +454,11 @@ enum kl_status vault_statistics_read(struct vault *vault, const struct vault_cal
         status = month_parse(query->to, "to", &reading.to, err);
     }
     if (status == KL_OK) {
+        status = vault_walks_take(vault, err);
+    }
+    if (status == KL_OK) {
         status = read_rows(&reading, err);
+        vault_walks_give(vault);
     }
     if (status == KL_OK) {
         sort_and_add(&reading);

@@ -445,6 +445,17 @@ static enum kl_status certificate_check(struct vault_stores *stores, const struc
                          "%s", found.failure.log_text);
 }
 
+/* A certificate that is known elsewhere is something to learn: who asked is in the trail. */
+static enum kl_status certificate_refused(struct vault *vault, const struct vault_caller *caller,
+                                          const struct kl_err *cause, struct kl_err *err)
+{
+    kl_err_where(err, "%s", cause->where);
+    return cause->status == KL_ERR_CONFLICT
+               ? vault_act_refused(vault, caller, "credential_create", cause, err)
+               : kl_fail(err, cause->status, cause->code, cause->client_text, "%s",
+                         cause->log_text);
+}
+
 enum kl_status vault_stores_credential_create(
     struct vault_stores *stores, struct vault *vault, const struct vault_caller *caller,
     const struct vault_credential_input *input, const struct vault_idempotency *idempotency,
@@ -454,17 +465,25 @@ enum kl_status vault_stores_credential_create(
     bool of_operator =
         input->role != NULL && vault_builtin_find(input->role) == VAULT_BUILTIN_OPERATOR;
     struct vault *place = of_operator ? at_home(stores, vault, caller, &home) : vault;
+    const struct vault_caller *maker = NULL;
+    struct kl_err cause = {0};
     enum kl_status status = KL_OK;
 
     if (input->certificate_sha256 == NULL || vault_stores_count(stores) == 1) {
         return vault_credential_create(place, of_operator ? &home : caller, input, idempotency,
                                        ret_token, ret, err);
     }
+    maker = of_operator ? &home : caller;
+    status = vault_credential_may_make(place, maker, input->role, err);
+    if (status != KL_OK) {
+        return status;
+    }
     vault_turn_take(&stores->turn);
-    status = certificate_check(stores, place, input->certificate_sha256, err);
+    status = certificate_check(stores, place, input->certificate_sha256, &cause);
     if (status == KL_OK) {
-        status = vault_credential_create(place, of_operator ? &home : caller, input, idempotency,
-                                         ret_token, ret, err);
+        status = vault_credential_create(place, maker, input, idempotency, ret_token, ret, err);
+    } else {
+        status = certificate_refused(place, maker, &cause, err);
     }
     vault_turn_give(&stores->turn);
     return status;

@@ -86,6 +86,16 @@ enum kl_status vault_purpose_resolve(const struct vault_caller *caller, const ch
     return KL_OK;
 }
 
+enum kl_status vault_purpose_or_none(const struct vault_caller *caller, const char *name, int *ret,
+                                     struct kl_err *err)
+{
+    if (name == NULL && caller->single_purpose == VAULT_NONE && caller->purposes == UINT64_MAX) {
+        *ret = VAULT_NONE;
+        return KL_OK;
+    }
+    return vault_purpose_resolve(caller, name, ret, err);
+}
+
 enum kl_status vault_recipient_resolve(const struct vault_caller *caller, const char *name,
                                        int *ret, struct kl_err *err)
 {
@@ -250,6 +260,23 @@ static bool caller_is_outside(const struct vault_caller *caller)
             is_outside(vault_policy_recipient(caller->policy, caller->recipient)->country));
 }
 
+enum kl_status vault_ledger_may_leave(const struct vault_caller *caller,
+                                      const struct vault_query *query,
+                                      const struct vault_facts *facts, const char *what,
+                                      int *ret_transfer, struct kl_err *err)
+{
+    enum vault_view view = VAULT_VIEW_PLAIN;
+    int transfer = VAULT_NONE;
+
+    if (!vault_policy_may_leave(caller->policy, query, facts, &view, &transfer) ||
+        view != VAULT_VIEW_PLAIN) {
+        return kl_failf(err, KL_ERR_FORBIDDEN, "withheld", "%s are withheld by the gate %s", what,
+                        vault_gate_name(VAULT_GATE_TRANSFER));
+    }
+    *ret_transfer = transfer;
+    return KL_OK;
+}
+
 enum kl_status vault_consents_leaving(struct vault *vault, const struct vault_caller *caller,
                                       const struct vault_subject *subject, uint64_t purposes,
                                       struct kl_arena *arena, uint64_t *ret_purposes,
@@ -381,7 +408,8 @@ bool vault_role_allows(const struct vault_caller *caller, const struct vault_que
     struct vault_facts facts = {0};
     size_t i;
 
-    if (query->role == VAULT_NONE) {
+    if (query->role == VAULT_NONE || (query->purpose != VAULT_NONE &&
+                                      ((query->credential_purposes >> query->purpose) & 1) == 0)) {
         return false;
     }
     for (i = 0; i < count; i++) {
@@ -399,6 +427,13 @@ bool vault_may_about(const struct vault_caller *caller, enum vault_action action
     struct vault_query query = vault_query_of(caller, action, purpose, VAULT_NONE, subject);
 
     return vault_role_allows(caller, &query);
+}
+
+bool vault_may_see_entry(const struct vault_caller *caller, enum vault_action action, int purpose,
+                         const struct kl_id *subject)
+{
+    return (purpose != VAULT_NONE || caller->purposes == UINT64_MAX) &&
+           vault_may_about(caller, action, purpose, subject);
 }
 
 enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *policy, int field,

@@ -197,17 +197,20 @@ static enum kl_status consent_allowed(const struct vault_caller *caller,
                                       struct kl_err *err)
 {
     struct vault_query consent = *query;
+    bool is_for = false;
 
     consent.action = VAULT_ACTION_CONSENT;
     consent.purpose = vault_policy_purpose_find(caller->policy, draft->entry.purpose);
-    if (((vault_policy_record(caller->policy, type)->purposes >> consent.purpose) & 1) != 0 ||
-        vault_role_allows(caller, &consent)) {
+    is_for = ((query->credential_purposes >> consent.purpose) & 1) != 0;
+    if (is_for &&
+        (((vault_policy_record(caller->policy, type)->purposes >> consent.purpose) & 1) != 0 ||
+         vault_role_allows(caller, &consent))) {
         return KL_OK;
     }
     kl_err_where(err, "%s", where);
     return kl_failf(err, KL_ERR_FORBIDDEN, "withheld",
                     "a consent for %s is withheld by the gate %s", draft->entry.purpose,
-                    vault_gate_name(VAULT_GATE_ROLE));
+                    vault_gate_name(is_for ? VAULT_GATE_ROLE : VAULT_GATE_PURPOSE));
 }
 
 enum kl_status vault_draft_record(const struct vault_caller *caller,

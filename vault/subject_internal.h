@@ -127,6 +127,9 @@ void vault_act_recipient(struct vault_act *act, const struct vault_policy *polic
 /* name NULL: the credential's single purpose. KL_ERR_INVALID "purpose_required", "unknown_purpose". */
 KL_MUST_USE enum kl_status vault_purpose_resolve(const struct vault_caller *caller,
                                                  const char *name, int *ret, struct kl_err *err);
+/* The same of what is told without a purpose too: name NULL is VAULT_NONE for a credential for all purposes, and for no other. Errors as above. */
+KL_MUST_USE enum kl_status vault_purpose_or_none(const struct vault_caller *caller,
+                                                 const char *name, int *ret, struct kl_err *err);
 /*
  * name NULL: the one that the credential is made for, else VAULT_NONE. KL_ERR_INVALID "unknown_recipient". KL_ERR_FORBIDDEN
  * "recipient_forbidden": the credential is made for another one.
@@ -170,6 +173,14 @@ KL_MUST_USE enum kl_status vault_subject_facts(
     struct vault *vault, const struct vault_caller *caller, const struct kl_id *id,
     const struct vault_query *query, struct kl_arena *arena, struct vault_subject *subject,
     struct vault_facts *ret_facts, uint64_t *ret_ended_types, struct kl_err *err);
+/*
+ * Whether what a ledger says in clear may go to where the caller is: nothing there can be masked, and an entry beside a pseudonym would say
+ * whose it is. KL_ERR_FORBIDDEN "withheld": "what are withheld ..."; err is set then. facts as vault_facts_of() says. ret_transfer: the line that allows it.
+ */
+KL_MUST_USE enum kl_status vault_ledger_may_leave(const struct vault_caller *caller,
+                                                  const struct vault_query *query,
+                                                  const struct vault_facts *facts, const char *what,
+                                                  int *ret_transfer, struct kl_err *err);
 /* Whether one entry of the ledger counts at that moment under that policy. */
 bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
                                const struct vault_policy *policy, int64_t now_us);
@@ -177,11 +188,14 @@ bool vault_ledger_entry_counts(const struct vault_ledger_entry *entry,
 int vault_policy_field_of(const struct vault_policy *policy,
                           const struct vault_manifest_record *record,
                           const struct vault_manifest_field *field);
-/* Whether the role may do this (action, purpose) to any field at all, whatever the other gates say. */
+/* Whether the role may do this (action, purpose) to any field at all, and the credential is for that purpose, whatever the other gates say. */
 bool vault_role_allows(const struct vault_caller *caller, const struct vault_query *query);
 /* The same of an act about a subject; purpose VAULT_NONE: for any purpose. */
 bool vault_may_about(const struct vault_caller *caller, enum vault_action action, int purpose,
                      const struct kl_id *subject);
+/* The same of an entry of a ledger; purpose VAULT_NONE: one that the policy does not know any more, which no credential for some purposes sees. */
+bool vault_may_see_entry(const struct vault_caller *caller, enum vault_action action, int purpose,
+                         const struct kl_id *subject);
 /*
  * May the caller do that action to every field that the subject (record >= 0: that one record) has? Fields that the policy does not know
  * are not asked about. KL_ERR_NOT_FOUND "not_found": to none of them. KL_ERR_FORBIDDEN "withheld": not to all.

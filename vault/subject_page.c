@@ -1,6 +1,7 @@
 #include "vault/subject_page.h"
 
 #include "vault/subject_walk.h"
+#include "vault/walks.h"
 
 #include <assert.h>
 #include <string.h>
@@ -108,6 +109,10 @@ enum kl_status vault_page_run(struct vault_page *page, const char *cursor, vault
     if (page->limit < 1 || page->limit > VAULT_PAGE_MAX) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a page holds 1 to 1000 items", NULL);
     }
+    status = vault_walks_take(page->vault, err);
+    if (status != KL_OK) {
+        return status;
+    }
     page->visit = visit;
     page->visitor = visitor;
     page->acts = kl_arena_array(page->arena, page->limit, sizeof *page->acts);
@@ -121,6 +126,7 @@ enum kl_status vault_page_run(struct vault_page *page, const char *cursor, vault
     }
     kl_arena_free(page->scratch);
     page->scratch = NULL;
+    vault_walks_give(page->vault);
     if (status == KL_OK) {
         memcpy(ret_cursor, next, strlen(next) + 1);
     }

@@ -43,7 +43,7 @@ struct vault_page {
 };
 /*
  * Go over subjects from the cursor on (NULL or "": the first). ret_cursor: VAULT_CURSOR_MAX_BYTES + 1, empty at the end; set on KL_OK, when the
- * entries are on the disk; with nobody shown, one that says so. KL_ERR_INVALID "invalid_limit", "invalid_cursor"; the visitor's failures;
+ * entries are on the disk; with nobody shown, one that says so. KL_ERR_INVALID "invalid_limit", "invalid_cursor"; KL_ERR_BUSY "walks_busy"; the visitor's failures;
  * KL_ERR_UNAVAILABLE "audit_unavailable", KL_ERR_NO_MEMORY, KL_ERR_IO.
  */
 KL_MUST_USE enum kl_status vault_page_run(struct vault_page *page, const char *cursor,

@@ -60,6 +60,18 @@ struct vault_counters {
         retention_erased, retention_failed;
 };
 
+/* Long walks under way, and how many there may be; walks.h. */
+struct vault_walks {
+    atomic_uint under_way;
+    unsigned max;
+};
+/* Open and overdue requests as they were last counted, which holds until then; 0: never. */
+struct vault_requests_counted {
+    atomic_llong until_us;
+    atomic_ullong open;
+    atomic_ullong overdue;
+};
+
 struct vault {
     char name[VAULT_STORE_NAME_MAX_BYTES + 1]; /* of the store */
     bool is_main;                              /* no store of another vault */
@@ -93,8 +105,11 @@ struct vault {
     struct vault_counters counters;
     struct vault_secrets *
         secrets; /* how many secrets are worked on at once; secret_hash.h. Of a store: its vault's */
-    struct vault_limits *tries;  /* secrets that did not match; subject_secret.h */
-    atomic_uint breach_reports;  /* how many are being made */
+    struct vault_limits *tries; /* secrets that did not match; subject_secret.h */
+    atomic_uint breach_reports; /* how many are being made */
+    struct vault_walks *walks;  /* long walks under way; walks.h. Of a store: its vault's */
+    struct vault_walks own_walks;
+    struct vault_requests_counted requests_counted; /* figures.c */
     struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
     atomic_uint diffs;           /* policies being compared on live data; policy_diff_live.c */
 };

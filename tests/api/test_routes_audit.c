@@ -82,6 +82,9 @@ static void test_a_report_wants_proper_input(void **state)
 static void test_a_period_is_added_up(void **state)
 {
     (void)state;
+    test_api_ask(&fixture, "GET", "/metrics", auditor.text, NULL, 403, "role_forbidden");
+    test_api_ask(&fixture, "GET", "/metrics", fixture.vault.operator_token.text, NULL, 200,
+                 "kluis_ready");
     test_api_ask(&fixture, "GET", "/v1/audit/summary", auditor.text, NULL, 200,
                  "\"action\":\"credential_create\"");
     test_api_ask(&fixture, "GET", "/v1/audit/summary?entry=0&hours=08:00-18:00%20Europe/Brussels",

@@ -208,6 +208,45 @@ static void test_server_takes_a_client_certificate_as_credential(void **state)
     test_client_close(client);
 }
 
+static void expect_lookup(const struct test_client_options *options, const char *more, int status,
+                          const char *code)
+{
+    struct test_client *client = test_client_open(options, NULL);
+    char headers[512];
+
+    assert_non_null(client);
+    snprintf(headers, sizeof headers, "Content-Type: application/json\r\n%s", more);
+    test_server_expect(client, "POST", "/v1/lookup", headers,
+                       "{\"field\":\"person.email\",\"value\":\"a@b.be\",\"purpose\":\"care\"}",
+                       status, code);
+    test_client_close(client);
+}
+
+/* A browser shows its certificate for any page. */
+static void test_server_takes_nothing_from_a_page_by_certificate(void **state)
+{
+    static const char *const pages[] = {
+        "Origin: https://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n", "sec-fetch-site: none\r\nSec-Fetch-Site: cross-site\r\n"};
+    struct test_client_options options = {
+        .port = fixture.port, .trusted = &fixture.authority, .certificate = &fixture.client};
+    char token[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        expect_lookup(&options, pages[i], 403, "cross_site");
+        snprintf(token, sizeof token, "%s%s", pages[i], fixture.authorization);
+        expect_lookup(&options, token, 200, NULL);
+    }
+    expect_lookup(&options, "Sec-Fetch-Site: none\r\n", 200, NULL);
+    expect_lookup(&options, "Sec-Fetch-Site: same-origin\r\n", 200, NULL);
+    struct test_client *client = test_client_open(&options, NULL);
+    assert_non_null(client);
+    test_server_expect(client, "GET", "/v1/policy", "Origin: https://evil.example\r\n", NULL, 403,
+                       "role_forbidden");
+    test_client_close(client);
+}
+
 static void test_server_refuses_bad_tokens_alike(void **state)
 {
     static const char *const HEADERS[] = {NULL, "Authorization: Bearer kl_AAAA\r\n",
@@ -399,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_server_answers_pipelined_requests_in_order),
         cmocka_unit_test(test_server_with_idle_connections_on_all_workers_answers_a_new_one),
         cmocka_unit_test(test_server_takes_a_client_certificate_as_credential),
+        cmocka_unit_test(test_server_takes_nothing_from_a_page_by_certificate),
         cmocka_unit_test(test_server_refuses_bad_tokens_alike),
         cmocka_unit_test(
             test_server_gives_figures_on_the_metrics_listener_only_without_a_credential),

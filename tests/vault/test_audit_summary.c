@@ -2,6 +2,8 @@
 #include "kluis/vault/review.h"
 
 #include "kluis/base/json.h"
+#include "kluis/vault/duties.h"
+#include "kluis/vault/statistics.h"
 #include "tests/support/test.h"
 #include "tests/support/vault_fixture.h"
 #include "vault/act.h"
@@ -235,12 +237,77 @@ static void test_a_try_after_the_end_is_in_the_trail_once(void **state)
     vault_caller_done(&steward);
 }
 
+/* All kinds of long walks share one number of places; who may not walk takes none, and hears of none. */
+static void test_long_walks_have_only_so_many_places(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault *vault = fixture_vault(fixture);
+    const struct vault_explain_input about = {.role = "reader", .purpose = "mailing"};
+    const struct vault_statistics_query counts = {.limit = 1};
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_caller reader = fixture_caller(fixture, "reader");
+    struct vault_caller officer = fixture_caller(fixture, "officer");
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_review_input review = {.to = 1};
+    struct vault_explain_result *explained = NULL;
+    struct vault_statistics_cell *cells = NULL;
+    struct vault_consenting_subject *due = NULL;
+    struct vault_retention_report kept;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    bool replayed = false;
+    size_t count = 0;
+    struct kl_buf text;
+
+    atomic_store(&vault->walks->under_way, vault->walks->max);
+    kl_buf_init(&text, TEXT_BYTES);
+    assert_int_equal(sum_up(fixture, (struct vault_summary_input){.entry = -1}, NULL), KL_ERR_BUSY);
+    assert_string_equal(fixture->err.code, "walks_busy");
+    assert_true(fixture->err.retry_after_s > 0);
+    assert_int_equal(vault_review_make(vault, &steward, &review, NULL, &text, &replayed, NULL),
+                     KL_ERR_BUSY);
+    assert_int_equal(vault_review_list(vault, &steward, 1, NULL, &text, NULL), KL_ERR_BUSY);
+    assert_int_equal(vault_review_list(vault, &reader, 1, NULL, &text, NULL), KL_ERR_FORBIDDEN);
+    assert_int_equal(vault_report_processing(vault, &officer, NULL, 0, &text, NULL), KL_ERR_BUSY);
+    assert_int_equal(vault_report_processing(vault, &reader, NULL, 0, &text, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_int_equal(vault_statistics_read(vault, &officer, &counts, fixture->arena, &cells, &count,
+                                           cursor, NULL),
+                     KL_ERR_BUSY);
+    assert_int_equal(
+        vault_explain(vault, &steward, &about, fixture->arena, &explained, &count, NULL),
+        KL_ERR_BUSY);
+    assert_int_equal(
+        vault_explain(vault, &reader, &about, fixture->arena, &explained, &count, NULL),
+        KL_OK); /* without changes: nothing is walked over */
+    assert_int_equal(vault_consents_due(vault, &dpo, &(struct vault_consents_due_input){.limit = 1},
+                                        fixture->arena, &due, &count, cursor, NULL),
+                     KL_ERR_BUSY);
+    assert_int_equal(
+        vault_report_retention(vault, &steward, 0, 1, NULL, fixture->arena, &kept, cursor, NULL),
+        KL_ERR_BUSY);
+    assert_int_equal(text.size, 0);
+    assert_int_equal(atomic_load(&vault->walks->under_way), vault->walks->max);
+    atomic_store(&vault->walks->under_way, 0);
+    assert_int_equal(sum_up(fixture, (struct vault_summary_input){.entry = -1}, NULL), KL_OK);
+    assert_int_equal(vault_review_list(vault, &steward, 1, NULL, &text, NULL), KL_OK);
+    assert_int_equal(
+        vault_report_retention(vault, &steward, 0, 1, NULL, fixture->arena, &kept, cursor, NULL),
+        KL_OK);
+    assert_int_equal(atomic_load(&vault->walks->under_way), 0);
+    kl_buf_done(&text);
+    vault_caller_done(&steward);
+    vault_caller_done(&reader);
+    vault_caller_done(&officer);
+    vault_caller_done(&dpo);
+}
+
 #define TEST(test) \
     cmocka_unit_test_setup_teardown(test, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_long_walks_have_only_so_many_places),
         TEST(test_it_says_who_did_what_how_often),
         TEST(test_out_of_hours_is_by_the_clock_of_the_zone),
         TEST(test_what_is_asked_wrongly_is_refused),

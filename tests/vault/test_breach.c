@@ -4,6 +4,7 @@
 #include "kluis/base/json.h"
 #include "tests/support/test.h"
 #include "tests/support/vault_fixture.h"
+#include "vault/vault_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,70 @@ static void test_it_names_who_was_read_to_who_may_report(void **state)
     assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
 }
 
+/* No purpose is named here: who is bound to some is told how many, and not who. */
+static void test_a_credential_for_some_purposes_is_told_no_names(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(ask(fixture, fixture_caller_with(fixture, "officer", NULL, "mailing", NULL),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
+/* Which fields were touched is known by the names they had: no policy in force says who may report on such a one. */
+static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void **state)
+{
+    static char forgot[16384];
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    const struct vault_field_input iban = fixture_field("iban", "BE68539007547034");
+    const struct vault_record_input client = {.type = "client", .fields = &iban, .field_count = 1};
+    struct vault_caller writer = fixture_caller(fixture, "writer");
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_record_result made;
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+    struct kl_buf receipt;
+    char *at = NULL;
+
+    assert_int_equal(vault_record_add(fixture_vault(fixture), &writer, &ana.id, &client, NULL,
+                                      fixture->arena, &made, &fixture->err),
+                     KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    kl_buf_init(&receipt, 65536);
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &ana.id, &made.id,
+                                        VAULT_ERASE_REQUEST, &receipt, &fixture->err),
+                     KL_OK);
+    kl_buf_done(&receipt);
+    vault_caller_done(&writer);
+    vault_caller_done(&dpo);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 0);
+    kl_json_free(report);
+    (void)strncpy(forgot, vault_policy_text, sizeof forgot - 1);
+    at = strstr(forgot, "iban:  {");
+    assert_non_null(at);
+    memcpy(at, "bank", 4);
+    (void)admin_apply(fixture->admin, forgot);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){.credential = &reader}, &report),
+                     KL_OK);
+    assert_int_equal(count_people(report, "subject", NULL), 1);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -137,6 +202,26 @@ static void test_others_may_not_and_the_attempt_is_in_the_trail(void **state)
         ask(fixture, fixture_caller_with(fixture, "officer", NULL, NULL, &ana.id), input, NULL),
         KL_ERR_FORBIDDEN);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"report_breach\""), 3);
+}
+
+/* Who may not have one takes no place, and hears nothing of how many there are. */
+static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    const struct kl_id reader = id_of(fixture, "reader");
+    const struct vault_breach_input input = {.credential = &reader};
+    atomic_uint *const under_way = &fixture_vault(fixture)->breach_reports;
+
+    atomic_store(under_way, VAULT_BREACH_REPORTS_AT_ONCE);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "reader"), input, NULL),
+                     KL_ERR_FORBIDDEN);
+    assert_int_equal(ask(fixture, auditor(fixture), input, NULL), KL_ERR_BUSY);
+    assert_string_equal(fixture->err.code, "reports_busy");
+    assert_true(fixture->err.retry_after_s > 0);
+    assert_int_equal(atomic_load(under_way), VAULT_BREACH_REPORTS_AT_ONCE);
+    atomic_store(under_way, 0);
+    assert_int_equal(ask(fixture, auditor(fixture), input, NULL), KL_OK);
+    assert_int_equal(atomic_load(under_way), 0);
 }
 
 static void test_what_is_asked_wrongly_is_refused(void **state)
@@ -231,8 +316,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_it_names_who_was_read_to_who_may_report),
+        TEST(test_a_credential_for_some_purposes_is_told_no_names),
+        TEST(test_who_was_touched_in_a_field_that_is_forgotten_is_not_named),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
+        TEST(test_only_so_many_are_made_at_once_of_those_that_may_be),
         TEST(test_what_is_asked_wrongly_is_refused),
         TEST(test_a_cursor_is_of_one_credential_and_caller),
         TEST(test_it_says_what_the_trail_lost),

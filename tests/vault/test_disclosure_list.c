@@ -93,6 +93,34 @@ static void test_what_the_policy_forgot_is_still_shown(void **state)
     assert_string_equal(found[0].recipient, "mailer");
 }
 
+static void test_a_credential_sees_and_notes_only_disclosures_for_its_purposes(void **state)
+{
+    static const char *const fields[] = {"newsletter.email"};
+    const struct vault_disclosure_input input = {
+        .recipient = "mailer", .purpose = "mailing", .fields = fields, .field_count = 1};
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result subject = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_caller other = fixture_caller_with(fixture, "officer", NULL, "support", NULL);
+    size_t count = 77;
+    bool replayed = false;
+
+    assert_int_equal(disclosure_read(fixture, &subject.id, "mailing", "mailer"), KL_OK);
+    assert_int_equal(vault_disclosure_note(fixture_vault(fixture), &other, &subject.id, &input,
+                                           NULL, &replayed, NULL),
+                     KL_ERR_NOT_FOUND);
+    vault_caller_done(&other);
+    assert_int_equal(list_as(fixture,
+                             fixture_caller_with(fixture, "officer", NULL, "support", NULL),
+                             &subject.id, &count),
+                     KL_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(list_as(fixture,
+                             fixture_caller_with(fixture, "officer", NULL, "mailing", NULL),
+                             &subject.id, &count),
+                     KL_OK);
+    assert_int_equal(count, 1);
+}
+
 #define TEST(test) \
     cmocka_unit_test_setup_teardown(test, vault_fixture_setup, vault_fixture_teardown)
 
@@ -103,6 +131,7 @@ int main(void)
         TEST(test_the_place_of_the_credential_counts),
         TEST(test_the_ledger_is_in_the_order_of_first_times),
         TEST(test_what_the_policy_forgot_is_still_shown),
+        TEST(test_a_credential_sees_and_notes_only_disclosures_for_its_purposes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,59 @@ static void test_explain_about_somebody_counts_their_consents_and_is_written_dow
     assert_int_equal(admin_trail_count(fixture, false, "\"action\":\"explain\""), 1);
 }
 
+/* A consent of somebody ends, or begins to count, or another country would see them: a read shows no role that. */
+static void test_a_role_asks_of_somebody_here_and_now(void **state)
+{
+    struct admin_fixture *fixture = *state;
+    struct vault_explain_input input = {.purpose = "news"};
+    struct vault_explain_result *results = NULL;
+    struct vault_token token;
+    struct vault_caller caller;
+    struct kl_id subject;
+    struct kl_err err = {0};
+    size_t count = 77;
+
+    (void)admin_apply(fixture, admin_policy);
+    subject = somebody(fixture);
+    token = admin_make(fixture, "reader", NULL);
+    caller = admin_caller(fixture, &token, NULL);
+    input.subject = &subject;
+    input.from = "BE";
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, &err),
+        KL_ERR_INVALID);
+    assert_string_equal(err.code, "subject_here_and_now");
+    assert_string_equal(err.where, "/from");
+    kl_err_clear(&err);
+    input.from = NULL;
+    input.at_us = caller.now_us + 1;
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, &err),
+        KL_ERR_INVALID);
+    assert_string_equal(err.code, "subject_here_and_now");
+    assert_string_equal(err.where, "/at");
+    assert_int_equal(count, 77);
+    assert_int_equal(admin_trail_count(fixture, false, "\"action\":\"explain\""), 0);
+    input.subject = NULL;
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, NULL),
+        KL_OK);
+    input.subject = &subject;
+    input.at_us = 0;
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, NULL),
+        KL_OK);
+    vault_caller_done(&caller);
+    caller = admin_steward(fixture);
+    input.role = "reader";
+    input.from = "BE";
+    input.at_us = caller.now_us + 1;
+    assert_int_equal(
+        vault_explain(fixture->vault, &caller, &input, fixture->arena, &results, &count, NULL),
+        KL_OK);
+    vault_caller_done(&caller);
+}
+
 static const char two_types[] =
     "policy: shop\n"
     "version: 2024-01-02\n"
@@ -296,6 +349,7 @@ int main(void)
         OPENED(test_explain_refuses_names_that_are_none),
         OPENED(test_explain_knows_where_one_asks_from),
         OPENED(test_explain_about_somebody_counts_their_consents_and_is_written_down),
+        OPENED(test_a_role_asks_of_somebody_here_and_now),
         OPENED(test_a_role_learns_of_somebody_only_what_a_read_would_tell),
     };
 

@@ -158,8 +158,9 @@ static void test_the_place_of_the_credential_counts(void **state)
     assert_true(fixture_value_is(report_field(&told, "name", NULL), "A. M."));
     assert_int_equal(export_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
                                &made.id, "news", &told),
-                     KL_OK);
-    assert_int_equal(report_field(&told, "name", NULL)->view, VAULT_VIEW_TOKEN);
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "withheld");
+    assert_non_null(strstr(fixture->err.client_text, "gate transfer"));
     assert_int_equal(export_as(fixture, fixture_caller_with(fixture, "dpo", "BR", NULL, NULL),
                                &made.id, NULL, &told),
                      KL_OK);

@@ -159,18 +159,23 @@ static void test_a_person_objects_and_still_sees_their_own_data(void **state)
     vault_caller_done(&self);
 }
 
-static void test_grounds_stay_where_the_transfer_gate_keeps_them(void **state)
+static void test_objections_stay_where_the_transfer_gate_keeps_them(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    struct vault_caller abroad = fixture_caller_with(fixture, "dpo", "US", NULL, NULL);
     struct vault_objection_result *objections = NULL;
+    size_t count = 77;
 
     assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", "for a reason"), KL_OK);
-    assert_int_equal(
-        list(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL), &made.id, &objections),
-        1);
-    assert_true(objections[0].has_compelling_grounds);
-    assert_null(objections[0].compelling_grounds);
+    kl_err_clear(&fixture->err);
+    assert_int_equal(vault_objection_list(fixture_vault(fixture), &abroad, &made.id, fixture->arena,
+                                          &objections, &count, &fixture->err),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "withheld");
+    assert_int_equal(count, 77);
+    assert_null(objections);
+    vault_caller_done(&abroad);
 }
 
 static void test_who_objected_is_found_by_no_lookup_for_it(void **state)
@@ -229,6 +234,27 @@ static void test_an_objection_goes_with_the_subject(void **state)
     fixture_reopen(fixture);
 }
 
+static void test_a_credential_sees_and_notes_only_objections_to_its_purposes(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    struct vault_objection_result *objections = NULL;
+    const struct vault_objection_input input = {.purpose = "surveys",
+                                                .ground = VAULT_OBJECTION_SITUATION};
+    struct vault_caller other = fixture_caller_with(fixture, "dpo", NULL, "promotion", NULL);
+
+    assert_int_equal(vault_objection_set(fixture_vault(fixture), &other, &made.id, &input, NULL),
+                     KL_ERR_NOT_FOUND);
+    vault_caller_done(&other);
+    assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", NULL), KL_OK);
+    assert_int_equal(list(fixture, fixture_caller_with(fixture, "dpo", NULL, "promotion", NULL),
+                          &made.id, &objections),
+                     0);
+    assert_int_equal(list(fixture, fixture_caller_with(fixture, "dpo", NULL, "surveys", NULL),
+                          &made.id, &objections),
+                     1);
+}
+
 int main(void)
 {
 #define RIGHTS(name) cmocka_unit_test_setup_teardown(name, rights_setup, vault_fixture_teardown)
@@ -240,10 +266,11 @@ int main(void)
         RIGHTS(test_what_rests_on_a_contract_or_consent_cannot_be_objected_to),
         RIGHTS(test_each_role_notes_and_sees_its_own_purposes),
         RIGHTS(test_a_person_objects_and_still_sees_their_own_data),
-        RIGHTS(test_grounds_stay_where_the_transfer_gate_keeps_them),
+        RIGHTS(test_objections_stay_where_the_transfer_gate_keeps_them),
         RIGHTS(test_who_objected_is_found_by_no_lookup_for_it),
         RIGHTS(test_an_older_data_brings_no_objected_use_back),
         RIGHTS(test_an_objection_goes_with_the_subject),
+        RIGHTS(test_a_credential_sees_and_notes_only_objections_to_its_purposes),
     };
 
     return cmocka_run_group_tests_name("objection", tests, admin_group_setup, NULL);

@@ -71,7 +71,7 @@ static void test_each_is_an_entry_of_the_trail(void **state)
                                    "\"purpose\":\"hosting\",\"recipient\":\"cloud\",\"field\":"
                                    "\"person.email\",\"result\":\"ok\""),
                      1);
-    assert_int_equal(fixture_trail(fixture, "\"not_found\":2"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"not_found\":1"), 1); /* the same one, twice */
     assert_int_equal(fixture_trail(fixture, "tok_"), 0);
     vault_caller_done(&app);
 }
@@ -189,6 +189,80 @@ static void test_a_volume_counts_each(void **state)
     assert_string_equal(fixture->err.code, "volume_exceeded");
     assert_int_equal(fixture_trail(fixture, "\"reason\":\"volume_exceeded\""), 2);
     vault_caller_done(&few);
+}
+
+/* Of a role that may be shown three an hour. */
+static void test_the_same_one_is_resolved_once(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct kl_id ann = pseudonym_person(fixture, "ann@mail.example").id;
+    const char *const one = pseudonym_of(fixture, &ann, "cloud", NULL, NULL);
+    const char *const pseudonyms[] = {one, UNKNOWN, one, one, one, UNKNOWN, one};
+    const struct vault_resolve_input input = {
+        .pseudonyms = pseudonyms, .count = 7, .recipient = "cloud", .purpose = "hosting"};
+    struct vault_caller few = fixture_caller(fixture, "few");
+    struct vault_resolved resolved[7] = {{0}};
+    size_t i;
+
+    assert_int_equal(vault_pseudonyms_resolve(fixture_vault(fixture), &few, &input, fixture->arena,
+                                              resolved, NULL),
+                     KL_OK);
+    for (i = 0; i < 7; i++) {
+        assert_int_equal(resolved[i].found, i != 1 && i != 5);
+        assert_true(!resolved[i].found || kl_id_equal(&resolved[i].subject, &ann));
+    }
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"resolve\""), 2);
+    vault_caller_done(&few);
+}
+
+/* The i-th of tokens that were never given out. */
+static const char *made_up(struct vault_fixture *fixture, size_t i)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    char text[] = UNKNOWN;
+    size_t at;
+
+    for (at = 40; at < 44; at++, i /= 32) {
+        text[at] = digits[i % 32];
+    }
+    return kl_arena_text(fixture->arena, text, sizeof text - 1);
+}
+
+static enum kl_status guess(struct vault_fixture *fixture, const struct vault_caller *caller,
+                            const char *const *pseudonyms, size_t count)
+{
+    struct vault_resolved resolved[VAULT_PSEUDONYMS_RESOLVE_MAX] = {{0}};
+    const struct vault_resolve_input input = {
+        .pseudonyms = pseudonyms, .count = count, .recipient = "cloud", .purpose = "hosting"};
+
+    kl_err_clear(&fixture->err);
+    return vault_pseudonyms_resolve(fixture_vault(fixture), caller, &input, fixture->arena,
+                                    resolved, &fixture->err);
+}
+
+static void test_only_so_many_may_be_unknown(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct kl_id ann = pseudonym_person(fixture, "ann@mail.example").id;
+    const char *known = pseudonym_of(fixture, &ann, "cloud", NULL, NULL);
+    struct vault_caller app = fixture_caller(fixture, "app");
+    struct vault_caller other = fixture_caller_with(fixture, "app", NULL, NULL, NULL);
+    const char *pseudonyms[VAULT_PSEUDONYMS_RESOLVE_MAX];
+    size_t done = 0;
+    size_t i;
+
+    while (done < VAULT_RESOLVE_MISSES_MAX) {
+        for (i = 0; i < VAULT_PSEUDONYMS_RESOLVE_MAX; i++) {
+            pseudonyms[i] = made_up(fixture, done++);
+        }
+        assert_int_equal(guess(fixture, &app, pseudonyms, VAULT_PSEUDONYMS_RESOLVE_MAX), KL_OK);
+    }
+    assert_int_equal(guess(fixture, &app, &known, 1), KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "too_many_attempts");
+    assert_true(fixture->err.retry_after_s > 0);
+    assert_int_equal(guess(fixture, &other, &known, 1), KL_OK);
+    vault_caller_done(&app);
+    vault_caller_done(&other);
 }
 
 static void test_what_cannot_be_is_refused(void **state)
@@ -393,6 +467,8 @@ int main(void)
         TEST(test_it_takes_a_lookup_that_is_more_than_a_token),
         TEST(test_gates_of_the_person_count),
         TEST(test_a_volume_counts_each),
+        TEST(test_the_same_one_is_resolved_once),
+        TEST(test_only_so_many_may_be_unknown),
         TEST(test_what_cannot_be_is_refused),
         TEST(test_an_erasure_ends_them_all),
         TEST(test_an_erasure_leaves_no_handle_in_the_index),

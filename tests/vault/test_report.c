@@ -76,7 +76,8 @@ static void test_the_place_of_the_credential_counts(void **state)
                                &made.id, NULL, &report),
                      KL_OK);
     assert_true(fixture_value_is(report_field(&report.told, "name", NULL), "A. M."));
-    assert_int_equal(report.withheld, 0);
+    assert_int_equal(report.withheld, VAULT_REPORT_CONSENTS | VAULT_REPORT_RESTRICTION);
+    assert_int_equal(report.consent_count, 0);
     assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses\""), 1);
     assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "BR", NULL, NULL),
                                &made.id, NULL, &report),
@@ -84,6 +85,24 @@ static void test_the_place_of_the_credential_counts(void **state)
     assert_int_equal(gate_of(&report, "name"), VAULT_GATE_TRANSFER);
     assert_int_equal(report.withheld, VAULT_REPORT_CONSENTS | VAULT_REPORT_RESTRICTION);
     assert_int_equal(report.consent_count, 0);
+}
+
+/* For news the US gets tokens: a read there shows pseudonyms, and a report would say whose they are. */
+static void test_where_only_pseudonyms_may_go_there_is_no_report(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = report_person(fixture, NULL, false);
+    struct vault_report report = {.purposes = 77};
+
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", "news", NULL),
+                               &made.id, NULL, &report),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "withheld");
+    assert_non_null(strstr(fixture->err.client_text, "gate transfer"));
+    assert_int_equal(report.purposes, 77);
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "BE", "news", NULL),
+                               &made.id, NULL, &report),
+                     KL_OK);
 }
 
 static void test_who_may_not_report_finds_nobody(void **state)
@@ -188,6 +207,7 @@ int main(void)
         TEST(test_a_report_has_all_fields_and_says_until_when),
         TEST(test_what_is_withheld_names_its_gate),
         TEST(test_the_place_of_the_credential_counts),
+        TEST(test_where_only_pseudonyms_may_go_there_is_no_report),
         TEST(test_who_may_not_report_finds_nobody),
         TEST(test_a_record_that_alone_is_left_hides_the_subject_from_others),
         TEST(test_the_trail_says_what_was_told),

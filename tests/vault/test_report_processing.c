@@ -82,6 +82,19 @@ static void test_it_is_for_reporters_stewards_and_auditors_and_in_the_trail(void
     assert_int_equal(fixture_trail(fixture, "\"action\":\"report_processing\""), 2);
 }
 
+static void test_it_is_not_for_a_person_about_all(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = rights_client(fixture, "ana@example.org", false);
+    struct kl_buf text;
+
+    assert_int_equal(
+        ask_as(fixture, fixture_caller_with(fixture, "reporter", NULL, NULL, &made.id), &text),
+        KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "role_forbidden");
+    kl_buf_done(&text);
+}
+
 static void test_a_processor_keeps_the_record_of_a_processor(void **state)
 {
     static const char policy[] =
@@ -132,6 +145,7 @@ int main(void)
         TEST(test_it_says_what_the_policy_says),
         TEST(test_it_counts_who_is_held_and_names_nobody),
         TEST(test_it_is_for_reporters_stewards_and_auditors_and_in_the_trail),
+        TEST(test_it_is_not_for_a_person_about_all),
         TEST(test_a_processor_keeps_the_record_of_a_processor),
     };
 

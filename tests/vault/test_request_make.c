@@ -1,6 +1,7 @@
 /* A request is noted, kept under its subject's key, read, and goes with the subject. */
 #include "vault/request_internal.h"
 
+#include "kluis/base/time.h"
 #include "tests/support/request_fixture.h"
 #include "tests/support/test.h"
 #include "vault/aside.h"
@@ -268,6 +269,7 @@ static void test_figures_count_open_and_overdue_requests(void **state)
     struct vault_subject_result subject = anna(fixture);
     const struct vault_request_step reject = {.kind = VAULT_REQUEST_REJECT, .code = "excessive"};
     struct vault_request_result made = {0};
+    atomic_llong *const held_until = &fixture_vault(fixture)->requests_counted.until_us;
     struct vault_figures figures;
 
     (void)request_make(fixture, &subject.id, "access", NULL);
@@ -278,9 +280,14 @@ static void test_figures_count_open_and_overdue_requests(void **state)
     assert_int_equal(request_step_as(fixture, request_officer(fixture, NULL), &made.request.id,
                                      &reject, &made, NULL),
                      KL_OK);
+    atomic_store(held_until, kl_time_monotonic_us() + KL_TIME_DAY_US);
+    vault_figures(fixture_vault(fixture), &figures);
+    assert_int_equal(figures.requests_open, 2); /* as it was counted */
+    atomic_store(held_until, 1);
     vault_figures(fixture_vault(fixture), &figures);
     assert_int_equal(figures.requests_open, 1);
     assert_int_equal(figures.requests_overdue, 0);
+    assert_true(atomic_load(held_until) <= kl_time_monotonic_us() + 60 * KL_TIME_SECOND_US);
 }
 
 #define TEST(test) \

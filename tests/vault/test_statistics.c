@@ -248,6 +248,56 @@ static void test_who_kept_every_row_reads_none_of_them_once_it_is_published(void
     kl_buf_done(&kept.value);
 }
 
+/* The status of reading what is kept; err in the fixture. */
+static enum kl_status read_as(struct vault_fixture *fixture, struct vault_caller caller,
+                              const char *purpose)
+{
+    const struct vault_statistics_query query = {.purpose = purpose, .limit = VAULT_PAGE_MAX};
+    struct vault_statistics_cell *cells = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    size_t count = 0;
+    enum kl_status status = KL_OK;
+
+    kl_err_clear(&fixture->err);
+    status = vault_statistics_read(fixture_vault(fixture), &caller, &query, fixture->arena, &cells,
+                                   &count, cursor, &fixture->err);
+    vault_caller_done(&caller);
+    return status;
+}
+
+static void test_a_credential_for_several_purposes_names_one(void **state)
+{
+    static const char *const purposes[] = {"mailing", "service"};
+    struct vault_fixture *fixture = *state;
+    const struct vault_credential_input input = {
+        .role = "officer", .purposes = purposes, .purpose_count = 2, .expires_in = "P1D"};
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_credential_result made_of;
+    struct vault_token token;
+
+    assert_int_equal(vault_credential_create(fixture_vault(fixture), &steward, &input, NULL, &token,
+                                             &made_of, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&steward);
+    assert_int_equal(read_as(fixture, admin_caller(fixture->admin, &token, NULL), NULL),
+                     KL_ERR_INVALID);
+    assert_string_equal(fixture->err.code, "purpose_required");
+    assert_int_equal(read_as(fixture, admin_caller(fixture->admin, &token, NULL), "service"),
+                     KL_OK);
+    assert_int_equal(read_as(fixture, fixture_caller(fixture, "officer"), NULL), KL_OK);
+}
+
+static void test_they_are_not_for_a_person_about_all(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result someone = person(fixture, DUTCH);
+
+    assert_int_equal(
+        read_as(fixture, fixture_caller_with(fixture, "officer", NULL, NULL, &someone.id), NULL),
+        KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "role_forbidden");
+}
+
 static void test_one_person_is_one_however_many_records_go(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -631,6 +681,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_who_kept_every_row_reads_none_of_them_once_it_is_published, setup,
             vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_credential_for_several_purposes_names_one),
+        cmocka_unit_test_setup_teardown(test_they_are_not_for_a_person_about_all),
         cmocka_unit_test_setup_teardown(test_one_person_is_one_however_many_records_go, setup,
                                         vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_older_data_takes_nothing_from_the_counts, setup,

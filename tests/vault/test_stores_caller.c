@@ -306,6 +306,22 @@ static void test_a_certificate_has_one_credential_in_all_stores(void **state)
     assert_int_equal(certify(fixture, steward.text, NULL), KL_ERR_CONFLICT);
 }
 
+static void test_who_may_make_no_credential_learns_of_no_certificate(void **state)
+{
+    struct stores_fixture *fixture = *state;
+    struct vault_token steward = stores_steward(fixture, "acme");
+    struct vault_token auditor = admin_make(fixture->admin, "auditor", NULL);
+    struct kl_err err = {0};
+
+    assert_int_equal(certify(fixture, steward.text, NULL), KL_OK);
+    assert_int_equal(certify(fixture, auditor.text, &err), KL_ERR_FORBIDDEN);
+    assert_string_equal(err.code, "role_forbidden");
+    assert_int_equal(admin_trail_count(fixture->admin, false, "\"reason\":\"role_forbidden\""), 1);
+    assert_int_equal(certify(fixture, fixture->admin->steward_token.text, NULL), KL_ERR_CONFLICT);
+    assert_int_equal(admin_trail_count(fixture->admin, false, "\"reason\":\"certificate_in_use\""),
+                     1);
+}
+
 static void test_a_certificate_that_two_stores_know_lets_nobody_in(void **state)
 {
     struct stores_fixture *fixture = *state;
@@ -355,6 +371,7 @@ int main(void)
         STORES(test_an_operator_is_main_s_whatever_tenant_its_maker_named),
         STORES(test_an_operators_credential_in_another_store_is_none),
         STORES(test_a_certificate_has_one_credential_in_all_stores),
+        STORES(test_who_may_make_no_credential_learns_of_no_certificate),
         STORES(test_a_certificate_that_two_stores_know_lets_nobody_in),
     };
 

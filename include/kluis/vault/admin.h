@@ -93,7 +93,8 @@ KL_MUST_USE enum kl_status vault_policy_apply(struct vault *vault,
 /*
  * Each gate's answer. role: NULL: the caller's. Stewards, or a caller about its own role. subject NULL: without facts of anybody.
  * fields: "type.field", "type.*", "*"; none: all. KL_ERR_INVALID "role_required" (stewards), "unknown_role", "unknown_action",
- * "purpose_required", "unknown_purpose", "unknown_recipient", "unknown_field", "invalid_country", "unknown_region"; KL_ERR_NOT_FOUND
+ * "purpose_required", "unknown_purpose", "unknown_recipient", "unknown_field", "invalid_country", "unknown_region", "subject_here_and_now" (a subject with from or at_us,
+ * of who is no steward); KL_ERR_NOT_FOUND
  * "not_found" (subject); KL_ERR_REFUSED "no_policy"; KL_ERR_FORBIDDEN "role_forbidden".
  */
 struct vault_explain_input {

@@ -32,8 +32,8 @@ struct vault_disclosure_result {
 };
 /*
  * The ledger, in the order of the first times: entries for purposes that the role has `report` or `disclose` for on some field; those for purposes
- * that the policy has no more go to who may report. KL_ERR_FORBIDDEN "withheld": the transfer gate keeps it from the credential's place;
- * where it asks for a stricter view than plain, notes are left out.
+ * that the policy has no more go to who may report. KL_ERR_FORBIDDEN "withheld": the transfer gate keeps it from the credential's place,
+ * or lets no more than a stricter view than plain go there.
  */
 KL_MUST_USE enum kl_status vault_disclosure_list(struct vault *vault,
                                                  const struct vault_caller *caller,

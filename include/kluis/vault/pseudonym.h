@@ -13,6 +13,9 @@
 
 #define VAULT_PSEUDONYM_CHARS (4 + 2 * KL_ID_DIGITS)
 #define VAULT_PSEUDONYMS_RESOLVE_MAX 1000 /* in one request */
+/* What may turn out not to be found, of one credential. */
+#define VAULT_RESOLVE_MISSES_MAX 10000
+#define VAULT_RESOLVE_MISSES_WINDOW_S 3600
 
 /* recipient: whose pseudonyms they are; those of others are unknown. purpose NULL: the credential's single one. */
 struct vault_resolve_input {
@@ -35,13 +38,15 @@ struct vault_resolved {
  * Resolve pseudonyms, in their order. Each needs `lookup` for the purpose, past all gates and shown more openly than as a token: on its field;
  * for an id on any field of the record, or of the subject. Each is an entry of the trail, durable before anything is told, and counts
  * under a volume as a subject that was looked up. One that was never given out, that is another recipient's, of whom this credential may not find,
- * of somebody or something erased: all of these are not found, and not told apart.
+ * of somebody or something erased: all of these are not found, and not told apart. The same one several times in a request is resolved, written
+ * down and counted once.
  *
  * ret: room for input->count, set on KL_OK only.
  *
  * KL_ERR_INVALID "invalid_token" (it does not look like one), "missing_key" (no pseudonyms, no recipient), "unknown_recipient", "unknown_purpose",
  * "purpose_required". KL_ERR_TOO_LARGE "too_many_items". KL_ERR_FORBIDDEN "withheld": the role may look up nothing for this purpose;
- * "volume_exceeded" (with err->retry_after_s): for one of them, so that none is told. Others as subject.h names for all.
+ * "volume_exceeded", "too_many_attempts" (more than VAULT_RESOLVE_MISSES_MAX were not found lately; both with err->retry_after_s): for one of
+ * them, so that none is told. Others as subject.h names for all.
  */
 KL_MUST_USE enum kl_status vault_pseudonyms_resolve(struct vault *vault,
                                                     const struct vault_caller *caller,

@@ -6,7 +6,8 @@
  * only counted (records_not_shown): the document does not claim to be whole.
  *
  * Results point into the policy, which must live as long (a caller holds it), and into the caller's arena. Errors of every call besides: those
- * that subject.h names for all; KL_ERR_INVALID "unknown_purpose"; KL_ERR_FORBIDDEN "volume_exceeded". Threads: any.
+ * that subject.h names for all; KL_ERR_INVALID "unknown_purpose"; KL_ERR_FORBIDDEN "volume_exceeded", "withheld": a read would show
+ * pseudonyms for all ids, and a document has none. Threads: any.
  */
 #ifndef KLUIS_VAULT_REPORT_H
 #define KLUIS_VAULT_REPORT_H
@@ -68,8 +69,8 @@ struct vault_told {
 };
 
 /*
- * The access report: all data, and what is known about it. Ledgers: what the role may see of them; transfer: which of them the transfer gate keeps
- * from the credential's place (their arrays are empty then).
+ * The access report: all data, and what is known about it. Ledgers: what the role may see of them; withheld: which of them the transfer gate keeps
+ * from the credential's place, or would only let go in a stricter view than plain (their arrays are empty then).
  */
 #define VAULT_REPORT_CONSENTS 1u
 #define VAULT_REPORT_OBJECTIONS 2u

@@ -289,8 +289,8 @@ struct vault_consent_result {
 #define VAULT_CONSENTS_MAX 512 /* entries of one subject's ledger */
 /*
  * The ledger, oldest first: the entries for purposes that the role has `consent` for. KL_ERR_NOT_FOUND "not_found". KL_ERR_FORBIDDEN
- * "withheld": there are such entries, and the transfer gate keeps them from the credential's place. Evidence is left out where that gate
- * asks for a stricter view than plain.
+ * "withheld": there are such entries, and the transfer gate keeps them from the credential's place, or lets no more than a stricter view
+ * than plain go there.
  */
 KL_MUST_USE enum kl_status vault_consent_list(struct vault *vault,
                                               const struct vault_caller *caller,

@@ -39,9 +39,11 @@ struct vault;
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
  * check_audit     vault_doctor: go over every entry of the audit trails, which takes as long as reading them.
+ * walks_max       how many long walks (over a trail, over all people of a tenant) may be under way at once, in all stores; 0: VAULT_WALKS_MAX.
  * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
  *                 vault itself, whose store is called "main".
  */
+#define VAULT_WALKS_MAX 32
 struct vault_options {
     const char *data_dir;
     const char *country;
@@ -53,6 +55,7 @@ struct vault_options {
     const char *leftover_pin_file;
     size_t cache_bytes;
     bool check_audit;
+    unsigned walks_max;
     const char *const *mirrors;
     const char *store;
     struct vault *main;
@@ -145,7 +148,7 @@ void vault_caller_done(struct vault_caller *caller);
 /* ---- how it is ---- */
 
 /*
- * For /readyz and doctor. ready: requests can be answered.
+ * For /readyz (ready alone), GET /v1/keys and doctor. ready: requests can be answered.
  */
 struct vault_readiness {
     bool ready;
