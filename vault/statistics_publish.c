@@ -13,52 +13,46 @@
 #define FORMAT 1
 #define INTERVAL_MS 60000
 #define COHORTS_AT_ONCE 64 /* in one turn of the upkeep */
+#define LEFTOVERS_AT_ONCE 64
 
 /* ---- what attempts that failed have left ---- */
 
-struct stale {
+/* last: publication that was looked at. changes: each shreds the slot of one. */
+struct leftovers {
     struct vault *vault;
-    struct vault_statistics_publication *publication;
-    uint64_t last; /* publication that was looked at */
+    bool ending; /* the tenant goes: what cannot be told from a leftover is one */
+    uint64_t last;
+    struct kms_change changes[LEFTOVERS_AT_ONCE];
+    size_t count;
 };
-
-static void shred(struct vault_statistics_publication *publication, uint64_t number)
-{
-    struct kms_change *change = NULL;
-
-    if (publication->change_count == VAULT_STATISTICS_STALE_MAX) {
-        kl_log(KL_LOG_ERROR, "statistics_leftovers", KL_LOG_INT("publication", number));
-        return;
-    }
-    change = &publication->changes[publication->change_count++];
-    change->kind = KMS_CHANGE_SHRED;
-    change->place = (struct kms_place){KMS_TENANT_VAULT, number, KMS_VALUE_NONE};
-}
 
 static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slice value,
                               struct kl_err *err)
 {
-    struct stale *stale = visitor;
+    struct leftovers *leftovers = visitor;
     struct kms_place cohort = {.value = KMS_VALUE_NONE};
     struct kl_err cause = {0};
     enum kl_status status = KL_OK;
     uint64_t number = 0;
 
-    if (key.size != VAULT_STATISTICS_KEY_BYTES || value.size < VAULT_STATISTICS_HEAD_BYTES) {
-        return KL_OK; /* who reads them says so */
+    if (key.size != VAULT_STATISTICS_KEY_BYTES || value.size < VAULT_STATISTICS_HEAD_BYTES ||
+        leftovers->count == LEFTOVERS_AT_ONCE) {
+        return KL_OK; /* who reads what is damaged says so */
     }
     number = kl_get_u64be(key.bytes + 10);
     cohort.tenant = kl_get_u64be(key.bytes + 2);
     cohort.slot = kl_get_u64be(value.bytes + 1);
-    if (number == stale->last) {
+    if (number == leftovers->last) {
         return KL_OK;
     }
-    stale->last = number;
-    status = kms_place_check(stale->vault->keys, &cohort, &cause);
-    if (status == KL_OK) {
-        shred(stale->publication, number);
+    leftovers->last = number;
+    status = kms_place_check(leftovers->vault->keys, &cohort, &cause);
+    if (status == KL_OK || (status == KL_ERR_CORRUPT && leftovers->ending)) {
+        leftovers->changes[leftovers->count++] =
+            (struct kms_change){KMS_CHANGE_SHRED, {KMS_TENANT_VAULT, number, KMS_VALUE_NONE}};
+        return KL_OK;
     }
-    return status == KL_OK || status == KL_ERR_GONE
+    return status == KL_ERR_GONE
                ? KL_OK
                : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
 }
@@ -70,22 +64,44 @@ static struct kl_slice tenant_prefix(uint64_t tenant, unsigned char key[10])
     return kl_slice_of(key, 10);
 }
 
-/* Their keys are gone: the rows are noise. */
-static void stale_forget(struct vault *vault, uint64_t tenant,
-                         const struct vault_statistics_publication *publication)
+/* Their keys go, and then their rows, which are noise by then. */
+static enum kl_status leftovers_end(const struct leftovers *leftovers, uint64_t tenant,
+                                    struct kl_err *err)
 {
+    struct kms_request request = {.changes = leftovers->changes,
+                                  .changes_count = leftovers->count,
+                                  .note = vault_note_step,
+                                  .note_bytes = VAULT_NOTE_STEP_BYTES};
     unsigned char key[18];
-    struct kl_err err = {0};
+    enum kl_status status = kms_commit(leftovers->vault->keys, &request, err);
     size_t i;
 
-    for (i = 0; i < publication->change_count; i++) {
+    for (i = 0; status == KL_OK && i < leftovers->count; i++) {
         (void)tenant_prefix(tenant, key);
-        kl_put_u64be(key + 10, publication->changes[i].place.slot);
-        if (vault_side_forget(vault, kl_slice_of(key, sizeof key), &err) != KL_OK) {
-            kl_log_err(KL_LOG_WARNING, "statistics_leftovers", &err);
-            kl_err_clear(&err);
-        }
+        kl_put_u64be(key + 10, leftovers->changes[i].place.slot);
+        status = vault_side_forget(leftovers->vault, kl_slice_of(key, sizeof key), err);
     }
+    return status;
+}
+
+/* While this fails nothing new is written: so there is never more than one, however long a mirror is out of step. */
+static enum kl_status leftovers_shred(struct vault *vault, uint64_t tenant, bool ending,
+                                      struct kl_err *err)
+{
+    struct leftovers leftovers = {.vault = vault, .ending = ending};
+    unsigned char prefix[10];
+    enum kl_status status = KL_OK;
+
+    do {
+        leftovers.last = KMS_SLOT_NONE;
+        leftovers.count = 0;
+        status =
+            kms_side_range(vault->keys, tenant_prefix(tenant, prefix), look_at, &leftovers, err);
+        if (status == KL_OK && leftovers.count > 0) {
+            status = leftovers_end(&leftovers, tenant, err);
+        }
+    } while (status == KL_OK && leftovers.count == LEFTOVERS_AT_ONCE);
+    return status;
 }
 
 /* ---- writing ---- */
@@ -99,7 +115,7 @@ static uint32_t month_of(int64_t time_us)
     return (uint32_t)(12 * strtol(text, NULL, 10) + strtol(text + 5, NULL, 10) - 1);
 }
 
-static enum kl_status write_one(struct vault *vault, uint64_t tenant, const char *name,
+static enum kl_status write_one(struct vault *vault, const struct vault_tenant *tenant,
                                 struct kl_slice head, uint64_t number, uint32_t minimum,
                                 const struct vault_counted *counted, size_t i, struct kl_err *err)
 {
@@ -110,14 +126,14 @@ static enum kl_status write_one(struct vault *vault, uint64_t tenant, const char
     struct kl_buf row;
     enum kl_status status = KL_OK;
 
-    (void)tenant_prefix(tenant, key);
+    (void)tenant_prefix(tenant->number, key);
     kl_put_u64be(key + 10, number);
     key[18] = (unsigned char)(i >> 8);
     key[19] = (unsigned char)i;
     kl_buf_init(&plain, VAULT_PUBLISHED_MAX_BYTES);
     kl_buf_init(&row, VAULT_STATISTICS_ROW_MAX_BYTES);
     kl_buf_add(&row, head.bytes, head.size);
-    status = vault_published_encode(name, minimum, counted, &plain, err);
+    status = vault_published_encode(tenant->name, minimum, counted, &plain, err);
     if (status == KL_OK) {
         status = kms_seal(vault->keys, &place, kl_slice_text(VAULT_STATISTICS_CONTEXT),
                           kl_buf_slice(&plain), &row, err);
@@ -131,19 +147,19 @@ static enum kl_status write_one(struct vault *vault, uint64_t tenant, const char
     return status;
 }
 
-enum kl_status vault_statistics_write(struct vault *vault, uint64_t tenant, const char *name,
-                                      uint64_t cohort, int64_t now_us,
-                                      struct vault_counting *counting,
-                                      struct vault_statistics_publication *ret, struct kl_err *err)
+/*
+ * Settle counting and write what is left of it, for a commit that shreds cohort, or the tenant with it; what attempts before have left is shredded first. What
+ * kms_commit(), kms_slot_take(), kms_seal() and kms_side_apply() return.
+ */
+static enum kl_status write_all(struct vault *vault, const struct vault_tenant *tenant,
+                                uint64_t cohort, int64_t now_us, struct vault_counting *counting,
+                                struct vault_statistics_publication *ret, struct kl_err *err)
 {
-    struct stale stale = {.vault = vault, .publication = ret, .last = KMS_SLOT_NONE};
     const struct vault_counted *counted = NULL;
-    unsigned char prefix[10];
     unsigned char head[VAULT_STATISTICS_HEAD_BYTES] = {FORMAT};
     uint64_t number = 0;
     size_t dropped = 0;
-    enum kl_status status =
-        kms_side_range(vault->keys, tenant_prefix(tenant, prefix), look_at, &stale, err);
+    enum kl_status status = leftovers_shred(vault, tenant->number, false, err);
 
     vault_counting_settle(counting, &dropped);
     ret->too_few = (uint32_t)dropped;
@@ -153,7 +169,7 @@ enum kl_status vault_statistics_write(struct vault *vault, uint64_t tenant, cons
     kl_put_u64be(head + 1, cohort);
     kl_put_u32be(head + 9, month_of(now_us));
     while (status == KL_OK && (counted = vault_counting_at(counting, ret->published)) != NULL) {
-        status = write_one(vault, tenant, name, kl_slice_of(head, sizeof head), number,
+        status = write_one(vault, tenant, kl_slice_of(head, sizeof head), number,
                            vault_counting_minimum_of(counting), counted, ret->published, err);
         ret->published++;
     }
@@ -163,7 +179,8 @@ enum kl_status vault_statistics_write(struct vault *vault, uint64_t tenant, cons
 /* ---- a cohort ---- */
 
 static enum kl_status commit(struct vault *vault, uint64_t tenant, uint64_t cohort, int64_t now_us,
-                             struct vault_statistics_publication *publication, struct kl_err *err)
+                             const struct vault_statistics_publication *publication,
+                             struct kl_err *err)
 {
     struct vault_erasing erasing = {.note = {.kind = VAULT_NOTE_STATISTICS,
                                              .id = kl_id_new(),
@@ -174,15 +191,11 @@ static enum kl_status commit(struct vault *vault, uint64_t tenant, uint64_t coho
                                              .records = publication->published,
                                              .fields = publication->too_few,
                                              .cohort = cohort}};
-    struct kms_change changes[VAULT_STATISTICS_STALE_MAX + 1];
-    struct kms_request request = {
-        .changes = changes, .changes_count = publication->change_count + 1, .work = &erasing};
+    const struct kms_change change = {KMS_CHANGE_SHRED, {tenant, cohort, KMS_VALUE_NONE}};
+    struct kms_request request = {.changes = &change, .changes_count = 1, .work = &erasing};
     struct kl_buf note;
     enum kl_status status = KL_OK;
 
-    memcpy(changes, publication->changes, publication->change_count * sizeof *changes);
-    changes[publication->change_count] =
-        (struct kms_change){KMS_CHANGE_SHRED, {tenant, cohort, KMS_VALUE_NONE}};
     kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
     status = vault_note_encode(&erasing.note, &note, err);
     request.note = note.bytes;
@@ -197,7 +210,7 @@ static enum kl_status commit(struct vault *vault, uint64_t tenant, uint64_t coho
 static enum kl_status publish(struct vault *vault, const struct vault_tenant *tenant,
                               uint64_t cohort, int64_t now_us, struct kl_err *err)
 {
-    struct vault_statistics_publication publication = {.change_count = 0};
+    struct vault_statistics_publication publication = {.published = 0};
     struct vault_counting *counting = vault_counting_new();
     const struct kms_place place = {tenant->number, cohort, KMS_VALUE_NONE};
     enum kl_status status = KL_OK;
@@ -207,8 +220,7 @@ static enum kl_status publish(struct vault *vault, const struct vault_tenant *te
     }
     status = vault_waiting_count(vault, tenant->number, cohort, counting, err);
     if (status == KL_OK) {
-        status = vault_statistics_write(vault, tenant->number, tenant->name, cohort, now_us,
-                                        counting, &publication, err);
+        status = write_all(vault, tenant, cohort, now_us, counting, &publication, err);
     }
     if (status == KL_OK) {
         status = commit(vault, tenant->number, cohort, now_us, &publication, err);
@@ -216,7 +228,6 @@ static enum kl_status publish(struct vault *vault, const struct vault_tenant *te
     if (kms_place_check(vault->keys, &place, NULL) ==
         KL_ERR_GONE) { /* whatever became of the rest */
         vault_waiting_forget(vault, tenant->number, cohort);
-        stale_forget(vault, tenant->number, &publication);
     }
     vault_counting_free(counting);
     return status;
@@ -349,9 +360,9 @@ static bool keeps_any(const struct ending *ending, size_t cohort_count)
 }
 
 /* What is published counts once the key of a cohort is gone: with the tenant's that of any is. */
-static enum kl_status write_all(struct ending *ending, const struct vault_tenant *tenant,
-                                const uint64_t *cohorts, size_t cohort_count, int64_t now_us,
-                                struct vault_statistics_publication *ret, struct kl_err *err)
+static enum kl_status write_ending(struct ending *ending, const struct vault_tenant *tenant,
+                                   const uint64_t *cohorts, size_t cohort_count, int64_t now_us,
+                                   struct vault_statistics_publication *ret, struct kl_err *err)
 {
     enum kl_status status = count_all(ending, tenant->number, cohorts, cohort_count, err);
     uint64_t cohort = cohort_count > 0 ? cohorts[0] : 0;
@@ -359,9 +370,9 @@ static enum kl_status write_all(struct ending *ending, const struct vault_tenant
     if (status == KL_OK && cohort == 0) {
         status = vault_waiting_empty(ending->vault, tenant->number, now_us, &cohort, err);
     }
-    return status == KL_OK ? vault_statistics_write(ending->vault, tenant->number, tenant->name,
-                                                    cohort, now_us, ending->counting, ret, err)
-                           : status;
+    return status == KL_OK
+               ? write_all(ending->vault, tenant, cohort, now_us, ending->counting, ret, err)
+               : status;
 }
 
 enum kl_status vault_statistics_tenant_begin(struct vault *vault, const struct vault_tenant *tenant,
@@ -390,7 +401,7 @@ enum kl_status vault_statistics_tenant_begin(struct vault *vault, const struct v
         goto out;
     }
     if (keeps_any(&ending, count)) {
-        status = write_all(&ending, tenant, cohorts, count, now_us, ret, err);
+        status = write_ending(&ending, tenant, cohorts, count, now_us, ret, err);
     }
     if (status != KL_OK) {
         vault_waiting_end_done(vault, tenant->number, false);
@@ -403,13 +414,4 @@ out:
     kl_arena_free(ending.arena);
     kl_arena_free(ending.scratch);
     return status;
-}
-
-void vault_statistics_tenant_end(struct vault *vault, uint64_t tenant,
-                                 const struct vault_statistics_publication *publication, bool gone)
-{
-    if (gone) {
-        stale_forget(vault, tenant, publication);
-    }
-    vault_waiting_end_done(vault, tenant, gone);
 }

@@ -110,17 +110,14 @@ enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number, bool *
 /* ---- the shred ---- */
 
 static enum kl_status commit_shred(struct vault *vault, struct vault_erasing *erasing,
-                                   const struct vault_statistics_publication *publication,
                                    struct kl_err *err)
 {
-    struct kms_change changes[1 + VAULT_STATISTICS_STALE_MAX] = {
-        {KMS_CHANGE_SHRED, {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}}};
-    struct kms_request request = {
-        .changes = changes, .changes_count = 1 + publication->change_count, .work = erasing};
+    const struct kms_change change = {KMS_CHANGE_SHRED,
+                                      {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}};
+    struct kms_request request = {.changes = &change, .changes_count = 1, .work = erasing};
     enum kl_status status = KL_OK;
     struct kl_buf note;
 
-    memcpy(changes + 1, publication->changes, publication->change_count * sizeof *changes);
     kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
     status = vault_note_encode(&erasing->note, &note, err);
     request.note = note.bytes;
@@ -159,9 +156,8 @@ static enum kl_status shred_marked(struct vault *vault, const struct vault_tenan
     }
     erasing->note.records = publication.published;
     erasing->note.fields = publication.too_few;
-    status = commit_shred(vault, erasing, &publication, err);
-    vault_statistics_tenant_end(vault, tenant->number, &publication,
-                                marked_end(vault, tenant->number));
+    status = commit_shred(vault, erasing, err);
+    vault_waiting_end_done(vault, tenant->number, marked_end(vault, tenant->number));
     return status;
 }
 

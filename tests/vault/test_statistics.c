@@ -427,6 +427,62 @@ static void test_a_publication_that_failed_leaves_nothing_that_opens(void **stat
     kl_buf_done(&kept.value);
 }
 
+#define TRIES 70
+
+static void test_a_publication_that_failed_for_an_hour_leaves_one_and_counts_once(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    int i;
+
+    come_and_go(fixture, BELGIAN, 3);
+    before_the_commit(fixture);
+    for (i = 0; i < TRIES; i++) {
+        assert_int_equal(publish_in(fixture, 30), KL_ERR_UNAVAILABLE);
+    }
+    assert_int_equal(rows(fixture, "VT"), 1);
+    vault_erasure_hooks_set(fixture_vault(fixture));
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+    assert_int_equal(rows(fixture, "VT"), 1);
+}
+
+/* The one row of that kind again, under slots of the vault's own. */
+static void multiply(struct vault_fixture *fixture, size_t count)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    unsigned char key[20] = "VT";
+    struct kms_storage_write copy = {.key = kl_slice_of(key, sizeof key)};
+    struct kept_row kept = {.cohort = 0};
+    uint64_t number = 0;
+    size_t i;
+
+    kl_buf_init(&kept.value, 65536);
+    assert_int_equal(kms_side_range(keys, kl_slice_text("VT"), keep_row, &kept, NULL), KL_OK);
+    kl_put_u64be(key + 2, fixture_tenant(fixture));
+    copy.value = kl_buf_slice(&kept.value);
+    for (i = 0; i < count; i++) {
+        assert_int_equal(kms_slot_take(keys, KMS_TENANT_VAULT, 1, &number, NULL), KL_OK);
+        kl_put_u64be(key + 10, number);
+        assert_int_equal(kms_side_apply(keys, &copy, 1, false, NULL), KL_OK);
+    }
+    kl_buf_done(&kept.value);
+}
+
+static void test_however_many_failed_publications_there_are_none_is_left(void **state)
+{
+    struct vault_fixture *fixture = *state;
+
+    come_and_go(fixture, BELGIAN, 3);
+    before_the_commit(fixture);
+    assert_int_equal(publish_in(fixture, 30), KL_ERR_UNAVAILABLE);
+    vault_erasure_hooks_set(fixture_vault(fixture));
+    multiply(fixture, 2 * TRIES);
+    assert_int_equal(rows(fixture, "VT"), 1 + 2 * TRIES);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+    assert_int_equal(rows(fixture, "VT"), 1);
+}
+
 static void test_a_publication_whose_end_was_cut_short_counts_once(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -645,6 +701,12 @@ int main(void)
             vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_publication_that_failed_leaves_nothing_that_opens,
                                         setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_publication_that_failed_for_an_hour_leaves_one_and_counts_once, setup,
+            vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_however_many_failed_publications_there_are_none_is_left, setup,
+            vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_publication_whose_end_was_cut_short_counts_once,
                                         setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(
