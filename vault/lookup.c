@@ -161,7 +161,7 @@ static enum kl_status may_find(struct looking *looking, const struct vault_subje
     }
     decision =
         vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field);
-    if (decision.withheld != VAULT_GATE_NONE || decision.view == VAULT_VIEW_TOKEN) {
+    if (decision.withheld != VAULT_GATE_NONE || decision.view >= VAULT_VIEW_TOKEN) {
         *ret = false;
         return KL_OK;
     }
