@@ -23,20 +23,64 @@ int vault_breach_field(const struct vault_policy *policy, const char *name)
     return record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(policy, record, dot + 1);
 }
 
-/* May the caller report on every field that was touched? ret_charged: grants with a volume that this comes under. */
+/* One person who may be named. charged: grants with a volume that this comes under. */
+struct naming {
+    const struct vault_breach *breach;
+    struct vault_query query;
+    struct vault_facts facts;
+    uint64_t charged;
+};
+
+static bool may_report_on(struct naming *naming, int field)
+{
+    const struct vault_policy *policy = naming->breach->caller->policy;
+
+    if (field == VAULT_NONE ||
+        vault_policy_decide(policy, &naming->query, &naming->facts, field).withheld !=
+            VAULT_GATE_NONE) {
+        return false;
+    }
+    naming->charged |= vault_policy_charged(policy, &naming->query, field);
+    return true;
+}
+
+/* Where nothing of their fields was touched, it takes all that there are, and one at least. */
+static bool may_report_on_all(struct naming *naming, const struct vault_subject *subject)
+{
+    const struct vault_policy *policy = naming->breach->caller->policy;
+    size_t fields = 0;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+
+        for (k = 0; !record->gone && k < record->field_count; k++) {
+            if (!may_report_on(naming, vault_policy_field_of(policy, record, &record->fields[k]))) {
+                return false;
+            }
+            fields++;
+        }
+    }
+    return fields > 0;
+}
+
+/* May the caller report on every field that was touched? */
 static bool may_name(const struct vault_breach *breach, const struct vault_breach_person *person,
                      const struct vault_subject *subject, uint64_t *ret_charged, int *ret_transfer)
 {
     const struct vault_caller *caller = breach->caller;
-    const struct vault_facts facts = {.residency = subject->base.residency};
-    struct vault_query query =
-        vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, &subject->base.subject);
+    struct naming naming = {.breach = breach,
+                            .query = vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE,
+                                                    VAULT_NONE, &subject->base.subject),
+                            .facts = {.residency = subject->base.residency}};
     const struct vault_breach_row *rows = NULL;
     enum vault_view view;
+    bool touched = false;
     size_t count = 0;
     size_t i;
 
-    query.used_up = vault_volume_used_up(breach->vault, caller);
+    naming.query.used_up = vault_volume_used_up(breach->vault, caller);
     rows = vault_breach_rows(breach->tally, &count);
     for (i = 0; i < count; i++) {
         int field = vault_breach_person_has(person, i) && rows[i].class != VAULT_BREACH_TRANSFER
@@ -46,14 +90,18 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
         if (field == VAULT_NONE) {
             continue;
         }
-        if (vault_policy_decide(caller->policy, &query, &facts, field).withheld !=
-            VAULT_GATE_NONE) {
+        touched = true;
+        if (!may_report_on(&naming, field)) {
             return false;
         }
-        *ret_charged |= vault_policy_charged(caller->policy, &query, field);
     }
-    return vault_role_allows(caller, &query) &&
-           vault_policy_may_leave(caller->policy, &query, &facts, &view, ret_transfer) &&
+    if (!touched && !may_report_on_all(&naming, subject)) {
+        return false;
+    }
+    *ret_charged = naming.charged;
+    return vault_role_allows(caller, &naming.query) &&
+           vault_policy_may_leave(caller->policy, &naming.query, &naming.facts, &view,
+                                  ret_transfer) &&
            view == VAULT_VIEW_PLAIN;
 }
 

@@ -100,6 +100,61 @@ static void test_it_names_who_was_read_to_who_may_report(void **state)
     assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
 }
 
+static size_t named(struct vault_fixture *fixture, const char *role, const struct kl_id *credential)
+{
+    struct kl_json *report = NULL;
+    size_t people = 0;
+    size_t unnamed = 0;
+
+    assert_int_equal(ask(fixture, fixture_caller(fixture, role),
+                         (struct vault_breach_input){.credential = credential}, &report),
+                     KL_OK);
+    people = (size_t)number(report, "people", "all");
+    unnamed = count_people(report, "subject", NULL);
+    kl_json_free(report);
+    return people - unnamed;
+}
+
+/* Of whom the credential saw what lies beside the records alone. */
+static void consents_seen(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_consent_result *consents = NULL;
+    size_t count = 0;
+
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, subject, fixture->arena,
+                                        &consents, &count, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&dpo);
+}
+
+static void test_who_was_seen_without_a_field_is_named_by_all_of_their_own(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct kl_id dpo;
+
+    fixture_apply_changed(
+        fixture, vault_policy_text, "roles:\n",
+        "roles:\n"
+        "  client_reporter:\n"
+        "    - { do: [report], fields: [client.*], for: [\"*\"] }\n"
+        "  half_reporter:\n"
+        "    - { do: [report], fields: [newsletter.email], for: [\"*\"] }\n"
+        "  reporter:\n"
+        "    - { do: [report], fields: [newsletter.*], for: [\"*\"] }\n"
+        "  one_reporter:\n"
+        "    - { do: [report], fields: [\"*\"], for: [\"*\"], when: { volume_per_hour: 1 } }\n");
+    dpo = id_of(fixture, "dpo");
+    consents_seen(fixture, &ana.id);
+    consents_seen(fixture, &ben.id);
+    assert_int_equal(named(fixture, "client_reporter", &dpo), 0);
+    assert_int_equal(named(fixture, "half_reporter", &dpo), 0);
+    assert_int_equal(named(fixture, "reporter", &dpo), 2);
+    assert_int_equal(named(fixture, "one_reporter", &dpo), 1);
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -231,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_it_names_who_was_read_to_who_may_report),
+        TEST(test_who_was_seen_without_a_field_is_named_by_all_of_their_own),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_what_is_asked_wrongly_is_refused),
