@@ -31,13 +31,17 @@ struct naming {
     uint64_t charged;
 };
 
+/* Who is shown pseudonyms of a field is not told whom they stand for. */
 static bool may_report_on(struct naming *naming, int field)
 {
     const struct vault_policy *policy = naming->breach->caller->policy;
+    struct vault_decision decision;
 
-    if (field == VAULT_NONE ||
-        vault_policy_decide(policy, &naming->query, &naming->facts, field).withheld !=
-            VAULT_GATE_NONE) {
+    if (field == VAULT_NONE) {
+        return false;
+    }
+    decision = vault_policy_decide(policy, &naming->query, &naming->facts, field);
+    if (decision.withheld != VAULT_GATE_NONE || decision.view >= VAULT_VIEW_TOKEN) {
         return false;
     }
     naming->charged |= vault_policy_charged(policy, &naming->query, field);

@@ -22,8 +22,8 @@ struct looking {
 };
 
 /*
- * A role may know of a record when it may report on a field of its type for the purpose that keeps it; outside the EEA not where pseudonyms alone may go. ret_grants: those
- * with a volume that it comes under.
+ * A role may know of a record when it may report on a field of its type for the purpose that keeps it, and is shown more of that than a token; outside the EEA where the line asks
+ * for no stricter view. ret_grants: those with a volume that it comes under.
  */
 static bool may_report(const struct looking *looking, const struct vault_facts *facts, int type,
                        int purpose, uint64_t *ret_grants)
@@ -38,7 +38,7 @@ static bool may_report(const struct looking *looking, const struct vault_facts *
     for (i = record->field_first; i < record->field_first + record->field_count; i++) {
         struct vault_decision decision = vault_policy_decide(policy, &query, facts, i);
 
-        if (decision.withheld == VAULT_GATE_NONE &&
+        if (decision.withheld == VAULT_GATE_NONE && decision.view < VAULT_VIEW_TOKEN &&
             (decision.transfer == VAULT_NONE || decision.view == VAULT_VIEW_PLAIN)) {
             may = true;
             *ret_grants |= vault_policy_charged(policy, &query, i);

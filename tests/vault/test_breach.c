@@ -155,6 +155,34 @@ static void test_who_was_seen_without_a_field_is_named_by_all_of_their_own(void 
     assert_int_equal(named(fixture, "one_reporter", &dpo), 1);
 }
 
+static void test_who_reports_in_tokens_is_told_no_names(void **state)
+{
+    static const char *const roles[] = {"token_reporter", "present_reporter"};
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    struct kl_id ids[2];
+    size_t i;
+
+    fixture_apply_changed(fixture, vault_policy_text, "roles:\n",
+                          "roles:\n"
+                          "  token_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: token }\n"
+                          "  present_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: present }\n"
+                          "  mask_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: masked }\n");
+    ids[0] = id_of(fixture, "reader");
+    ids[1] = id_of(fixture, "dpo");
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    consents_seen(fixture, &ana.id);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(named(fixture, roles[0], &ids[i]), 0);
+        assert_int_equal(named(fixture, roles[1], &ids[i]), 0);
+        assert_int_equal(named(fixture, "mask_reporter", &ids[i]), 1);
+    }
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -287,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_it_names_who_was_read_to_who_may_report),
         TEST(test_who_was_seen_without_a_field_is_named_by_all_of_their_own),
+        TEST(test_who_reports_in_tokens_is_told_no_names),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_what_is_asked_wrongly_is_refused),
