@@ -23,12 +23,13 @@ int vault_breach_field(const struct vault_policy *policy, const char *name)
     return record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(policy, record, dot + 1);
 }
 
-/* One person who may be named. charged: grants with a volume that this comes under. */
+/* One person who may be named. charged: grants with a volume that this comes under; transfers: lines of the policy. */
 struct naming {
     const struct vault_breach *breach;
     struct vault_query query;
     struct vault_facts facts;
     uint64_t charged;
+    uint64_t transfers;
 };
 
 /* Who is shown pseudonyms of a field is not told whom they stand for. */
@@ -45,6 +46,7 @@ static bool may_report_on(struct naming *naming, int field)
         return false;
     }
     naming->charged |= vault_policy_charged(policy, &naming->query, field);
+    naming->transfers |= vault_transfer_bit(decision.transfer);
     return true;
 }
 
@@ -71,7 +73,8 @@ static bool may_report_on_all(struct naming *naming, const struct vault_subject 
 
 /* May the caller report on every field that was touched? */
 static bool may_name(const struct vault_breach *breach, const struct vault_breach_person *person,
-                     const struct vault_subject *subject, uint64_t *ret_charged, int *ret_transfer)
+                     const struct vault_subject *subject, uint64_t *ret_charged,
+                     uint64_t *ret_transfers)
 {
     const struct vault_caller *caller = breach->caller;
     struct naming naming = {.breach = breach,
@@ -80,6 +83,7 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
                             .facts = {.residency = subject->base.residency}};
     const struct vault_breach_row *rows = NULL;
     enum vault_view view;
+    int transfer = VAULT_NONE;
     bool touched = false;
     size_t count = 0;
     size_t i;
@@ -102,11 +106,14 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
     if (!touched && !may_report_on_all(&naming, subject)) {
         return false;
     }
+    if (!vault_role_allows(caller, &naming.query) ||
+        !vault_policy_may_leave(caller->policy, &naming.query, &naming.facts, &view, &transfer) ||
+        view != VAULT_VIEW_PLAIN) {
+        return false;
+    }
     *ret_charged = naming.charged;
-    return vault_role_allows(caller, &naming.query) &&
-           vault_policy_may_leave(caller->policy, &naming.query, &naming.facts, &view,
-                                  ret_transfer) &&
-           view == VAULT_VIEW_PLAIN;
+    *ret_transfers = naming.transfers | vault_transfer_bit(transfer);
+    return true;
 }
 
 static enum kl_status identify_one(struct vault_breach *breach,
@@ -120,7 +127,7 @@ static enum kl_status identify_one(struct vault_breach *breach,
         vault_subject_load(breach->vault, breach->tenant, person->slot, scratch, &subject, err);
 
     if (status == KL_OK && breach->may_name &&
-        may_name(breach, person, &subject, &charged, &ret->transfer) &&
+        may_name(breach, person, &subject, &charged, &ret->transfers) &&
         vault_volume_take(breach->vault, breach->caller, charged)) {
         ret->is_named = true;
         ret->id = subject.base.subject;
@@ -190,10 +197,8 @@ enum kl_status vault_breach_audit(const struct vault_breach *breach, struct kl_e
             act_begin(breach, &acts[count]);
             kl_json_add_int(&acts[count].out, "slot", (int64_t)people[i].slot);
             kl_json_add_int(&acts[count].out, "policy", (int64_t)breach->caller->policy_number);
-            if (breach->found[i].transfer != VAULT_NONE) {
-                vault_subject_act_transfers(&acts[count], breach->caller->policy,
-                                            UINT64_C(1) << breach->found[i].transfer);
-            }
+            vault_subject_act_transfers(&acts[count], breach->caller->policy,
+                                        breach->found[i].transfers);
             status = act_end(&acts[count], err);
             entries[count] = &acts[count].entry;
             count++;

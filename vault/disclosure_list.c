@@ -112,7 +112,7 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_dis
                         "disclosures are withheld by the gate %s",
                         vault_gate_name(VAULT_GATE_TRANSFER));
     }
-    listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+    listing->transfers |= vault_transfer_bit(transfer);
     result->recipient = listing->ledger.names[entry->recipient];
     result->purpose = purpose_name;
     result->country = entry->country;

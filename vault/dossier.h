@@ -62,7 +62,8 @@ KL_MUST_USE enum kl_status vault_consents_show(
 KL_MUST_USE enum kl_status vault_objections_show(
     struct vault *vault, const struct vault_caller *caller, enum vault_action action,
     const struct vault_subject *subject, struct kl_arena *arena,
-    struct vault_objection_result **ret, size_t *ret_count, struct kl_err *err);
+    struct vault_objection_result **ret, size_t *ret_count, uint64_t *ret_transfers,
+    struct kl_err *err);
 /* Those that the role may report or disclose. */
 KL_MUST_USE enum kl_status vault_disclosures_show(
     struct vault *vault, const struct vault_caller *caller, const struct vault_subject *subject,

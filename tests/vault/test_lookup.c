@@ -256,6 +256,32 @@ static void test_who_sees_no_more_than_a_token_finds_nobody(void **state)
     }
 }
 
+static void test_the_trail_says_by_which_line_somebody_was_found_abroad(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_lookup_input input = {
+        .field = "newsletter.email", .purpose = "support", .limit = 10};
+    struct kl_id *found = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    size_t count = 0;
+    struct vault_caller caller;
+
+    fixture_apply_changed(fixture, vault_policy_text, "purposes: [support], view: token }",
+                          "purposes: [support], view: masked }");
+    (void)fixture_newsletter(fixture, "ana@example.org", false);
+    input.value.kind = KL_JSON_TEXT;
+    input.value.text = kl_slice_text("ana@example.org");
+    caller = fixture_caller_with(fixture, "reader", "US", NULL, NULL);
+    assert_int_equal(vault_lookup(fixture_vault(fixture), &caller, &input, fixture->arena, &found,
+                                  &count, cursor, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&caller);
+    assert_int_equal(count, 1);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 1);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"lookup\""), 2);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses"), 1);
+}
+
 static void test_the_erased_are_not_found(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -281,6 +307,7 @@ int main(void)
         TEST(test_an_entry_for_a_value_that_nobody_has_finds_nobody),
         TEST(test_a_value_that_does_not_open_keeps_nobody_from_being_found),
         TEST(test_who_sees_no_more_than_a_token_finds_nobody),
+        TEST(test_the_trail_says_by_which_line_somebody_was_found_abroad),
         TEST(test_the_erased_are_not_found),
     };
 

@@ -171,6 +171,9 @@ static void test_grounds_stay_where_the_transfer_gate_keeps_them(void **state)
         1);
     assert_true(objections[0].has_compelling_grounds);
     assert_null(objections[0].compelling_grounds);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses"), 1);
+    assert_int_equal(list(fixture, fixture_caller(fixture, "dpo"), &made.id, &objections), 1);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\""), 1);
 }
 
 static void test_who_objected_is_found_by_no_lookup_for_it(void **state)

@@ -1,5 +1,6 @@
 /* The access report: all that is known of somebody, decided on field by field, in the trail before it leaves. */
 #include "tests/support/report_fixture.h"
+#include "tests/support/rights_fixture.h"
 #include "tests/support/test.h"
 
 #include <string.h>
@@ -84,6 +85,27 @@ static void test_the_place_of_the_credential_counts(void **state)
     assert_int_equal(gate_of(&report, "name"), VAULT_GATE_TRANSFER);
     assert_int_equal(report.withheld, VAULT_REPORT_CONSENTS | VAULT_REPORT_RESTRICTION);
     assert_int_equal(report.consent_count, 0);
+}
+
+static void test_the_trail_says_by_which_line_an_objection_was_told(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = report_person(fixture, NULL, false);
+    struct vault_report report;
+
+    fixture_apply_changed(fixture, report_policy_text, "certification, purposes: [news]",
+                          "certification, purposes: [surveys]");
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
+                               &made.id, NULL, &report),
+                     KL_OK);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses\"]"), 1);
+    assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", NULL), KL_OK);
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
+                               &made.id, NULL, &report),
+                     KL_OK);
+    assert_int_equal(report.objection_count, 1);
+    assert_int_equal(
+        fixture_trail(fixture, "\"transfers\":[\"standard_clauses\",\"certification\"]"), 1);
 }
 
 static void test_who_may_not_report_finds_nobody(void **state)
@@ -188,6 +210,7 @@ int main(void)
         TEST(test_a_report_has_all_fields_and_says_until_when),
         TEST(test_what_is_withheld_names_its_gate),
         TEST(test_the_place_of_the_credential_counts),
+        TEST(test_the_trail_says_by_which_line_an_objection_was_told),
         TEST(test_who_may_not_report_finds_nobody),
         TEST(test_a_record_that_alone_is_left_hides_the_subject_from_others),
         TEST(test_the_trail_says_what_was_told),
