@@ -53,14 +53,25 @@ struct vault_statistics_publication {
     uint32_t too_few;
 };
 /*
- * A tenant comes to its end (tenant_end.c): all who wait, and all who are there, are counted and written. The tenant is marked dying, the turn is held.
- * vault_waiting_end_done() in every case after one that was KL_OK. A tenant without a policy that keeps statistics, and without anything that waits: nothing.
+ * A tenant comes to its end (tenant_end.c), and is marked dying: all who wait, and all who are there, are counted and written. A tenant without a policy that
+ * keeps statistics, and without anything that waits: nothing. Where they cannot be counted or written that is logged ("statistic_not_kept"), and nothing is
+ * published: keys that cannot be destroyed would be worse.
+ *
+ * begin: the turn is held. KL_ERR_NO_MEMORY, and what kms_commit() returns: leftovers are shredded. Then _end() in every case.
+ * count: takes long, and needs no turn; until the end nobody publishes for the tenant.
+ * write: the turn is held. What kms_commit() returns: what was written in part is a leftover.
  */
+struct vault_statistics_ending;
 KL_MUST_USE enum kl_status vault_statistics_tenant_begin(struct vault *vault,
                                                          const struct vault_tenant *tenant,
+                                                         struct vault_statistics_ending **ret,
+                                                         struct kl_err *err);
+void vault_statistics_tenant_count(struct vault_statistics_ending *ending);
+KL_MUST_USE enum kl_status vault_statistics_tenant_write(struct vault_statistics_ending *ending,
                                                          int64_t now_us,
                                                          struct vault_statistics_publication *ret,
                                                          struct kl_err *err);
+void vault_statistics_tenant_end(struct vault_statistics_ending *ending, bool gone);
 
 /* For the upkeep: publish the cohorts that are over. */
 extern const struct vault_upkeep_task vault_statistics_task;

@@ -148,8 +148,8 @@ static enum kl_status write_one(struct vault *vault, const struct vault_tenant *
 }
 
 /*
- * Settle counting and write what is left of it, for a commit that shreds cohort, or the tenant with it; what attempts before have left is shredded first. What
- * kms_commit(), kms_slot_take(), kms_seal() and kms_side_apply() return.
+ * Settle counting and write what is left of it, for a commit that shreds cohort, or the tenant with it. No leftovers are there. What
+ * kms_slot_take(), kms_seal() and kms_side_apply() return.
  */
 static enum kl_status write_all(struct vault *vault, const struct vault_tenant *tenant,
                                 uint64_t cohort, int64_t now_us, struct vault_counting *counting,
@@ -159,11 +159,11 @@ static enum kl_status write_all(struct vault *vault, const struct vault_tenant *
     unsigned char head[VAULT_STATISTICS_HEAD_BYTES] = {FORMAT};
     uint64_t number = 0;
     size_t dropped = 0;
-    enum kl_status status = leftovers_shred(vault, tenant->number, false, err);
+    enum kl_status status = KL_OK;
 
     vault_counting_settle(counting, &dropped);
     ret->too_few = (uint32_t)dropped;
-    if (status == KL_OK && vault_counting_at(counting, 0) != NULL) {
+    if (vault_counting_at(counting, 0) != NULL) {
         status = kms_slot_take(vault->keys, KMS_TENANT_VAULT, 1, &number, err);
     }
     kl_put_u64be(head + 1, cohort);
@@ -218,7 +218,10 @@ static enum kl_status publish(struct vault *vault, const struct vault_tenant *te
     if (counting == NULL) {
         return kl_fail_memory(err);
     }
-    status = vault_waiting_count(vault, tenant->number, cohort, counting, err);
+    status = leftovers_shred(vault, tenant->number, false, err);
+    if (status == KL_OK) {
+        status = vault_waiting_count(vault, tenant->number, cohort, counting, err);
+    }
     if (status == KL_OK) {
         status = write_all(vault, tenant, cohort, now_us, counting, &publication, err);
     }
@@ -273,17 +276,24 @@ const struct vault_upkeep_task vault_statistics_task = {"statistics", INTERVAL_M
 
 /* ---- the end of a tenant ---- */
 
-/* Everybody who is there gives what they would give to an erasure. Who waits already is known by now, and nobody comes twice after. */
-struct ending {
+/*
+ * Everybody who is there gives what they would give to an erasure. Who waits already is known by now, and nobody comes twice after. lost: nothing is
+ * published, for want of something; a tenant ends all the same.
+ */
+struct vault_statistics_ending {
     struct vault *vault;
+    const struct vault_tenant *tenant;
     struct vault_policy *policy;
+    uint64_t *cohorts;
+    size_t cohort_count;
     struct vault_counting *counting;
     struct kl_arena *arena;
     struct kl_arena *scratch;
     struct vault_given given;
+    bool lost;
 };
 
-static enum kl_status count_subject(struct ending *ending, uint64_t tenant, uint64_t slot,
+static enum kl_status count_subject(struct vault_statistics_ending *ending, uint64_t slot,
                                     struct kl_slice row, struct kl_err *err)
 {
     struct vault_subject subject = {0};
@@ -292,8 +302,8 @@ static enum kl_status count_subject(struct ending *ending, uint64_t tenant, uint
     size_t i;
 
     kl_arena_reset(ending->arena);
-    status =
-        vault_subject_load_row(ending->vault, tenant, slot, row, ending->arena, &subject, &own);
+    status = vault_subject_load_row(ending->vault, ending->tenant->number, slot, row, ending->arena,
+                                    &subject, &own);
     if (status == KL_OK) {
         status = vault_statistics_give(ending->vault, ending->policy, &subject, VAULT_NONE,
                                        ending->arena, ending->scratch, &ending->given, &own);
@@ -311,9 +321,9 @@ static enum kl_status count_subject(struct ending *ending, uint64_t tenant, uint
     return KL_OK; /* erased, or damaged: nobody can say what they were */
 }
 
-static enum kl_status count_subjects(struct ending *ending, uint64_t tenant, struct kl_err *err)
+static enum kl_status count_subjects(struct vault_statistics_ending *ending, struct kl_err *err)
 {
-    struct vault_row_key first = vault_row_head(tenant, 0);
+    struct vault_row_key first = vault_row_head(ending->tenant->number, 0);
     struct vault_row_key past;
     struct vault_iter *iter = NULL;
     struct kl_slice key;
@@ -328,90 +338,128 @@ static enum kl_status count_subjects(struct ending *ending, uint64_t tenant, str
         return kl_fail_memory(err);
     }
     while (status == KL_OK && vault_iter_next(iter, &key, &row)) {
-        status = count_subject(ending, tenant, kl_get_u64be(key.bytes + 9), row, err);
+        status = count_subject(ending, kl_get_u64be(key.bytes + 9), row, err);
     }
     status = status == KL_OK ? vault_iter_status(iter, err) : status;
     vault_iter_free(iter);
     return status;
 }
 
-static enum kl_status count_all(struct ending *ending, uint64_t tenant, const uint64_t *cohorts,
-                                size_t cohort_count, struct kl_err *err)
+static bool keeps_statistics(const struct vault_statistics_ending *ending)
+{
+    return ending->policy != NULL && vault_policy_statistics(ending->policy)->count > 0;
+}
+
+static enum kl_status count_all(struct vault_statistics_ending *ending, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     size_t i;
 
-    for (i = 0; status == KL_OK && i < cohort_count; i++) {
-        status = vault_waiting_count(ending->vault, tenant, cohorts[i], ending->counting, err);
+    for (i = 0; status == KL_OK && i < ending->cohort_count; i++) {
+        status = vault_waiting_count(ending->vault, ending->tenant->number, ending->cohorts[i],
+                                     ending->counting, err);
     }
     if (status == KL_OK && ending->policy != NULL) {
         vault_counting_minimum(ending->counting, vault_policy_statistics(ending->policy)->minimum);
-        status = vault_policy_statistics(ending->policy)->count > 0
-                     ? count_subjects(ending, tenant, err)
-                     : KL_OK;
     }
-    return status;
+    return status == KL_OK && keeps_statistics(ending) ? count_subjects(ending, err) : status;
 }
 
-static bool keeps_any(const struct ending *ending, size_t cohort_count)
+static void lose(struct vault_statistics_ending *ending, const struct kl_err *err)
 {
-    return cohort_count > 0 ||
-           (ending->policy != NULL && vault_policy_statistics(ending->policy)->count > 0);
+    kl_log_err(KL_LOG_ERROR, "statistic_not_kept", err);
+    ending->lost = true;
 }
 
 /* What is published counts once the key of a cohort is gone: with the tenant's that of any is. */
-static enum kl_status write_ending(struct ending *ending, const struct vault_tenant *tenant,
-                                   const uint64_t *cohorts, size_t cohort_count, int64_t now_us,
+static enum kl_status write_ending(struct vault_statistics_ending *ending, int64_t now_us,
                                    struct vault_statistics_publication *ret, struct kl_err *err)
 {
-    enum kl_status status = count_all(ending, tenant->number, cohorts, cohort_count, err);
-    uint64_t cohort = cohort_count > 0 ? cohorts[0] : 0;
+    uint64_t cohort = ending->cohort_count > 0 ? ending->cohorts[0] : 0;
+    enum kl_status status = KL_OK;
 
-    if (status == KL_OK && cohort == 0) {
-        status = vault_waiting_empty(ending->vault, tenant->number, now_us, &cohort, err);
+    if (cohort == 0) {
+        status = vault_waiting_empty(ending->vault, ending->tenant->number, now_us, &cohort, err);
     }
-    return status == KL_OK
-               ? write_all(ending->vault, tenant, cohort, now_us, ending->counting, ret, err)
-               : status;
+    return status == KL_OK ? write_all(ending->vault, ending->tenant, cohort, now_us,
+                                       ending->counting, ret, err)
+                           : status;
+}
+
+static void ending_free(struct vault_statistics_ending *ending)
+{
+    free(ending->cohorts);
+    vault_policy_unref(ending->policy);
+    vault_counting_free(ending->counting);
+    kl_arena_free(ending->arena);
+    kl_arena_free(ending->scratch);
+    free(ending);
 }
 
 enum kl_status vault_statistics_tenant_begin(struct vault *vault, const struct vault_tenant *tenant,
-                                             int64_t now_us,
-                                             struct vault_statistics_publication *ret,
+                                             struct vault_statistics_ending **ret,
                                              struct kl_err *err)
 {
-    struct ending ending = {.vault = vault};
-    uint64_t *cohorts = NULL;
+    struct vault_statistics_ending *ending = calloc(1, sizeof *ending);
     uint64_t policy_number = 0;
-    size_t count = 0;
     enum kl_status status = KL_OK;
 
-    memset(ret, 0, sizeof *ret);
-    ending.policy = vault_tenant_policy(vault, tenant, &policy_number);
-    ending.counting = vault_counting_new();
-    ending.arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    ending.scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
-    if (ending.counting == NULL || ending.arena == NULL || ending.scratch == NULL) {
+    if (ending == NULL) {
+        return kl_fail_memory(err);
+    }
+    ending->vault = vault;
+    ending->tenant = tenant;
+    ending->policy = vault_tenant_policy(vault, tenant, &policy_number);
+    ending->counting = vault_counting_new();
+    ending->arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    ending->scratch = kl_arena_new(VAULT_WORK_MAX_BYTES);
+    if (ending->counting == NULL || ending->arena == NULL || ending->scratch == NULL) {
         status = kl_fail_memory(err);
     }
     if (status == KL_OK) {
-        status = vault_waiting_end_begin(vault, tenant->number, &cohorts, &count, err);
+        status = vault_waiting_end_begin(vault, tenant->number, &ending->cohorts,
+                                         &ending->cohort_count, err);
     }
     if (status != KL_OK) {
-        goto out;
+        ending_free(ending);
+        return status;
     }
-    if (keeps_any(&ending, count)) {
-        status = write_ending(&ending, tenant, cohorts, count, now_us, ret, err);
-    }
+    status = leftovers_shred(vault, tenant->number, true, err);
     if (status != KL_OK) {
-        vault_waiting_end_done(vault, tenant->number, false);
+        vault_statistics_tenant_end(ending, false);
+        return status;
     }
+    *ret = ending;
+    return KL_OK;
+}
 
-out:
-    free(cohorts);
-    vault_policy_unref(ending.policy);
-    vault_counting_free(ending.counting);
-    kl_arena_free(ending.arena);
-    kl_arena_free(ending.scratch);
-    return status;
+void vault_statistics_tenant_count(struct vault_statistics_ending *ending)
+{
+    struct kl_err err = {0};
+
+    if (count_all(ending, &err) != KL_OK) {
+        lose(ending, &err);
+    }
+}
+
+enum kl_status vault_statistics_tenant_write(struct vault_statistics_ending *ending, int64_t now_us,
+                                             struct vault_statistics_publication *ret,
+                                             struct kl_err *err)
+{
+    struct kl_err own = {0};
+
+    memset(ret, 0, sizeof *ret);
+    if (ending->lost || (ending->cohort_count == 0 && !keeps_statistics(ending)) ||
+        write_ending(ending, now_us, ret, &own) == KL_OK) {
+        return KL_OK;
+    }
+    lose(ending, &own);
+    memset(ret, 0, sizeof *ret);
+    return leftovers_shred(ending->vault, ending->tenant->number, true, err);
+}
+
+void vault_statistics_tenant_end(struct vault_statistics_ending *ending, bool gone)
+{
+    vault_waiting_end_done(ending->vault, ending->tenant->number, gone);
+    ending_free(ending);
 }

@@ -284,7 +284,8 @@ bool vault_waiting_over_next(struct vault *vault, int64_t now_us, uint64_t after
     for (i = 0; i < waiting->count; i++) {
         const struct cohort *cohort = &waiting->cohorts[i];
 
-        if (cohort->tenant > after && cohort->tenant < next && is_over(cohort, now_us)) {
+        if (cohort->tenant > after && cohort->tenant < next && cohort->tenant != waiting->ending &&
+            is_over(cohort, now_us)) {
             next = cohort->tenant;
         }
     }
@@ -312,7 +313,7 @@ enum kl_status vault_waiting_close(struct vault *vault, uint64_t tenant, int64_t
     size_t i;
 
     (void)pthread_mutex_lock(&waiting->lock);
-    for (i = 0; i < waiting->count && found.number == 0; i++) {
+    for (i = 0; waiting->ending != tenant && i < waiting->count && found.number == 0; i++) {
         struct cohort *cohort = &waiting->cohorts[i];
 
         if (cohort->tenant == tenant && cohort->number > after && is_over(cohort, now_us)) {

@@ -84,7 +84,8 @@ KL_MUST_USE enum kl_status vault_waiting_rows_forget(struct vault *vault, uint64
 void vault_waiting_forget(struct vault *vault, uint64_t tenant, uint64_t cohort);
 
 /*
- * The tenant comes to its end: nobody enters any more, and who is inside has left. ret_cohorts: the caller's, for free(). end_done: it is
+ * The tenant comes to its end, one at a time: nobody enters any more, who is inside has left, and its cohorts are not over for who publishes. begin: the turn
+ * is held. ret_cohorts: the caller's, for free(). end_done: it is
  * gone, or it goes on; those who wait to enter see for themselves.
  */
 KL_MUST_USE enum kl_status vault_waiting_end_begin(struct vault *vault, uint64_t tenant,

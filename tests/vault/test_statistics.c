@@ -5,6 +5,7 @@
 #include "tests/support/tenant_fixture.h"
 #include "tests/support/test.h"
 #include "vault/erasure.h"
+#include "vault/tenants.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -677,6 +678,93 @@ static void test_an_end_that_was_cut_short_after_its_commit_counts_once(void **s
     assert_int_equal(people(fixture, "default", "client.iban", NULL), 3);
 }
 
+/* Cohorts of tenants that are not there: as many as there may be. */
+static void cohorts_fill(struct vault_fixture *fixture)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    unsigned char row[10] = {1};
+    uint64_t i;
+
+    kl_put_u64be(row + 1, (uint64_t)kl_time_now_us());
+    for (i = 0; i < VAULT_COHORTS_MAX; i++) {
+        unsigned char key[18] = "VC";
+        const struct kms_storage_write write = {.key = kl_slice_of(key, sizeof key),
+                                                .value = kl_slice_of(row, sizeof row)};
+
+        kl_put_u64be(key + 2, 1000 + i);
+        kl_put_u64be(key + 10, 1000 + i);
+        assert_int_equal(kms_side_apply(keys, &write, 1, false, NULL), KL_OK);
+    }
+}
+
+static void test_a_tenant_ends_though_its_statistics_cannot_be_written(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        (void)person(fixture, DUTCH);
+    }
+    cohorts_fill(fixture);
+    fixture_reopen(fixture);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
+    assert_int_equal(tenant_number(fixture, "default"), 0);
+    assert_int_equal(people(fixture, "default", "client.iban", NULL), 0);
+    assert_int_equal(rows(fixture, "VT"), 0);
+    assert_int_equal(
+        admin_trail_count(fixture->admin, true, "\"statistics\":0,\"statistics_too_few\":0"), 1);
+}
+
+#define CROWD 400
+
+static void *end_tenant(void *context)
+{
+    struct vault_fixture *fixture = context;
+    struct vault_caller chief = admin_operator(fixture->admin);
+    struct kl_err err = {0};
+    struct kl_buf receipt;
+    int64_t ends_us = 0;
+
+    kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
+    if (vault_tenant_end(fixture_vault(fixture), &chief, "default", &receipt, &ends_us, &err) !=
+        KL_OK) {
+        abort();
+    }
+    kl_buf_done(&receipt);
+    vault_caller_done(&chief);
+    return NULL;
+}
+
+static void test_others_have_the_turn_while_the_people_of_a_tenant_are_counted(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault *vault = fixture_vault(fixture);
+    const uint64_t number = fixture_tenant(fixture);
+    enum kl_status status = KL_OK;
+    pthread_t thread;
+    bool gone = true;
+    int i;
+
+    for (i = 0; i < CROWD; i++) {
+        (void)person(fixture, DUTCH);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, end_tenant, fixture), 0);
+    for (i = 0; status == KL_OK; i++) { /* until it is marked */
+        struct vault_subject_result late;
+        char email[64];
+
+        (void)snprintf(email, sizeof email, "late%d@example.org", i);
+        status = fixture_try_client(fixture, email, &late);
+    }
+    assert_string_equal(fixture->err.code, "tenant_gone");
+    vault_turn_take(&vault->turn);
+    assert_int_equal(vault_tenant_is_gone(vault, number, &gone, NULL), KL_OK);
+    vault_turn_give(&vault->turn);
+    (void)pthread_join(thread, NULL);
+    assert_false(gone);
+    assert_true(people(fixture, "default", "client.iban", NULL) >= CROWD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -718,6 +806,11 @@ int main(void)
                                         vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_end_that_failed_is_forgotten_by_the_next, setup,
                                         vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_tenant_ends_though_its_statistics_cannot_be_written,
+                                        setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_others_have_the_turn_while_the_people_of_a_tenant_are_counted, setup,
+            vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_end_that_was_cut_short_after_its_commit_counts_once,
                                         setup, vault_fixture_teardown),
     };
