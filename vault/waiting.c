@@ -146,13 +146,38 @@ static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slic
     return KL_OK;
 }
 
+/*
+ * That a row counts is not synced, though the erasure was acknowledged. Its note goes after that, and from the same log: where a power failure took the
+ * mark, the note is there again.
+ */
+static enum kl_status count_again(void *visitor, uint64_t generation, struct kl_slice text,
+                                  struct kl_err *err)
+{
+    struct vault *vault = visitor;
+    struct vault_note note;
+    enum kl_status status = KL_OK;
+
+    (void)generation;
+    if (vault_note_is_step(text)) {
+        return KL_OK;
+    }
+    status = vault_note_decode(text, &note, err);
+    return status == KL_OK && note.kind != VAULT_NOTE_STATISTICS
+               ? vault_waiting_counts(vault, &note, err)
+               : status;
+}
+
 enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
 {
     struct vault_waiting *waiting = vault->waiting;
     struct leftovers leftovers = {.waiting = waiting};
     struct kl_reader in;
-    enum kl_status status =
-        kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort, waiting, err);
+    enum kl_status status = kms_notes_each(vault->keys, 0, count_again, vault, err);
+
+    if (status == KL_OK) {
+        status =
+            kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort, waiting, err);
+    }
 
     kl_buf_init(&leftovers.rows, (size_t)VAULT_WAITING_MAX_ROWS * (4 + VAULT_GIVEN_KEY_BYTES));
     if (status == KL_OK) {

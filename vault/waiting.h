@@ -9,7 +9,7 @@
  *   "VG" tenant8 cohort8 id16  format 1, counts u8, sealed (statistics_text.h, padded)
  *
  * A value is written before the key commit of its erasure, with counts 0; the note of that commit names the row, and makes it count. So it counts if and only if
- * the erasure was done, and once. Rows that do not count at open are of erasures that never came to their commit.
+ * the erasure was done, and once: at open the notes that are left do so once more. Rows that do not count then are of erasures that never came to their commit.
  *
  * Threads: any. Whoever enters is waited for by whoever closes; nobody who is inside waits for the upkeep or takes the turn.
  */

@@ -382,6 +382,32 @@ static void test_an_erasure_whose_end_was_cut_short_counts_once(void **state)
     assert_int_equal(clients(fixture), 3);
 }
 
+/* The keys as they were when the erasure was committed, data/ as it was when its end was: as a power failure leaves what was not synced. */
+static void test_an_acknowledged_erasure_counts_after_a_power_failure(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result late = person(fixture, BELGIAN);
+    char keys[ADMIN_PATH_BYTES];
+    char copy[ADMIN_PATH_BYTES];
+
+    fixture_path(fixture, "data/keys", keys);
+    fixture_path(fixture, "keys-copy", copy);
+    come_and_go(fixture, BELGIAN, 2);
+    after_the_commit(fixture);
+    assert_int_equal(try_erase(fixture, &late.id), KL_ERR_UNAVAILABLE);
+    admin_close(fixture->admin);
+    admin_copy(keys, copy);
+    admin_reopen(fixture->admin);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    admin_close(fixture->admin);
+    admin_remove(keys);
+    admin_copy(copy, keys);
+    admin_reopen(fixture->admin);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+}
+
 static void test_an_erasure_without_its_end_is_published_once_all_the_same(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -784,6 +810,8 @@ int main(void)
             vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_erasure_whose_end_was_cut_short_counts_once, setup,
                                         vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_an_acknowledged_erasure_counts_after_a_power_failure,
+                                        setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(
             test_an_erasure_without_its_end_is_published_once_all_the_same, setup,
             vault_fixture_teardown),
