@@ -469,5 +469,7 @@ struct kms_state {
         old_root_destroyed; /* both slots hold only the current and a never used key: true after every commit */
 };
 void kms_state(struct kms *kms, struct kms_state *ret_state);
+/* The path of the root file, without links; empty where a token keeps the root key. Any thread. */
+void kms_root_file(struct kms *kms, char ret_path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]);
 
 #endif
