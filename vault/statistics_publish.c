@@ -207,8 +207,9 @@ static enum kl_status commit(struct vault *vault, uint64_t tenant, uint64_t coho
     return status;
 }
 
+/* *ret_gone: its key is gone, whatever became of the rest. */
 static enum kl_status publish(struct vault *vault, const struct vault_tenant *tenant,
-                              uint64_t cohort, int64_t now_us, struct kl_err *err)
+                              uint64_t cohort, int64_t now_us, bool *ret_gone, struct kl_err *err)
 {
     struct vault_statistics_publication publication = {.published = 0};
     struct vault_counting *counting = vault_counting_new();
@@ -228,21 +229,28 @@ static enum kl_status publish(struct vault *vault, const struct vault_tenant *te
     if (status == KL_OK) {
         status = commit(vault, tenant->number, cohort, now_us, &publication, err);
     }
-    if (kms_place_check(vault->keys, &place, NULL) ==
-        KL_ERR_GONE) { /* whatever became of the rest */
+    *ret_gone = kms_place_check(vault->keys, &place, NULL) == KL_ERR_GONE;
+    if (*ret_gone) {
         vault_waiting_forget(vault, tenant->number, cohort);
     }
     vault_counting_free(counting);
     return status;
 }
 
+/* Cohorts of a tenant whose keys went in this turn. */
+struct gone {
+    uint64_t cohorts[COHORTS_AT_ONCE];
+    size_t count;
+};
+
 /* The turn is held. */
 static enum kl_status publish_tenant(struct vault *vault, uint64_t number, int64_t now_us,
-                                     struct kl_err *err)
+                                     struct gone *gone, struct kl_err *err)
 {
     const struct vault_tenant *tenant = vault_tenants_by_number(vault, number);
     enum kl_status status = KL_OK;
     uint64_t cohort = 0;
+    bool is_gone = false;
     size_t i;
 
     for (i = 0; status == KL_OK && tenant != NULL && i < COHORTS_AT_ONCE; i++) {
@@ -250,9 +258,26 @@ static enum kl_status publish_tenant(struct vault *vault, uint64_t number, int64
         if (status != KL_OK || cohort == 0) {
             break;
         }
-        status = publish(vault, tenant, cohort, now_us, err);
+        status = publish(vault, tenant, cohort, now_us, &is_gone, err);
+        if (is_gone) {
+            gone->cohorts[gone->count++] = cohort;
+        }
     }
     return status;
+}
+
+/* What fails here is done at the next open. */
+static void forget_rows(struct vault *vault, uint64_t tenant, const struct gone *gone)
+{
+    struct kl_err err = {0};
+    size_t i;
+
+    for (i = 0; i < gone->count; i++) {
+        if (vault_waiting_rows_forget(vault, tenant, gone->cohorts[i], &err) != KL_OK) {
+            kl_log_err(KL_LOG_WARNING, "statistic_rows_left", &err);
+            kl_err_clear(&err);
+        }
+    }
 }
 
 static enum kl_status publish_due(struct vault *vault, int64_t now_us, struct kl_err *err)
@@ -263,9 +288,12 @@ static enum kl_status publish_due(struct vault *vault, int64_t now_us, struct kl
     enum kl_status status;
 
     while (vault_waiting_over_next(vault, now_us, number, &number)) {
+        struct gone gone = {.count = 0};
+
         vault_turn_take(&vault->turn);
-        status = publish_tenant(vault, number, now_us, first == KL_OK ? err : &own);
+        status = publish_tenant(vault, number, now_us, &gone, first == KL_OK ? err : &own);
         vault_turn_give(&vault->turn);
+        forget_rows(vault, number, &gone);
         kl_err_clear(&own);
         first = first == KL_OK ? status : first;
     }

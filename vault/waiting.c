@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEFTOVERS_AT_ONCE 65536
+
 /* users: erasures inside. number: its slot; 0 while it is being made. */
 struct cohort {
     uint64_t tenant;
@@ -121,10 +123,12 @@ static enum kl_status read_cohort(void *visitor, struct kl_slice key, struct kl_
     return add(visitor, &cohort, err);
 }
 
-/* rows: keys of those that do not count, sized. */
+/* rows: keys of those that do not count, sized; more: than there was room for. */
 struct leftovers {
     struct vault_waiting *waiting;
     struct kl_buf rows;
+    size_t count;
+    bool more;
 };
 
 static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slice value,
@@ -138,16 +142,43 @@ static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slic
         return vault_waiting_damaged(err);
     }
     cohort = find(leftovers->waiting, kl_get_u64be(key.bytes + 2), kl_get_u64be(key.bytes + 10));
-    if (cohort == NULL || value.bytes[1] == 0) {
+    if (cohort != NULL && value.bytes[1] != 0) {
+        cohort->rows++;
+    } else if (leftovers->count == LEFTOVERS_AT_ONCE) {
+        leftovers->more = true;
+    } else {
+        leftovers->count++;
         kl_buf_add_sized(&leftovers->rows, key.bytes, key.size);
-        return kl_buf_status(&leftovers->rows, err);
     }
-    cohort->rows++;
-    return KL_OK;
+    return kl_buf_status(&leftovers->rows, err);
+}
+
+/* All rows are looked at, and some that do not count forgotten. */
+static enum kl_status rows_read(struct vault *vault, struct leftovers *leftovers,
+                                struct kl_err *err)
+{
+    struct kl_reader in;
+    enum kl_status status = KL_OK;
+    size_t i;
+
+    for (i = 0; i < leftovers->waiting->count; i++) {
+        leftovers->waiting->cohorts[i].rows = 0;
+    }
+    leftovers->count = 0;
+    leftovers->more = false;
+    kl_buf_clear(&leftovers->rows);
+    status = kms_side_range(vault->keys, kl_slice_text(VAULT_GIVEN_ROW), look_at, leftovers, err);
+    in = kl_reader_of(kl_buf_slice(&leftovers->rows));
+    while (status == KL_OK && in.at < in.size) {
+        const struct kms_storage_write write = {.key = kl_read_sized(&in)};
+
+        status = kms_side_apply(vault->keys, &write, 1, false, err);
+    }
+    return status;
 }
 
 /*
- * That a row counts is not synced, though the erasure was acknowledged. Its note goes after that, and from the same log: where a power failure took the
+ * That a row counts is not synced, though the erasure was acknowledged, nor that a cohort went. The note goes after that, and from the same log: where a power failure took the
  * mark, the note is there again.
  */
 static enum kl_status count_again(void *visitor, uint64_t generation, struct kl_slice text,
@@ -162,33 +193,26 @@ static enum kl_status count_again(void *visitor, uint64_t generation, struct kl_
         return KL_OK;
     }
     status = vault_note_decode(text, &note, err);
-    return status == KL_OK && note.kind != VAULT_NOTE_STATISTICS
-               ? vault_waiting_counts(vault, &note, err)
-               : status;
+    if (status != KL_OK) {
+        return status;
+    }
+    return note.kind == VAULT_NOTE_STATISTICS
+               ? vault_waiting_cohort_forget(vault, note.tenant, note.cohort, err)
+               : vault_waiting_counts(vault, &note, err);
 }
 
 enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
 {
-    struct vault_waiting *waiting = vault->waiting;
-    struct leftovers leftovers = {.waiting = waiting};
-    struct kl_reader in;
+    struct leftovers leftovers = {.waiting = vault->waiting, .more = true};
     enum kl_status status = kms_notes_each(vault->keys, 0, count_again, vault, err);
 
     if (status == KL_OK) {
-        status =
-            kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort, waiting, err);
+        status = kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort,
+                                vault->waiting, err);
     }
-
-    kl_buf_init(&leftovers.rows, (size_t)VAULT_WAITING_MAX_ROWS * (4 + VAULT_GIVEN_KEY_BYTES));
-    if (status == KL_OK) {
-        status =
-            kms_side_range(vault->keys, kl_slice_text(VAULT_GIVEN_ROW), look_at, &leftovers, err);
-    }
-    in = kl_reader_of(kl_buf_slice(&leftovers.rows));
-    while (status == KL_OK && in.at < in.size) {
-        const struct kms_storage_write write = {.key = kl_read_sized(&in)};
-
-        status = kms_side_apply(vault->keys, &write, 1, false, err);
+    kl_buf_init(&leftovers.rows, (size_t)LEFTOVERS_AT_ONCE * (4 + VAULT_GIVEN_KEY_BYTES));
+    while (status == KL_OK && leftovers.more) {
+        status = rows_read(vault, &leftovers, err);
     }
     kl_buf_done(&leftovers.rows);
     return status;

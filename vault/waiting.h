@@ -78,7 +78,12 @@ KL_MUST_USE enum kl_status vault_waiting_close(struct vault *vault, uint64_t ten
 KL_MUST_USE enum kl_status vault_waiting_count(struct vault *vault, uint64_t tenant,
                                                uint64_t cohort, struct vault_counting *counting,
                                                struct kl_err *err);
-/* Its key is gone: forget the rows, not synced; and, where nobody can be inside any more, that it was. */
+/*
+ * Its key is gone: forget that it was, in memory where nobody can be inside any more and in its row, not synced; and what was given to it, which may be much and
+ * is noise by then: later, or at the next open.
+ */
+KL_MUST_USE enum kl_status vault_waiting_cohort_forget(struct vault *vault, uint64_t tenant,
+                                                       uint64_t cohort, struct kl_err *err);
 KL_MUST_USE enum kl_status vault_waiting_rows_forget(struct vault *vault, uint64_t tenant,
                                                      uint64_t cohort, struct kl_err *err);
 void vault_waiting_forget(struct vault *vault, uint64_t tenant, uint64_t cohort);

@@ -5,6 +5,7 @@
 #include "tests/support/tenant_fixture.h"
 #include "tests/support/test.h"
 #include "vault/erasure.h"
+#include "vault/side.h"
 #include "vault/tenants.h"
 
 #include <pthread.h>
@@ -579,6 +580,62 @@ static void test_in_any_order_and_cut_short_anywhere_everybody_counts_once(void 
     assert_true(published > 0);
 }
 
+/* ---- many ---- */
+
+#define MANY 70000
+
+/* Rows of somebody's, under a cohort that is not there any more. */
+static void rows_fill(struct vault_fixture *fixture, size_t count)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    static const unsigned char row[64] = {1, 1};
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        unsigned char key[34] = "VG";
+        const struct kms_storage_write write = {.key = kl_slice_of(key, sizeof key),
+                                                .value = kl_slice_of(row, sizeof row)};
+
+        kl_put_u64be(key + 2, fixture_tenant(fixture));
+        kl_put_u64be(key + 10, 1u << 20);
+        kl_put_u64be(key + 18, i);
+        assert_int_equal(kms_side_apply(keys, &write, 1, false, NULL), KL_OK);
+    }
+}
+
+static void test_any_number_of_rows_that_do_not_count_goes_at_open(void **state)
+{
+    struct vault_fixture *fixture = *state;
+
+    come_and_go(fixture, BELGIAN, 3);
+    rows_fill(fixture, MANY);
+    assert_int_equal(rows(fixture, "VG"), MANY + 3);
+    fixture_reopen(fixture);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+}
+
+static void test_a_range_of_any_size_is_forgotten_and_nothing_beside_it(void **state)
+{
+    static const size_t counts[] = {0, 1, 1023, 1024, 1025, 3000};
+    struct vault_fixture *fixture = *state;
+    unsigned char prefix[18] = "VG";
+    size_t i;
+
+    come_and_go(fixture, BELGIAN, 3);
+    kl_put_u64be(prefix + 2, fixture_tenant(fixture));
+    kl_put_u64be(prefix + 10, 1u << 20);
+    for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        rows_fill(fixture, counts[i]);
+        assert_int_equal(rows(fixture, "VG"), counts[i] + 3);
+        assert_int_equal(vault_side_forget(fixture_vault(fixture),
+                                           kl_slice_of(prefix, sizeof prefix), &fixture->err),
+                         KL_OK);
+        assert_int_equal(rows(fixture, "VG"), 3);
+    }
+}
+
 /* ---- at the same time ---- */
 
 #define THREADS 3
@@ -828,6 +885,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_in_any_order_and_cut_short_anywhere_everybody_counts_once, setup,
             vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_any_number_of_rows_that_do_not_count_goes_at_open,
+                                        setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_range_of_any_size_is_forgotten_and_nothing_beside_it,
+                                        setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_who_is_erased_while_others_are_published_counts_once,
                                         setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_tenants_end_counts_who_waits_and_who_is_there, setup,

@@ -330,6 +330,10 @@ KL_MUST_USE enum kl_status kms_side_get(struct kms *kms, struct kl_slice key, st
 KL_MUST_USE enum kl_status kms_side_range(struct kms *kms, struct kl_slice prefix,
                                           kms_storage_visit visit, void *visitor,
                                           struct kl_err *err);
+/* The same, of the rows behind that key alone; empty: all. Past rows that were deleted it is as quick as if they had never been. */
+KL_MUST_USE enum kl_status kms_side_range_after(struct kms *kms, struct kl_slice prefix,
+                                                struct kl_slice after, kms_storage_visit visit,
+                                                void *visitor, struct kl_err *err);
 
 /* ---- numbers, for a restore ---- */
 
