@@ -459,7 +459,9 @@ void kms_move_end(struct kms *kms, struct kms_move *move)
     }
     kms->first->accept_f0 = move->to->accept_f0;
     move->place = NULL;
+    (void)pthread_rwlock_wrlock(&kms->lock);
     memcpy(kms->custodian, move->text, strlen(move->text) + 1);
+    (void)pthread_rwlock_unlock(&kms->lock);
     if (!move->mirrors_have_it) {
         mirrors_swap(kms, move);
     }

@@ -49,8 +49,8 @@ struct kms {
     struct kms_root_place *first; /* where the custodian keeps the root key */
     struct kms_mirrors *mirrors;  /* has a lock of its own */
     char *forbidden_dir;          /* where no root key may lie; NULL: anywhere */
-    char
-        custodian[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]; /* its text, the path resolved; the leader's */
+    char custodian[KMS_CUSTODIAN_TEXT_MAX_BYTES +
+                   1]; /* its text, the path resolved; the leader's, who writes it under the lock */
     _Atomic(struct kms_move *)
         move;                /* a change of custodian that waits for its commit, or is in it */
     struct kms_cells copies; /* of pages that a commit changes; the leader's */

@@ -5,8 +5,10 @@
 #include "kms/custodian_move.h"
 #include "kms/internal.h"
 #include "kms/mirrors_internal.h"
+#include "kms/token.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -458,6 +460,16 @@ void kms_close(struct kms *kms)
 void kms_hooks_set(struct kms *kms, const struct kms_hooks *hooks)
 {
     kms->hooks = *hooks;
+}
+
+void kms_root_file(struct kms *kms, char ret_path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1])
+{
+    const char *path = NULL;
+
+    (void)pthread_rwlock_rdlock(&kms->lock);
+    path = kms_token_is_named(kms->custodian) ? NULL : strchr(kms->custodian, ':');
+    (void)snprintf(ret_path, KMS_CUSTODIAN_TEXT_MAX_BYTES + 1, "%s", path == NULL ? "" : path + 1);
+    (void)pthread_rwlock_unlock(&kms->lock);
 }
 
 void kms_state(struct kms *kms, struct kms_state *ret_state)

@@ -53,12 +53,18 @@ enum kl_status kms_side_get(struct kms *kms, struct kl_slice key, struct kl_buf 
     return key_good(key) ? kms_rows_get(&kms->rows, key, ret, err) : refuse_row(err);
 }
 
-enum kl_status kms_side_range(struct kms *kms, struct kl_slice prefix, kms_storage_visit visit,
-                              void *visitor, struct kl_err *err)
+enum kl_status kms_side_range_after(struct kms *kms, struct kl_slice prefix, struct kl_slice after,
+                                    kms_storage_visit visit, void *visitor, struct kl_err *err)
 {
     if (prefix.size == 0 || prefix.size > KMS_SIDE_KEY_MAX_BYTES ||
         prefix.bytes[0] != KMS_SIDE_ROW) {
         return refuse_row(err);
     }
-    return kms_rows_range(&kms->rows, prefix, (struct kl_slice){NULL, 0}, visit, visitor, err);
+    return kms_rows_range(&kms->rows, prefix, after, visit, visitor, err);
+}
+
+enum kl_status kms_side_range(struct kms *kms, struct kl_slice prefix, kms_storage_visit visit,
+                              void *visitor, struct kl_err *err)
+{
+    return kms_side_range_after(kms, prefix, (struct kl_slice){NULL, 0}, visit, visitor, err);
 }

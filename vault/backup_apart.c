@@ -10,46 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 4096
-
 static enum kl_status invalid(struct kl_err *err, const char *what)
 {
     return kl_failf(err, KL_ERR_INVALID, "invalid_directory",
                     "the directory and %s lie within each other: a backup has to be apart", what);
-}
-
-static bool is_same(const struct stat *a, dev_t device, ino_t inode)
-{
-    return a->st_dev == device && a->st_ino == inode;
-}
-
-/* Whether a folder is, or lies in, that one: every folder above it is looked at. What cannot be looked at counts as so. */
-static bool lies_in(int folder, dev_t device, ino_t inode)
-{
-    struct stat facts;
-    dev_t last_device = 0;
-    ino_t last_inode = 0;
-    int at = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool found = at < 0;
-    bool top = false;
-    unsigned depth;
-
-    for (depth = 0; !found && !top && depth < DEPTH_MAX; depth++) {
-        int above = -1;
-
-        found = fstat(at, &facts) != 0 || is_same(&facts, device, inode);
-        top = depth > 0 && is_same(&facts, last_device, last_inode);
-        last_device = facts.st_dev;
-        last_inode = facts.st_ino;
-        above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        (void)close(at);
-        at = above;
-        found = found || (at < 0 && !top);
-    }
-    if (at >= 0) {
-        (void)close(at);
-    }
-    return found || !top;
 }
 
 /* One of our own folders, by its path, which is followed. One that is not there is no matter. */
@@ -64,8 +28,8 @@ static bool touches(int dir, const char *path)
         return false;
     }
     together = fstat(dir, &mine) != 0 || fstat(folder, &other) != 0 ||
-               lies_in(dir, other.st_dev, other.st_ino) ||
-               lies_in(folder, mine.st_dev, mine.st_ino);
+               vault_folder_lies_in(dir, other.st_dev, other.st_ino) ||
+               vault_folder_lies_in(folder, mine.st_dev, mine.st_ino);
     (void)close(folder);
     return together;
 }
@@ -75,7 +39,8 @@ static bool touches_mirror(int dir, const char *path, const struct kms_mirror_in
 {
     return vault_folders_touch(path, mirror->dir) ||
            (mirror->report.folder_inode != 0 &&
-            lies_in(dir, (dev_t)mirror->report.folder_device, (ino_t)mirror->report.folder_inode));
+            vault_folder_lies_in(dir, (dev_t)mirror->report.folder_device,
+                                 (ino_t)mirror->report.folder_inode));
 }
 
 static enum kl_status mirrors_check(struct vault *vault, int dir, struct kl_err *err)
@@ -126,8 +91,8 @@ enum kl_status vault_backup_directory_apart(struct vault *vault, int dir, struct
     }
     kms_state(vault->keys, &state);
     if (fstat(dir, &facts) != 0 ||
-        (state.root_folder_inode != 0 &&
-         is_same(&facts, (dev_t)state.root_folder_device, (ino_t)state.root_folder_inode))) {
+        (state.root_folder_inode != 0 && facts.st_dev == (dev_t)state.root_folder_device &&
+         facts.st_ino == (ino_t)state.root_folder_inode)) {
         return invalid(err, "the folder of the root file");
     }
     return mirrors_check(vault, dir, err);

@@ -122,19 +122,13 @@ static enum kl_status heads_write(struct vault *vault, struct kl_buf *heads, str
 {
     const struct vault_tenant *tenant = NULL;
     enum kl_status status = KL_OK;
-    size_t i = 0;
 
     kl_buf_add_byte(heads, '[');
     status = head_add(vault, KMS_TENANT_VAULT, "", heads, err);
-    do {
-        pthread_rwlock_rdlock(&vault->tenants.lock);
-        tenant = i < vault->tenants.count ? vault->tenants.items[i] : NULL;
-        pthread_rwlock_unlock(&vault->tenants.lock);
-        if (status == KL_OK && tenant != NULL) {
-            status = head_add(vault, tenant->number, tenant->name, heads, err);
-        }
-        i++;
-    } while (status == KL_OK && tenant != NULL);
+    for (tenant = vault_tenants_next(vault, KMS_TENANT_VAULT); status == KL_OK && tenant != NULL;
+         tenant = vault_tenants_next(vault, tenant->number)) {
+        status = head_add(vault, tenant->number, tenant->name, heads, err);
+    }
     kl_buf_add_byte(heads, ']');
     return status == KL_OK ? kl_buf_status(heads, err) : status;
 }

@@ -12,12 +12,12 @@
 
 /* GONE: erased since (or lost with a newer data/ that an older one was put in the place of). UNREADABLE: its head is damaged. */
 enum vault_breach_state { VAULT_BREACH_PRESENT, VAULT_BREACH_GONE, VAULT_BREACH_UNREADABLE };
-/* Where is_named: id is set, and transfer is the line by which it leaves the EEA, VAULT_NONE: it does not. */
+/* Where is_named: id is set. transfers: lines of the policy (bits) by which it leaves the EEA. */
 struct vault_breach_found {
     enum vault_breach_state state;
     bool is_named;
     struct kl_id id;
-    int transfer;
+    uint64_t transfers;
 };
 /*
  * A report under way. first .. next: the entries of this piece; end: behind the last of the period. of_credential: how many of them are the

@@ -23,41 +23,95 @@ int vault_breach_field(const struct vault_policy *policy, const char *name)
     return record == VAULT_NONE ? VAULT_NONE : vault_policy_field_find(policy, record, dot + 1);
 }
 
-/* May the caller report on every field that was touched? ret_charged: grants with a volume that this comes under. */
+/* One person who may be named. charged: grants with a volume that this comes under; transfers: lines of the policy. */
+struct naming {
+    const struct vault_breach *breach;
+    struct vault_query query;
+    struct vault_facts facts;
+    uint64_t charged;
+    uint64_t transfers;
+};
+
+/* Who is shown pseudonyms of a field is not told whom they stand for. */
+static bool may_report_on(struct naming *naming, int field)
+{
+    const struct vault_policy *policy = naming->breach->caller->policy;
+    struct vault_decision decision;
+
+    if (field == VAULT_NONE) {
+        return false;
+    }
+    decision = vault_policy_decide(policy, &naming->query, &naming->facts, field);
+    if (decision.withheld != VAULT_GATE_NONE || decision.view >= VAULT_VIEW_TOKEN) {
+        return false;
+    }
+    naming->charged |= vault_policy_charged(policy, &naming->query, field);
+    naming->transfers |= vault_transfer_bit(decision.transfer);
+    return true;
+}
+
+/* Where nothing of their fields was touched, it takes all that there are, and one at least. */
+static bool may_report_on_all(struct naming *naming, const struct vault_subject *subject)
+{
+    const struct vault_policy *policy = naming->breach->caller->policy;
+    size_t fields = 0;
+    size_t i;
+    size_t k;
+
+    for (i = 0; i < subject->head.record_count; i++) {
+        const struct vault_manifest_record *record = &subject->records[i];
+
+        for (k = 0; !record->gone && k < record->field_count; k++) {
+            if (!may_report_on(naming, vault_policy_field_of(policy, record, &record->fields[k]))) {
+                return false;
+            }
+            fields++;
+        }
+    }
+    return fields > 0;
+}
+
+/* May the caller report on every field that was touched? */
 static bool may_name(const struct vault_breach *breach, const struct vault_breach_person *person,
-                     const struct vault_subject *subject, uint64_t *ret_charged, int *ret_transfer)
+                     const struct vault_subject *subject, uint64_t *ret_charged,
+                     uint64_t *ret_transfers)
 {
     const struct vault_caller *caller = breach->caller;
-    const struct vault_facts facts = {.residency = subject->base.residency};
-    struct vault_query query =
-        vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, &subject->base.subject);
+    struct naming naming = {.breach = breach,
+                            .query = vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE,
+                                                    VAULT_NONE, &subject->base.subject),
+                            .facts = {.residency = subject->base.residency}};
     const struct vault_breach_row *rows = NULL;
     enum vault_view view;
+    int transfer = VAULT_NONE;
+    bool touched = false;
     size_t count = 0;
     size_t i;
 
-    query.used_up = vault_volume_used_up(breach->vault, caller);
+    naming.query.used_up = vault_volume_used_up(breach->vault, caller);
     rows = vault_breach_rows(breach->tally, &count);
     for (i = 0; i < count; i++) {
-        int field = VAULT_NONE;
-
         if (!vault_breach_person_has(person, i) || rows[i].class == VAULT_BREACH_TRANSFER ||
             rows[i].words[1][0] == '\0') {
             continue;
         }
-        field = vault_breach_field(caller->policy, rows[i].words[1]);
-        if (field == VAULT_NONE) { /* who may report on it, no policy in force says */
+        touched =
+            true; /* of a field that is forgotten no policy in force says who may report on it */
+        if (!may_report_on(&naming, vault_breach_field(caller->policy, rows[i].words[1]))) {
             return false;
         }
-        if (vault_policy_decide(caller->policy, &query, &facts, field).withheld !=
-            VAULT_GATE_NONE) {
-            return false;
-        }
-        *ret_charged |= vault_policy_charged(caller->policy, &query, field);
     }
-    return vault_role_allows(caller, &query) &&
-           vault_policy_may_leave(caller->policy, &query, &facts, &view, ret_transfer) &&
-           view == VAULT_VIEW_PLAIN;
+    if (!touched && !may_report_on_all(&naming, subject)) {
+        return false;
+    }
+    if (!vault_role_allows(caller, &naming.query) ||
+        !vault_policy_may_leave(caller->policy, &naming.query, &naming.facts, &view, &transfer) ||
+        view != VAULT_VIEW_PLAIN) {
+        return false;
+    }
+    *ret_charged = naming.charged;
+    *ret_transfers = naming.transfers | vault_transfer_bit(transfer);
+    return true;
 }
 
 static enum kl_status identify_one(struct vault_breach *breach,
@@ -71,7 +125,7 @@ static enum kl_status identify_one(struct vault_breach *breach,
         vault_subject_load(breach->vault, breach->tenant, person->slot, scratch, &subject, err);
 
     if (status == KL_OK && breach->may_name &&
-        may_name(breach, person, &subject, &charged, &ret->transfer) &&
+        may_name(breach, person, &subject, &charged, &ret->transfers) &&
         vault_volume_take(breach->vault, breach->caller, charged)) {
         ret->is_named = true;
         ret->id = subject.base.subject;
@@ -141,10 +195,8 @@ enum kl_status vault_breach_audit(const struct vault_breach *breach, struct kl_e
             act_begin(breach, &acts[count]);
             kl_json_add_int(&acts[count].out, "slot", (int64_t)people[i].slot);
             kl_json_add_int(&acts[count].out, "policy", (int64_t)breach->caller->policy_number);
-            if (breach->found[i].transfer != VAULT_NONE) {
-                vault_subject_act_transfers(&acts[count], breach->caller->policy,
-                                            UINT64_C(1) << breach->found[i].transfer);
-            }
+            vault_subject_act_transfers(&acts[count], breach->caller->policy,
+                                        breach->found[i].transfers);
             status = act_end(&acts[count], err);
             entries[count] = &acts[count].entry;
             count++;

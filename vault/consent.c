@@ -90,7 +90,7 @@ static enum kl_status list_entry(struct listing *listing, const struct vault_led
             vault_evidence_read(listing->vault, listing->subject, entry->evidence, listing->arena,
                                 &listing->results[listing->count].evidence, err);
     }
-    listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+    listing->transfers |= vault_transfer_bit(transfer);
     listing->count++;
     return status;
 }

@@ -126,7 +126,7 @@ static enum kl_status list_entry(struct listing *listing, size_t at, struct kl_e
     if (status != KL_OK) {
         return status;
     }
-    listing->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+    listing->transfers |= vault_transfer_bit(transfer);
     status =
         vault_disclosure_result_of(listing->vault, listing->subject, &listing->ledger, at, true,
                                    listing->arena, &listing->results[listing->count], err);

@@ -229,7 +229,7 @@ static bool is_pseudonymous(const struct vault_dossier *dossier)
 
     for (i = 0; i < dossier->record_count; i++) {
         for (k = 0; k < dossier->records[i].result->field_count; k++) {
-            const struct verdict *verdict = &dossier->records[i].verdicts[k];
+            const struct vault_verdict *verdict = &dossier->records[i].verdicts[k];
 
             if (verdict->decision.withheld == VAULT_GATE_NONE &&
                 verdict->unportable == VAULT_PORTABLE &&
@@ -239,7 +239,7 @@ static bool is_pseudonymous(const struct vault_dossier *dossier)
         }
     }
     for (i = 0; !pseudonymous && i < dossier->purpose_count; i++) {
-        struct vault_query query = query_for(dossier, dossier->purposes[i]);
+        struct vault_query query = vault_dossier_query(dossier, dossier->purposes[i]);
 
         pseudonymous =
             vault_policy_is_pseudonymous(policy, &query, dossier->subject.base.residency);
@@ -259,6 +259,42 @@ static enum kl_status check_ids(const struct vault_dossier *dossier, struct kl_e
                : KL_OK;
 }
 
+/* ---- volume ---- */
+
+static bool names_type(const struct vault_dossier *dossier, int type)
+{
+    size_t i;
+
+    for (i = 0; i < dossier->record_count && dossier->records[i].type != type; i++) {
+    }
+    return i < dossier->record_count || dossier->record_count == 0;
+}
+
+/*
+ * Where no field is shown, what is known beside them is told all the same: it counts under every grant for a field of the types that are named, or for
+ * any where there is no record.
+ */
+static uint64_t charged_without_fields(const struct vault_dossier *dossier)
+{
+    const struct vault_policy *policy = dossier->caller->policy;
+    const int fields = (int)vault_policy_field_count(policy);
+    uint64_t charged = 0;
+    size_t i;
+    int field;
+
+    for (i = 0; i < dossier->purpose_count; i++) {
+        struct vault_query query = vault_dossier_query(dossier, dossier->purposes[i]);
+
+        query.used_up = 0;
+        for (field = 0; field < fields; field++) {
+            if (names_type(dossier, vault_policy_field(policy, field)->record)) {
+                charged |= vault_policy_charged(policy, &query, field);
+            }
+        }
+    }
+    return charged;
+}
+
 static enum kl_status decide_within_volume(struct vault_dossier *dossier, struct vault_told *told,
                                            struct kl_err *err)
 {
@@ -276,6 +312,9 @@ static enum kl_status decide_within_volume(struct vault_dossier *dossier, struct
         }
         if (dossier->beyond && !dossier->reached) {
             break;
+        }
+        if (!dossier->reached) {
+            dossier->charged = charged_without_fields(dossier);
         }
         if (vault_volume_take(dossier->vault, dossier->caller, dossier->charged)) {
             return KL_OK;

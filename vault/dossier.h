@@ -73,7 +73,8 @@ KL_MUST_USE enum kl_status vault_consents_show(
 KL_MUST_USE enum kl_status vault_objections_show(
     struct vault *vault, const struct vault_caller *caller, enum vault_action action,
     const struct vault_subject *subject, struct kl_arena *arena,
-    struct vault_objection_result **ret, size_t *ret_count, struct kl_err *err);
+    struct vault_objection_result **ret, size_t *ret_count, uint64_t *ret_transfers,
+    struct kl_err *err);
 /* An entry of the ledger as it is shown, whoever may see it; without its evidence. Texts are the ledger's. Errors of vault_consent_id(). */
 KL_MUST_USE enum kl_status vault_consent_result_of(struct vault *vault,
                                                    const struct vault_caller *caller,

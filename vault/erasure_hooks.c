@@ -330,7 +330,7 @@ static enum kl_status finish_rows(struct vault *vault, const struct vault_note *
     case VAULT_NOTE_UNKNOWN:
         break;
     case VAULT_NOTE_STATISTICS:
-        return vault_waiting_rows_forget(vault, note->tenant, note->cohort, err);
+        return vault_waiting_cohort_forget(vault, note->tenant, note->cohort, err);
     case VAULT_NOTE_VALUES:
         return vault_values_swap(vault, note, batch, err);
     }

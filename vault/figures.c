@@ -107,16 +107,12 @@ static bool count_request(void *visitor, const struct vault_request_place *place
 static void count_requests(struct vault *vault, struct counting *counting)
 {
     const struct vault_tenant *tenant = NULL;
-    bool more = true;
-    size_t i;
 
-    for (i = 0; more && counting->open < COUNTED_MAX; i++) {
-        (void)pthread_rwlock_rdlock(&vault->tenants.lock);
-        more = i < vault->tenants.count;
-        tenant = more ? vault->tenants.items[i] : NULL;
-        (void)pthread_rwlock_unlock(&vault->tenants.lock);
-        if (more && vault_request_rows_each(vault->data_store, tenant->number, true, INT64_MAX,
-                                            NULL, count_request, counting, NULL) != KL_OK) {
+    for (tenant = vault_tenants_next(vault, KMS_TENANT_VAULT);
+         tenant != NULL && counting->open < COUNTED_MAX;
+         tenant = vault_tenants_next(vault, tenant->number)) {
+        if (vault_request_rows_each(vault->data_store, tenant->number, true, INT64_MAX, NULL,
+                                    count_request, counting, NULL) != KL_OK) {
             return;
         }
     }

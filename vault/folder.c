@@ -3,9 +3,14 @@
 #include "kluis/base/encode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 4096
 
 bool vault_folder_holds(const char *folder, const char *path)
 {
@@ -17,6 +22,39 @@ bool vault_folder_holds(const char *folder, const char *path)
 bool vault_folders_touch(const char *one, const char *other)
 {
     return vault_folder_holds(one, other) || vault_folder_holds(other, one);
+}
+
+static bool is_same(const struct stat *a, dev_t device, ino_t inode)
+{
+    return a->st_dev == device && a->st_ino == inode;
+}
+
+bool vault_folder_lies_in(int folder, dev_t device, ino_t inode)
+{
+    struct stat facts;
+    dev_t last_device = 0;
+    ino_t last_inode = 0;
+    int at = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool found = at < 0;
+    bool top = false;
+    unsigned depth;
+
+    for (depth = 0; !found && !top && depth < DEPTH_MAX; depth++) {
+        int above = -1;
+
+        found = fstat(at, &facts) != 0 || is_same(&facts, device, inode);
+        top = depth > 0 && is_same(&facts, last_device, last_inode);
+        last_device = facts.st_dev;
+        last_inode = facts.st_ino;
+        above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        (void)close(at);
+        at = above;
+        found = found || (at < 0 && !top);
+    }
+    if (at >= 0) {
+        (void)close(at);
+    }
+    return found || !top;
 }
 
 static bool resolve(const char *path, char ret[PATH_MAX])

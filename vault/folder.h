@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define VAULT_FOLDER_MAX_BYTES 1024
 
@@ -16,6 +17,8 @@
 bool vault_folder_holds(const char *folder, const char *path);
 /* Whether one of them is the other one, or lies in it. Both without links. */
 bool vault_folders_touch(const char *one, const char *other);
+/* Whether an open folder is, or lies in, that one, whatever their paths: every folder above it is looked at. What cannot be looked at counts as so. */
+bool vault_folder_lies_in(int folder, dev_t device, ino_t inode);
 /*
  * Check a folder's path: absolute, 1..VAULT_FOLDER_MAX_BYTES, UTF-8 without control characters. ret_path: without links; of one that is not
  * there yet, by its parent, which has to be. KL_ERR_INVALID "invalid_directory".

@@ -1,6 +1,7 @@
 /* The journal's upkeep: closings that no allowed backup can be without are removed; the trails' heads are written beside the keys. */
 #include "vault/journal_internal.h"
 #include "vault/rows.h"
+#include "vault/tenants.h"
 #include "vault/upkeep.h"
 
 #include <stdlib.h>
@@ -164,30 +165,15 @@ static enum kl_status prune_tenant(struct vault *vault, uint64_t tenant, int64_t
     return status;
 }
 
-/* The i-th tenant, after the vault's own; false past the end. */
-static bool tenant_at(struct vault *vault, size_t i, uint64_t *ret_tenant)
-{
-    bool there = i == 0;
-
-    *ret_tenant = KMS_TENANT_VAULT;
-    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
-    if (i > 0 && i - 1 < vault->tenants.count) {
-        *ret_tenant = vault->tenants.items[i - 1]->number;
-        there = true;
-    }
-    (void)pthread_rwlock_unlock(&vault->tenants.lock);
-    return there;
-}
-
 enum kl_status vault_journal_prune(struct vault *vault, int64_t now_us, int64_t keep_us,
                                    struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    uint64_t tenant = 0;
-    size_t i;
+    const struct vault_tenant *tenant = NULL;
+    enum kl_status status = prune_tenant(vault, KMS_TENANT_VAULT, now_us - keep_us, err);
 
-    for (i = 0; status == KL_OK && tenant_at(vault, i, &tenant); i++) {
-        status = prune_tenant(vault, tenant, now_us - keep_us, err);
+    for (tenant = vault_tenants_next(vault, KMS_TENANT_VAULT); status == KL_OK && tenant != NULL;
+         tenant = vault_tenants_next(vault, tenant->number)) {
+        status = prune_tenant(vault, tenant->number, now_us - keep_us, err);
     }
     return status;
 }

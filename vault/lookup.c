@@ -133,10 +133,11 @@ static enum kl_status is_value(struct looking *looking, const struct vault_subje
 
 /*
  * Whether the subject has the value that the entry says it has, and may be found by it. Who may see no more of it than a token is not
- * found: whose pseudonym that is would be known from the value.
+ * found: whose pseudonym that is would be known from the value. ret_transfers: lines that it leaves the EEA by.
  */
 static enum kl_status may_find(struct looking *looking, const struct vault_subject *subject,
-                               uint64_t discriminator, bool *ret, struct kl_err *err)
+                               uint64_t discriminator, bool *ret, uint64_t *ret_transfers,
+                               struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_value_wanted wanted;
@@ -161,14 +162,16 @@ static enum kl_status may_find(struct looking *looking, const struct vault_subje
     }
     decision =
         vault_policy_decide(looking->caller->policy, &looking->query, &facts, looking->field);
-    if (decision.withheld != VAULT_GATE_NONE || decision.view == VAULT_VIEW_TOKEN) {
+    if (decision.withheld != VAULT_GATE_NONE || decision.view >= VAULT_VIEW_TOKEN) {
         *ret = false;
         return KL_OK;
     }
+    *ret_transfers = vault_transfer_bit(decision.transfer);
     return is_value(looking, subject, &wanted, ret, err);
 }
 
-static void look_act(struct looking *looking, struct vault_act *act, uint64_t slot)
+static void look_act(struct looking *looking, struct vault_act *act, uint64_t slot,
+                     uint64_t transfers)
 {
     const struct vault_policy_field *of =
         vault_policy_field(looking->caller->policy, looking->field);
@@ -184,6 +187,7 @@ static void look_act(struct looking *looking, struct vault_act *act, uint64_t sl
     if (looking->query.ground != VAULT_GROUND_NONE) {
         kl_json_add_text(&act->out, "ground", vault_ground_name(looking->query.ground));
     }
+    vault_subject_act_transfers(act, looking->caller->policy, transfers);
 }
 
 static bool is_listed(const struct looking *looking, const struct kl_id *subject)
@@ -210,6 +214,7 @@ static enum kl_status look_at(struct looking *looking, const struct vault_index_
     enum kl_status status = KL_OK;
     struct vault_subject subject = {0};
     struct vault_act *act = &looking->acts[looking->count];
+    uint64_t transfers = 0;
     bool found = false;
 
     if (is_closed(looking)) {
@@ -220,7 +225,7 @@ static enum kl_status look_at(struct looking *looking, const struct vault_index_
     status = vault_subject_load(looking->vault, looking->caller->tenant, entry->slot,
                                 looking->scratch, &subject, err);
     if (status == KL_OK) {
-        status = may_find(looking, &subject, entry->discriminator, &found, err);
+        status = may_find(looking, &subject, entry->discriminator, &found, &transfers, err);
     }
     if (status == KL_OK && found && !is_listed(looking, &subject.base.subject)) {
         if (!vault_volume_take(
@@ -229,7 +234,7 @@ static enum kl_status look_at(struct looking *looking, const struct vault_index_
             vault_subject_done(&subject);
             return vault_volume_exceeded(looking->vault, looking->caller, err);
         }
-        look_act(looking, act, entry->slot);
+        look_act(looking, act, entry->slot, transfers);
         status = vault_subject_act_end(act, err);
         looking->entries[looking->count] = &act->entry;
         looking->subjects[looking->count++] = subject.base.subject;

@@ -208,6 +208,7 @@ struct listing {
     enum vault_action action;
     struct vault_objection_result *results;
     size_t count;
+    uint64_t transfers;
 };
 
 void vault_objection_result_of(const struct vault_ledger_objection *objection,
@@ -242,6 +243,7 @@ static enum kl_status list_one(struct listing *listing,
         return status;
     }
     listing->count++;
+    listing->transfers |= vault_transfer_bit(transfer);
     vault_objection_result_of(objection, result);
     return vault_evidence_read(listing->vault, listing->subject, objection->compelling,
                                listing->arena, &result->compelling_grounds, err);
@@ -271,7 +273,7 @@ static enum kl_status list_all(struct listing *listing, struct kl_err *err)
 enum kl_status vault_objections_show(struct vault *vault, const struct vault_caller *caller,
                                      enum vault_action action, const struct vault_subject *subject,
                                      struct kl_arena *arena, struct vault_objection_result **ret,
-                                     size_t *ret_count, struct kl_err *err)
+                                     size_t *ret_count, uint64_t *ret_transfers, struct kl_err *err)
 {
     struct listing listing = {
         .vault = vault, .caller = caller, .subject = subject, .arena = arena, .action = action};
@@ -280,6 +282,7 @@ enum kl_status vault_objections_show(struct vault *vault, const struct vault_cal
     if (status == KL_OK) {
         *ret = listing.results;
         *ret_count = listing.count;
+        *ret_transfers |= listing.transfers;
     }
     return status;
 }
@@ -291,6 +294,7 @@ static enum kl_status list_act(const struct listing *listing, struct kl_err *err
     enum kl_status status;
 
     vault_subject_act_begin(&act, listing->caller, "objection_list", listing->subject->slot);
+    vault_subject_act_transfers(&act, listing->caller->policy, listing->transfers);
     status = vault_subject_act_end(&act, err);
     if (status == KL_OK) {
         status = vault_audit_commit(listing->vault, entries, 1, err);

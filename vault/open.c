@@ -47,12 +47,17 @@ struct vault *vault_new(const struct vault_options *options)
     if (!vault_turn_init(&vault->turn)) {
         goto fail_lock;
     }
+    if (!vault_turn_init(&vault->ending)) {
+        goto fail_turn;
+    }
     vault->idempotency = vault_idempotency_guard_new();
     if (vault->idempotency == NULL) {
-        goto fail_turn;
+        goto fail_ending;
     }
     return vault;
 
+fail_ending:
+    vault_turn_done(&vault->ending);
 fail_turn:
     vault_turn_done(&vault->turn);
 fail_lock:
@@ -101,6 +106,7 @@ void vault_close(struct vault *vault)
     vault_store_close(vault->data_store);
     vault_store_close(vault->keys_store);
     free(vault->data_dir);
+    vault_turn_done(&vault->ending);
     vault_turn_done(&vault->turn);
     (void)pthread_rwlock_destroy(&vault->tenants.lock);
     sodium_memzero(vault, sizeof *vault);

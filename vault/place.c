@@ -61,23 +61,19 @@ static enum kl_status copy_allowed(struct vault *vault, struct vault_country cou
                                    bool new_copy, struct kl_err *err)
 {
     const struct vault_tenant *tenant = NULL;
-    size_t i = 0;
 
     if (vault_country_in_eea(country) || !vault_country_in_eea(vault->country)) {
         return KL_OK;
     }
-    do {
-        pthread_rwlock_rdlock(&vault->tenants.lock);
-        tenant = i < vault->tenants.count ? vault->tenants.items[i] : NULL;
-        pthread_rwlock_unlock(&vault->tenants.lock);
-        if (tenant != NULL && !tenant_allows(vault, tenant, country, at_us, new_copy)) {
+    for (tenant = vault_tenants_next(vault, KMS_TENANT_VAULT); tenant != NULL;
+         tenant = vault_tenants_next(vault, tenant->number)) {
+        if (!tenant_allows(vault, tenant, country, at_us, new_copy)) {
             return kl_fail(
                 err, KL_ERR_FORBIDDEN, "residency",
                 "what lies in the EEA may be copied to that country only when every tenant's policy names a transfer to it for all purposes",
                 "the policy of tenant %s names none to %s", tenant->name, country.code);
         }
-        i++;
-    } while (tenant != NULL);
+    }
     return KL_OK;
 }
 

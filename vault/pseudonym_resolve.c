@@ -90,10 +90,14 @@ static bool meaning_find(const struct vault_subject *subject,
 
 /* ---- deciding ---- */
 
-/* charged: grants with a volume under which it is told. beyond: it would be told, but for a volume that is used up. */
+/*
+ * charged: grants with a volume under which it is told. transfers: lines that it leaves the EEA by. beyond: it would be told, but for a
+ * volume that is used up.
+ */
 struct verdict {
     bool told;
     uint64_t charged;
+    uint64_t transfers;
     bool beyond;
 };
 
@@ -114,6 +118,7 @@ static void decide_field(const struct resolving *resolving, const struct vault_f
     if (is_told(&decision)) {
         verdict->told = true;
         verdict->charged |= vault_policy_charged(policy, &resolving->query, field);
+        verdict->transfers |= vault_transfer_bit(decision.transfer);
     } else if (decision.withheld == VAULT_GATE_ROLE && resolving->query.used_up != 0) {
         decision = vault_policy_decide(policy, &open, facts, field);
         verdict->beyond = verdict->beyond || is_told(&decision);
@@ -216,6 +221,7 @@ static enum kl_status tell(struct resolving *resolving, const struct vault_subje
         return vault_volume_exceeded(resolving->vault, resolving->caller, err);
     }
     act_begin(resolving, act, subject, meaning);
+    vault_subject_act_transfers(act, resolving->caller->policy, verdict.transfers);
     resolving->entries[resolving->found++] = &act->entry;
     status = vault_subject_act_end(act, err);
     return status == KL_OK ? result_set(resolving, subject, meaning, ret, err) : status;

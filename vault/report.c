@@ -61,7 +61,7 @@ static void add_restriction(struct vault_dossier *dossier, const struct vault_le
         report->withheld |= VAULT_REPORT_RESTRICTION;
         return;
     }
-    dossier->transfers |= transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+    dossier->transfers |= vault_transfer_bit(transfer);
     report->restriction.in_force = ledger->restriction.at_us != 0;
     report->restriction.ground = ledger->restriction.ground;
     report->restriction.since_us = ledger->restriction.at_us;
@@ -78,7 +78,7 @@ static enum kl_status add_ledgers(struct vault_dossier *dossier, const struct va
     if (status == KL_OK) {
         status = vault_objections_show(dossier->vault, dossier->caller, dossier->action,
                                        &dossier->subject, dossier->arena, &report->objections,
-                                       &report->objection_count, err);
+                                       &report->objection_count, &dossier->transfers, err);
         status = or_withheld(status, VAULT_REPORT_OBJECTIONS, report, err);
     }
     if (status == KL_OK) {

@@ -21,12 +21,18 @@ struct looking {
     struct vault_retention_report report;
 };
 
+/* What telling of a subject comes under: grants with a volume, and lines that it leaves the EEA by. */
+struct terms {
+    uint64_t grants;
+    uint64_t transfers;
+};
+
 /*
- * A role may know of a record when it may report on a field of its type for the purpose that keeps it; outside the EEA not where pseudonyms alone may go. ret_grants: those
- * with a volume that it comes under.
+ * A role may know of a record when it may report on a field of its type for the purpose that keeps it, and is shown more of that than a token; outside the EEA where the line asks
+ * for no stricter view.
  */
 static bool may_report(const struct looking *looking, const struct vault_facts *facts, int type,
-                       int purpose, uint64_t *ret_grants)
+                       int purpose, struct terms *terms)
 {
     const struct vault_policy *policy = looking->caller->policy;
     struct vault_query query = looking->query;
@@ -38,10 +44,11 @@ static bool may_report(const struct looking *looking, const struct vault_facts *
     for (i = record->field_first; i < record->field_first + record->field_count; i++) {
         struct vault_decision decision = vault_policy_decide(policy, &query, facts, i);
 
-        if (decision.withheld == VAULT_GATE_NONE &&
+        if (decision.withheld == VAULT_GATE_NONE && decision.view < VAULT_VIEW_TOKEN &&
             (decision.transfer == VAULT_NONE || decision.view == VAULT_VIEW_PLAIN)) {
             may = true;
-            *ret_grants |= vault_policy_charged(policy, &query, i);
+            terms->grants |= vault_policy_charged(policy, &query, i);
+            terms->transfers |= vault_transfer_bit(decision.transfer);
         }
     }
     return may;
@@ -55,11 +62,10 @@ static int64_t due_at(const struct vault_manifest_record *record,
                : retention->until_us;
 }
 
-/* The records of a subject that are due and may be told of, into ret; ret_grants as above. */
+/* The records of a subject that are due and may be told of, into ret; terms are added to. */
 static enum kl_status gather(const struct looking *looking, const struct vault_subject *subject,
                              const struct vault_ledger *ledger, const bool *due, size_t count,
-                             struct vault_due_subject *ret, uint64_t *ret_grants,
-                             struct kl_err *err)
+                             struct vault_due_subject *ret, struct terms *terms, struct kl_err *err)
 {
     const struct vault_policy *policy = looking->caller->policy;
     const struct vault_facts facts = {.residency = subject->base.residency};
@@ -76,7 +82,7 @@ static enum kl_status gather(const struct looking *looking, const struct vault_s
 
         if (type == VAULT_NONE || !vault_retention_of(policy, record, ledger, &retention) ||
             (!looking->counts_only &&
-             !may_report(looking, &facts, type, retention.purpose, ret_grants))) {
+             !may_report(looking, &facts, type, retention.purpose, terms))) {
             continue;
         }
         ret->records[ret->count++] = (struct vault_due_record){
@@ -106,14 +112,16 @@ static void count_up(struct looking *looking, const struct vault_due_subject *fo
 
 static enum kl_status show(struct looking *looking, struct vault_page *page,
                            const struct vault_subject *subject,
-                           const struct vault_due_subject *found, uint64_t grants,
+                           const struct vault_due_subject *found, const struct terms *terms,
                            struct kl_err *err)
 {
-    if (!vault_volume_take(looking->vault, looking->caller, grants)) {
+    if (!vault_volume_take(looking->vault, looking->caller, terms->grants)) {
         return vault_volume_exceeded(looking->vault, looking->caller, err);
     }
     looking->report.subjects[looking->report.subject_count++] = *found;
     kl_json_add_int(vault_page_show(page, subject), "records", (int64_t)found->count);
+    vault_subject_act_transfers(&page->acts[page->count], looking->caller->policy,
+                                terms->transfers);
     return KL_OK;
 }
 
@@ -125,7 +133,7 @@ static enum kl_status look_at(struct vault_page *page, void *visitor,
     struct vault_due_subject found = {.id = subject->base.subject};
     bool due[VAULT_RECORDS_MAX];
     bool all = false;
-    uint64_t grants = 0;
+    struct terms terms = {0};
     enum kl_status status = KL_OK;
     size_t count = vault_retention_due(looking->caller->policy, subject, ledger, looking->before_us,
                                        due, &all);
@@ -134,11 +142,11 @@ static enum kl_status look_at(struct vault_page *page, void *visitor,
         looking->query = vault_query_of(looking->caller, VAULT_ACTION_REPORT, VAULT_NONE,
                                         VAULT_NONE, &subject->base.subject);
         looking->query.used_up = vault_volume_used_up(looking->vault, looking->caller);
-        status = gather(looking, subject, ledger, due, count, &found, &grants, err);
+        status = gather(looking, subject, ledger, due, count, &found, &terms, err);
     }
     found.whole = all && found.count == count;
     if (status == KL_OK && found.count > 0 && !looking->counts_only) {
-        status = show(looking, page, subject, &found, grants, err);
+        status = show(looking, page, subject, &found, &terms, err);
     }
     if (status == KL_OK) {
         looking->report.subjects_seen++;

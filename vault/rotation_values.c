@@ -176,22 +176,17 @@ static double part_done(const struct cursor *cursor)
 static bool tenant_next(struct vault *vault, const struct vault_job *job, uint64_t above,
                         uint64_t *ret_tenant)
 {
-    bool found = false;
-    size_t i;
+    const struct vault_tenant *next = NULL;
 
     if (job->tenant != KMS_TENANT_VAULT) {
         *ret_tenant = job->tenant;
         return above < job->tenant;
     }
-    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
-    for (i = 0; i < vault->tenants.count && !found; i++) {
-        if (vault->tenants.items[i]->number > above) {
-            *ret_tenant = vault->tenants.items[i]->number;
-            found = true;
-        }
+    next = vault_tenants_next(vault, above);
+    if (next != NULL) {
+        *ret_tenant = next->number;
     }
-    (void)pthread_rwlock_unlock(&vault->tenants.lock);
-    return found;
+    return next != NULL;
 }
 
 /* ---- a tenant begins ---- */

@@ -10,7 +10,7 @@
  *
  * publication is a slot of the vault's own tree, not of the tenant's: what is published has no person in it and outlives the tenant. The rows are written before
  * the key commit, and count if and only if the cohort's key is gone and the publication's is there: an attempt that failed left the
- * cohort alive, and the next one shreds its slot, so that nobody holds two counts of nearly the same people against each other.
+ * cohort alive, and the next one shreds its slot before it writes anything, so that nobody holds two counts of nearly the same people against each other.
  * Threads: publishing with the turn held; the rest any.
  */
 #ifndef VAULT_STATISTICS_INTERNAL_H
@@ -48,34 +48,30 @@ KL_MUST_USE enum kl_status vault_statistics_erasing(
 
 /* ---- publishing (statistics_publish.c) ---- */
 
-/* Changes that a key commit takes along: leftovers of attempts that failed. */
-#define VAULT_STATISTICS_STALE_MAX 64
 struct vault_statistics_publication {
-    struct kms_change changes[VAULT_STATISTICS_STALE_MAX];
-    size_t change_count;
     uint32_t published;
     uint32_t too_few;
 };
 /*
- * Settle counting and write what is left of it, for a commit that shreds cohort, or the tenant with it. What is published of no attempt counts but that of the
- * last. KL_ERR_IO, KL_ERR_NO_MEMORY, and what kms_slot_take(), kms_seal() and kms_side_apply() return.
+ * A tenant comes to its end (tenant_end.c), and is marked dying: all who wait, and all who are there, are counted and written. A tenant without a policy that
+ * keeps statistics, and without anything that waits: nothing. Where they cannot be counted or written that is logged ("statistic_not_kept"), and nothing is
+ * published: keys that cannot be destroyed would be worse.
+ *
+ * begin: the turn is held. KL_ERR_NO_MEMORY, and what kms_commit() returns: leftovers are shredded. Then _end() in every case.
+ * count: takes long, and needs no turn; until the end nobody publishes for the tenant.
+ * write: the turn is held. What kms_commit() returns: what was written in part is a leftover.
  */
-KL_MUST_USE enum kl_status vault_statistics_write(struct vault *vault, uint64_t tenant,
-                                                  const char *name, uint64_t cohort, int64_t now_us,
-                                                  struct vault_counting *counting,
-                                                  struct vault_statistics_publication *ret,
-                                                  struct kl_err *err);
-/*
- * A tenant comes to its end (tenant_end.c): all who wait, and all who are there, are counted and written. The tenant is marked dying, the turn is held.
- * _end() in every case after a _begin() that was KL_OK. A tenant without a policy that keeps statistics, and without anything that waits: nothing.
- */
+struct vault_statistics_ending;
 KL_MUST_USE enum kl_status vault_statistics_tenant_begin(struct vault *vault,
                                                          const struct vault_tenant *tenant,
+                                                         struct vault_statistics_ending **ret,
+                                                         struct kl_err *err);
+void vault_statistics_tenant_count(struct vault_statistics_ending *ending);
+KL_MUST_USE enum kl_status vault_statistics_tenant_write(struct vault_statistics_ending *ending,
                                                          int64_t now_us,
                                                          struct vault_statistics_publication *ret,
                                                          struct kl_err *err);
-void vault_statistics_tenant_end(struct vault *vault, uint64_t tenant,
-                                 const struct vault_statistics_publication *publication, bool gone);
+void vault_statistics_tenant_end(struct vault_statistics_ending *ending, bool gone);
 
 /* For the upkeep: publish the cohorts that are over. */
 extern const struct vault_upkeep_task vault_statistics_task;

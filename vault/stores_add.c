@@ -15,6 +15,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,40 +40,130 @@ static bool directory_of(struct vault_stores *stores, size_t index, char ret[VAU
     return true;
 }
 
-static bool is_root_folder(const char *path, const struct vault *vault)
+/*
+ * A directory that somebody names, without links. folder: its own, or that in which it would be made. ret of what is asked: whether it and a place of a
+ * store lie within each other. That it lies in the folder of a root file is no matter, but for that folder itself: data directories do as well.
+ */
+struct place {
+    const char *path;
+    int folder;
+};
+
+static struct place place_open(const char *path)
 {
+    struct place place = {path, open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    char parent[PATH_MAX];
+    char *slash = NULL;
+
+    if (place.folder < 0) {
+        (void)snprintf(parent, sizeof parent, "%s", path);
+        slash = strrchr(parent, '/');
+        slash[slash == parent ? 1 : 0] = '\0';
+        place.folder = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
+    return place;
+}
+
+static bool meets_data(const struct place *place, const struct vault *vault)
+{
+    struct stat facts;
+
+    return stat(vault->data_dir, &facts) == 0 &&
+           vault_folder_lies_in(place->folder, facts.st_dev, facts.st_ino);
+}
+
+static bool meets_root_file(const struct place *place, const struct vault *vault)
+{
+    char file[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1];
     struct kms_state state;
     struct stat facts;
 
+    kms_root_file(vault->keys, file);
     kms_state(vault->keys, &state);
-    return state.root_folder_inode != 0 && stat(path, &facts) == 0 &&
-           facts.st_dev == (dev_t)state.root_folder_device &&
-           facts.st_ino == (ino_t)state.root_folder_inode;
+    return vault_folder_holds(place->path, file) ||
+           (state.root_folder_inode != 0 && stat(place->path, &facts) == 0 &&
+            facts.st_dev == (dev_t)state.root_folder_device &&
+            facts.st_ino == (ino_t)state.root_folder_inode);
 }
 
-/* except: whose own directory is looked at elsewhere; NULL: none. path is without links. */
+static bool meets_mirror(const struct place *place, const struct vault *vault)
+{
+    struct kms_mirror_info mirrors[KMS_MIRRORS_MAX];
+    size_t count = 0;
+    bool meets = false;
+    size_t i;
+
+    kms_mirrors(vault->keys, mirrors, &count);
+    for (i = 0; i < count && !meets; i++) {
+        const struct kms_custodian_report *report = &mirrors[i].report;
+
+        meets = vault_folders_touch(place->path, mirrors[i].dir) ||
+                (report->folder_inode != 0 &&
+                 vault_folder_lies_in(place->folder, (dev_t)report->folder_device,
+                                      (ino_t)report->folder_inode));
+    }
+    return meets;
+}
+
+static bool holds_file_of(const char *path, const char *custodian)
+{
+    const char *file = strchr(custodian, ':');
+
+    return file != NULL && strncmp(custodian, "pkcs11:", 7) != 0 &&
+           vault_folder_holds(path, file + 1);
+}
+
+/* What the list says of where the root key of a store is that is away; its disk is not touched. */
+static bool meets_listed(struct vault_stores *stores, size_t index, const struct place *place)
+{
+    const struct vault_store_row *row = &stores->entries[index]->row;
+    bool meets = false;
+
+    (void)pthread_mutex_lock(&stores->lock);
+    meets = holds_file_of(place->path, row->custodian) || holds_file_of(place->path, row->next);
+    (void)pthread_mutex_unlock(&stores->lock);
+    return meets;
+}
+
+static bool meets(struct vault_stores *stores, size_t index, const struct place *place)
+{
+    const struct vault *vault = vault_stores_at(stores, index, NULL);
+    char directory[VAULT_PATH_MAX_BYTES];
+
+    if (!directory_of(stores, index, directory)) {
+        return false;
+    }
+    if (vault_folders_touch(directory, place->path)) {
+        return true;
+    }
+    return vault == NULL ? meets_listed(stores, index, place)
+                         : meets_data(place, vault) || meets_root_file(place, vault) ||
+                               meets_mirror(place, vault);
+}
+
+/* except: whose own places are looked at elsewhere; NULL: none. path is without links. */
 static enum kl_status check_apart(struct vault_stores *stores, const struct vault *except,
                                   const char *path, struct kl_err *err)
 {
-    char directory[VAULT_PATH_MAX_BYTES];
+    const struct place place = place_open(path);
     size_t count = vault_stores_count(stores);
+    enum kl_status status = KL_OK;
     size_t i;
 
-    for (i = 0; i < count; i++) {
+    for (i = 0; status == KL_OK && i < count; i++) {
         const struct vault *vault = vault_stores_at(stores, i, NULL);
 
-        if (vault != NULL && vault == except) {
-            continue;
-        }
-        if ((directory_of(stores, i, directory) && vault_folders_touch(directory, path)) ||
-            (vault != NULL && is_root_folder(path, vault))) {
-            return kl_failf(
+        if ((vault == NULL || vault != except) && meets(stores, i, &place)) {
+            status = kl_failf(
                 err, KL_ERR_INVALID, "invalid_directory",
                 "the directory and a place of the store %s lie within each other: it has to be apart",
                 stores->entries[i]->name);
         }
     }
-    return KL_OK;
+    if (place.folder >= 0) {
+        (void)close(place.folder);
+    }
+    return status;
 }
 
 enum kl_status vault_stores_apart(struct vault_stores *stores, const struct vault *vault,

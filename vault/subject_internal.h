@@ -213,6 +213,11 @@ enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *pol
 /* Begin an entry of the caller's tenant with slot and policy number. */
 void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
                              const char *action, uint64_t slot);
+/* The bit of a line in what vault_subject_act_transfers() takes; VAULT_NONE: none. */
+static inline uint64_t vault_transfer_bit(int transfer)
+{
+    return transfer == VAULT_NONE ? 0 : UINT64_C(1) << transfer;
+}
 /* Add the lines of the policy's transfers (bit n: transfer n) that what is told relies on; nothing for 0. */
 void vault_subject_act_transfers(struct vault_act *act, const struct vault_policy *policy,
                                  uint64_t lines);

@@ -221,21 +221,11 @@ static enum kl_status state_of_all(struct vault *vault, struct sweep_state *stat
                                    struct kl_err *err)
 {
     enum kl_status status = KL_OK;
-    uint64_t number = 0;
-    bool more = true;
+    const struct vault_tenant *tenant = NULL;
 
-    while (status == KL_OK && more) {
-        pthread_rwlock_rdlock(&vault->tenants.lock);
-        const struct vault_tenant *next = NULL;
-        for (size_t i = 0; i < vault->tenants.count && next == NULL; i++) {
-            next = vault->tenants.items[i]->number > number ? vault->tenants.items[i] : NULL;
-        }
-        pthread_rwlock_unlock(&vault->tenants.lock);
-        more = next != NULL;
-        if (more) {
-            number = next->number;
-            status = state_of(vault, number, state, err);
-        }
+    for (tenant = vault_tenants_next(vault, KMS_TENANT_VAULT); status == KL_OK && tenant != NULL;
+         tenant = vault_tenants_next(vault, tenant->number)) {
+        status = state_of(vault, tenant->number, state, err);
     }
     return status;
 }

@@ -2,8 +2,8 @@
  * The end of a tenant: its slot of the key tree is shredded, and with it
  * everything that was ever sealed for it, whatever its size.
  *
- * With a grace period the tenant is closed first, and shredded by the upkeep when the time has come. Order of the shred: the
- * tenant's turn among administrative changes; its mark in the committer, so that nothing of it is written any more; the key commit, whose
+ * With a grace period the tenant is closed first, and shredded by the upkeep when the time has come. Order of the shred: a turn, one tenant at a
+ * time; its mark in the committer, so that nothing of it is written any more; its people counted, without a turn; the key commit, whose
  * note says what is still to be done; in finish its rows go, and the vault's own trail says how far the tenant's came.
  */
 #include "vault/tenants.h"
@@ -111,17 +111,14 @@ enum kl_status vault_tenant_is_gone(struct vault *vault, uint64_t number, bool *
 /* ---- the shred ---- */
 
 static enum kl_status commit_shred(struct vault *vault, struct vault_erasing *erasing,
-                                   const struct vault_statistics_publication *publication,
                                    struct kl_err *err)
 {
-    struct kms_change changes[1 + VAULT_STATISTICS_STALE_MAX] = {
-        {KMS_CHANGE_SHRED, {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}}};
-    struct kms_request request = {
-        .changes = changes, .changes_count = 1 + publication->change_count, .work = erasing};
+    const struct kms_change change = {KMS_CHANGE_SHRED,
+                                      {erasing->note.tenant, KMS_SLOT_NONE, KMS_VALUE_NONE}};
+    struct kms_request request = {.changes = &change, .changes_count = 1, .work = erasing};
     enum kl_status status = KL_OK;
     struct kl_buf note;
 
-    memcpy(changes + 1, publication->changes, publication->change_count * sizeof *changes);
     kl_buf_init(&note, KMS_NOTE_MAX_BYTES);
     status = vault_note_encode(&erasing->note, &note, err);
     request.note = note.bytes;
@@ -146,27 +143,47 @@ static bool marked_end(struct vault *vault, uint64_t number)
     return gone;
 }
 
-/* Nothing of the tenant is written any more. Its statistics are written before its keys go, and count when they are gone. */
+/* Without a grace period at once; else when it is over, unless it was brought back. */
+static bool is_to_end(const struct vault_tenant *tenant, int64_t now_us)
+{
+    const int64_t ends_us = atomic_load(&tenant->ends_us);
+
+    return ends_us == 0 ? tenant->grace[0] == '\0' : ends_us <= now_us;
+}
+
+/*
+ * Nothing of the tenant is written any more. Its statistics are written before its keys go, and count when they are gone. Counting everybody takes long, so
+ * others have the turn meanwhile.
+ */
 static enum kl_status shred_marked(struct vault *vault, const struct vault_tenant *tenant,
                                    struct vault_erasing *erasing, struct kl_err *err)
 {
-    struct vault_statistics_publication publication;
-    enum kl_status status =
-        vault_statistics_tenant_begin(vault, tenant, erasing->note.at_us, &publication, err);
+    struct vault_note *note = &erasing->note;
+    struct vault_statistics_ending *ending = NULL;
+    struct vault_statistics_publication publication = {0};
+    enum kl_status status = vault_statistics_tenant_begin(vault, tenant, &ending, err);
 
     if (status != KL_OK) {
         (void)marked_end(vault, tenant->number);
         return status;
     }
-    erasing->note.records = publication.published;
-    erasing->note.fields = publication.too_few;
-    status = commit_shred(vault, erasing, &publication, err);
-    vault_statistics_tenant_end(vault, tenant->number, &publication,
-                                marked_end(vault, tenant->number));
+    vault_turn_give(&vault->turn);
+    vault_statistics_tenant_count(ending);
+    vault_turn_take(&vault->turn);
+    status = is_to_end(tenant, note->at_us)
+                 ? vault_statistics_tenant_write(ending, note->at_us, &publication, err)
+                 : kl_fail(err, KL_ERR_BUSY, "tenant_changed",
+                           "this tenant was changed meanwhile; try again", NULL);
+    note->records = publication.published;
+    note->fields = publication.too_few;
+    if (status == KL_OK) {
+        status = commit_shred(vault, erasing, err);
+    }
+    vault_statistics_tenant_end(ending, marked_end(vault, note->tenant));
     return status;
 }
 
-/* note: who and when. The turn is held. */
+/* note: who and when. Both turns are held. */
 static enum kl_status shred(struct vault *vault, const struct vault_tenant *tenant,
                             struct vault_erasing *erasing, struct kl_err *err)
 {
@@ -285,18 +302,20 @@ enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *
     if (status != KL_OK) {
         return status;
     }
+    vault_turn_take(&vault->ending);
     vault_turn_take(&vault->turn);
     tenant = vault_tenants_find(vault, name);
     if (tenant == NULL) {
         status = unknown(err);
     } else if (atomic_load(&tenant->ends_us) > caller->now_us) {
         *ret_ends_us = atomic_load(&tenant->ends_us);
-    } else if (tenant->grace[0] == '\0' || atomic_load(&tenant->ends_us) != 0) {
+    } else if (is_to_end(tenant, caller->now_us)) {
         status = end_now(vault, caller, tenant, ret_receipt, ret_ends_us, err);
     } else {
         status = close_tenant(vault, caller, tenant, ret_ends_us, err);
     }
     vault_turn_give(&vault->turn);
+    vault_turn_give(&vault->ending);
     return status;
 }
 
@@ -385,11 +404,11 @@ static enum kl_status due_end(struct vault *vault, struct vault_tenant *tenant, 
 {
     enum kl_status status = KL_OK;
     struct vault_erasing erasing = {.note = {.at_us = now_us, .credential = tenant->ended_by}};
-    int64_t ends_us = atomic_load(&tenant->ends_us);
+    bool there = vault_tenants_by_number(vault, tenant->number) != NULL;
 
     (void)snprintf(erasing.note.role, sizeof erasing.note.role, "operator");
     kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
-    if (ends_us != 0 && ends_us <= now_us) { /* nobody brought it back meanwhile */
+    if (there && atomic_load(&tenant->ends_us) != 0 && is_to_end(tenant, now_us)) {
         status = shred(vault, tenant, &erasing, err);
     }
     kl_buf_done(&erasing.receipt);
@@ -405,9 +424,11 @@ enum kl_status vault_tenants_due(struct vault *vault, int64_t now_us, struct kl_
 
     for (tenant = due_find(vault, now_us, 0); tenant != NULL;
          tenant = due_find(vault, now_us, tenant->number)) {
+        vault_turn_take(&vault->ending);
         vault_turn_take(&vault->turn);
         status = due_end(vault, tenant, now_us, first == KL_OK ? err : &own);
         vault_turn_give(&vault->turn);
+        vault_turn_give(&vault->ending);
         kl_err_clear(&own);
         first = first == KL_OK ? status : first;
     }

@@ -129,6 +129,23 @@ struct vault_tenant *vault_tenants_by_number(struct vault *vault, uint64_t numbe
     return found;
 }
 
+struct vault_tenant *vault_tenants_next(struct vault *vault, uint64_t above)
+{
+    struct vault_tenant *found = NULL;
+    size_t at;
+
+    if (above == UINT64_MAX) {
+        return NULL;
+    }
+    (void)pthread_rwlock_rdlock(&vault->tenants.lock);
+    at = position(&vault->tenants, above + 1);
+    if (at < vault->tenants.count) {
+        found = vault->tenants.items[at];
+    }
+    (void)pthread_rwlock_unlock(&vault->tenants.lock);
+    return found;
+}
+
 static void tenant_free(struct vault_tenant *tenant)
 {
     if (tenant != NULL) {

@@ -24,6 +24,8 @@ void vault_tenants_done(struct vault_tenants *tenants);
 /* NULL: there is none. */
 struct vault_tenant *vault_tenants_find(struct vault *vault, const char *name);
 struct vault_tenant *vault_tenants_by_number(struct vault *vault, uint64_t number);
+/* The one with the lowest number above that one: whoever goes over all tenants so, from KMS_TENANT_VAULT, misses none though others end meanwhile. */
+struct vault_tenant *vault_tenants_next(struct vault *vault, uint64_t above);
 /* The first tenant with at least that number, and how far it is among all (0..1). False: there is none. */
 bool vault_tenants_from(struct vault *vault, uint64_t number, uint64_t *ret_number,
                         double *ret_share);

@@ -86,6 +86,8 @@ struct vault {
     struct vault_committer *committer;
     struct vault_tenants tenants;
     struct vault_turn turn;
+    struct vault_turn
+        ending; /* whoever ends a tenant: before the turn, which is given up meanwhile */
     struct vault_credentials *credentials; /* cache of credentials; credentials.h */
     struct vault_idempotency_guard
         *idempotency;                /* requests under way with an Idempotency-Key; idempotency.h */

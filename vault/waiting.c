@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEFTOVERS_AT_ONCE 65536
+
 /* users: erasures inside. number: its slot; 0 while it is being made. */
 struct cohort {
     uint64_t tenant;
@@ -121,10 +123,12 @@ static enum kl_status read_cohort(void *visitor, struct kl_slice key, struct kl_
     return add(visitor, &cohort, err);
 }
 
-/* rows: keys of those that do not count, sized. */
+/* rows: keys of those that do not count, sized; more: than there was room for. */
 struct leftovers {
     struct vault_waiting *waiting;
     struct kl_buf rows;
+    size_t count;
+    bool more;
 };
 
 static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slice value,
@@ -138,32 +142,77 @@ static enum kl_status look_at(void *visitor, struct kl_slice key, struct kl_slic
         return vault_waiting_damaged(err);
     }
     cohort = find(leftovers->waiting, kl_get_u64be(key.bytes + 2), kl_get_u64be(key.bytes + 10));
-    if (cohort == NULL || value.bytes[1] == 0) {
+    if (cohort != NULL && value.bytes[1] != 0) {
+        cohort->rows++;
+    } else if (leftovers->count == LEFTOVERS_AT_ONCE) {
+        leftovers->more = true;
+    } else {
+        leftovers->count++;
         kl_buf_add_sized(&leftovers->rows, key.bytes, key.size);
-        return kl_buf_status(&leftovers->rows, err);
     }
-    cohort->rows++;
-    return KL_OK;
+    return kl_buf_status(&leftovers->rows, err);
 }
 
-enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
+/* All rows are looked at, and some that do not count forgotten. */
+static enum kl_status rows_read(struct vault *vault, struct leftovers *leftovers,
+                                struct kl_err *err)
 {
-    struct vault_waiting *waiting = vault->waiting;
-    struct leftovers leftovers = {.waiting = waiting};
     struct kl_reader in;
-    enum kl_status status =
-        kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort, waiting, err);
+    enum kl_status status = KL_OK;
+    size_t i;
 
-    kl_buf_init(&leftovers.rows, (size_t)VAULT_WAITING_MAX_ROWS * (4 + VAULT_GIVEN_KEY_BYTES));
-    if (status == KL_OK) {
-        status =
-            kms_side_range(vault->keys, kl_slice_text(VAULT_GIVEN_ROW), look_at, &leftovers, err);
+    for (i = 0; i < leftovers->waiting->count; i++) {
+        leftovers->waiting->cohorts[i].rows = 0;
     }
-    in = kl_reader_of(kl_buf_slice(&leftovers.rows));
+    leftovers->count = 0;
+    leftovers->more = false;
+    kl_buf_clear(&leftovers->rows);
+    status = kms_side_range(vault->keys, kl_slice_text(VAULT_GIVEN_ROW), look_at, leftovers, err);
+    in = kl_reader_of(kl_buf_slice(&leftovers->rows));
     while (status == KL_OK && in.at < in.size) {
         const struct kms_storage_write write = {.key = kl_read_sized(&in)};
 
         status = kms_side_apply(vault->keys, &write, 1, false, err);
+    }
+    return status;
+}
+
+/*
+ * That a row counts is not synced, though the erasure was acknowledged, nor that a cohort went. The note goes after that, and from the same log: where a power failure took the
+ * mark, the note is there again.
+ */
+static enum kl_status count_again(void *visitor, uint64_t generation, struct kl_slice text,
+                                  struct kl_err *err)
+{
+    struct vault *vault = visitor;
+    struct vault_note note;
+    enum kl_status status = KL_OK;
+
+    (void)generation;
+    if (vault_note_is_step(text)) {
+        return KL_OK;
+    }
+    status = vault_note_decode(text, &note, err);
+    if (status != KL_OK) {
+        return status;
+    }
+    return note.kind == VAULT_NOTE_STATISTICS
+               ? vault_waiting_cohort_forget(vault, note.tenant, note.cohort, err)
+               : vault_waiting_counts(vault, &note, err);
+}
+
+enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
+{
+    struct leftovers leftovers = {.waiting = vault->waiting, .more = true};
+    enum kl_status status = kms_notes_each(vault->keys, 0, count_again, vault, err);
+
+    if (status == KL_OK) {
+        status = kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort,
+                                vault->waiting, err);
+    }
+    kl_buf_init(&leftovers.rows, (size_t)LEFTOVERS_AT_ONCE * (4 + VAULT_GIVEN_KEY_BYTES));
+    while (status == KL_OK && leftovers.more) {
+        status = rows_read(vault, &leftovers, err);
     }
     kl_buf_done(&leftovers.rows);
     return status;
@@ -284,7 +333,8 @@ bool vault_waiting_over_next(struct vault *vault, int64_t now_us, uint64_t after
     for (i = 0; i < waiting->count; i++) {
         const struct cohort *cohort = &waiting->cohorts[i];
 
-        if (cohort->tenant > after && cohort->tenant < next && is_over(cohort, now_us)) {
+        if (cohort->tenant > after && cohort->tenant < next && cohort->tenant != waiting->ending &&
+            is_over(cohort, now_us)) {
             next = cohort->tenant;
         }
     }
@@ -312,7 +362,7 @@ enum kl_status vault_waiting_close(struct vault *vault, uint64_t tenant, int64_t
     size_t i;
 
     (void)pthread_mutex_lock(&waiting->lock);
-    for (i = 0; i < waiting->count && found.number == 0; i++) {
+    for (i = 0; waiting->ending != tenant && i < waiting->count && found.number == 0; i++) {
         struct cohort *cohort = &waiting->cohorts[i];
 
         if (cohort->tenant == tenant && cohort->number > after && is_over(cohort, now_us)) {

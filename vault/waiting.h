@@ -9,7 +9,7 @@
  *   "VG" tenant8 cohort8 id16  format 1, counts u8, sealed (statistics_text.h, padded)
  *
  * A value is written before the key commit of its erasure, with counts 0; the note of that commit names the row, and makes it count. So it counts if and only if
- * the erasure was done, and once. Rows that do not count at open are of erasures that never came to their commit.
+ * the erasure was done, and once: at open the notes that are left do so once more. Rows that do not count then are of erasures that never came to their commit.
  *
  * Threads: any. Whoever enters is waited for by whoever closes; nobody who is inside waits for the upkeep or takes the turn.
  */
@@ -78,13 +78,19 @@ KL_MUST_USE enum kl_status vault_waiting_close(struct vault *vault, uint64_t ten
 KL_MUST_USE enum kl_status vault_waiting_count(struct vault *vault, uint64_t tenant,
                                                uint64_t cohort, struct vault_counting *counting,
                                                struct kl_err *err);
-/* Its key is gone: forget the rows, not synced; and, where nobody can be inside any more, that it was. */
+/*
+ * Its key is gone: forget that it was, in memory where nobody can be inside any more and in its row, not synced; and what was given to it, which may be much and
+ * is noise by then: later, or at the next open.
+ */
+KL_MUST_USE enum kl_status vault_waiting_cohort_forget(struct vault *vault, uint64_t tenant,
+                                                       uint64_t cohort, struct kl_err *err);
 KL_MUST_USE enum kl_status vault_waiting_rows_forget(struct vault *vault, uint64_t tenant,
                                                      uint64_t cohort, struct kl_err *err);
 void vault_waiting_forget(struct vault *vault, uint64_t tenant, uint64_t cohort);
 
 /*
- * The tenant comes to its end: nobody enters any more, and who is inside has left. ret_cohorts: the caller's, for free(). end_done: it is
+ * The tenant comes to its end, one at a time: nobody enters any more, who is inside has left, and its cohorts are not over for who publishes. begin: the turn
+ * is held. ret_cohorts: the caller's, for free(). end_done: it is
  * gone, or it goes on; those who wait to enter see for themselves.
  */
 KL_MUST_USE enum kl_status vault_waiting_end_begin(struct vault *vault, uint64_t tenant,

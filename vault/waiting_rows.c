@@ -277,12 +277,18 @@ enum kl_status vault_waiting_count(struct vault *vault, uint64_t tenant, uint64_
     return status;
 }
 
+enum kl_status vault_waiting_cohort_forget(struct vault *vault, uint64_t tenant, uint64_t cohort,
+                                           struct kl_err *err)
+{
+    struct key key = key_of(VAULT_COHORT_ROW, tenant, cohort);
+
+    return put(vault, &key, (struct kl_slice){NULL, 0}, false, err);
+}
+
 enum kl_status vault_waiting_rows_forget(struct vault *vault, uint64_t tenant, uint64_t cohort,
                                          struct kl_err *err)
 {
     struct key given = key_of(VAULT_GIVEN_ROW, tenant, cohort);
-    struct key key = key_of(VAULT_COHORT_ROW, tenant, cohort);
-    enum kl_status status = vault_side_forget(vault, key_slice(&given), err);
 
-    return status == KL_OK ? vault_side_forget(vault, key_slice(&key), err) : status;
+    return vault_side_forget(vault, key_slice(&given), err);
 }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char policy[] =
+const char pseudonym_policy_text[] =
     "policy: abroad\n"
     "version: 1\n"
     "controller: { name: Abroad BV, country: BE, contact: privacy@abroad.example }\n"
@@ -59,7 +59,7 @@ int pseudonym_setup(void **state)
 
     if (result == 0) {
         fixture = *state;
-        (void)admin_apply(fixture->admin, policy);
+        (void)admin_apply(fixture->admin, pseudonym_policy_text);
     }
     return result;
 }

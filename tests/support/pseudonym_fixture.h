@@ -11,6 +11,7 @@
  * Roles: app (reads, writes, looks up all), analyst (reads all as token), half (looks up person.name), few (looks up all, 3 an hour), seer (looks
  * up all as token), keeper (holds and reads person.* as token), self (looks up its own), dpo (erases, restricts, holds, reports all; looks up for support).
  */
+extern const char pseudonym_policy_text[];
 int pseudonym_setup(void **state);
 
 /* A person {email, name "Ann Ash", pin} with a purchase; the test fails when it cannot be made. */

@@ -108,6 +108,20 @@ struct vault *fixture_vault(struct vault_fixture *fixture)
     return fixture->admin->vault;
 }
 
+void fixture_apply_changed(struct vault_fixture *fixture, const char *policy, const char *piece,
+                           const char *with)
+{
+    char text[VAULT_FIXTURE_POLICY_BYTES];
+    const char *at = strstr(policy, piece);
+    int size = 0;
+
+    assert_non_null(at);
+    size = snprintf(text, sizeof text, "%.*s%s%s", (int)(at - policy), policy, with,
+                    at + strlen(piece));
+    assert_true(size > 0 && (size_t)size < sizeof text);
+    (void)admin_apply(fixture->admin, text);
+}
+
 struct vault_caller fixture_caller(struct vault_fixture *fixture, const char *role)
 {
     size_t i = 0;

@@ -21,6 +21,7 @@
 extern const char vault_policy_text[];
 
 #define VAULT_FIXTURE_ROLES_MAX 24
+#define VAULT_FIXTURE_POLICY_BYTES 16384
 struct vault_fixture {
     struct admin_fixture *admin;
     struct kl_arena *arena;
@@ -35,6 +36,9 @@ struct vault_fixture {
 int vault_fixture_setup(void **state);
 int vault_fixture_teardown(void **state);
 struct vault *fixture_vault(struct vault_fixture *fixture);
+/* Apply a policy's text with a piece of it changed, which must be there. */
+void fixture_apply_changed(struct vault_fixture *fixture, const char *policy, const char *piece,
+                           const char *with);
 
 /* A caller of that role, made at its first use. Ends with vault_caller_done(). */
 struct vault_caller fixture_caller(struct vault_fixture *fixture, const char *role);

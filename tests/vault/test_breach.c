@@ -165,6 +165,89 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     kl_json_free(report);
 }
 
+static size_t named(struct vault_fixture *fixture, const char *role, const struct kl_id *credential)
+{
+    struct kl_json *report = NULL;
+    size_t people = 0;
+    size_t unnamed = 0;
+
+    assert_int_equal(ask(fixture, fixture_caller(fixture, role),
+                         (struct vault_breach_input){.credential = credential}, &report),
+                     KL_OK);
+    people = (size_t)number(report, "people", "all");
+    unnamed = count_people(report, "subject", NULL);
+    kl_json_free(report);
+    return people - unnamed;
+}
+
+/* Of whom the credential saw what lies beside the records alone. */
+static void consents_seen(struct vault_fixture *fixture, const struct kl_id *subject)
+{
+    struct vault_caller dpo = fixture_caller(fixture, "dpo");
+    struct vault_consent_result *consents = NULL;
+    size_t count = 0;
+
+    assert_int_equal(vault_consent_list(fixture_vault(fixture), &dpo, subject, fixture->arena,
+                                        &consents, &count, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&dpo);
+}
+
+static void test_who_was_seen_without_a_field_is_named_by_all_of_their_own(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct kl_id dpo;
+
+    fixture_apply_changed(
+        fixture, vault_policy_text, "roles:\n",
+        "roles:\n"
+        "  client_reporter:\n"
+        "    - { do: [report], fields: [client.*], for: [\"*\"] }\n"
+        "  half_reporter:\n"
+        "    - { do: [report], fields: [newsletter.email], for: [\"*\"] }\n"
+        "  reporter:\n"
+        "    - { do: [report], fields: [newsletter.*], for: [\"*\"] }\n"
+        "  one_reporter:\n"
+        "    - { do: [report], fields: [\"*\"], for: [\"*\"], when: { volume_per_hour: 1 } }\n");
+    dpo = id_of(fixture, "dpo");
+    consents_seen(fixture, &ana.id);
+    consents_seen(fixture, &ben.id);
+    assert_int_equal(named(fixture, "client_reporter", &dpo), 0);
+    assert_int_equal(named(fixture, "half_reporter", &dpo), 0);
+    assert_int_equal(named(fixture, "reporter", &dpo), 2);
+    assert_int_equal(named(fixture, "one_reporter", &dpo), 1);
+}
+
+static void test_who_reports_in_tokens_is_told_no_names(void **state)
+{
+    static const char *const roles[] = {"token_reporter", "present_reporter"};
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    struct kl_id ids[2];
+    size_t i;
+
+    fixture_apply_changed(fixture, vault_policy_text, "roles:\n",
+                          "roles:\n"
+                          "  token_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: token }\n"
+                          "  present_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: present }\n"
+                          "  mask_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: masked }\n");
+    ids[0] = id_of(fixture, "reader");
+    ids[1] = id_of(fixture, "dpo");
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    consents_seen(fixture, &ana.id);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(named(fixture, roles[0], &ids[i]), 0);
+        assert_int_equal(named(fixture, roles[1], &ids[i]), 0);
+        assert_int_equal(named(fixture, "mask_reporter", &ids[i]), 1);
+    }
+}
+
 static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -318,6 +401,8 @@ int main(void)
         TEST(test_it_names_who_was_read_to_who_may_report),
         TEST(test_a_credential_for_some_purposes_is_told_no_names),
         TEST(test_who_was_touched_in_a_field_that_is_forgotten_is_not_named),
+        TEST(test_who_was_seen_without_a_field_is_named_by_all_of_their_own),
+        TEST(test_who_reports_in_tokens_is_told_no_names),
         TEST(test_who_is_gone_is_erased_since_and_nobody_else_is),
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_only_so_many_are_made_at_once_of_those_that_may_be),

@@ -229,6 +229,59 @@ static void test_a_value_that_does_not_open_keeps_nobody_from_being_found(void *
     assert_true(kl_id_equal(&found, &made.id));
 }
 
+static void test_who_sees_no_more_than_a_token_finds_nobody(void **state)
+{
+    static const char *const roles[] = {"token_finder", "present_finder"};
+    struct vault_fixture *fixture = *state;
+    struct kl_id *found = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    size_t count = 77;
+    size_t i;
+
+    fixture_apply_changed(
+        fixture, vault_policy_text, "roles:\n",
+        "roles:\n"
+        "  token_finder:\n"
+        "    - { do: [lookup], fields: [\"*\"], for: [support], view: token }\n"
+        "  present_finder:\n"
+        "    - { do: [lookup], fields: [\"*\"], for: [support], view: present }\n");
+    (void)fixture_newsletter(fixture, "ana@example.org", false);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(look(fixture, roles[i],
+                              (struct vault_lookup_input){
+                                  .field = "newsletter.email", .purpose = "support", .limit = 10},
+                              "ana@example.org", &found, &count, cursor),
+                         KL_OK);
+        assert_int_equal(count, 0);
+    }
+}
+
+static void test_the_trail_says_by_which_line_somebody_was_found_abroad(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_lookup_input input = {
+        .field = "newsletter.email", .purpose = "support", .limit = 10};
+    struct kl_id *found = NULL;
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1];
+    size_t count = 0;
+    struct vault_caller caller;
+
+    fixture_apply_changed(fixture, vault_policy_text, "purposes: [support], view: token }",
+                          "purposes: [support], view: masked }");
+    (void)fixture_newsletter(fixture, "ana@example.org", false);
+    input.value.kind = KL_JSON_TEXT;
+    input.value.text = kl_slice_text("ana@example.org");
+    caller = fixture_caller_with(fixture, "reader", "US", NULL, NULL);
+    assert_int_equal(vault_lookup(fixture_vault(fixture), &caller, &input, fixture->arena, &found,
+                                  &count, cursor, &fixture->err),
+                     KL_OK);
+    vault_caller_done(&caller);
+    assert_int_equal(count, 1);
+    assert_int_equal(fixture_lookup(fixture, "newsletter.email", "ana@example.org", NULL), 1);
+    assert_int_equal(fixture_trail(fixture, "\"action\":\"lookup\""), 2);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses"), 1);
+}
+
 static void test_the_erased_are_not_found(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -253,6 +306,8 @@ int main(void)
         TEST(test_questions_that_cannot_be_answered_are_refused),
         TEST(test_an_entry_for_a_value_that_nobody_has_finds_nobody),
         TEST(test_a_value_that_does_not_open_keeps_nobody_from_being_found),
+        TEST(test_who_sees_no_more_than_a_token_finds_nobody),
+        TEST(test_the_trail_says_by_which_line_somebody_was_found_abroad),
         TEST(test_the_erased_are_not_found),
     };
 

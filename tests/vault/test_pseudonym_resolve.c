@@ -76,6 +76,23 @@ static void test_each_is_an_entry_of_the_trail(void **state)
     vault_caller_done(&app);
 }
 
+static void test_the_trail_says_by_which_line_one_was_resolved_abroad(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct kl_id ann = pseudonym_person(fixture, "ann@mail.example").id;
+    const char *email = pseudonym_of(fixture, &ann, "cloud", "person", "email");
+    size_t before = fixture_trail(fixture, "\"transfers\":[\"standard_clauses");
+    struct vault_resolved resolved = {.found = false};
+
+    fixture_apply_changed(fixture, pseudonym_policy_text, "view: token }", "view: masked }");
+    assert_int_equal(pseudonym_resolve_as(fixture,
+                                          fixture_caller_with(fixture, "app", "US", NULL, NULL),
+                                          "cloud", email, &resolved),
+                     KL_OK);
+    assert_true(resolved.found);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses"), before + 1);
+}
+
 static void test_anothers_is_unknown(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -462,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_kind_leads_to_what_it_stands_for),
         TEST(test_each_is_an_entry_of_the_trail),
+        TEST(test_the_trail_says_by_which_line_one_was_resolved_abroad),
         TEST(test_anothers_is_unknown),
         TEST(test_two_put_together_lead_nowhere),
         TEST(test_it_takes_a_lookup_that_is_more_than_a_token),

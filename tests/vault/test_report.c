@@ -1,5 +1,6 @@
 /* The access report: all that is known of somebody, decided on field by field, in the trail before it leaves. */
 #include "tests/support/report_fixture.h"
+#include "tests/support/rights_fixture.h"
 #include "tests/support/test.h"
 
 #include <string.h>
@@ -105,6 +106,27 @@ static void test_where_only_pseudonyms_may_go_there_is_no_report(void **state)
                      KL_OK);
 }
 
+static void test_the_trail_says_by_which_line_an_objection_was_told(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = report_person(fixture, NULL, false);
+    struct vault_report report;
+
+    fixture_apply_changed(fixture, report_policy_text, "certification, purposes: [news]",
+                          "certification, purposes: [surveys]");
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
+                               &made.id, NULL, &report),
+                     KL_OK);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses\"]"), 1);
+    assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", NULL), KL_OK);
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
+                               &made.id, NULL, &report),
+                     KL_OK);
+    assert_int_equal(report.objection_count, 1);
+    assert_int_equal(
+        fixture_trail(fixture, "\"transfers\":[\"standard_clauses\",\"certification\"]"), 1);
+}
+
 static void test_who_may_not_report_finds_nobody(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -181,6 +203,50 @@ static void test_a_report_counts_under_a_volume(void **state)
     assert_true(fixture->err.retry_after_s > 0);
 }
 
+static void report_once(struct vault_fixture *fixture, struct vault_caller caller,
+                        const struct kl_id *subject)
+{
+    struct vault_report report;
+
+    assert_int_equal(vault_report_read(fixture_vault(fixture), &caller, subject, NULL,
+                                       fixture->arena, &report, &fixture->err),
+                     KL_OK);
+    assert_int_equal(vault_report_read(fixture_vault(fixture), &caller, subject, NULL,
+                                       fixture->arena, &report, &fixture->err),
+                     KL_ERR_FORBIDDEN);
+    assert_string_equal(fixture->err.code, "volume_exceeded");
+    kl_err_clear(&fixture->err);
+    vault_caller_done(&caller);
+}
+
+static void test_a_report_without_any_field_counts_as_well(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result made = report_person(fixture, NULL, false);
+    struct vault_caller eraser;
+    struct kl_buf receipt;
+
+    fixture_apply_changed(
+        fixture, report_policy_text, "roles:\n",
+        "roles:\n"
+        "  eraser:\n"
+        "    - { do: [erase], fields: [\"*\"] }\n"
+        "  once_beside:\n"
+        "    - { do: [report], fields: [member.*], when: { volume_per_hour: 1 } }\n"
+        "    - { do: [report], fields: [note.*] }\n");
+    report_once(fixture, fixture_caller_with(fixture, "once", "BR", NULL, NULL), &made.id);
+    report_once(fixture, fixture_caller_with(fixture, "once_beside", "BR", NULL, NULL), &made.id);
+    eraser = fixture_caller(fixture, "eraser");
+    kl_buf_init(&receipt, 65536);
+    assert_int_equal(vault_record_erase(fixture_vault(fixture), &eraser, &made.id,
+                                        &made.records[0].id, VAULT_ERASE_REQUEST, &receipt,
+                                        &fixture->err),
+                     KL_OK);
+    kl_buf_done(&receipt);
+    vault_caller_done(&eraser);
+    report_once(fixture, fixture_caller(fixture, "once"), &made.id);
+}
+
 static void test_a_credential_for_several_purposes_names_one(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -208,10 +274,12 @@ int main(void)
         TEST(test_what_is_withheld_names_its_gate),
         TEST(test_the_place_of_the_credential_counts),
         TEST(test_where_only_pseudonyms_may_go_there_is_no_report),
+        TEST(test_the_trail_says_by_which_line_an_objection_was_told),
         TEST(test_who_may_not_report_finds_nobody),
         TEST(test_a_record_that_alone_is_left_hides_the_subject_from_others),
         TEST(test_the_trail_says_what_was_told),
         TEST(test_a_report_counts_under_a_volume),
+        TEST(test_a_report_without_any_field_counts_as_well),
         TEST(test_a_credential_for_several_purposes_names_one),
     };
 

@@ -185,6 +185,42 @@ static void test_a_role_is_told_what_it_may_report_on(void **state)
     assert_int_equal(seen.subject_count, 0);
 }
 
+static void test_who_reports_in_tokens_is_told_nobody(void **state)
+{
+    struct vault_fixture *fixture = *state;
+
+    fixture_apply_changed(fixture, rights_policy_text, "roles:\n",
+                          "roles:\n"
+                          "  token_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: token }\n"
+                          "  present_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: present }\n"
+                          "  mask_reporter:\n"
+                          "    - { do: [report], fields: [\"*\"], for: [\"*\"], view: masked }\n");
+    (void)ended(fixture, "ana@example.org", LONG_AGO);
+    assert_int_equal(report(fixture, "mask_reporter", 0).subject_count, 1);
+    assert_int_equal(report(fixture, "token_reporter", 0).subject_count, 0);
+    assert_int_equal(report(fixture, "present_reporter", 0).subject_count, 0);
+}
+
+static void test_the_trail_says_by_which_line_it_was_told_abroad(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_retention_report seen = {0};
+    char cursor[VAULT_CURSOR_MAX_BYTES + 1] = "";
+
+    fixture_apply_changed(fixture, rights_policy_text, "standard_clauses, view: token }",
+                          "standard_clauses }");
+    (void)ended(fixture, "ana@example.org", LONG_AGO);
+    assert_int_equal(report(fixture, "reporter", 0).subject_count, 1);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\""), 0);
+    assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "reporter", "US", NULL, NULL),
+                               0, 10, &seen, cursor),
+                     KL_OK);
+    assert_int_equal(seen.subject_count, 1);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses"), 1);
+}
+
 static void test_pages_add_up(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -218,6 +254,8 @@ int main(void)
         TEST(test_what_is_held_or_restricted_or_erased_is_not_due),
         TEST(test_stewards_and_auditors_are_told_numbers_of_nobody),
         TEST(test_a_role_is_told_what_it_may_report_on),
+        TEST(test_who_reports_in_tokens_is_told_nobody),
+        TEST(test_the_trail_says_by_which_line_it_was_told_abroad),
         TEST(test_pages_add_up),
     };
 

@@ -5,6 +5,8 @@
 #include "tests/support/tenant_fixture.h"
 #include "tests/support/test.h"
 #include "vault/erasure.h"
+#include "vault/side.h"
+#include "vault/tenants.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -431,6 +433,32 @@ static void test_an_erasure_whose_end_was_cut_short_counts_once(void **state)
     assert_int_equal(clients(fixture), 3);
 }
 
+/* The keys as they were when the erasure was committed, data/ as it was when its end was: as a power failure leaves what was not synced. */
+static void test_an_acknowledged_erasure_counts_after_a_power_failure(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result late = person(fixture, BELGIAN);
+    char keys[ADMIN_PATH_BYTES];
+    char copy[ADMIN_PATH_BYTES];
+
+    fixture_path(fixture, "data/keys", keys);
+    fixture_path(fixture, "keys-copy", copy);
+    come_and_go(fixture, BELGIAN, 2);
+    after_the_commit(fixture);
+    assert_int_equal(try_erase(fixture, &late.id), KL_ERR_UNAVAILABLE);
+    admin_close(fixture->admin);
+    admin_copy(keys, copy);
+    admin_reopen(fixture->admin);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    admin_close(fixture->admin);
+    admin_remove(keys);
+    admin_copy(copy, keys);
+    admin_reopen(fixture->admin);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+}
+
 static void test_an_erasure_without_its_end_is_published_once_all_the_same(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -475,6 +503,62 @@ static void test_a_publication_that_failed_leaves_nothing_that_opens(void **stat
     assert_int_equal(kms_place_check(fixture_vault(fixture)->keys, &place, NULL), KL_ERR_GONE);
     assert_int_equal(rows(fixture, "VT"), 1);
     kl_buf_done(&kept.value);
+}
+
+#define TRIES 70
+
+static void test_a_publication_that_failed_for_an_hour_leaves_one_and_counts_once(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    int i;
+
+    come_and_go(fixture, BELGIAN, 3);
+    before_the_commit(fixture);
+    for (i = 0; i < TRIES; i++) {
+        assert_int_equal(publish_in(fixture, 30), KL_ERR_UNAVAILABLE);
+    }
+    assert_int_equal(rows(fixture, "VT"), 1);
+    vault_erasure_hooks_set(fixture_vault(fixture));
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+    assert_int_equal(rows(fixture, "VT"), 1);
+}
+
+/* The one row of that kind again, under slots of the vault's own. */
+static void multiply(struct vault_fixture *fixture, size_t count)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    unsigned char key[20] = "VT";
+    struct kms_storage_write copy = {.key = kl_slice_of(key, sizeof key)};
+    struct kept_row kept = {.cohort = 0};
+    uint64_t number = 0;
+    size_t i;
+
+    kl_buf_init(&kept.value, 65536);
+    assert_int_equal(kms_side_range(keys, kl_slice_text("VT"), keep_row, &kept, NULL), KL_OK);
+    kl_put_u64be(key + 2, fixture_tenant(fixture));
+    copy.value = kl_buf_slice(&kept.value);
+    for (i = 0; i < count; i++) {
+        assert_int_equal(kms_slot_take(keys, KMS_TENANT_VAULT, 1, &number, NULL), KL_OK);
+        kl_put_u64be(key + 10, number);
+        assert_int_equal(kms_side_apply(keys, &copy, 1, false, NULL), KL_OK);
+    }
+    kl_buf_done(&kept.value);
+}
+
+static void test_however_many_failed_publications_there_are_none_is_left(void **state)
+{
+    struct vault_fixture *fixture = *state;
+
+    come_and_go(fixture, BELGIAN, 3);
+    before_the_commit(fixture);
+    assert_int_equal(publish_in(fixture, 30), KL_ERR_UNAVAILABLE);
+    vault_erasure_hooks_set(fixture_vault(fixture));
+    multiply(fixture, 2 * TRIES);
+    assert_int_equal(rows(fixture, "VT"), 1 + 2 * TRIES);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+    assert_int_equal(rows(fixture, "VT"), 1);
 }
 
 static void test_a_publication_whose_end_was_cut_short_counts_once(void **state)
@@ -544,6 +628,62 @@ static void test_in_any_order_and_cut_short_anywhere_everybody_counts_once(void 
         assert_int_equal(rows(fixture, "VG"), waiting);
     }
     assert_true(published > 0);
+}
+
+/* ---- many ---- */
+
+#define MANY 70000
+
+/* Rows of somebody's, under a cohort that is not there any more. */
+static void rows_fill(struct vault_fixture *fixture, size_t count)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    static const unsigned char row[64] = {1, 1};
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        unsigned char key[34] = "VG";
+        const struct kms_storage_write write = {.key = kl_slice_of(key, sizeof key),
+                                                .value = kl_slice_of(row, sizeof row)};
+
+        kl_put_u64be(key + 2, fixture_tenant(fixture));
+        kl_put_u64be(key + 10, 1u << 20);
+        kl_put_u64be(key + 18, i);
+        assert_int_equal(kms_side_apply(keys, &write, 1, false, NULL), KL_OK);
+    }
+}
+
+static void test_any_number_of_rows_that_do_not_count_goes_at_open(void **state)
+{
+    struct vault_fixture *fixture = *state;
+
+    come_and_go(fixture, BELGIAN, 3);
+    rows_fill(fixture, MANY);
+    assert_int_equal(rows(fixture, "VG"), MANY + 3);
+    fixture_reopen(fixture);
+    assert_int_equal(rows(fixture, "VG"), 3);
+    assert_int_equal(publish_in(fixture, 30), KL_OK);
+    assert_int_equal(clients(fixture), 3);
+}
+
+static void test_a_range_of_any_size_is_forgotten_and_nothing_beside_it(void **state)
+{
+    static const size_t counts[] = {0, 1, 1023, 1024, 1025, 3000};
+    struct vault_fixture *fixture = *state;
+    unsigned char prefix[18] = "VG";
+    size_t i;
+
+    come_and_go(fixture, BELGIAN, 3);
+    kl_put_u64be(prefix + 2, fixture_tenant(fixture));
+    kl_put_u64be(prefix + 10, 1u << 20);
+    for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        rows_fill(fixture, counts[i]);
+        assert_int_equal(rows(fixture, "VG"), counts[i] + 3);
+        assert_int_equal(vault_side_forget(fixture_vault(fixture),
+                                           kl_slice_of(prefix, sizeof prefix), &fixture->err),
+                         KL_OK);
+        assert_int_equal(rows(fixture, "VG"), 3);
+    }
 }
 
 /* ---- at the same time ---- */
@@ -671,6 +811,93 @@ static void test_an_end_that_was_cut_short_after_its_commit_counts_once(void **s
     assert_int_equal(people(fixture, "default", "client.iban", NULL), 3);
 }
 
+/* Cohorts of tenants that are not there: as many as there may be. */
+static void cohorts_fill(struct vault_fixture *fixture)
+{
+    struct kms *keys = fixture_vault(fixture)->keys;
+    unsigned char row[10] = {1};
+    uint64_t i;
+
+    kl_put_u64be(row + 1, (uint64_t)kl_time_now_us());
+    for (i = 0; i < VAULT_COHORTS_MAX; i++) {
+        unsigned char key[18] = "VC";
+        const struct kms_storage_write write = {.key = kl_slice_of(key, sizeof key),
+                                                .value = kl_slice_of(row, sizeof row)};
+
+        kl_put_u64be(key + 2, 1000 + i);
+        kl_put_u64be(key + 10, 1000 + i);
+        assert_int_equal(kms_side_apply(keys, &write, 1, false, NULL), KL_OK);
+    }
+}
+
+static void test_a_tenant_ends_though_its_statistics_cannot_be_written(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        (void)person(fixture, DUTCH);
+    }
+    cohorts_fill(fixture);
+    fixture_reopen(fixture);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_OK);
+    assert_int_equal(tenant_number(fixture, "default"), 0);
+    assert_int_equal(people(fixture, "default", "client.iban", NULL), 0);
+    assert_int_equal(rows(fixture, "VT"), 0);
+    assert_int_equal(
+        admin_trail_count(fixture->admin, true, "\"statistics\":0,\"statistics_too_few\":0"), 1);
+}
+
+#define CROWD 400
+
+static void *end_tenant(void *context)
+{
+    struct vault_fixture *fixture = context;
+    struct vault_caller chief = admin_operator(fixture->admin);
+    struct kl_err err = {0};
+    struct kl_buf receipt;
+    int64_t ends_us = 0;
+
+    kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
+    if (vault_tenant_end(fixture_vault(fixture), &chief, "default", &receipt, &ends_us, &err) !=
+        KL_OK) {
+        abort();
+    }
+    kl_buf_done(&receipt);
+    vault_caller_done(&chief);
+    return NULL;
+}
+
+static void test_others_have_the_turn_while_the_people_of_a_tenant_are_counted(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault *vault = fixture_vault(fixture);
+    const uint64_t number = fixture_tenant(fixture);
+    enum kl_status status = KL_OK;
+    pthread_t thread;
+    bool gone = true;
+    int i;
+
+    for (i = 0; i < CROWD; i++) {
+        (void)person(fixture, DUTCH);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, end_tenant, fixture), 0);
+    for (i = 0; status == KL_OK; i++) { /* until it is marked */
+        struct vault_subject_result late;
+        char email[64];
+
+        (void)snprintf(email, sizeof email, "late%d@example.org", i);
+        status = fixture_try_client(fixture, email, &late);
+    }
+    assert_string_equal(fixture->err.code, "tenant_gone");
+    vault_turn_take(&vault->turn);
+    assert_int_equal(vault_tenant_is_gone(vault, number, &gone, NULL), KL_OK);
+    vault_turn_give(&vault->turn);
+    (void)pthread_join(thread, NULL);
+    assert_false(gone);
+    assert_true(people(fixture, "default", "client.iban", NULL) >= CROWD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -692,22 +919,39 @@ int main(void)
             vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_erasure_whose_end_was_cut_short_counts_once, setup,
                                         vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_an_acknowledged_erasure_counts_after_a_power_failure,
+                                        setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(
             test_an_erasure_without_its_end_is_published_once_all_the_same, setup,
             vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_publication_that_failed_leaves_nothing_that_opens,
                                         setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_publication_that_failed_for_an_hour_leaves_one_and_counts_once, setup,
+            vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_however_many_failed_publications_there_are_none_is_left, setup,
+            vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_publication_whose_end_was_cut_short_counts_once,
                                         setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(
             test_in_any_order_and_cut_short_anywhere_everybody_counts_once, setup,
             vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_any_number_of_rows_that_do_not_count_goes_at_open,
+                                        setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_range_of_any_size_is_forgotten_and_nothing_beside_it,
+                                        setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_who_is_erased_while_others_are_published_counts_once,
                                         setup, vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_tenants_end_counts_who_waits_and_who_is_there, setup,
                                         vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_end_that_failed_is_forgotten_by_the_next, setup,
                                         vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_tenant_ends_though_its_statistics_cannot_be_written,
+                                        setup, vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_others_have_the_turn_while_the_people_of_a_tenant_are_counted, setup,
+            vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_end_that_was_cut_short_after_its_commit_counts_once,
                                         setup, vault_fixture_teardown),
     };

@@ -413,6 +413,75 @@ static void test_copies_of_one_store_lie_apart_from_all_others(void **state)
     vault_caller_done(&caller);
 }
 
+static enum kl_status apart(struct stores_fixture *fixture, const char *name)
+{
+    struct vault_caller caller = stores_operator(fixture);
+    char path[3 * ADMIN_PATH_BYTES];
+    enum kl_status status = KL_OK;
+
+    (void)snprintf(path, sizeof path, "%s/%s", fixture->admin->folder, name);
+    status = vault_stores_apart(fixture->stores, main_of(fixture), &caller, path, NULL);
+    vault_caller_done(&caller);
+    return status;
+}
+
+/* orbit with its root file FOLDER/vaults/orbit/key and a mirror FOLDER/copies/orbit. */
+static void add_orbit_with_mirror(struct stores_fixture *fixture)
+{
+    struct stores_place orbit = stores_place_of(fixture, "orbit");
+    char folder[3 * ADMIN_PATH_BYTES];
+    struct vault_store_input input = {
+        .name = "orbit", .directory = orbit.directory, .country = "NL", .custodian = folder};
+    struct vault_caller caller = stores_operator(fixture);
+    struct vault_store_result result;
+    struct vault_mirror_result mirror;
+
+    (void)snprintf(folder, sizeof folder, "%s/copies", fixture->admin->folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    (void)snprintf(folder, sizeof folder, "%s/vaults", fixture->admin->folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    (void)snprintf(folder, sizeof folder, "%s/vaults/orbit", fixture->admin->folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    (void)snprintf(folder, sizeof folder, "file:%s/vaults/orbit/key", fixture->admin->folder);
+    assert_int_equal(
+        vault_stores_add(fixture->stores, main_of(fixture), &caller, &input, &result, NULL), KL_OK);
+    (void)snprintf(folder, sizeof folder, "%s/copies/orbit", fixture->admin->folder);
+    assert_int_equal(vault_mirror_add(vault_stores_at(fixture->stores, 1, NULL), &caller, folder,
+                                      "NL", &mirror, NULL),
+                     KL_OK);
+    vault_caller_done(&caller);
+}
+
+static void test_copies_lie_apart_from_mirrors_and_root_files_of_others(void **state)
+{
+    static const char *const together[] = {"vaults/orbit", "vaults", "copies/orbit/inside",
+                                           "copies/orbit", "copies"};
+    struct stores_fixture *fixture = *state;
+    struct stores_place orbit = stores_place_of(fixture, "orbit");
+    char aside[3 * ADMIN_PATH_BYTES];
+    struct kl_err err = {0};
+    int seen = 0;
+    size_t i;
+
+    add_orbit_with_mirror(fixture);
+    for (i = 0; i < sizeof together / sizeof together[0]; i++) {
+        assert_int_equal(apart(fixture, together[i]), KL_ERR_INVALID);
+    }
+    assert_int_equal(apart(fixture, "vaults/orbit/beside"), KL_OK);
+    assert_int_equal(apart(fixture, "copies/another"), KL_OK);
+    assert_int_equal(stores_add(fixture, "copies", "NL", &err), KL_OK); /* FOLDER/copies/data */
+    stores_close(fixture);
+    (void)snprintf(aside, sizeof aside, "%s-aside", orbit.directory);
+    assert_int_equal(rename(orbit.directory, aside), 0);
+    stores_reopen(fixture);
+    (void)stores_listed(fixture, "orbit", &seen);
+    assert_int_equal(seen, VAULT_STORE_AWAY);
+    assert_int_equal(apart(fixture, "vaults/orbit"), KL_ERR_INVALID);
+    assert_int_equal(apart(fixture, "vaults"), KL_ERR_INVALID);
+    assert_int_equal(apart(fixture, "vaults/orbit/beside"), KL_OK);
+    assert_int_equal(apart(fixture, "orbit/data/inside"), KL_ERR_INVALID);
+}
+
 #define STORES(test) cmocka_unit_test_setup_teardown(test, stores_setup, stores_teardown)
 
 int main(void)
@@ -430,6 +499,7 @@ int main(void)
         STORES(test_the_list_follows_a_change_of_custodian),
         STORES(test_a_change_of_custodian_that_was_cut_short_leaves_a_store_that_opens),
         STORES(test_copies_of_one_store_lie_apart_from_all_others),
+        STORES(test_copies_lie_apart_from_mirrors_and_root_files_of_others),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);

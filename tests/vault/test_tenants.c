@@ -243,6 +243,32 @@ static void *make_same(void *argument)
     return NULL;
 }
 
+static void test_who_goes_over_all_misses_none_while_others_end(void **state)
+{
+    static const char *const names[] = {"default", "one", "two", "three"};
+    struct admin_fixture *fixture = *state;
+    struct vault_caller caller = admin_operator(fixture);
+    const struct vault_tenant *tenant = NULL;
+    uint64_t last = 0;
+    size_t i;
+
+    for (i = 1; i < 4; i++) {
+        assert_int_equal(put(fixture, &caller, names[i], NULL, NULL, NULL), KL_OK);
+    }
+    vault_caller_done(&caller);
+    tenant = vault_tenants_next(fixture->vault, KMS_TENANT_VAULT);
+    for (i = 0; i < 4; i++) {
+        assert_non_null(tenant);
+        assert_string_equal(tenant->name, names[i]);
+        last = tenant->number;
+        vault_tenants_drop(fixture->vault, last);
+        tenant = vault_tenants_next(fixture->vault, last);
+    }
+    assert_null(tenant);
+    assert_null(vault_tenants_next(fixture->vault, KMS_TENANT_VAULT));
+    assert_null(vault_tenants_next(fixture->vault, UINT64_MAX));
+}
+
 static void test_many_operators_make_a_tenant_once(void **state)
 {
     struct admin_fixture *fixture = *state;
@@ -296,6 +322,7 @@ int main(void)
         OPENED(test_the_list_is_by_name),
         OPENED(test_a_list_that_does_not_fit_the_arena_says_so),
         OPENED(test_tenants_are_found_by_name_and_number_also_after_opening_again),
+        OPENED(test_who_goes_over_all_misses_none_while_others_end),
         OPENED(test_many_operators_make_a_tenant_once),
         OPENED(test_a_damaged_tenant_row_keeps_the_vault_closed),
     };

@@ -331,6 +331,10 @@ KL_MUST_USE enum kl_status kms_side_get(struct kms *kms, struct kl_slice key, st
 KL_MUST_USE enum kl_status kms_side_range(struct kms *kms, struct kl_slice prefix,
                                           kms_storage_visit visit, void *visitor,
                                           struct kl_err *err);
+/* The same, of the rows behind that key alone; empty: all. Past rows that were deleted it is as quick as if they had never been. */
+KL_MUST_USE enum kl_status kms_side_range_after(struct kms *kms, struct kl_slice prefix,
+                                                struct kl_slice after, kms_storage_visit visit,
+                                                void *visitor, struct kl_err *err);
 
 /* ---- numbers, for a restore ---- */
 
@@ -470,5 +474,7 @@ struct kms_state {
         old_root_destroyed; /* both slots hold only the current and a never used key: true after every commit */
 };
 void kms_state(struct kms *kms, struct kms_state *ret_state);
+/* The path of the root file, without links; empty where a token keeps the root key. Any thread. */
+void kms_root_file(struct kms *kms, char ret_path[KMS_CUSTODIAN_TEXT_MAX_BYTES + 1]);
 
 #endif

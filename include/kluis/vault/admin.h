@@ -55,7 +55,8 @@ KL_MUST_USE enum kl_status vault_tenant_list(struct vault *vault, const struct v
  * End a tenant. Without a grace period its keys are shredded when this returns, in one commit whatever its size, and ret_receipt has the
  * receipt, signed by the vault: *ret_ends_us is 0. With one it is closed: its credentials are refused (KL_ERR_FORBIDDEN "tenant_closed") until
  * it is brought back or the time has come (*ret_ends_us), and nothing is appended. Closed already: the same again.
- * KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN; of the shred as kms_commit(): KL_ERR_UNAVAILABLE "mirror_unreachable". An error after the
+ * KL_ERR_NOT_FOUND "not_found"; KL_ERR_FORBIDDEN; KL_ERR_BUSY "tenant_changed": brought back, or given a grace period, while its people were counted for
+ * statistics; of the shred as kms_commit(): KL_ERR_UNAVAILABLE "mirror_unreachable". An error after the
  * old root key was destroyed: the tenant is gone, its receipt follows at the next open.
  */
 KL_MUST_USE enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *caller,

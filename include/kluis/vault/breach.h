@@ -42,8 +42,8 @@ struct vault_breach_input {
  * ("next_cursor"): whoever joins them adds up times, and tells people apart by "slot".
  *
  * For an auditor, and for a role of the policy with the action report whose credential is not bound to a subject. The trail names people by slot; only
- * such a role is told which subject that is, while it is there, and where it may report on every field that was touched (gates role, purpose and
- * transfer, volume_per_hour); each subject named is an entry of its own in the trail.
+ * such a role is told which subject that is, while it is there, and where it may report on every field that was touched, or, where none was, on every
+ * field of the subject (gates role, purpose and transfer, volume_per_hour), and in a view more open than token; each subject named is an entry of its own in the trail.
  *
  * KL_ERR_FORBIDDEN "role_forbidden". KL_ERR_NOT_FOUND "not_found": no such credential. KL_ERR_INVALID "invalid_limit", "invalid_range",
  * "invalid_time" (aware_us lies ahead), "invalid_cursor". KL_ERR_BUSY "reports_busy". KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_CORRUPT,

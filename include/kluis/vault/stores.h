@@ -209,8 +209,8 @@ KL_MUST_USE enum kl_status vault_stores_custodian_change(struct vault_stores *st
                                                          struct vault_custodian_result *ret,
                                                          struct kl_err *err);
 /*
- * Whether a directory for backups or mirrors of one store is apart from the data directories of all others, and from the folders of their root
- * files. Anybody but an operator learns nothing. KL_ERR_INVALID "invalid_directory".
+ * Whether a directory for backups or mirrors of one store is apart from the data directories and mirrors of all others, and is not, and does not hold, the folder
+ * of one of their root files. Anybody but an operator learns nothing. KL_ERR_INVALID "invalid_directory".
  */
 KL_MUST_USE enum kl_status vault_stores_apart(struct vault_stores *stores,
                                               const struct vault *vault,
