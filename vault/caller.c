@@ -136,8 +136,11 @@ static enum kl_status tenant_is_open(const struct vault_tenant *tenant, struct k
         return KL_OK;
     }
     kl_time_format(ends_us, until);
-    return kl_failf(err, KL_ERR_FORBIDDEN, "tenant_closed",
-                    "this tenant was ended; until %s an operator can bring it back", until);
+    return kl_failf(
+        err, KL_ERR_FORBIDDEN, "tenant_closed",
+        "this tenant was ended; until %s an operator can bring it back, and its steward "
+        "can export it",
+        until);
 }
 
 /* But for its steward's one call, before its time has come. ret_closed_us: when that is; 0: it is open. */

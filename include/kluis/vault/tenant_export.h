@@ -34,7 +34,7 @@
 /* Of what is told. */
 #define VAULT_TENANT_EXPORT_FORMAT 1
 /* A page that holds so much is full; the next one goes on where it ended, in the middle of a subject too. */
-#define VAULT_TENANT_EXPORT_PAGE_BYTES ((size_t)4 * 1024 * 1024)
+#define VAULT_TENANT_EXPORT_PAGE_BYTES ((size_t)1024 * 1024)
 
 /* What comes first. policy: its text as it was applied; empty: there is none. ends_us: of a tenant that was ended; 0: it is open. */
 struct vault_exported_tenant {

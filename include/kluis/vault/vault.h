@@ -103,7 +103,8 @@ enum vault_builtin {
 
 /*
  * Somebody who was let in, for one request: opened by vault_caller_open(), ended by vault_caller_done(). Holds a reference to the
- * tenant's policy of that moment, so a request sees one policy from its start to its end.
+ * tenant's policy of that moment, so a request sees one policy from its start to its end. closed_us: when the grace period of its tenant is over, of a
+ * steward who was let in to take it along (tenant_export.h); 0: the tenant is open.
  */
 struct vault_caller {
     uint64_t tenant; /* the tenant acted on; UINT64_MAX: none (an operator who named none) */
@@ -117,9 +118,8 @@ struct vault_caller {
     uint64_t purposes;  /* bits of the policy the credential is made for; all ones: any */
     int single_purpose; /* the one purpose, when it is made for exactly one; VAULT_NONE else */
     struct vault_country location; /* declared by the operator; unset: none */
-    int64_t
-        closed_us; /* its tenant was ended and goes then: a steward who takes it along (tenant_export.h); 0: it is open */
-    bool bound;    /* to one subject */
+    int64_t closed_us;             /* see below */
+    bool bound;                    /* to one subject */
     struct kl_id bound_subject;
     bool is_recipient; /* it is the policy's recipient of that number, and nobody else */
     int recipient;
