@@ -92,27 +92,23 @@ struct kl_id retained_write_stale(struct vault_fixture *fixture, const struct re
 {
     struct kl_arena *arena = kl_arena_new(VAULT_WORK_MAX_BYTES);
     struct vault_subject subject = {0};
-    struct vault_caller keeper = fixture_caller(fixture, "keeper");
-    struct vault_kept *kept = NULL;
+    struct vault_kept kept = {.basis = "bookkeeping", .purpose = VAULT_NONE, .until_us = until_us};
     struct vault_retained row = {.tenant = of->tenant,
                                  .slot = of->slot,
                                  .value = 60,
                                  .receipt = kl_id_new(),
                                  .until_us = until_us,
                                  .basis = "bookkeeping"};
-    size_t count = 0;
 
     assert_int_equal(
         vault_subject_load(fixture_vault(fixture), of->tenant, of->slot, arena, &subject, NULL),
         KL_OK);
-    assert_int_equal(
-        vault_kept_of(keeper.policy, &subject, kl_time_now_us(), arena, &kept, &count, NULL),
-        KL_OK);
-    assert_true(count >= 1);
-    assert_int_equal(vault_retained_write(fixture_vault(fixture), &subject, kept, &row, 1, NULL),
+    kept.record = (size_t)vault_subject_record_find(&subject, &of->client);
+    kept.fields = subject.records[kept.record].fields;
+    kept.field_count = subject.records[kept.record].field_count;
+    assert_int_equal(vault_retained_write(fixture_vault(fixture), &subject, &kept, &row, 1, NULL),
                      KL_OK);
     vault_subject_done(&subject);
-    vault_caller_done(&keeper);
     kl_arena_free(arena);
     return row.receipt;
 }
