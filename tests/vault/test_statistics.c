@@ -908,8 +908,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_who_kept_every_row_reads_none_of_them_once_it_is_published, setup,
             vault_fixture_teardown),
-        cmocka_unit_test_setup_teardown(test_a_credential_for_several_purposes_names_one),
-        cmocka_unit_test_setup_teardown(test_they_are_not_for_a_person_about_all),
+        cmocka_unit_test_setup_teardown(test_a_credential_for_several_purposes_names_one, setup,
+                                        vault_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_they_are_not_for_a_person_about_all, setup,
+                                        vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_one_person_is_one_however_many_records_go, setup,
                                         vault_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_an_older_data_takes_nothing_from_the_counts, setup,
