@@ -1,6 +1,8 @@
 /* The cohorts of all tenants in memory: who is in them, and when they are over. */
 #include "vault/waiting_internal.h"
 
+#include "kluis/base/log.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,8 +206,16 @@ static enum kl_status count_again(void *visitor, uint64_t generation, struct kl_
 enum kl_status vault_waiting_open(struct vault *vault, struct kl_err *err)
 {
     struct leftovers leftovers = {.waiting = vault->waiting, .more = true};
-    enum kl_status status = kms_notes_each(vault->keys, 0, count_again, vault, err);
+    struct kl_err cause = {0};
+    enum kl_status status = kms_notes_each(vault->keys, 0, count_again, vault, &cause);
 
+    if (status ==
+        KL_ERR_CORRUPT) { /* one that was finished; no statistic is worth a vault that stays closed */
+        kl_log_err(KL_LOG_ERROR, "statistic_lost", &cause);
+        status = KL_OK;
+    } else if (status != KL_OK) {
+        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
     if (status == KL_OK) {
         status = kms_side_range(vault->keys, kl_slice_text(VAULT_COHORT_ROW), read_cohort,
                                 vault->waiting, err);

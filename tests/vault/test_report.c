@@ -223,6 +223,10 @@ static void test_a_report_without_any_field_counts_as_well(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = report_person(fixture, NULL, false);
+    const struct vault_field_input story = fixture_field("story", "alone");
+    const struct vault_record_input record = {.type = "note", .fields = &story, .field_count = 1};
+    const struct vault_subject_input input = {.records = &record, .record_count = 1};
+    struct vault_caller writer;
     struct vault_caller eraser;
     struct kl_buf receipt;
 
@@ -236,6 +240,10 @@ static void test_a_report_without_any_field_counts_as_well(void **state)
         "    - { do: [report], fields: [note.*] }\n");
     report_once(fixture, fixture_caller_with(fixture, "once", "BR", NULL, NULL), &made.id);
     report_once(fixture, fixture_caller_with(fixture, "once_beside", "BR", NULL, NULL), &made.id);
+    writer = as(fixture, "writer");
+    assert_int_equal(vault_subject_create(fixture_vault(fixture), &writer, &input, NULL,
+                                          fixture->arena, &made, &fixture->err),
+                     KL_OK);
     eraser = fixture_caller(fixture, "eraser");
     kl_buf_init(&receipt, 65536);
     assert_int_equal(vault_record_erase(fixture_vault(fixture), &eraser, &made.id,
@@ -244,6 +252,7 @@ static void test_a_report_without_any_field_counts_as_well(void **state)
                      KL_OK);
     kl_buf_done(&receipt);
     vault_caller_done(&eraser);
+    vault_caller_done(&writer);
     report_once(fixture, fixture_caller(fixture, "once"), &made.id);
 }
 
