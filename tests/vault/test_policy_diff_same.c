@@ -88,6 +88,7 @@ static const struct member policy_left[] = {
     MEMBER(struct vault_policy, requests, "how requests are answered is no access to a field"),
     MEMBER(struct vault_policy, controller, SHOWN),
     MEMBER(struct vault_policy, notices, SHOWN),
+    MEMBER(struct vault_policy, returns_at_any_time, "it is the steward's, and a line by itself"),
     MEMBER(struct vault_policy, sources, "an export asks it beside the gates"),
     MEMBER(struct vault_policy, statistics, "what is published is of nobody in particular"),
     MEMBER(struct vault_policy, record_count, NUMBERS),

@@ -180,8 +180,10 @@ static void test_a_volume_counts_each(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct kl_id ann = pseudonym_person(fixture, "ann@mail.example").id;
+    struct kl_id bea = pseudonym_person(fixture, "bea@mail.example").id;
     const char *id = pseudonym_of(fixture, &ann, "cloud", NULL, NULL);
-    const char *const pseudonyms[] = {id, UNKNOWN, id};
+    const char *const pseudonyms[] = {id, UNKNOWN,
+                                      pseudonym_of(fixture, &bea, "cloud", NULL, NULL)};
     struct vault_resolve_input input = {
         .pseudonyms = pseudonyms, .count = 3, .recipient = "cloud", .purpose = "hosting"};
     struct vault_caller few = fixture_caller(fixture, "few");

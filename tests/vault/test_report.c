@@ -112,19 +112,22 @@ static void test_the_trail_says_by_which_line_an_objection_was_told(void **state
     struct vault_subject_result made = report_person(fixture, NULL, false);
     struct vault_report report;
 
-    fixture_apply_changed(fixture, report_policy_text, "certification, purposes: [news]",
-                          "certification, purposes: [surveys]");
+    fixture_apply_changed(
+        fixture, report_policy_text,
+        "clauses, view: masked }\n"
+        "    - { to: [US], mechanism: certification, purposes: [news], view: token",
+        "clauses, purposes: [service, news, bookkeeping], view: masked }\n"
+        "    - { to: [US], mechanism: certification, purposes: [surveys]");
     assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
                                &made.id, NULL, &report),
                      KL_OK);
-    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"standard_clauses\"]"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"certification\""), 0);
     assert_int_equal(rights_object(fixture, "dpo", &made.id, "surveys", NULL), KL_OK);
     assert_int_equal(report_as(fixture, fixture_caller_with(fixture, "dpo", "US", NULL, NULL),
                                &made.id, NULL, &report),
                      KL_OK);
     assert_int_equal(report.objection_count, 1);
-    assert_int_equal(
-        fixture_trail(fixture, "\"transfers\":[\"standard_clauses\",\"certification\"]"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"transfers\":[\"certification\"]"), 1);
 }
 
 static void test_who_may_not_report_finds_nobody(void **state)
