@@ -320,7 +320,7 @@ static void side_read(struct blobs *blobs, const struct row *row)
         given_read(blobs, row);
     } else if (row->key.size == PUBLISHED_KEY_BYTES && kind == 'T') {
         published_read(blobs, row);
-    } else if (kind == 0 || strchr("JALNRSWrCP", kind) == NULL) {
+    } else if (kind == 0 || strchr("JALNRSWrCPH", kind) == NULL) {
         stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
     }
 }
@@ -336,7 +336,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqU", kind) == NULL) {
+        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqUGJ", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
