@@ -25,9 +25,17 @@
 #define VAULT_AUDIT_ENTRY_MAX_BYTES 16384
 #define VAULT_AUDIT_HASH_BYTES 32
 
-/* An entry made, not yet placed in the trail. hash is its leaf hash. */
+/* What an entry means for whoever watches a credential's use (alerts.h). */
+enum vault_audit_meaning { VAULT_AUDIT_OTHER, VAULT_AUDIT_SHOWS, VAULT_AUDIT_REFUSES };
+struct vault_caller;
+/*
+ * An entry made, not yet placed in the trail. hash is its leaf hash. caller: whose use it is, outliving the entry; NULL: nobody's who is watched.
+ */
 struct vault_audit_entry {
     uint64_t tenant;
+    struct kl_id id;
+    const struct vault_caller *caller;
+    enum vault_audit_meaning meaning;
     struct kl_buf json;
     unsigned char hash[VAULT_AUDIT_HASH_BYTES];
 };

@@ -11,6 +11,8 @@ void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *c
     struct vault_audit_who who = vault_caller_who(caller, location);
 
     vault_act_begin(act, caller->tenant, &who, action);
+    act->entry.caller = caller;
+    act->entry.meaning = VAULT_AUDIT_SHOWS;
     kl_json_add_int(&act->out, "slot", (int64_t)slot);
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
 }
@@ -78,6 +80,8 @@ enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_calle
 
     vault_act_begin(act, caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant,
                     &who, action);
+    act->entry.caller = caller;
+    act->entry.meaning = VAULT_AUDIT_REFUSES;
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
     if (purpose != VAULT_NONE) {
         kl_json_add_text(&act->out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);

@@ -182,7 +182,10 @@ enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *pol
 
 /* ---- the audit trail (subject_audit.c) ---- */
 
-/* Begin an entry of the caller's tenant with slot and policy number. */
+/*
+ * Begin an entry of the caller's tenant with slot and policy number. Committed by vault_audit_commit() it is one that shows the subject, unless its
+ * meaning is set otherwise.
+ */
 void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
                              const char *action, uint64_t slot);
 /* Add the lines of the policy's transfers (bit n: transfer n) that what is told relies on; nothing for 0. */

@@ -93,10 +93,12 @@ struct vault {
     struct vault_counters counters;
     struct vault_secrets *
         secrets; /* how many secrets are worked on at once; secret_hash.h. Of a store: its vault's */
-    struct vault_limits *tries;  /* secrets that did not match; subject_secret.h */
-    atomic_uint breach_reports;  /* how many are being made */
-    struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
-    atomic_uint diffs;           /* policies being compared on live data; policy_diff_live.c */
+    struct vault_limits *tries;      /* secrets that did not match; subject_secret.h */
+    atomic_uint breach_reports;      /* how many are being made */
+    struct vault_limits *volume;     /* subjects shown under grants with a volume; volume.h */
+    atomic_uint diffs;               /* policies being compared on live data; policy_diff_live.c */
+    struct vault_alerts *alerts;     /* how credentials are used; alerts.h */
+    struct vault_webhooks *webhooks; /* webhook_internal.h */
 };
 
 /* ---- helpers of every operation ---- */
