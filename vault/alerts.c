@@ -25,7 +25,7 @@ _Static_assert(VAULT_ALERT_VOLUME < RATES && VAULT_ALERT_REFUSALS < RATES, "kind
 
 /*
  * key: the first bytes of the credential's id, which are random; 0: free. full_us: when a bucket is full again, in the past when it is.
- * over: what came since told_us, which is when the last was told; 0: nothing was in this window. What stands below is set before key and read
+ * over: what came since told_us, which is when the last was told (of the wall's clock); 0: nothing was in this window. What stands below is set before key and read
  * under the lock.
  */
 struct place {
@@ -300,8 +300,7 @@ static bool telling_of(struct place *place, uint64_t key, enum vault_alert alert
 
 /* Something came that is to be told of; the first of a window tells it. */
 static void over(struct vault *vault, struct place *place, enum vault_alert alert, uint64_t count,
-                 const struct vault_caller *caller, const struct policy_alerts *limits,
-                 int64_t now_us)
+                 const struct vault_caller *caller, const struct policy_alerts *limits)
 {
     struct telling telling = {.at_us = caller->now_us,
                               .limits = limits,
@@ -311,7 +310,7 @@ static void over(struct vault *vault, struct place *place, enum vault_alert aler
     bool told = false;
 
     atomic_fetch_add_explicit(&place->over[alert], count, memory_order_relaxed);
-    if (!atomic_compare_exchange_strong(&place->told_us[alert], &untold, now_us)) {
+    if (!atomic_compare_exchange_strong(&place->told_us[alert], &untold, caller->now_us)) {
         return;
     }
     (void)snprintf(telling.request_id, sizeof telling.request_id, "%s", caller->request_id);
@@ -338,20 +337,20 @@ static void see(struct vault *vault, const struct vault_caller *caller, uint64_t
     if (shown > 0 && limits->volume.bulk > 0) {
         beyond = bucket_take(&place->full_us[VAULT_ALERT_VOLUME], limits->volume, shown, now_us);
         if (beyond > 0) {
-            over(vault, place, VAULT_ALERT_VOLUME, beyond, caller, limits, now_us);
+            over(vault, place, VAULT_ALERT_VOLUME, beyond, caller, limits);
         }
     }
     if (refused > 0 && limits->refusals.bulk > 0) {
         beyond =
             bucket_take(&place->full_us[VAULT_ALERT_REFUSALS], limits->refusals, refused, now_us);
         if (beyond > 0) {
-            over(vault, place, VAULT_ALERT_REFUSALS, beyond, caller, limits, now_us);
+            over(vault, place, VAULT_ALERT_REFUSALS, beyond, caller, limits);
         }
     }
     if (shown > 0 && limits->hours_text != NULL &&
         (!vault_hours_hold(&limits->hours, caller->now_us) ||
          (limits->weekdays && vault_hours_weekend(&limits->hours, caller->now_us)))) {
-        over(vault, place, VAULT_ALERT_HOURS, shown, caller, limits, now_us);
+        over(vault, place, VAULT_ALERT_HOURS, shown, caller, limits);
     }
 }
 
@@ -389,10 +388,9 @@ static int64_t window_us(struct vault *vault, uint64_t trail, uint32_t *ret_s)
 }
 
 static enum kl_status window_end(struct vault *vault, struct place *place, enum vault_alert alert,
-                                 int64_t at_us, struct kl_err *err)
+                                 int64_t now_us, struct kl_err *err)
 {
-    struct telling telling = {.at_us = at_us, .repeated = true};
-    const int64_t now_us = kl_time_monotonic_us();
+    struct telling telling = {.at_us = now_us, .repeated = true};
     const int64_t told_us = atomic_load(&place->told_us[alert]);
     enum kl_status status = KL_OK;
     uint64_t trail = 0;

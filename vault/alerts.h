@@ -13,7 +13,7 @@
  * one exchange, no allocation and no lock; the lock is for making a place and for what is told. Where all places that fit are in use, one that tells
  * of nothing is forgotten. In memory only: a server that is started again begins anew.
  *
- * Times are of the clock that never goes back, but for the hours. Threads: any; the task is the upkeep's.
+ * Buckets are of the clock that never goes back; windows and hours of the wall's. Threads: any; the task is the upkeep's.
  */
 #ifndef VAULT_ALERTS_H
 #define VAULT_ALERTS_H

@@ -205,17 +205,17 @@ bool vault_webhooks_forget(struct vault *vault, uint64_t trail, const struct kl_
     return any;
 }
 
-uint64_t vault_webhooks_waiting(struct vault_webhooks *webhooks)
+void vault_webhooks_count(struct vault_webhooks *webhooks, struct vault_figures *ret_figures)
 {
-    uint64_t waiting = 0;
-
     pthread_mutex_lock(&webhooks->lock);
+    ret_figures->webhooks_delivered = webhooks->delivered;
+    ret_figures->webhooks_failed = webhooks->failed;
+    ret_figures->webhooks_dropped = webhooks->dropped;
     for (struct vault_webhook *webhook = webhooks->first; webhook != NULL;
          webhook = webhook->next) {
-        waiting += webhook->waiting;
+        ret_figures->webhooks_waiting += webhook->waiting;
     }
     pthread_mutex_unlock(&webhooks->lock);
-    return waiting;
 }
 
 /* ---- open ---- */

@@ -50,7 +50,7 @@ struct vault_webhooks {
     struct vault_webhook *first;
     size_t count;
     uint64_t next_number;
-    uint64_t delivered, failed, dropped, refused;
+    uint64_t delivered, failed, dropped;
 };
 
 struct vault_webhooks *vault_webhooks_new(void); /* NULL when out of memory */
@@ -62,8 +62,8 @@ bool vault_webhooks_forget(struct vault *vault, uint64_t trail, const struct kl_
 /* Under the lock. NULL: there is none. */
 struct vault_webhook *vault_webhooks_find(struct vault_webhooks *webhooks, uint64_t trail,
                                           const struct kl_id *id);
-/* How many wait, in all. */
-uint64_t vault_webhooks_waiting(struct vault_webhooks *webhooks);
+/* The figures of webhooks. */
+void vault_webhooks_count(struct vault_webhooks *webhooks, struct vault_figures *ret_figures);
 
 /* ---- rows (webhook.c) ---- */
 
