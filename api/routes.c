@@ -88,7 +88,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/webhooks", api_webhook_list, 0, STORE},
     {"GET", "/v1/webhooks/{hook}", api_webhook_read, 0, STORE},
     {"DELETE", "/v1/webhooks/{hook}", api_webhook_remove, 0, STORE},
-    {"POST", "/v1/webhooks/{hook}/test", api_webhook_test, API_ROUTE_JSON_OPTIONAL, STORE},
+    {"POST", "/v1/webhooks/{hook}/test", api_webhook_test, 0, STORE},
     {"GET", "/v1/keys", api_keys_read, 0, STORE},
     {"GET", "/v1/keys/rotations", api_keys_rotations, 0, STORE},
     {"POST", "/v1/keys/rotations", api_keys_rotate, API_ROUTE_JSON, STORE},
