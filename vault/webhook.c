@@ -194,7 +194,6 @@ bool vault_webhooks_forget(struct vault *vault, uint64_t trail, const struct kl_
 
         if (webhook->trail == trail && (id == NULL || kl_id_equal(&webhook->id, id))) {
             *at = webhook->next;
-            webhooks->count--;
             webhook_free(webhook);
             any = true;
         } else {
@@ -235,7 +234,6 @@ static enum kl_status take_webhook(struct vault_webhooks *webhooks, uint64_t tra
     webhook->events = text->events;
     webhook->next = webhooks->first;
     webhooks->first = webhook;
-    webhooks->count++;
     return KL_OK;
 }
 

@@ -223,7 +223,6 @@ static void link_webhook(struct vault_webhooks *webhooks, struct vault_webhook *
     pthread_mutex_lock(&webhooks->lock);
     webhook->next = webhooks->first;
     webhooks->first = webhook;
-    webhooks->count++;
     pthread_mutex_unlock(&webhooks->lock);
 }
 

@@ -48,7 +48,6 @@ struct vault_webhook {
 struct vault_webhooks {
     pthread_mutex_t lock; /* guards all of it */
     struct vault_webhook *first;
-    size_t count;
     uint64_t next_number;
     uint64_t delivered, failed, dropped;
 };
