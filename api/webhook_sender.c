@@ -108,7 +108,8 @@ static void set_limits(const struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)API_WEBHOOK_CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)API_WEBHOOK_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "kluis/" KLUIS_VERSION);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for a look-up of a name */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a stop does not wait for a look-up of a name */
     if (transfer->sender->ca_file != NULL) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, transfer->sender->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);

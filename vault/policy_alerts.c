@@ -106,8 +106,8 @@ static void read_window(struct policy_parse *parse, policy_node node, uint32_t *
 
 void vault_policy_read_alerts(struct policy_parse *parse, policy_node root)
 {
-    static const char *const keys[] = {"window", "volume", "refusals",
-                                       "hours",  "days",   "roles",    NULL};
+    static const char *const keys[] = {"window", "volume", "refusals", "hours",
+                                       "days",   "roles",  NULL};
     struct vault_policy *policy = parse->policy;
     policy_node node = kl_yaml_member(root, "alerts");
     bool said = vault_policy_mapping(parse, node, "alerts", keys);

@@ -55,9 +55,8 @@ static void compare_alert(struct vault_diff *diff, enum alert alert)
     add(diff, NULL, alert_names[alert], general);
     for (size_t i = 0; i < diff->roles.count; i++) {
         for (int side = 0; side < DIFF_SIDES; side++)
-            texts[side] =
-                text_of(diff, alert,
-                        vault_policy_alerts(diff->policies[side], diff->roles.at[i][side]));
+            texts[side] = text_of(
+                diff, alert, vault_policy_alerts(diff->policies[side], diff->roles.at[i][side]));
         if (diff->no_memory)
             return;
         if (!same_text(texts, general))

@@ -137,7 +137,7 @@ struct vault_policy {
     struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */
     struct vault_policy_source *sources; /* ended by a NULL name; NULL: none */
     struct vault_policy_statistics statistics;
-    struct policy_alerts alerts;       /* of roles that it says nothing else of, built-in ones too */
+    struct policy_alerts alerts; /* of roles that it says nothing else of, built-in ones too */
     struct policy_alerts *role_alerts; /* by role */
     uint32_t alert_window_s;
     size_t record_count;
