@@ -78,7 +78,7 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
 /*
  * Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward, webhooks, what waits for
  * statistics. What was published stays. */
-static const char side_kinds[] = "JSANKLREWCGH";
+static const char side_kinds[] = "JSANKLREWCGO";
 
 enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, struct kl_err *err)
 {

@@ -1,7 +1,7 @@
 /*
  * A target as it is written down: a row beside the keys, so that no data/ that is put back brings a removed one back.
  *
- *   "VH" tenant8 hook16   sealed (remark.h, kind "webhook"): {"id","url","country","events":[..],"secret" (base64url, 32 bytes),"created_us",
+ *   "VO" tenant8 hook16   sealed (remark.h, kind "webhook"): {"id","url","country","events":[..],"secret" (base64url, 32 bytes),"created_us",
  *                         "created_by"}
  *
  * What waits for one lies in data/, vault_row_waiting(): format u8 (1), event 16, made_us u64, the CloudEvent.
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VAULT_WEBHOOK_ROW "VH"
+#define VAULT_WEBHOOK_ROW "VO"
 #define VAULT_WEBHOOK_TEXT_MAX_BYTES 4096
 #define VAULT_WEBHOOK_BODY_MAX_BYTES (VAULT_WEBHOOK_DATA_MAX_BYTES + 2048)
 

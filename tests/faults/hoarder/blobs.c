@@ -331,7 +331,7 @@ static void side_read(struct blobs *blobs, const struct row *row)
         given_read(blobs, row);
     } else if (row->key.size == PUBLISHED_KEY_BYTES && kind == 'T') {
         published_read(blobs, row);
-    } else if (row->key.size == WEBHOOK_KEY_BYTES && kind == 'H') {
+    } else if (row->key.size == WEBHOOK_KEY_BYTES && kind == 'O') {
         webhook_read(blobs, row);
     } else if (kind == 0 || strchr("JALNRSWrCP", kind) == NULL) {
         stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
