@@ -30,31 +30,34 @@ struct naming {
     struct vault_facts facts;
     uint64_t charged;
     uint64_t transfers;
+    bool open; /* a field that is no secret was among them */
 };
 
-/* Who is shown pseudonyms of a field is not told whom they stand for. */
+/* Who is shown pseudonyms of a field is not told whom they stand for; a secret is shown to nobody, so its view says nothing. */
 static bool may_report_on(struct naming *naming, int field)
 {
     const struct vault_policy *policy = naming->breach->caller->policy;
     struct vault_decision decision;
+    bool secret = false;
 
     if (field == VAULT_NONE) {
         return false;
     }
     decision = vault_policy_decide(policy, &naming->query, &naming->facts, field);
-    if (decision.withheld != VAULT_GATE_NONE || decision.view >= VAULT_VIEW_TOKEN) {
+    secret = vault_policy_field(policy, field)->type == VAULT_TYPE_SECRET;
+    if (decision.withheld != VAULT_GATE_NONE || (!secret && decision.view >= VAULT_VIEW_TOKEN)) {
         return false;
     }
+    naming->open = naming->open || !secret;
     naming->charged |= vault_policy_charged(policy, &naming->query, field);
     naming->transfers |= vault_transfer_bit(decision.transfer);
     return true;
 }
 
-/* Where nothing of their fields was touched, it takes all that there are, and one at least. */
+/* Where nothing of their fields was touched, or secrets alone, it takes all that there are, and one at least that is none. */
 static bool may_report_on_all(struct naming *naming, const struct vault_subject *subject)
 {
     const struct vault_policy *policy = naming->breach->caller->policy;
-    size_t fields = 0;
     size_t i;
     size_t k;
 
@@ -65,10 +68,9 @@ static bool may_report_on_all(struct naming *naming, const struct vault_subject 
             if (!may_report_on(naming, vault_policy_field_of(policy, record, &record->fields[k]))) {
                 return false;
             }
-            fields++;
         }
     }
-    return fields > 0;
+    return naming->open;
 }
 
 /* May the caller report on every field that was touched? */
@@ -84,7 +86,6 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
     const struct vault_breach_row *rows = NULL;
     enum vault_view view;
     int transfer = VAULT_NONE;
-    bool touched = false;
     size_t count = 0;
     size_t i;
 
@@ -95,13 +96,12 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
             rows[i].words[1][0] == '\0') {
             continue;
         }
-        touched =
-            true; /* of a field that is forgotten no policy in force says who may report on it */
+        /* Of a field that is forgotten no policy in force says who may report on it. */
         if (!may_report_on(&naming, vault_breach_field(caller->policy, rows[i].words[1]))) {
             return false;
         }
     }
-    if (!touched && !may_report_on_all(&naming, subject)) {
+    if (!naming.open && !may_report_on_all(&naming, subject)) {
         return false;
     }
     if (!vault_role_allows(caller, &naming.query) ||

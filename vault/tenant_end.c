@@ -153,12 +153,18 @@ static bool is_to_end(const struct vault_tenant *tenant, int64_t now_us)
     return ends_us == 0 ? tenant->grace[0] == '\0' : ends_us <= now_us;
 }
 
+/* Early: it is in its grace period, whatever is left of that. */
+static bool is_still_to_end(const struct vault_tenant *tenant, bool early, int64_t now_us)
+{
+    return (early && atomic_load(&tenant->ends_us) != 0) || is_to_end(tenant, now_us);
+}
+
 /*
  * Nothing of the tenant is written any more. Its statistics are written before its keys go, and count when they are gone. Counting everybody takes long, so
  * others have the turn meanwhile.
  */
 static enum kl_status shred_marked(struct vault *vault, const struct vault_tenant *tenant,
-                                   struct vault_erasing *erasing, struct kl_err *err)
+                                   bool early, struct vault_erasing *erasing, struct kl_err *err)
 {
     struct vault_note *note = &erasing->note;
     struct vault_statistics_ending *ending = NULL;
@@ -172,7 +178,7 @@ static enum kl_status shred_marked(struct vault *vault, const struct vault_tenan
     vault_turn_give(&vault->turn);
     vault_statistics_tenant_count(ending);
     vault_turn_take(&vault->turn);
-    status = is_to_end(tenant, note->at_us)
+    status = is_still_to_end(tenant, early, note->at_us)
                  ? vault_statistics_tenant_write(ending, note->at_us, &publication, err)
                  : kl_fail(err, KL_ERR_BUSY, "tenant_changed",
                            "this tenant was changed meanwhile; try again", NULL);
@@ -186,7 +192,7 @@ static enum kl_status shred_marked(struct vault *vault, const struct vault_tenan
 }
 
 /* note: who and when. Both turns are held. */
-static enum kl_status shred(struct vault *vault, const struct vault_tenant *tenant,
+static enum kl_status shred(struct vault *vault, const struct vault_tenant *tenant, bool early,
                             struct vault_erasing *erasing, struct kl_err *err)
 {
     struct vault_signer signer;
@@ -208,7 +214,7 @@ static enum kl_status shred(struct vault *vault, const struct vault_tenant *tena
     if (status != KL_OK) {
         return status;
     }
-    status = shred_marked(vault, tenant, erasing, err);
+    status = shred_marked(vault, tenant, early, erasing, err);
     if (status == KL_OK) {
         atomic_fetch_add_explicit(&vault->counters.erasures, 1, memory_order_relaxed);
     }
@@ -264,15 +270,15 @@ static enum kl_status close_tenant(struct vault *vault, const struct vault_calle
 }
 
 static enum kl_status end_now(struct vault *vault, const struct vault_caller *caller,
-                              const struct vault_tenant *tenant, struct kl_buf *ret_receipt,
-                              int64_t *ret_ends_us, struct kl_err *err)
+                              const struct vault_tenant *tenant, bool early,
+                              struct kl_buf *ret_receipt, int64_t *ret_ends_us, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_erasing erasing = {0};
 
     kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
     vault_note_who(&erasing.note, caller);
-    status = shred(vault, tenant, &erasing, err);
+    status = shred(vault, tenant, early, &erasing, err);
     if (status == KL_OK) {
         kl_buf_add(ret_receipt, erasing.receipt.bytes, erasing.receipt.size);
         status = kl_buf_status(ret_receipt, err);
@@ -312,7 +318,7 @@ enum kl_status vault_tenant_end(struct vault *vault, const struct vault_caller *
     } else if (atomic_load(&tenant->ends_us) > caller->now_us) {
         *ret_ends_us = atomic_load(&tenant->ends_us);
     } else if (is_to_end(tenant, caller->now_us)) {
-        status = end_now(vault, caller, tenant, ret_receipt, ret_ends_us, err);
+        status = end_now(vault, caller, tenant, false, ret_receipt, ret_ends_us, err);
     } else {
         status = close_tenant(vault, caller, tenant, ret_ends_us, err);
     }
@@ -332,6 +338,7 @@ enum kl_status vault_tenant_end_early(struct vault *vault, const struct vault_ca
     if (status != KL_OK) {
         return status;
     }
+    vault_turn_take(&vault->ending);
     vault_turn_take(&vault->turn);
     tenant = vault_tenants_find(vault, name);
     if (tenant == NULL) {
@@ -339,9 +346,10 @@ enum kl_status vault_tenant_end_early(struct vault *vault, const struct vault_ca
     } else if (atomic_load(&tenant->ends_us) == 0) {
         status = not_ended(err);
     } else {
-        status = end_now(vault, caller, tenant, ret_receipt, &ends_us, err);
+        status = end_now(vault, caller, tenant, true, ret_receipt, &ends_us, err);
     }
     vault_turn_give(&vault->turn);
+    vault_turn_give(&vault->ending);
     return status;
 }
 
@@ -411,7 +419,7 @@ static enum kl_status due_end(struct vault *vault, struct vault_tenant *tenant, 
     (void)snprintf(erasing.note.role, sizeof erasing.note.role, "operator");
     kl_buf_init(&erasing.receipt, VAULT_RECEIPT_MAX_BYTES);
     if (there && atomic_load(&tenant->ends_us) != 0 && is_to_end(tenant, now_us)) {
-        status = shred(vault, tenant, &erasing, err);
+        status = shred(vault, tenant, false, &erasing, err);
     }
     kl_buf_done(&erasing.receipt);
     return status;

@@ -54,7 +54,7 @@ static void test_app_exports_a_tenant_as_lines_in_its_grace_period(void **state)
     assert_int_equal(response.status, 200);
     assert_string_equal(response.content_type, "application/x-ndjson");
     body = test_call_body(&response);
-    assert_memory_equal(body, "{\"kind\":\"tenant\",\"format\":1,\"name\":\"default\"", 46);
+    assert_ptr_equal(strstr(body, "{\"kind\":\"tenant\",\"format\":1,\"name\":\"default\""), body);
     assert_non_null(strstr(body, "\n{\"kind\":\"subject\",\"id\":\"sub_"));
     assert_non_null(strstr(body, "\"email\":\"export@example.be\""));
     assert_non_null(strstr(body, "\"age\":41.5"));

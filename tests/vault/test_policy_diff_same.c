@@ -86,6 +86,7 @@ static const struct member policy_left[] = {
     MEMBER(struct vault_policy, name, SHOWN),
     MEMBER(struct vault_policy, version, SHOWN),
     MEMBER(struct vault_policy, residency, FACT),
+    MEMBER(struct vault_policy, returns_at_any_time, "no role's; compared beside them"),
     MEMBER(struct vault_policy, requests, "how requests are answered is no access to a field"),
     MEMBER(struct vault_policy, controller, SHOWN),
     MEMBER(struct vault_policy, notices, SHOWN),
