@@ -63,7 +63,7 @@ const struct kl_config_key api_config_keys[] = {
     {"backup-keep", KL_CONFIG_TEXT, "P35D", 0, 0, "DURATION",
      "how old a backup may be that is restored: what was closed since is kept known for so long"},
     {"publish-heads", KL_CONFIG_LIST, NULL, 0, 0, "TARGET",
-     "where heads of the audit trails are published: file:PATH or syslog; may be repeated"},
+     "where heads of the audit trails are published: file:PATH, syslog or webhooks; may be repeated"},
     {"publish-heads-every", KL_CONFIG_INT, "60", 1, 86400, "SECONDS",
      "how often those that grew are published; once more at the end"},
     {"audit", KL_CONFIG_BOOL, "false", 0, 0, NULL,

@@ -132,6 +132,7 @@ struct vault_policy {
     const char *name;
     const char *version;
     enum vault_residency residency;
+    uint32_t alert_window_s; /* of all its alerts */
     bool returns_at_any_time;
     struct vault_policy_requests requests;
     struct vault_policy_controller controller;
@@ -140,7 +141,6 @@ struct vault_policy {
     struct vault_policy_statistics statistics;
     struct policy_alerts alerts; /* of roles that it says nothing else of, built-in ones too */
     struct policy_alerts *role_alerts; /* by role */
-    uint32_t alert_window_s;
     size_t record_count;
     size_t field_count;
     size_t purpose_count; /* the forbidden ones too */
