@@ -71,11 +71,11 @@ function(kluis_add_test_program target folder source)
         kluis::cmocka kluis::sodium kluis::yyjson kluis::mbedtls)
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
-    if(KLUIS_LLD)
+    # Those that include this header let allocations fail and look at what is freed, in calls between files of ours too, which lld wraps not all.
+    file(STRINGS "${source}" no_memory REGEX "support/no_memory\\.h")
+    if(KLUIS_LLD AND NOT no_memory)
         target_link_options(${target} PRIVATE -fuse-ld=lld)
     endif()
-    # Those that include this header let allocations fail and look at what is freed.
-    file(STRINGS "${source}" no_memory REGEX "support/no_memory\\.h")
     if(no_memory)
         target_link_options(${target} PRIVATE "LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc"
             "LINKER:--wrap=strdup,--wrap=strndup,--wrap=sodium_malloc,--wrap=free")
