@@ -74,6 +74,11 @@ static enum kl_status print_diff(const struct vault_diff *diff, struct kl_err *e
         if (status == KL_OK)
             (void)printf("%s\n", (const char *)text.bytes);
     }
+    for (size_t i = 0; i < vault_diff_alert_count(diff); i++) {
+        const struct vault_diff_alert *alert = vault_diff_alert(diff, i);
+        (void)printf("~ %s: alert %s: %s -> %s\n", alert->role == NULL ? "all roles" : alert->role,
+                     alert->alert, alert->was, alert->now);
+    }
     print_extent(diff, true);
     print_extent(diff, false);
     if (!vault_diff_is_complete(diff))

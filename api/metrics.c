@@ -10,7 +10,7 @@
 
 #define ROUTES_MAX 128 /* API_ROUTES and one for what has no route */
 
-static const int STATUSES[] = {200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 411,
+static const int STATUSES[] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 410, 411,
                                412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505};
 #define STATUSES_COUNT (sizeof STATUSES / sizeof STATUSES[0])
 
@@ -210,6 +210,23 @@ static const struct {
      FIGURE(key_pages_cached)},
     {"kluis_key_slots_cached", "gauge", "Keys of slots held ready in locked memory.",
      FIGURE(key_slots_cached)},
+    {"kluis_alerts_volume_total", "counter",
+     "Alerts of credentials that were shown more people than their role expects.",
+     FIGURE(alerts_volume)},
+    {"kluis_alerts_refusals_total", "counter",
+     "Alerts of credentials that were refused more often than their role expects.",
+     FIGURE(alerts_refusals)},
+    {"kluis_alerts_hours_total", "counter",
+     "Alerts of credentials that read outside of the hours of their role.", FIGURE(alerts_hours)},
+    {"kluis_webhook_events_delivered_total", "counter", "Events that their targets took.",
+     FIGURE(webhooks_delivered)},
+    {"kluis_webhook_failures_total", "counter", "Deliveries of events that failed.",
+     FIGURE(webhooks_failed)},
+    {"kluis_webhook_events_dropped_total", "counter",
+     "Events that were never delivered: too many waited, or they may not go there.",
+     FIGURE(webhooks_dropped)},
+    {"kluis_webhook_events_waiting", "gauge", "Events that wait for their targets.",
+     FIGURE(webhooks_waiting)},
     {"kluis_key_mirrors", "gauge", "Mirrors of the keys.", FIGURE(key_mirrors)},
     {"kluis_key_mirrors_out_of_step", "gauge", "Mirrors that keep erasures and rotations waiting.",
      FIGURE(key_mirrors_out_of_step)},

@@ -2,6 +2,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/vault/trail.h"
+#include "kluis/vault/webhook.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,35 +38,43 @@ static int file_open(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
 }
 
-static enum kl_status to_file(const char *rest, struct kl_slice head, struct kl_err *err)
+static enum kl_status to_file(const char *rest, const struct api_head *head, struct kl_err *err)
 {
     char end[] = "\n";
-    struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t)head.bytes, .iov_len = head.size},
-                             {.iov_base = end, .iov_len = 1}};
+    struct iovec parts[2] = {
+        {.iov_base = (void *)(uintptr_t)head->json.bytes, .iov_len = head->json.size},
+        {.iov_base = end, .iov_len = 1}};
     enum kl_status status = KL_OK;
     int file = file_open(rest);
     if (file < 0)
         return file_failed(err);
-    if (writev(file, parts, 2) != (ssize_t)head.size + 1 || fsync(file) != 0)
+    if (writev(file, parts, 2) != (ssize_t)head->json.size + 1 || fsync(file) != 0)
         status = file_failed(err);
     (void)close(file);
     return status;
 }
 
-static enum kl_status to_syslog(const char *rest, struct kl_slice head, struct kl_err *err)
+static enum kl_status to_syslog(const char *rest, const struct api_head *head, struct kl_err *err)
 {
     (void)rest;
     (void)err;
-    syslog(LOG_AUTHPRIV | LOG_INFO, "kluis-audit-head %.*s", (int)head.size,
-           (const char *)head.bytes);
+    syslog(LOG_AUTHPRIV | LOG_INFO, "kluis-audit-head %.*s", (int)head->json.size,
+           (const char *)head->json.bytes);
     return KL_OK;
+}
+
+static enum kl_status to_webhooks(const char *rest, const struct api_head *head, struct kl_err *err)
+{
+    (void)rest;
+    return vault_webhook_tell(head->vault, head->trail, VAULT_WEBHOOK_HEADS, "kluis.audit.head",
+                              head->json, err);
 }
 
 /* kind ends with a colon where something follows it. */
 static const struct {
     const char *kind;
     api_publish_to to;
-} kinds[] = {{"file:", to_file}, {"syslog", to_syslog}};
+} kinds[] = {{"file:", to_file}, {"syslog", to_syslog}, {"webhooks", to_webhooks}};
 
 static api_publish_to target_of(const char *text, const char **ret_rest)
 {
@@ -88,7 +97,7 @@ static enum kl_status check(const char *const *targets, struct kl_err *err)
         api_publish_to to = target_of(targets[count], &rest);
         if (to == NULL || count == API_PUBLISH_TARGETS_MAX)
             return kl_failf(err, KL_ERR_INVALID, "usage",
-                            "--publish-heads is file:PATH or syslog, at most %d of them",
+                            "--publish-heads is file:PATH, syslog or webhooks, at most %d of them",
                             API_PUBLISH_TARGETS_MAX);
         if (to == to_file) {
             int file = file_open(rest);
@@ -102,27 +111,35 @@ static enum kl_status check(const char *const *targets, struct kl_err *err)
 
 /* ---- rounds ---- */
 
+struct round {
+    const struct api_publisher *publisher;
+    struct vault *vault;
+};
+
 /* To all, also when one of them fails; that one's failure is returned. */
-static enum kl_status publish(void *context, struct kl_slice head, struct kl_err *err)
+static enum kl_status publish(void *context, uint64_t trail, struct kl_slice json,
+                              struct kl_err *err)
 {
-    const struct api_publisher *publisher = context;
+    const struct round *round = context;
+    const struct api_publisher *publisher = round->publisher;
+    const struct api_head head = {round->vault, trail, json};
     enum kl_status status = KL_OK;
     for (size_t i = 0; publisher->targets[i] != NULL; i++) {
         const char *rest = NULL;
         api_publish_to to = target_of(publisher->targets[i], &rest);
-        enum kl_status one = to(rest, head, err);
+        enum kl_status one = to(rest, &head, err);
         status = status == KL_OK ? one : status;
     }
     return status;
 }
 
-static void publish_round(struct api_publisher *publisher)
+static void publish_round(const struct api_publisher *publisher)
 {
     for (size_t i = 0; i < vault_stores_count(publisher->stores); i++) {
         const char *name = NULL;
-        struct vault *vault = vault_stores_at(publisher->stores, i, &name);
+        struct round round = {publisher, vault_stores_at(publisher->stores, i, &name)};
         struct kl_err err = {0};
-        if (vault != NULL && vault_trail_heads(vault, publish, publisher, &err) != KL_OK)
+        if (round.vault != NULL && vault_trail_heads(round.vault, publish, &round, &err) != KL_OK)
             kl_log_err(KL_LOG_ERROR, "heads_not_published", &err);
     }
 }

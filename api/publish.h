@@ -1,11 +1,12 @@
 /*
  * Heads of the audit trails published outside of the vault, so that a history
  * that is rewritten shows: every so often, and at the end, to each target.
- * A target is a function that takes a head's JSON; a new kind is a line in
+ * A target is a function that takes a head; a new kind is a line in
  * publish.c.
  *
  *   file:PATH   a line is appended, and synced; the file is made (mode 0600) where there is none. Opened anew for each, so that it may be moved away.
  *   syslog      a message of the facility authpriv, "kluis-audit-head " and the JSON
+ *   webhooks    an event "kluis.audit.head" to those webhooks of the trail that ask for heads (kluis/vault/webhook.h)
  *
  * A head that a target did not take is published again in the next round, to all of them.
  * Threads: start and stop from one; the rounds are on a thread of its own.
@@ -17,10 +18,18 @@
 #include "kluis/base/status.h"
 #include "kluis/vault/stores.h"
 
+#include <stdint.h>
+
 #define API_PUBLISH_TARGETS_MAX 8
 
-/* rest: what the target's text has behind its kind. head is JSON without a line feed, at most KL_TRAIL_JSON_MAX_BYTES. */
-typedef enum kl_status (*api_publish_to)(const char *rest, struct kl_slice head,
+/* json: without a line feed, at most KL_TRAIL_JSON_MAX_BYTES. trail: whose head it is, as of vault_head_visit. */
+struct api_head {
+    struct vault *vault;
+    uint64_t trail;
+    struct kl_slice json;
+};
+/* rest: what the target's text has behind its kind. */
+typedef enum kl_status (*api_publish_to)(const char *rest, const struct api_head *head,
                                          struct kl_err *err);
 
 struct api_publisher;

@@ -104,6 +104,11 @@ API_HANDLER(api_policy_check);
 API_HANDLER(api_policy_diff);
 API_HANDLER(api_explain);
 /* api/routes_admin.c */
+API_HANDLER(api_webhook_add);
+API_HANDLER(api_webhook_list);
+API_HANDLER(api_webhook_read);
+API_HANDLER(api_webhook_remove);
+API_HANDLER(api_webhook_test);
 API_HANDLER(api_credential_create);
 API_HANDLER(api_credential_list);
 API_HANDLER(api_credential_revoke);

@@ -2,6 +2,7 @@
 #include "kluis/api/server.h"
 #include "api/app.h"
 #include "api/server_internal.h"
+#include "api/webhook_sender.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "kluis/vault/file.h"
@@ -27,6 +28,7 @@ struct api_server {
     struct api_tls *tls;
     struct mg_context *context;
     struct mg_context *metrics_context;
+    struct api_webhook_sender *webhooks;
     bool library;
 };
 
@@ -276,12 +278,18 @@ enum kl_status api_server_start(struct vault_stores *stores,
     mg_init_library(MG_FEATURES_TLS);
     server->library = true;
     status = start_listeners(server, &server->options, err);
+    if (status == KL_OK) {
+        const struct api_webhook_options webhooks = {.ca_file = options->webhook_ca_file,
+                                                     .may_be_private = options->webhook_private};
+
+        status = api_webhook_sender_start(stores, &webhooks, &server->webhooks, err);
+    }
     if (status != KL_OK) {
         goto out;
     }
     server->options.listen = NULL;
     server->options.metrics_listen = server->options.cert_file = server->options.key_file = NULL;
-    server->options.client_ca_file = NULL;
+    server->options.client_ca_file = server->options.webhook_ca_file = NULL;
     *ret_server = server;
     server = NULL;
 
@@ -319,6 +327,7 @@ void api_server_stop(struct api_server *server)
         mg_stop(server->context);
     }
     mg_stop(server->metrics_context);
+    api_webhook_sender_stop(server->webhooks);
     if (server->library) {
         mg_exit_library();
     }

@@ -145,6 +145,11 @@ static const struct cli_option credential_create_options[] = {
      "why, for whoever reviews the trail: a text that names no person; - for standard input"},
     {"out", "FILE", "write the token to a new file of mode 0600 instead of showing it"},
     END};
+static const struct cli_option webhook_add_options[] = {
+    {"country", "COUNTRY", "where the target is: country or region"},
+    {"events", "LIST", "alerts, heads; all, if left out"},
+    {"out", "FILE", "write the secret to a new file of mode 0600 instead of showing it"},
+    END};
 static const struct cli_option page_options[] = {LIMIT, CURSOR, END};
 static const struct cli_option revoke_options[] = {YES, END};
 static const struct cli_option rotate_options[] = {
@@ -469,6 +474,15 @@ const struct cli_command cli_commands[] = {
      cli_credential_list},
     {"credential", "revoke", "CREDENTIAL", 1, 1, "end a credential at once", revoke_options,
      cli_credential_revoke},
+    {"webhook", "add", "URL", 1, 1,
+     "have events sent to a URL, signed; the secret to verify them with is shown once",
+     webhook_add_options, cli_webhook_add},
+    {"webhook", "list", NULL, 0, 0, "webhooks, and how their deliveries go", NULL,
+     cli_webhook_list},
+    {"webhook", "remove", "WEBHOOK", 1, 1, "send no more; what waits for it is dropped",
+     revoke_options, cli_webhook_remove},
+    {"webhook", "test", "WEBHOOK", 1, 1, "send it an event, and see whether it is taken", NULL,
+     cli_webhook_test},
     {"key", "status", NULL, 0, 0, "the root key: generation, age, place, finality", store_options,
      cli_key_status},
     {"key", "sweep", NULL, 0, 0,

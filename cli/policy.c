@@ -128,6 +128,21 @@ static void print_people(const struct kl_json_value *people)
                          number(people, counts[i].member), counts[i].text);
 }
 
+static void print_alerts(const struct kl_json_value *alerts)
+{
+    struct kl_json_iter iter = kl_json_iter(alerts);
+    const struct kl_json_value *alert = NULL;
+    while (kl_json_next(&iter, NULL, &alert)) {
+        const char *role = kl_json_text(kl_json_member(alert, "role"));
+        const char *texts[] = {kl_json_text(kl_json_member(alert, "alert")),
+                               kl_json_text(kl_json_member(alert, "was")),
+                               kl_json_text(kl_json_member(alert, "now"))};
+        if (texts[0] != NULL && texts[1] != NULL && texts[2] != NULL)
+            (void)printf("%s: alert %s: %s -> %s\n", role == NULL ? "all roles" : role, texts[0],
+                         texts[1], texts[2]);
+    }
+}
+
 static enum cli_exit print_diff(struct cli_call *call, const struct cli_response *response)
 {
     static const struct cli_column columns[] = {
@@ -145,6 +160,7 @@ static enum cli_exit print_diff(struct cli_call *call, const struct cli_response
     enum cli_exit result =
         cli_output_rows(call, response, "lines", columns, sizeof columns / sizeof columns[0]);
     if (result == CLI_DONE && call->format == CLI_FORMAT_TABLE) {
+        print_alerts(kl_json_member(root, "alerts"));
         print_extent(root, "allows", "newly allowed");
         print_extent(root, "withholds", "newly withheld");
         if (!kl_json_bool(kl_json_member(root, "complete")))

@@ -36,6 +36,8 @@ enum kl_status vault_act_refused(struct vault *vault, const struct vault_caller 
     struct kl_json_out out;
 
     vault_audit_begin(&entry, vault_act_trail(caller), &who, action, &out);
+    entry.caller = caller;
+    entry.meaning = VAULT_AUDIT_MEANS_REFUSED;
     kl_json_add_text(&out, "result", "refused");
     kl_json_add_text(&out, "reason", cause->code);
     status = vault_audit_end(&entry, &out, err);

@@ -21,17 +21,16 @@ void vault_audit_begin(struct vault_audit_entry *entry, uint64_t tenant,
 {
     unsigned char salt[VAULT_AUDIT_SALT_BYTES];
     char salt_text[KL_BASE64_CHARS(VAULT_AUDIT_SALT_BYTES) + 1];
-    struct kl_id id = kl_id_new();
 
     assert(vault_audit_action_find(action) != NULL);
-    *entry = (struct vault_audit_entry){.tenant = tenant, .id = id};
+    *entry = (struct vault_audit_entry){.tenant = tenant, .id = kl_id_new()};
     kl_buf_init(&entry->json, VAULT_AUDIT_ENTRY_MAX_BYTES);
     *ret_out = kl_json_out(&entry->json);
     randombytes_buf(salt, sizeof(salt));
     kl_base64(salt, sizeof(salt), salt_text);
 
     kl_json_object_begin(ret_out);
-    add_id(ret_out, "id", "aud", &id);
+    add_id(ret_out, "id", "aud", &entry->id);
     kl_json_add_time(ret_out, "at", who->at_us);
     kl_json_add_text(ret_out, "salt", salt_text);
     kl_json_add_text(ret_out, "action", action);

@@ -27,10 +27,24 @@
 #define VAULT_AUDIT_ENTRY_MAX_BYTES 16384
 #define VAULT_AUDIT_HASH_BYTES KL_MERKLE_HASH_BYTES
 
-/* An entry made, not yet placed in the trail. hash is its leaf hash, id the one that its text names. */
+/*
+ * What an entry means for whoever watches a credential's use (alerts.h): nothing, that somebody was shown, that something was refused.
+ */
+enum vault_audit_meaning {
+    VAULT_AUDIT_MEANS_OTHER,
+    VAULT_AUDIT_MEANS_SHOWN,
+    VAULT_AUDIT_MEANS_REFUSED
+};
+struct vault_caller;
+/*
+ * An entry made, not yet placed in the trail. hash is its leaf hash, id the one that its text names. caller: whose use it is, outliving the
+ * entry; NULL: nobody's who is watched.
+ */
 struct vault_audit_entry {
     uint64_t tenant;
     struct kl_id id;
+    const struct vault_caller *caller;
+    enum vault_audit_meaning meaning;
     struct kl_buf json;
     unsigned char hash[VAULT_AUDIT_HASH_BYTES];
 };

@@ -6,6 +6,7 @@
 /* In the order of strcmp(). */
 static const struct vault_audit_action actions[] = {
     {"add", VAULT_AUDIT_CHANGES, false},
+    {"alert", VAULT_AUDIT_RUNS, false},
     {"audit_head", VAULT_AUDIT_SHOWS, false},
     {"audit_key_change", VAULT_AUDIT_RUNS, false},
     {"audit_keys", VAULT_AUDIT_SHOWS, true},
@@ -134,6 +135,14 @@ static const struct vault_audit_action actions[] = {
     {"unknown_slots_shredded", VAULT_AUDIT_CHANGES, false},
     {"vault_init", VAULT_AUDIT_RUNS, false},
     {"verify", VAULT_AUDIT_SHOWS, false},
+    {"webhook_add", VAULT_AUDIT_RUNS, false},
+    {"webhook_drop", VAULT_AUDIT_RUNS, false},
+    {"webhook_full", VAULT_AUDIT_RUNS, false},
+    {"webhook_list", VAULT_AUDIT_RUNS, false},
+    {"webhook_read", VAULT_AUDIT_RUNS, false},
+    {"webhook_remove", VAULT_AUDIT_RUNS, false},
+    {"webhook_test", VAULT_AUDIT_RUNS, false},
+    {"webhook_transfer", VAULT_AUDIT_RUNS, false},
 };
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 

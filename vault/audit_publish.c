@@ -63,7 +63,7 @@ static enum kl_status give(const struct giving *giving, uint64_t tenant, const c
     kl_buf_init(&line, KL_TRAIL_JSON_MAX_BYTES);
     status = line_write(giving->vault, tenant, name, &tree, &line, err);
     if (status == KL_OK) {
-        status = giving->visit(giving->context, kl_buf_slice(&line), err);
+        status = giving->visit(giving->context, tenant, kl_buf_slice(&line), err);
     }
     if (status == KL_OK) {
         trail->published = tree.size;

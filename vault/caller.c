@@ -1,6 +1,7 @@
 /* Who asks: from a token or certificate to a caller with its tenant, role, purposes and place. */
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/alerts.h"
 #include "vault/credentials.h"
 #include "vault/limits.h"
 #include "vault/tenants.h"
@@ -48,6 +49,7 @@ enum kl_status vault_audit_commit(struct vault *vault, struct vault_audit_entry 
                        cause.code, cause.log_text);
     }
     atomic_fetch_add_explicit(&vault->counters.audit_entries, count, memory_order_relaxed);
+    vault_alerts_see(vault, entries, count);
     return KL_OK;
 }
 

@@ -1,11 +1,13 @@
 /* How the vault is: readiness and figures. */
 #include "kluis/base/time.h"
+#include "vault/alerts.h"
 #include "vault/place.h"
 #include "vault/request_rows.h"
 #include "vault/retention_job.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
+#include "vault/webhook_internal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -176,4 +178,8 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->key_slots_cached = state.keys_cached;
     ret_figures->key_mirrors = state.mirrors;
     ret_figures->key_mirrors_out_of_step = state.mirrors_out_of_step;
+    ret_figures->alerts_volume = vault_alerts_raised(vault->alerts, VAULT_ALERT_VOLUME);
+    ret_figures->alerts_refusals = vault_alerts_raised(vault->alerts, VAULT_ALERT_REFUSALS);
+    ret_figures->alerts_hours = vault_alerts_raised(vault->alerts, VAULT_ALERT_HOURS);
+    vault_webhooks_count(vault->webhooks, ret_figures);
 }

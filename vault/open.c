@@ -2,6 +2,7 @@
 
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "vault/alerts.h"
 #include "vault/audit_check.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
@@ -20,6 +21,7 @@
 #include "vault/upkeep.h"
 #include "vault/volume.h"
 #include "vault/waiting.h"
+#include "vault/webhook_internal.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -95,6 +97,8 @@ void vault_close(struct vault *vault)
     vault_rekeying_free(vault->rekeying);
     vault_files_free(vault->files);
     vault_waiting_free(vault->waiting);
+    vault_webhooks_free(vault->webhooks);
+    vault_alerts_free(vault->alerts);
     vault_idempotency_guard_free(vault->idempotency);
     if (vault->is_main) {
         vault_secrets_free(vault->secrets);
@@ -215,9 +219,11 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
         vault->is_main ? vault_secrets_new(vault->argon2_light) : options->main->secrets;
     vault->tries = vault_limits_new(VAULT_TRIES_PLACES);
     vault->volume = vault_limits_new(VAULT_VOLUME_PLACES);
+    vault->alerts = vault_alerts_new();
+    vault->webhooks = vault_webhooks_new();
     if (vault->committer == NULL || vault->credentials == NULL || vault->rekeying == NULL ||
         vault->waiting == NULL || vault->secrets == NULL || vault->tries == NULL ||
-        vault->volume == NULL) {
+        vault->volume == NULL || vault->alerts == NULL || vault->webhooks == NULL) {
         return kl_fail_memory(err);
     }
     return KL_OK;
@@ -341,6 +347,9 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     if (status == KL_OK) {
         status = vault_audit_known_check(vault, err);
+    }
+    if (status == KL_OK) {
+        status = vault_webhooks_open(vault, err);
     }
     if (status == KL_OK) {
         status = vault_upkeep_new(vault, err);

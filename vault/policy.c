@@ -99,7 +99,8 @@ static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root
     static void (*const sections[])(struct policy_parse *, policy_node) = {
         vault_policy_read_top,        vault_policy_read_sources,  vault_policy_read_purposes,
         vault_policy_read_recipients, vault_policy_read_records,  vault_policy_read_residency,
-        vault_policy_read_roles,      vault_policy_read_requests, vault_policy_read_on_erase};
+        vault_policy_read_roles,      vault_policy_read_requests, vault_policy_read_on_erase,
+        vault_policy_read_alerts};
 
     if (!vault_policy_mapping(parse, root, "a policy", NULL))
         return;

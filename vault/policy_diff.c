@@ -400,6 +400,7 @@ static enum kl_status fill(struct vault_diff *diff, int64_t now_us, struct kl_er
         goto out;
     }
     compare(diff, comparing);
+    vault_diff_alerts(diff);
     if (diff->no_memory)
         status = kl_fail_memory(err);
 

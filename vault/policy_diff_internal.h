@@ -1,6 +1,6 @@
 /*
  * The difference of two policies while it is made: its axes (policy_diff_axes.c), what is the same on both sides (policy_diff_same.c), its answers (policy_diff_ask.c), its cells (policy_diff.c), its lines
- * (policy_diff_line.c), and how many people they touch (policy_diff_live.c).
+ * (policy_diff_line.c), what is told of (policy_diff_alerts.c), and how many people they touch (policy_diff_live.c).
  */
 #ifndef VAULT_POLICY_DIFF_INTERNAL_H
 #define VAULT_POLICY_DIFF_INTERNAL_H
@@ -102,6 +102,8 @@ struct vault_diff {
     struct vault_diff_line *lines;
     struct diff_entry *entries; /* of lines[i]: what it was made of */
     size_t count;
+    struct vault_diff_alert *alerts;
+    size_t alert_count;
 };
 
 static inline bool diff_bit(const uint64_t *words, size_t number)
@@ -138,5 +140,7 @@ bool vault_diff_has_grant(const struct vault_diff *diff, const struct diff_cell 
 void vault_diff_line_add(struct vault_diff *diff, size_t role, const struct diff_entry *entry);
 /* One line about what the steward may export of everybody, whatever roles there are (`return_of_data`). */
 void vault_diff_return_add(struct vault_diff *diff, bool allows);
+/* What is told of otherwise; after the axes. diff->no_memory as above. */
+void vault_diff_alerts(struct vault_diff *diff);
 
 #endif

@@ -289,6 +289,16 @@ static void write_line(struct kl_json_out *out, const struct vault_diff_line *li
     kl_json_object_end(out);
 }
 
+static void write_alert(struct kl_json_out *out, const struct vault_diff_alert *alert)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "role", alert->role);
+    kl_json_add_text(out, "alert", alert->alert);
+    kl_json_add_text(out, "was", alert->was);
+    kl_json_add_text(out, "now", alert->now);
+    kl_json_object_end(out);
+}
+
 static void write_extent(struct kl_json_out *out, const char *key, struct vault_diff_extent extent)
 {
     kl_json_key(out, key);
@@ -330,6 +340,11 @@ static void write_all(const struct walk *walk, struct kl_buf *ret)
     kl_json_array_begin(&out);
     for (size_t i = 0; i < vault_diff_count(walk->diff); i++)
         write_line(&out, vault_diff_line(walk->diff, i), &walk->lines[i]);
+    kl_json_array_end(&out);
+    kl_json_key(&out, "alerts");
+    kl_json_array_begin(&out);
+    for (size_t i = 0; i < vault_diff_alert_count(walk->diff); i++)
+        write_alert(&out, vault_diff_alert(walk->diff, i));
     kl_json_array_end(&out);
     write_people(&out, walk);
     kl_json_object_end(&out);

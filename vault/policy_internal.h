@@ -1,6 +1,6 @@
 /*
  * A compiled policy, and the pieces of its parser: policy_yaml.c (shapes), policy_data.c (purposes,
- * recipients, records), policy_place.c (residency and the other sections), policy_statistics.c (on_erase), policy_role.c,
+ * recipients, records), policy_place.c (residency and the other sections), policy_statistics.c (on_erase), policy_role.c, policy_alerts.c,
  * policy_check.c (warnings), policy_test.c (the policy's own tests). decide.c reads what they make.
  */
 #ifndef KLUIS_VAULT_POLICY_INTERNAL_H
@@ -22,6 +22,7 @@
 #define POLICY_COUNTRY_WORDS 11   /* 26 * 26 bits */
 #define POLICY_FIELD_WORDS (VAULT_FIELDS_MAX / 64)
 #define POLICY_ALL UINT64_MAX
+#define POLICY_NUMBER_MAX 1000000 /* of what is counted an hour */
 
 /* A set of countries: bit 26 * first letter + second letter. */
 struct policy_countries {
@@ -111,18 +112,35 @@ struct policy_recipient {
     bool scope_accepted; /* it is one of those whom its country's adequacy decision covers */
 };
 
+/* A bucket that holds bulk and is filled again by per_hour; bulk 0: off. */
+struct policy_rate {
+    uint32_t bulk;
+    uint32_t per_hour;
+};
+/* When the use of a role is told of (policy_alerts.c). hours_text: as the policy writes hours; NULL: none are expected. */
+struct policy_alerts {
+    struct policy_rate volume;
+    struct policy_rate refusals;
+    const char *hours_text;
+    struct vault_hours hours;
+    bool weekdays; /* Saturday and Sunday are outside of the hours */
+};
+
 struct vault_policy {
     atomic_uint references;
     struct kl_arena *arena; /* everything below, and all texts */
     const char *name;
     const char *version;
     enum vault_residency residency;
+    uint32_t alert_window_s; /* of all its alerts */
     bool returns_at_any_time;
     struct vault_policy_requests requests;
     struct vault_policy_controller controller;
     struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */
     struct vault_policy_source *sources; /* ended by a NULL name; NULL: none */
     struct vault_policy_statistics statistics;
+    struct policy_alerts alerts; /* of roles that it says nothing else of, built-in ones too */
+    struct policy_alerts *role_alerts; /* by role */
     size_t record_count;
     size_t field_count;
     size_t purpose_count; /* the forbidden ones too */
@@ -165,6 +183,14 @@ uint64_t vault_policy_matched(const struct vault_policy *policy, const struct va
 #define POLICY_USES                                                                          \
     ((1u << VAULT_ACTION_READ) | (1u << VAULT_ACTION_LOOKUP) | (1u << VAULT_ACTION_VERIFY) | \
      (1u << VAULT_ACTION_EXPORT) | (1u << VAULT_ACTION_DISCLOSE))
+
+/* When a role is told of; policy NULL, or role VAULT_NONE: what holds where nothing else is said. Lives as long as the policy. */
+const struct policy_alerts *vault_policy_alerts(const struct vault_policy *policy, int role);
+/* For how long nothing more is told of the same. */
+uint32_t vault_policy_alert_window_s(const struct vault_policy *policy);
+/* "500 at once, 1000 an hour", "off"; "08:00-18:00 UTC, weekdays", "any". */
+void vault_policy_rate_text(struct policy_rate rate, struct kl_buf *out);
+void vault_policy_alert_hours_text(const struct policy_alerts *alerts, struct kl_buf *out);
 
 /* ---- parsing ---- */
 
@@ -227,6 +253,11 @@ int vault_policy_word(struct policy_parse *parse, policy_node node, const char *
 bool vault_policy_bool(struct policy_parse *parse, policy_node node, const char *what,
                        bool *ret_value);
 bool vault_policy_duration(struct policy_parse *parse, policy_node node, struct kl_duration *ret);
+/* Hours as of vault_hours_parse(); false, with a finding unless node is NULL, when they are not. */
+bool vault_policy_hours(struct policy_parse *parse, policy_node node, struct vault_hours *ret);
+/* A number from 1 to POLICY_NUMBER_MAX; with a finding, or node NULL, *ret stays. */
+void vault_policy_number(struct policy_parse *parse, policy_node node, const char *what,
+                         uint32_t *ret);
 bool vault_policy_country(struct policy_parse *parse, policy_node node, struct vault_country *ret);
 /* A list of countries; false with a finding when one is wrong. */
 bool vault_policy_country_list(struct policy_parse *parse, policy_node node, const char *what,
@@ -257,6 +288,7 @@ void vault_policy_read_residency(struct policy_parse *parse, policy_node root);
 void vault_policy_read_roles(struct policy_parse *parse, policy_node root);
 void vault_policy_read_requests(struct policy_parse *parse, policy_node root);
 void vault_policy_read_on_erase(struct policy_parse *parse, policy_node root);
+void vault_policy_read_alerts(struct policy_parse *parse, policy_node root);
 void vault_policy_check(struct policy_parse *parse);
 /* Check the shape of `tests`; run them too when nothing is wrong so far. */
 void vault_policy_read_tests(struct policy_parse *parse, policy_node root, bool run);

@@ -182,12 +182,13 @@ static void read_notices(struct policy_parse *parse, policy_node root)
 
 void vault_policy_read_top(struct policy_parse *parse, policy_node root)
 {
-    static const char *const keys[] = {"policy",     "version",        "controller",
-                                       "acting_as",  "notices",        "residency",
-                                       "records",    "purposes",       "forbidden_purposes",
-                                       "recipients", "roles",          "on_erase",
-                                       "requests",   "sources",        "tests",
-                                       "processor",  "return_of_data", NULL};
+    static const char *const keys[] = {"policy",     "version",   "controller",
+                                       "acting_as",  "notices",   "residency",
+                                       "records",    "purposes",  "forbidden_purposes",
+                                       "recipients", "roles",     "on_erase",
+                                       "alerts",     "requests",  "sources",
+                                       "tests",      "processor", "return_of_data",
+                                       NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     static const char *const returning[] = {"at_end", "at_any_time", NULL};
     const char *version = NULL;

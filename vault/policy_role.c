@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VOLUME_MAX 1000000
-
 const char *const vault_policy_action_words[] = {
     "read",     "write",  "lookup",  "verify", "export", "disclose",        "erase",
     "restrict", "object", "consent", "hold",   "report", "manage_requests", NULL};
@@ -152,37 +150,40 @@ static void read_location(struct policy_parse *parse, policy_node node, struct p
         grant->unset = POLICY_UNSET_YES;
 }
 
-static void read_hours(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+bool vault_policy_hours(struct policy_parse *parse, policy_node node, struct vault_hours *ret)
 {
     const char *text = vault_policy_scalar_text(parse, node, "hours");
     bool has_zone = false;
 
     if (text == NULL)
-        return;
-    grant->has_hours = vault_hours_parse(text, &grant->hours, &has_zone);
-    if (!grant->has_hours)
+        return false;
+    if (!vault_hours_parse(text, ret, &has_zone)) {
         vault_policy_error(
             parse, node, "invalid_hours",
             "hours are written 08:00-18:00 and a zone: UTC, +01:00, or one of the EEA "
             "as Europe/Brussels");
-    else if (!has_zone)
+        return false;
+    }
+    if (!has_zone)
         vault_policy_warn(parse, node->line, node->column, "hours_without_zone",
                           "hours without a zone are UTC; say which, as in 08:00-18:00 "
                           "Europe/Brussels");
+    return true;
 }
 
-static void read_volume(struct policy_parse *parse, policy_node node, struct policy_grant *grant)
+void vault_policy_number(struct policy_parse *parse, policy_node node, const char *what,
+                         uint32_t *ret)
 {
-    const char *text = vault_policy_scalar_text(parse, node, "volume_per_hour");
+    const char *text = vault_policy_scalar_text(parse, node, what);
 
     if (text == NULL)
         return;
     if (strspn(text, "0123456789") != strlen(text) || strlen(text) > 7 ||
-        strtol(text, NULL, 10) < 1 || strtol(text, NULL, 10) > VOLUME_MAX)
-        vault_policy_error(parse, node, "invalid_number",
-                           "volume_per_hour is a number from 1 to %d", VOLUME_MAX);
+        strtol(text, NULL, 10) < 1 || strtol(text, NULL, 10) > POLICY_NUMBER_MAX)
+        vault_policy_error(parse, node, "invalid_number", "%s is a number from 1 to %d", what,
+                           POLICY_NUMBER_MAX);
     else
-        grant->volume = (uint32_t)strtol(text, NULL, 10);
+        *ret = (uint32_t)strtol(text, NULL, 10);
 }
 
 static void read_own_subject(struct policy_parse *parse, policy_node node,
@@ -202,9 +203,10 @@ static void read_when(struct policy_parse *parse, policy_node node, struct polic
     if (!vault_policy_mapping(parse, node, "when", keys))
         return;
     read_location(parse, kl_yaml_member(node, "location"), grant);
-    read_hours(parse, kl_yaml_member(node, "hours"), grant);
+    grant->has_hours = vault_policy_hours(parse, kl_yaml_member(node, "hours"), &grant->hours);
     read_own_subject(parse, kl_yaml_member(node, "own_subject"), grant);
-    read_volume(parse, kl_yaml_member(node, "volume_per_hour"), grant);
+    vault_policy_number(parse, kl_yaml_member(node, "volume_per_hour"), "volume_per_hour",
+                        &grant->volume);
 }
 
 /* ---- grants and roles ---- */

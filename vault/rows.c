@@ -276,6 +276,15 @@ struct vault_row_key vault_row_request_due(uint64_t tenant, bool open, int64_t d
     return key;
 }
 
+struct vault_row_key vault_row_waiting(uint64_t tenant, const struct kl_id *webhook,
+                                       uint64_t number)
+{
+    struct vault_row_key key = row_of_tenant('N', tenant);
+    row_add(&key, webhook->bytes, KL_ID_BYTES);
+    row_add_u64(&key, number);
+    return key;
+}
+
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation)
 {
     struct vault_row_key key = row_of_tenant('R', tenant);
@@ -283,7 +292,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqU";
+static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqUN";
 static const char *const tenant_metas[] = {"index",   "index-old", "horizon", "unswept",
                                            "journal", "lost",      "tiles",   "unconfirmed"};
 

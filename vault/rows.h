@@ -38,6 +38,7 @@
  *                                         disclosures, without an id (aside.h)
  *   'q' tenant8 'a' due8 req16            an open request by its deadline: its subject's slot8; 'b': of one that is closed
  *   'q' tenant8 'i' req16                 a request by its id: its subject's slot8
+ *   'N' tenant8 hook16 number8            an event that waits for a webhook (webhook_text.h)
  *   'R' tenant8 id16                      job (job.c), under the vault's own tenant; a rotation of the root is JSON
  */
 #ifndef VAULT_ROWS_H
@@ -97,6 +98,8 @@ struct vault_row_key vault_row_request(uint64_t tenant, const struct kl_id *requ
 /* due_us is not negative. */
 struct vault_row_key vault_row_request_due(uint64_t tenant, bool open, int64_t due_us,
                                            const struct kl_id *request);
+struct vault_row_key vault_row_waiting(uint64_t tenant, const struct kl_id *webhook,
+                                       uint64_t number);
 struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rotation);
 /*
  * What the keys of all rows of a tenant start with, but its own 'T' and the 'C' of its credentials: i counts from 0. False: there are no

@@ -1,4 +1,5 @@
 /* Entries of the audit trail about subjects: slot numbers and names, never an id, never a value. */
+#include "vault/audit_action.h"
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 
@@ -11,6 +12,10 @@ void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *c
     struct vault_audit_who who = vault_caller_who(caller, location);
 
     vault_act_begin(act, caller->tenant, &who, action);
+    act->entry.caller = caller;
+    act->entry.meaning = vault_audit_action_find(action)->effect == VAULT_AUDIT_SHOWS
+                             ? VAULT_AUDIT_MEANS_SHOWN
+                             : VAULT_AUDIT_MEANS_OTHER;
     kl_json_add_int(&act->out, "slot", (int64_t)slot);
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
 }
@@ -87,6 +92,8 @@ enum kl_status vault_refusal_act(struct vault_act *act, const struct vault_calle
 
     vault_act_begin(act, caller->tenant == UINT64_MAX ? (uint64_t)KMS_TENANT_VAULT : caller->tenant,
                     &who, action);
+    act->entry.caller = caller;
+    act->entry.meaning = VAULT_AUDIT_MEANS_REFUSED;
     kl_json_add_int(&act->out, "policy", (int64_t)caller->policy_number);
     if (purpose != VAULT_NONE) {
         kl_json_add_text(&act->out, "purpose", vault_policy_purpose(caller->policy, purpose)->name);

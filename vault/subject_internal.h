@@ -210,7 +210,10 @@ enum kl_status vault_withheld(struct kl_err *err, const struct vault_policy *pol
 
 /* ---- the audit trail (subject_audit.c) ---- */
 
-/* Begin an entry of the caller's tenant with slot and policy number. */
+/*
+ * Begin an entry of the caller's tenant with slot and policy number. Its meaning is that the subject is shown when its action shows (audit_action.h),
+ * unless it is set otherwise.
+ */
 void vault_subject_act_begin(struct vault_act *act, const struct vault_caller *caller,
                              const char *action, uint64_t slot);
 /* The bit of a line in what vault_subject_act_transfers() takes; VAULT_NONE: none. */

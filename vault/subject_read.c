@@ -477,6 +477,24 @@ static void act_transfers(struct vault_act *act, const struct reading *reading)
     vault_subject_act_transfers(act, reading->policy, lines);
 }
 
+/* All that was asked for withheld is a refusal, whatever the status says; where there was nothing to withhold it is none. */
+static enum vault_audit_meaning meaning_of(const struct reading *reading)
+{
+    size_t i;
+    size_t k;
+    bool withheld = false;
+
+    for (i = 0; i < reading->record_count; i++) {
+        for (k = 0; k < reading->records[i].field_count; k++) {
+            if (reading->records[i].fields[k].withheld == VAULT_GATE_NONE) {
+                return VAULT_AUDIT_MEANS_SHOWN;
+            }
+            withheld = true;
+        }
+    }
+    return withheld ? VAULT_AUDIT_MEANS_REFUSED : VAULT_AUDIT_MEANS_SHOWN;
+}
+
 static enum kl_status act_read(struct vault_act *act, const struct vault_caller *caller,
                                const struct reading *reading, struct kl_err *err)
 {
@@ -509,6 +527,7 @@ static enum kl_status act_read(struct vault_act *act, const struct vault_caller 
     }
     kl_json_array_end(&act->out);
     act_transfers(act, reading);
+    act->entry.meaning = meaning_of(reading);
     status = vault_subject_act_end(act, err);
     if (status == KL_ERR_TOO_LARGE) {
         kl_err_clear(err);

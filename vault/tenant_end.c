@@ -18,6 +18,7 @@
 #include "vault/side.h"
 #include "vault/signing.h"
 #include "vault/statistics.h"
+#include "vault/webhook_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,9 +77,9 @@ enum kl_status vault_tenant_rows_remove(struct vault *vault, uint64_t number, co
 }
 
 /*
- * Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward, what waits for
+ * Rows beside the keys that have the tenant behind "V" and their kind: journal, trail, retained records, an unfinished restore, that it was closed, that it had a steward, webhooks, what waits for
  * statistics. What was published stays. */
-static const char side_kinds[] = "JSANHKLREWCG";
+static const char side_kinds[] = "JSANHKLREWCGO";
 
 enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, struct kl_err *err)
 {
@@ -91,6 +92,7 @@ enum kl_status vault_tenant_side_forget(struct vault *vault, uint64_t number, st
         prefix[1] = (unsigned char)side_kinds[i];
         status = vault_side_forget(vault, kl_slice_of(prefix, sizeof prefix), err);
     }
+    (void)vault_webhooks_forget(vault, number, NULL);
     return status;
 }
 

@@ -1,4 +1,5 @@
 /* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
+#include "vault/alerts.h"
 #include "vault/audit_internal.h"
 #include "vault/backup.h"
 #include "vault/files.h"
@@ -25,10 +26,21 @@ static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_te
 static const struct vault_upkeep_task mirrors_task = {"mirrors", 5000, vault_mirrors_task};
 static const struct vault_upkeep_task mirrors_place_task = {"mirrors_place", 24 * 3600 * 1000,
                                                             vault_mirrors_place_task};
+static const struct vault_upkeep_task alerts_task = {"alerts", 10000, vault_alerts_task};
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task, &vault_audit_tree_task, &vault_journal_task,      &mirrors_task,
-    &tenants_task,     &retained_task,         &vault_retention_nightly, &vault_sweep_nightly,
-    &vault_files_task, &mirrors_place_task,    &vault_statistics_task,   NULL,
+    &vault_trail_task,
+    &vault_audit_tree_task,
+    &vault_journal_task,
+    &mirrors_task,
+    &tenants_task,
+    &retained_task,
+    &vault_retention_nightly,
+    &vault_sweep_nightly,
+    &vault_files_task,
+    &mirrors_place_task,
+    &vault_statistics_task,
+    &alerts_task,
+    NULL,
 };

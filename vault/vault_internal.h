@@ -112,8 +112,10 @@ struct vault {
     struct vault_walks *walks;  /* long walks under way; walks.h. Of a store: its vault's */
     struct vault_walks own_walks;
     struct vault_requests_counted requests_counted; /* figures.c */
-    struct vault_limits *volume; /* subjects shown under grants with a volume; volume.h */
-    atomic_uint diffs;           /* policies being compared on live data; policy_diff_live.c */
+    struct vault_limits *volume;     /* subjects shown under grants with a volume; volume.h */
+    atomic_uint diffs;               /* policies being compared on live data; policy_diff_live.c */
+    struct vault_alerts *alerts;     /* how credentials are used; alerts.h */
+    struct vault_webhooks *webhooks; /* webhook_internal.h */
 };
 
 /* ---- helpers of every operation ---- */

@@ -2,6 +2,7 @@
 #include "kluis/vault/trail.h"
 
 #include "kluis/base/trail.h"
+#include "kluis/kms/kms.h"
 #include "tests/support/test.h"
 #include "tests/support/vault_fixture.h"
 
@@ -14,7 +15,7 @@ struct given {
     char store[40];
 };
 
-static enum kl_status take(void *context, struct kl_slice head, struct kl_err *err)
+static enum kl_status take(void *context, uint64_t trail, struct kl_slice head, struct kl_err *err)
 {
     struct given *given = context;
     struct kl_json *json = NULL;
@@ -28,6 +29,7 @@ static enum kl_status take(void *context, struct kl_slice head, struct kl_err *e
     assert_int_equal(kl_json_parse(head.bytes, head.size, &json, NULL), KL_OK);
     assert_int_equal(kl_trail_head_read(kl_json_root(json), &read, NULL), KL_OK);
     assert_true(kl_trail_head_holds(&read));
+    assert_true((trail == KMS_TENANT_VAULT) == (read.tenant[0] == '\0'));
     (void)strncpy(given->store, kl_json_text(kl_json_member(kl_json_root(json), "store")),
                   sizeof given->store - 1);
     given->last = strcmp(read.tenant, "default") == 0 ? read : given->last;

@@ -386,6 +386,53 @@ static void test_what_the_steward_may_take_along_is_a_line_of_its_own(void **sta
     expect_diff(NULL, any_time, "+ steward: export *: withheld role -> plain (everywhere)\n");
 }
 
+/* ---- alerts ---- */
+
+static void expect_alerts(const char *before, const char *after, const char *expected)
+{
+    struct vault_policy *old = before == NULL ? NULL : policy_of(before);
+    struct vault_policy *new = policy_of(after);
+    struct vault_diff *diff = diff_of(old, new);
+    struct kl_buf text;
+
+    kl_buf_init(&text, TEXT_BYTES_MAX);
+    for (size_t i = 0; i < vault_diff_alert_count(diff); i++) {
+        const struct vault_diff_alert *alert = vault_diff_alert(diff, i);
+
+        kl_buf_addf(&text, "%s %s: %s -> %s\n", alert->role == NULL ? "all" : alert->role,
+                    alert->alert, alert->was, alert->now);
+    }
+    assert_string_equal(text.size == 0 ? "" : (const char *)text.bytes, expected);
+    kl_buf_done(&text);
+    vault_diff_free(diff);
+    vault_policy_unref(old);
+    vault_policy_unref(new);
+}
+
+#define TWO_ROLES                                                      \
+    "roles:\n"                                                         \
+    "  desk: [{ do: [read], fields: [customer.*], for: [service] }]\n" \
+    "  mailer: [{ do: [read], fields: [customer.email], for: [news] }]\n"
+#define POLICY HEAD RECORDS PURPOSES TWO_ROLES
+
+static void test_what_is_told_of_is_compared_too(void **state)
+{
+    (void)state;
+    expect_alerts(POLICY, POLICY, "");
+    expect_alerts(NULL, POLICY, "");
+    expect_alerts(POLICY, POLICY "alerts: { volume: { bulk: 500, per_hour: 1000 } }\n", "");
+    expect_alerts(POLICY, POLICY "alerts: { volume: off, window: PT2H }\n",
+                  "all volume: 500 at once, 1000 an hour -> off\n"
+                  "all window: PT3600S -> PT7200S\n");
+    expect_alerts(POLICY "alerts: { hours: 08:00-18:00 UTC, roles: { desk: { volume: { bulk: 9, "
+                         "per_hour: 9 } } } }\n",
+                  POLICY "alerts: { hours: 08:00-18:00 UTC, days: weekdays, roles: { mailer: { "
+                         "hours: off } } }\n",
+                  "desk volume: 9 at once, 9 an hour -> 500 at once, 1000 an hour\n"
+                  "all hours: 08:00-18:00 UTC -> 08:00-18:00 UTC, weekdays\n"
+                  "mailer hours: 08:00-18:00 UTC -> any\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_what_is_newly_allowed_one_way_is_newly_withheld_the_other),
         cmocka_unit_test(test_what_is_not_asked_as_nothing_differs_would_have_said_nothing),
         cmocka_unit_test(test_what_the_steward_may_take_along_is_a_line_of_its_own),
+        cmocka_unit_test(test_what_is_told_of_is_compared_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

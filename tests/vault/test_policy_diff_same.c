@@ -33,6 +33,7 @@ struct member {
 #define NUMBERS "names and their numbers are compared as axes"
 #define FACT "comes into an answer as what is known of the subject, and every circumstance is asked"
 #define NULLNESS "whether there is one is compared, and tested below"
+#define TOLD "alerts refuse nothing; policy_diff_alerts.c compares them"
 #define PARTS "compared one by one"
 
 static const struct member grant_left[] = {
@@ -85,12 +86,16 @@ static const struct member policy_left[] = {
     MEMBER(struct vault_policy, name, SHOWN),
     MEMBER(struct vault_policy, version, SHOWN),
     MEMBER(struct vault_policy, residency, FACT),
+    MEMBER(struct vault_policy, returns_at_any_time, "no role's; compared beside them"),
     MEMBER(struct vault_policy, requests, "how requests are answered is no access to a field"),
     MEMBER(struct vault_policy, controller, SHOWN),
     MEMBER(struct vault_policy, notices, SHOWN),
     MEMBER(struct vault_policy, returns_at_any_time, "it is the steward's, and a line by itself"),
     MEMBER(struct vault_policy, sources, "an export asks it beside the gates"),
     MEMBER(struct vault_policy, statistics, "what is published is of nobody in particular"),
+    MEMBER(struct vault_policy, alerts, TOLD),
+    MEMBER(struct vault_policy, role_alerts, TOLD),
+    MEMBER(struct vault_policy, alert_window_s, TOLD),
     MEMBER(struct vault_policy, record_count, NUMBERS),
     MEMBER(struct vault_policy, field_count, NUMBERS),
     MEMBER(struct vault_policy, purpose_count, NUMBERS),

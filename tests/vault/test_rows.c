@@ -54,6 +54,7 @@ static void test_keys_are_laid_out_as_the_header_says(void **state)
     assert_key(vault_row_frontier(1), "F" TENANT, 9);
     assert_key(vault_row_receipt(1, &id), "E" TENANT ID16, 25);
     assert_key(vault_row_idempotency(1, mac), "I" TENANT MAC16, 25);
+    assert_key(vault_row_waiting(1, &id, 0x102), "N" TENANT ID16 SLOT, 33);
     assert_key(vault_row_rotation(1, &id), "R" TENANT ID16, 25);
 }
 

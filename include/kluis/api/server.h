@@ -37,6 +37,8 @@ enum api_client_auth { API_CLIENT_AUTH_NONE, API_CLIENT_AUTH_OPTIONAL, API_CLIEN
  * cert_file, key_file    PEM; the key may be EC P-256, P-384 or RSA.
  * client_ca_file         PEM; NULL: none. Needed for a client_auth other than NONE.
  * tickets_off            no session resumption.
+ * webhook_ca_file        who vouches for the targets of webhooks (PEM), and nobody else; NULL: whom the system trusts.
+ * webhook_private        targets of webhooks may have addresses that are not public.
  */
 struct api_server_options {
     const char *const *listen;
@@ -47,6 +49,8 @@ struct api_server_options {
     const char *client_ca_file;
     enum api_client_auth client_auth;
     bool tickets_off;
+    const char *webhook_ca_file;
+    bool webhook_private;
     int threads;              /* API_THREADS_DEFAULT; 1..API_THREADS_MAX */
     size_t body_max_bytes;    /* API_BODY_MAX_BYTES_DEFAULT; at most API_BODY_MAX_BYTES_LIMIT */
     size_t batch_max_bytes;   /* API_BATCH_BODY_MAX_BYTES_DEFAULT; the same limit */

@@ -74,6 +74,17 @@ struct vault_diff_extent {
     size_t fields;
 };
 
+/*
+ * From when on the use of a role is told of: no answer changes by it. role NULL: of every role that has no line of its own. alert: "volume",
+ * "refusals", "hours", "window". was, now: "500 at once, 1000 an hour", "08:00-18:00 UTC, weekdays", "any", "off", "PT3600S".
+ */
+struct vault_diff_alert {
+    const char *role;
+    const char *alert;
+    const char *was;
+    const char *now;
+};
+
 struct vault_diff;
 /*
  * before NULL: there was no policy, and nothing was allowed. Both are kept by reference. now_us: the day whose times and adequacy decisions
@@ -90,6 +101,9 @@ const struct vault_diff_line *vault_diff_line(const struct vault_diff *diff, siz
 bool vault_diff_is_complete(const struct vault_diff *diff);
 /* What is newly allowed, or newly withheld. */
 struct vault_diff_extent vault_diff_extent(const struct vault_diff *diff, bool allows);
+/* What is told of from another point on, or no longer; they live as long as diff. */
+size_t vault_diff_alert_count(const struct vault_diff *diff);
+const struct vault_diff_alert *vault_diff_alert(const struct vault_diff *diff, size_t number);
 /* A line as people read it, without an end of line: "+ recruiter: read applicant.* for recruitment: withheld role -> plain (home, EEA)". */
 void vault_diff_line_text(const struct vault_diff_line *line, struct kl_buf *out);
 
@@ -101,7 +115,7 @@ void vault_diff_line_text(const struct vault_diff_line *line, struct kl_buf *out
 #define VAULT_DIFF_WALKS_MAX 2
 /*
  * What a candidate would change of the policy in force, and for how many: appends JSON
- * {"complete","allows":{"answers","roles","fields"},"withholds":{...},"lines":[{...,"subjects","records"}],"people":{"complete","subjects",
+ * {"complete","allows":{"answers","roles","fields"},"withholds":{...},"lines":[{...,"subjects","records"}],"alerts":[{"role","alert","was","now"}],"people":{"complete","subjects",
  * "records","unreadable","newly_due","no_longer_due","consents_lost","consents_regained","unknown_records","unknown_fields"}}. It looks at
  * subjects_max people at most (0..VAULT_DIFF_SUBJECTS_MAX; 0: nobody), in no meaningful order; "complete" false: there are more, and each number is
  * "at least". A person counts for a line when one of its fields is stored and the answer about it changes with what they consented to.

@@ -66,10 +66,11 @@ KL_MUST_USE enum kl_status vault_trail_keys(struct vault *vault, const struct va
 
 /*
  * The signed heads of the trails that have grown since they were given last (at first: of every trail that was used since the vault was opened), for
- * whoever keeps them outside: {"store","tenant","size","root_hash","at","public_key","signature"}, without a line feed. Only what has reached the disk is in them. What
+ * whoever keeps them outside: {"store","tenant","size","root_hash","at","public_key","signature"}, without a line feed; trail is KMS_TENANT_VAULT or the tenant's number. Only what has reached the disk is in them. What
  * visit does not take (any other status than KL_OK) is given again; its first failure is returned when all were given. One call at a time, by the server itself: nobody is asked.
  */
-typedef enum kl_status (*vault_head_visit)(void *context, struct kl_slice head, struct kl_err *err);
+typedef enum kl_status (*vault_head_visit)(void *context, uint64_t trail, struct kl_slice head,
+                                           struct kl_err *err);
 KL_MUST_USE enum kl_status vault_trail_heads(struct vault *vault, vault_head_visit visit,
                                              void *context, struct kl_err *err);
 

@@ -163,13 +163,15 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
  * Figures for /metrics; counts since open. retention_runs: those that came to their end, dry ones left out; retention_erased: records that they
  * erased, retention_failed: what they could not erase. retention_due, _overdue, _last_s: of the last run over the whole vault that came to its
  * end, whenever that was: records it found due, those that a run of the day before should have found, and when it ended; 0: there was none.
+ * alerts: by kind; webhooks_waiting: events that are not delivered yet.
  */
 struct vault_figures {
     uint64_t subjects_created, records_created, fields_read, fields_withheld, records_rectified,
         erasures, rotations, audit_entries, refused_unauthorised, key_generation, key_pages_cached,
         key_slots_cached, key_mirrors, key_mirrors_out_of_step, requests_open, requests_overdue,
         retention_runs, retention_erased, retention_failed, retention_due, retention_overdue,
-        retention_last_s;
+        retention_last_s, alerts_volume, alerts_refusals, alerts_hours, webhooks_delivered,
+        webhooks_failed, webhooks_dropped, webhooks_waiting;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 

@@ -23,6 +23,7 @@
 #define RETAINED_KEY_BYTES 26
 #define GIVEN_KEY_BYTES 34
 #define PUBLISHED_KEY_BYTES 20
+#define WEBHOOK_KEY_BYTES 26
 #define BESIDE_KEY_BYTES 26
 #define CHUNK_BYTES (65536 + OVERHEAD_BYTES)
 #define FILE_NAME "%10llx-%10llx-%16llx-%16llx.file%n"
@@ -238,6 +239,16 @@ static void review_read(struct blobs *blobs, const struct row *row)
     blob_context_add(blob_add(blobs, 'U', place, row->value, row), context, sizeof context);
 }
 
+/* Where events go (vault/webhook_text.h), beside the keys: the whole row, under the tenant's slot of remarks. */
+static void webhook_read(struct blobs *blobs, const struct row *row)
+{
+    struct place place = {get_be(row->key.at + 2, 8), SLOT_REMARKS, NONE};
+    unsigned char context[4 + 7 + 16] = {0, 0, 0, 7, 'w', 'e', 'b', 'h', 'o', 'o', 'k'};
+
+    memcpy(context + 11, row->key.at + 10, 16);
+    blob_context_add(blob_add(blobs, 'h', place, row->value, row), context, sizeof context);
+}
+
 /* A closing of the journal (vault/journal.h), beside the keys. */
 static void closing_read(struct blobs *blobs, const struct row *row)
 {
@@ -320,6 +331,8 @@ static void side_read(struct blobs *blobs, const struct row *row)
         given_read(blobs, row);
     } else if (row->key.size == PUBLISHED_KEY_BYTES && kind == 'T') {
         published_read(blobs, row);
+    } else if (row->key.size == WEBHOOK_KEY_BYTES && kind == 'O') {
+        webhook_read(blobs, row);
     } else if (kind == 0 || strchr("JALNRSWrCPH", kind) == NULL) {
         stop("a row beside the keys of a kind not known here: %c", row->key.at[1]);
     }
@@ -336,7 +349,8 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
             side_read(blobs, row);
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
-        if (kind == 0 || strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqUGJ", kind) == NULL) {
+        if (kind == 0 ||
+            strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqUNGJ", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
