@@ -377,12 +377,18 @@ def withdraw(before):
     return after, send
 
 
+def has_line(before, line):
+    """Whether a backup has what a line keeps: its values lie with all others, and nobody reads those that are younger."""
+    known = [one for one in [*before.records.values(), *before.retained] if one["id"] == line["id"]] if before is not None else []
+    return any(line["fields"].items() <= one["fields"].items() for one in known)
+
+
 def put_back(person, before):
     """What a restore makes of somebody: as at the backup, but for what was erased or withdrawn since. before None: they came later."""
     if before is None or not person.there:
         after = erase(person)[0] if person.there else person.copy()
         after.receipts = []
-        after.retained = [] if person.there else person.retained
+        after.retained = [] if person.there else [line if has_line(before, line) else {**line, "receipt": None} for line in person.retained]
         return after
     after = before.copy()
     after.ever, after.sure, after.erased = person.ever, person.sure, person.erased
