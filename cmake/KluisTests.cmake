@@ -69,6 +69,10 @@ function(kluis_add_test_program target folder source)
     add_executable(${target} "${source}" ${ARGN})
     target_link_libraries(${target} PRIVATE kluis_flags ${KLUIS_TEST_SUPPORT} ${libraries}
         kluis::cmocka kluis::sodium kluis::yyjson kluis::mbedtls)
+    # A test's own code is a small part of what runs, and optimising it a large part of what building it under a sanitizer takes.
+    if(KLUIS_SANITIZE)
+        target_compile_options(${target} PRIVATE -O0)
+    endif()
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
     # Those that include this header let allocations fail and look at what is freed, in calls between files of ours too, which lld wraps not all.
@@ -103,7 +107,7 @@ foreach(source_ IN LISTS unit_tests_)
     add_dependencies(unit_tests ${target_})
     add_test(NAME ${folder_}/${name_} COMMAND ${target_} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder_}")
     set(labels_ unit)
-    file(STRINGS "${source_}" threads_ REGEX "pthread_create|upkeep|support/tls_server\\.h" LIMIT_COUNT 1)
+    file(STRINGS "${source_}" threads_ REGEX "pthread_create|upkeep_start|support/tls_server\\.h" LIMIT_COUNT 1)
     if(threads_)
         list(APPEND labels_ threads)
         add_dependencies(threads_tests ${target_})
