@@ -16,6 +16,19 @@ KL_MUST_USE enum kl_status vault_disclosure_result_of(
     struct vault *vault, const struct vault_subject *subject,
     const struct vault_disclosures *ledger, size_t at, bool with_note, struct kl_arena *arena,
     struct vault_disclosure_result *ret, struct kl_err *err);
+/*
+ * Begin an entry: what all have, its names in the ledger. channel NULL: read from this vault. Then its fields, one by one. KL_ERR_TOO_LARGE as
+ * vault_disclosures_name().
+ */
+KL_MUST_USE enum kl_status vault_disclosure_entry_begin(
+    struct vault_disclosures *ledger, struct kl_arena *arena, const struct vault_policy *policy,
+    const struct vault_query *query, const char *channel, int64_t at_us,
+    struct vault_disclosure *ret, struct kl_err *err);
+KL_MUST_USE enum kl_status vault_disclosure_entry_field(struct vault_disclosures *ledger,
+                                                        struct kl_arena *arena, const char *type,
+                                                        const char *field,
+                                                        struct vault_disclosure *entry,
+                                                        struct kl_err *err);
 /* Seal a changed ledger as part of a change. value: as it was loaded. KL_ERR_TOO_LARGE "too_many_disclosures", "subject_full". */
 KL_MUST_USE enum kl_status vault_disclosures_put(struct vault_change *change,
                                                  struct vault_disclosures *ledger, uint64_t value,

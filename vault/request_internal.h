@@ -9,6 +9,10 @@
 #include "vault/request_text.h"
 #include "vault/subject_internal.h"
 
+/* Rights of which the vault knows more than the word (request_text.c has all). */
+#define VAULT_RIGHT_ERASURE "erasure"
+#define VAULT_RIGHT_ACCESS "access"
+
 /* The answer that tells nothing of a request. */
 enum kl_status vault_request_not_found(struct kl_err *err);
 
@@ -86,5 +90,21 @@ KL_MUST_USE enum kl_status vault_request_erasable(struct vault *vault,
 KL_MUST_USE enum kl_status vault_request_open_check(const struct vault_caller *caller,
                                                     const struct vault_request *request,
                                                     bool completing, struct kl_err *err);
+
+/*
+ * What can be said of a step without its request: its code (ret_word, static; a completion's may be left out), note, reference, fee. KL_ERR_INVALID
+ * "invalid_method", "invalid_reason", "invalid_outcome", "invalid_ground", "invalid_value", "invalid_fee", "missing_key" at the member;
+ * KL_ERR_TOO_LARGE "value_too_large".
+ */
+KL_MUST_USE enum kl_status vault_request_step_check(const struct vault_request_step *step,
+                                                    const char **ret_word, struct kl_err *err);
+/*
+ * A checked step taken on the opened request, in memory; its texts are the step's. KL_ERR_CONFLICT "request_closed", "identity_not_verified",
+ * "already_verified", "already_extended", "extension_too_late", "identity_verified"; KL_ERR_INVALID "invalid_time", "missing_key", "invalid_fee".
+ */
+KL_MUST_USE enum kl_status vault_request_step_take(const struct vault_caller *caller,
+                                                   const struct vault_request_step *step,
+                                                   const char *word, struct vault_request *request,
+                                                   struct kl_err *err);
 
 #endif
