@@ -1,4 +1,5 @@
 /* An erasure or a rotation that is asked for again with its Idempotency-Key. */
+#include "tests/support/cut_short.h"
 #include "tests/support/vault_fixture.h"
 
 #include "kluis/base/json.h"
@@ -316,16 +317,6 @@ static void test_of_many_erasures_at_once_all_get_one_receipt(void **state)
 
 /* ---- a commit cut short ---- */
 
-static enum kl_status finish_fails(void *context, uint64_t generation,
-                                   struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_UNAVAILABLE, "audit_unavailable", "not now", NULL);
-}
-
 /* The process ends after the point of no return, before audit entry and receipt. */
 static void test_an_erasure_cut_short_after_its_commit_is_answered_at_the_next_open(void **state)
 {
@@ -334,7 +325,6 @@ static void test_an_erasure_cut_short_after_its_commit_is_answered_at_the_next_o
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
     struct vault_idempotency key = key_of("erase-1", 1);
     struct vault_idempotency other = key_of("erase-1", 2);
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     char id[KL_ID_TEXT_BYTES];
     struct kl_json *json = NULL;
     struct kl_id receipt;
@@ -344,7 +334,7 @@ static void test_an_erasure_cut_short_after_its_commit_is_answered_at_the_next_o
 
     kl_buf_init(&answer, TEXT_BYTES);
     kl_buf_init(&stored, TEXT_BYTES);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(erase(fixture, &dpo, &made.id, &key, &answer, &replayed), KL_ERR_UNAVAILABLE);
     assert_int_equal(answer.size, 0);
     vault_caller_done(&dpo);
@@ -420,14 +410,13 @@ static void test_a_rotation_cut_short_after_its_commit_is_done_when_asked_for_ag
 {
     struct vault_fixture *fixture = *state;
     struct vault_idempotency key = key_of("rotate-1", 1);
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     uint64_t before = generation_of(fixture);
     struct kl_json *json = NULL;
     struct kl_buf answer;
     bool replayed = false;
 
     kl_buf_init(&answer, TEXT_BYTES);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(rotate(fixture, &key, &answer, &replayed), KL_ERR_UNAVAILABLE);
     assert_int_equal(answer.size, 0);
     assert_int_equal(generation_of(fixture), before + 1);

@@ -1,4 +1,5 @@
 /* What is there after a crash, and after an older data directory was put back. */
+#include "tests/support/cut_short.h"
 #include "tests/support/vault_fixture.h"
 
 #include "kluis/base/json.h"
@@ -199,16 +200,6 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
 
 /* ---- a commit cut short ---- */
 
-static enum kl_status finish_fails(void *context, uint64_t generation,
-                                   struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_UNAVAILABLE, "audit_unavailable", "not now", NULL);
-}
-
 /* The process ends after the point of no return, before audit entry and receipt; what prepare wrote is lost with it. */
 static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_open(void **state)
 {
@@ -217,7 +208,6 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     struct vault_subject_result stays = fixture_newsletter(fixture, "bob@example.org", true);
     struct vault_subject_result read = {0};
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct vault_row_key receipts;
     struct vault_row_key past;
     struct vault_iter *iter = NULL;
@@ -229,7 +219,7 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     uint64_t tenant = dpo.tenant;
 
     kl_buf_init(&answer, 65536);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(vault_subject_erase(fixture_vault(fixture), &dpo, &made.id,
                                          VAULT_ERASE_REQUEST, &answer, &err),
                      KL_ERR_UNAVAILABLE);
@@ -261,11 +251,10 @@ static void test_a_record_erasure_cut_short_after_its_commit_is_finished_at_the_
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct kl_buf answer;
 
     kl_buf_init(&answer, 65536);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(vault_record_erase(fixture_vault(fixture), &dpo, &made.id, &made.records[0].id,
                                         VAULT_ERASE_REQUEST, &answer, NULL),
                      KL_ERR_UNAVAILABLE);

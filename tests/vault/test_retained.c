@@ -1,4 +1,5 @@
 /* What is left of held records after an erasure, who reads them then, and their end. */
+#include "tests/support/cut_short.h"
 #include "tests/support/retained_fixture.h"
 
 #include "kluis/base/time.h"
@@ -282,23 +283,6 @@ static void test_the_end_of_one_leaves_the_other(void **state)
 
 /* ---- crashes, older copies, the tenant's end ---- */
 
-static enum kl_status cut_short(void *context, uint64_t generation, struct kms_request **requests,
-                                size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_IO, "cut_short", "cut short", NULL);
-}
-
-static enum kl_status prepare_fails(void *context, struct kms_staged *staged, uint64_t generation,
-                                    struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)staged;
-    return cut_short(context, generation, requests, count, err);
-}
-
 /* The receipt of the one erasure whose rows are there. */
 static struct kl_id receipt_of_rows(struct vault_fixture *fixture)
 {
@@ -315,7 +299,6 @@ static void test_an_erasure_cut_short_after_its_commit_keeps_the_record(void **s
 {
     struct vault_fixture *fixture = *state;
     struct retained_somebody of = retained_somebody_make(fixture);
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = cut_short};
     struct vault_subject_result read = {0};
     struct kl_id receipt;
     struct kl_buf answer;
@@ -324,9 +307,9 @@ static void test_an_erasure_cut_short_after_its_commit_keeps_the_record(void **s
     assert_int_equal(
         retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", retained_in_days(30)),
         KL_OK);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &of.subject, VAULT_ERASE_REQUEST, &answer),
-                     KL_ERR_IO);
+                     KL_ERR_UNAVAILABLE);
     fixture_reopen(fixture);
     receipt = receipt_of_rows(fixture);
     assert_kept(fixture, &receipt, &of.client);
@@ -341,7 +324,6 @@ static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **st
 {
     struct vault_fixture *fixture = *state;
     struct retained_somebody of = retained_somebody_make(fixture);
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .prepare = prepare_fails};
     struct vault_record_result kept = {0};
     struct vault_subject_result read = {0};
     int64_t until_us = retained_in_days(30);
@@ -353,9 +335,9 @@ static void test_an_erasure_that_failed_before_its_commit_kept_nothing(void **st
     kl_buf_init(&answer, ANSWER_BYTES);
     assert_int_equal(retained_hold(fixture, "keeper", &of, &of.client, "bookkeeping", until_us),
                      KL_OK);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_before_the_commit(fixture);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &of.subject, VAULT_ERASE_REQUEST, &answer),
-                     KL_ERR_IO);
+                     KL_ERR_UNAVAILABLE);
     assert_int_equal(count_row(fixture, INT64_MAX), 0);
     fixture_reopen(fixture);
     failed = retained_write_stale(fixture, &of, until_us);

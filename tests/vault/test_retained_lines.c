@@ -1,4 +1,5 @@
 /* A record that several bases keep: each its own fields, until its own end. */
+#include "tests/support/cut_short.h"
 #include "tests/support/retained_fixture.h"
 
 #include "kluis/base/json.h"
@@ -434,23 +435,6 @@ static void test_a_record_is_not_erased_by_itself_before_the_last_end(void **sta
 
 /* ---- crashes, older copies, damage ---- */
 
-static enum kl_status cut_short(void *context, uint64_t generation, struct kms_request **requests,
-                                size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_IO, "cut_short", "cut short", NULL);
-}
-
-static void cut(struct vault_fixture *fixture)
-{
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = cut_short};
-
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-}
-
 static void test_a_receipt_that_a_crash_delayed_has_every_line(void **state)
 {
     struct vault_fixture *fixture = *state;
@@ -460,10 +444,10 @@ static void test_a_receipt_that_a_crash_delayed_has_every_line(void **state)
     size_t count = 0;
 
     kl_buf_init(&answer, VAULT_RECEIPT_ANSWER_MAX_BYTES);
-    cut(fixture);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(
         fixture_try_erase(fixture, "dpo", &client.of.subject, VAULT_ERASE_REQUEST, &answer),
-        KL_ERR_IO);
+        KL_ERR_UNAVAILABLE);
     fixture_reopen(fixture);
     assert_int_equal(
         vault_retained_due_find(fixture_vault(fixture), INT64_MAX, &found, 1, &count, NULL), KL_OK);
@@ -482,8 +466,8 @@ static void test_an_end_that_a_crash_cut_short_is_done_at_open(void **state)
 
     assert_int_equal(erase(fixture, &client), 2);
     tax_us = end_of(fixture, "tax");
-    cut(fixture);
-    assert_int_equal(vault_retained_due(fixture_vault(fixture), tax_us, NULL), KL_ERR_IO);
+    cut_short_after_the_commit(fixture);
+    assert_int_equal(vault_retained_due(fixture_vault(fixture), tax_us, NULL), KL_ERR_UNAVAILABLE);
     assert_string_equal(keys_left(fixture, &client), "iv");
     assert_int_equal(rows_left(fixture, &client), 3);
     fixture_reopen(fixture);

@@ -1,4 +1,5 @@
 /* Rows of what was retained that are of no erasure, and what is removed of a subject. */
+#include "tests/support/cut_short.h"
 #include "tests/support/retained_fixture.h"
 
 #include "tests/support/test.h"
@@ -45,17 +46,6 @@ static size_t value_rows(struct vault_fixture *fixture, const struct retained_so
     }
     vault_iter_free(iter);
     return count;
-}
-
-static enum kl_status prepare_fails(void *context, struct kms_staged *staged, uint64_t generation,
-                                    struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)staged;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_IO, "cut_short", "cut short", NULL);
 }
 
 /* Rows beside the keys, as a power cut brings them back whose removal was not synced. */
@@ -112,7 +102,7 @@ static enum kl_status prepare_saves_and_fails(void *context, struct kms_staged *
                                               size_t count, struct kl_err *err)
 {
     save_rows(((struct vault *)context)->keys);
-    return prepare_fails(context, staged, generation, requests, count, err);
+    return cut_short_prepare(context, staged, generation, requests, count, err);
 }
 
 #define HELD 9
@@ -153,7 +143,7 @@ static void erase_cut_short(struct vault_fixture *fixture, const struct retained
     kl_buf_init(&answer, ANSWER_BYTES);
     kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &of->subject, VAULT_ERASE_REQUEST, &answer),
-                     KL_ERR_IO);
+                     KL_ERR_UNAVAILABLE);
     assert_int_equal(saved.count, HELD + 1);
     fixture_reopen(fixture);
     put_saved_back(fixture_vault(fixture)->keys);

@@ -1,4 +1,5 @@
 /* A rotation of values that is cut short: between its commits, by a kill in a process of its own, by a failure that left rows beside. */
+#include "tests/support/cut_short.h"
 #include "tests/support/values_fixture.h"
 
 #include "tests/support/test.h"
@@ -44,16 +45,6 @@ static void test_rows_that_were_left_beside_bring_nobody_back(void **state)
                      KL_ERR_NOT_FOUND);
     kl_buf_done(&row);
     assert_int_equal(values_rows_beside(fixture), 0);
-}
-
-static enum kl_status finish_fails(void *context, uint64_t generation,
-                                   struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_UNAVAILABLE, "audit_unavailable", "not now", NULL);
 }
 
 static enum kl_status stage_only(void *context, struct kms_staged *staged, uint64_t generation,
@@ -111,7 +102,7 @@ static void test_cut_short_after_the_key_commit_it_is_finished_at_the_next_open(
 {
     struct vault_fixture *fixture = *state;
     struct kms_hooks hooks = {
-        .context = fixture_vault(fixture), .prepare = stage_only, .finish = finish_fails};
+        .context = fixture_vault(fixture), .prepare = stage_only, .finish = cut_short_finish};
     struct values_people people;
     struct vault_job job;
 

@@ -1,4 +1,5 @@
 /* The end of a tenant: at once, after its grace period, cut short by a crash, and with an older data/ put back. */
+#include "tests/support/cut_short.h"
 #include "tests/support/tenant_fixture.h"
 
 #include "kluis/base/json.h"
@@ -282,26 +283,15 @@ static void test_one_that_came_back_is_not_ended_when_the_time_has_come(void **s
 
 /* ---- crashes and older copies ---- */
 
-static enum kl_status finish_fails(void *context, uint64_t generation,
-                                   struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)context;
-    (void)generation;
-    (void)requests;
-    (void)count;
-    return kl_fail(err, KL_ERR_IO, "cut_short", "cut short", NULL);
-}
-
 static void test_an_end_cut_short_after_its_commit_is_finished_at_the_next_open(void **state)
 {
     struct vault_fixture *fixture = *state;
     uint64_t number = tenant_number(fixture, "default");
     struct tenant_other shop = tenant_other_make(fixture, "shop");
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
 
     (void)fixture_client(fixture, "b@example.org");
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
+    cut_short_after_the_commit(fixture);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_UNAVAILABLE);
     assert_void(fixture); /* its keys are gone already */
     assert_true(tenant_rows(fixture, number) > 0);
     fixture_reopen(fixture);
@@ -318,34 +308,25 @@ test_an_erasure_whose_tenant_ended_before_its_receipt_was_written_is_in_the_vaul
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_client(fixture, "b@example.org");
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .finish = finish_fails};
     struct kl_buf receipt;
 
     kl_buf_init(&receipt, TENANT_RECEIPT_BYTES);
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
+    cut_short_after_the_commit(fixture);
     assert_int_equal(fixture_try_erase(fixture, "dpo", &made.id, VAULT_ERASE_REQUEST, &receipt),
-                     KL_ERR_IO);
-    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
+                     KL_ERR_UNAVAILABLE);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_UNAVAILABLE);
     fixture_reopen(fixture);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"erase\""), 1);
     assert_int_equal(admin_trail_count(fixture->admin, true, "\"action\":\"tenant_end\""), 1);
     kl_buf_done(&receipt);
 }
 
-static enum kl_status prepare_fails(void *context, struct kms_staged *staged, uint64_t generation,
-                                    struct kms_request **requests, size_t count, struct kl_err *err)
-{
-    (void)staged;
-    return finish_fails(context, generation, requests, count, err);
-}
-
 static void test_an_end_that_fails_before_its_commit_leaves_the_tenant_as_it_was(void **state)
 {
     struct vault_fixture *fixture = *state;
-    struct kms_hooks hooks = {.context = fixture_vault(fixture), .prepare = prepare_fails};
 
-    kms_hooks_set(fixture_vault(fixture)->keys, &hooks);
-    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_IO);
+    cut_short_before_the_commit(fixture);
+    assert_int_equal(tenant_end(fixture, "default", NULL, NULL), KL_ERR_UNAVAILABLE);
     (void)fixture_client(fixture, "b@example.org");
 }
 
