@@ -1,76 +1,15 @@
 /* What was closed stays closed when an older data/ is put back. */
-#include "tests/support/vault_fixture.h"
-
+#include "tests/support/journal_fixture.h"
 #include "tests/support/test.h"
 #include "vault/journal_internal.h"
 #include "vault/rows.h"
 #include "vault/subject_internal.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #define OWN_SLOT_KEY_BYTES 10
 
 /* ---- acts ---- */
-
-static void give(struct vault_fixture *fixture, const struct kl_id *subject)
-{
-    struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    const struct vault_consent_input input = fixture_consent("mailing");
-
-    assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, subject, &input, NULL),
-                     KL_OK);
-    vault_caller_done(&dpo);
-}
-
-static enum kl_status withdraw(struct vault_fixture *fixture, const struct kl_id *subject)
-{
-    struct vault_caller dpo = fixture_caller(fixture, "dpo");
-    enum kl_status status = vault_consent_withdraw(fixture_vault(fixture), &dpo, subject, "mailing",
-                                                   NULL, &fixture->err);
-
-    vault_caller_done(&dpo);
-    return status;
-}
-
-/* Whether the consent for mailing counts for this subject. */
-static bool consents(struct vault_fixture *fixture, const struct kl_id *subject)
-{
-    struct vault_subject_result read = {0};
-
-    assert_int_equal(fixture_read(fixture, "reader", subject, "mailing", &read), KL_OK);
-    return fixture_find(&read, "email")->withheld == VAULT_GATE_NONE;
-}
-
-static uint64_t known(struct vault_fixture *fixture)
-{
-    uint64_t number = 0;
-    bool there = false;
-
-    assert_int_equal(
-        vault_journal_known(fixture_vault(fixture), fixture_tenant(fixture), &number, &there, NULL),
-        KL_OK);
-    return number;
-}
-
-static uint64_t policy_number(struct vault_fixture *fixture)
-{
-    struct vault_caller reader = fixture_caller(fixture, "reader");
-    uint64_t number = reader.policy_number;
-
-    vault_caller_done(&reader);
-    return number;
-}
-
-static void revoke_one(struct vault_fixture *fixture, const struct kl_id *credential)
-{
-    struct vault_caller steward = admin_steward(fixture->admin);
-
-    assert_int_equal(vault_credential_revoke(fixture_vault(fixture), &steward, credential, NULL),
-                     KL_OK);
-    vault_caller_done(&steward);
-}
 
 struct keys {
     unsigned char keys[64][VAULT_JOURNAL_KEY_BYTES];
@@ -138,22 +77,22 @@ static void test_a_withdrawn_consent_stays_withdrawn_in_an_older_data(void **sta
     uint64_t number = 0;
 
     fixture_copy(fixture);
-    assert_true(consents(fixture, &made.id));
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
-    number = known(fixture);
+    assert_true(journal_consents(fixture, &made.id));
+    assert_int_equal(journal_withdraw(fixture, &made.id), KL_OK);
+    number = journal_known(fixture);
     fixture_put_back_data(fixture);
-    assert_false(consents(fixture, &made.id));
-    assert_true(consents(fixture, &other.id));
-    assert_int_equal(known(fixture), number);
+    assert_false(journal_consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &other.id));
+    assert_int_equal(journal_known(fixture), number);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"consent_withdrawn_again\""), 1);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_applied\""), 1);
     fixture_reopen(fixture);
-    assert_false(consents(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_applied\""), 1);
-    give(fixture, &made.id);
-    assert_true(consents(fixture, &made.id));
+    journal_give(fixture, &made.id);
+    assert_true(journal_consents(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
 }
 
 static void test_a_consent_given_again_counts_where_data_has_it(void **state)
@@ -163,22 +102,22 @@ static void test_a_consent_given_again_counts_where_data_has_it(void **state)
     struct vault_caller dpo;
     struct vault_consent_input backdated = fixture_consent("mailing");
 
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
+    assert_int_equal(journal_withdraw(fixture, &made.id), KL_OK);
     /* on paper, signed before the withdrawal, entered after it */
     dpo = fixture_caller(fixture, "dpo");
     backdated.at_us = dpo.now_us - INT64_C(86400000000);
     assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &backdated, NULL),
                      KL_OK);
     vault_caller_done(&dpo);
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
     fixture_copy(fixture);
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
-    give(fixture, &made.id);
+    assert_int_equal(journal_withdraw(fixture, &made.id), KL_OK);
+    journal_give(fixture, &made.id);
     fixture_reopen(fixture);
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
     fixture_put_back_data(
         fixture); /* the last consent is lost with the newer data, the withdrawal before it is not */
-    assert_false(consents(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
 }
 
 /* What it narrows is gone with the newer data; the wider one does not come back in its place. */
@@ -196,13 +135,13 @@ static void test_a_consent_that_was_narrowed_does_not_come_back_wide(void **stat
     assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &narrow, NULL),
                      KL_OK);
     vault_caller_done(&dpo);
-    give(fixture, &other.id);
-    assert_true(consents(fixture, &made.id));
+    journal_give(fixture, &other.id);
+    assert_true(journal_consents(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
     fixture_put_back_data(fixture);
-    assert_false(consents(fixture, &made.id));
-    assert_true(consents(fixture, &other.id));
+    assert_false(journal_consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &other.id));
 }
 
 /* One for the notice of before does not come back in the place of one for another. */
@@ -220,10 +159,10 @@ static void test_a_consent_for_an_older_notice_does_not_come_back(void **state)
     assert_int_equal(vault_consent_give(fixture_vault(fixture), &dpo, &made.id, &newer, NULL),
                      KL_OK);
     vault_caller_done(&dpo);
-    give(fixture, &other.id);
+    journal_give(fixture, &other.id);
     fixture_put_back_data(fixture);
-    assert_false(consents(fixture, &made.id));
-    assert_true(consents(fixture, &other.id));
+    assert_false(journal_consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &other.id));
 }
 
 static void test_a_revoked_credential_stays_revoked_in_an_older_data(void **state)
@@ -236,9 +175,9 @@ static void test_a_revoked_credential_stays_revoked_in_an_older_data(void **stat
     struct vault_token unknown;
 
     fixture_copy(fixture);
-    revoke_one(fixture, &id);
+    journal_revoke(fixture, &id);
     unknown = admin_make(fixture->admin, "reader", &later);
-    revoke_one(fixture, &later);
+    journal_revoke(fixture, &later);
     fixture_put_back_data(fixture);
     assert_int_equal(admin_let_in(fixture->admin, token.text, &err), KL_ERR_UNAUTHORISED);
     assert_int_equal(admin_let_in(fixture->admin, unknown.text, &err), KL_ERR_UNAUTHORISED);
@@ -258,7 +197,7 @@ static void test_the_newest_policy_stays_in_force_in_an_older_data(void **state)
     (void)admin_apply(fixture->admin, vault_policy_text);
     now = admin_apply(fixture->admin, vault_policy_text);
     fixture_put_back_data(fixture);
-    assert_int_equal(policy_number(fixture), now);
+    assert_int_equal(journal_policy_number(fixture), now);
     kl_buf_init(&yaml, 1024 * 1024);
     steward = admin_steward(fixture->admin);
     assert_int_equal(vault_policy_read(fixture_vault(fixture), &steward, &yaml, &number, NULL),
@@ -267,7 +206,7 @@ static void test_the_newest_policy_stays_in_force_in_an_older_data(void **state)
     assert_int_equal(number, now);
     assert_int_equal(yaml.size, strlen(vault_policy_text));
     fixture_reopen(fixture);
-    assert_int_equal(policy_number(fixture), now);
+    assert_int_equal(journal_policy_number(fixture), now);
     assert_int_equal(admin_apply(fixture->admin, vault_policy_text), now + 1);
     kl_buf_done(&yaml);
 }
@@ -280,13 +219,13 @@ static void test_the_closings_of_an_erased_subject_are_passed_over(void **state)
     struct vault_subject_result read = {0};
 
     fixture_copy(fixture);
-    assert_int_equal(withdraw(fixture, &erased.id), KL_OK);
+    assert_int_equal(journal_withdraw(fixture, &erased.id), KL_OK);
     fixture_erase(fixture, &erased.id);
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
+    assert_int_equal(journal_withdraw(fixture, &made.id), KL_OK);
     fixture_put_back_data(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &erased.id, "mailing", &read),
                      KL_ERR_NOT_FOUND);
-    assert_false(consents(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 0);
 }
 
@@ -311,11 +250,11 @@ static void test_a_crash_before_data_closes_at_the_next_open(void **state)
     struct vault_closing closing = closing_of(fixture, &made.id);
 
     assert_int_equal(vault_journal_write(fixture_vault(fixture), &closing, NULL), KL_OK);
-    assert_int_equal(closing.seq, known(fixture) + 1);
-    assert_true(consents(fixture, &made.id));
+    assert_int_equal(closing.seq, journal_known(fixture) + 1);
+    assert_true(journal_consents(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_false(consents(fixture, &made.id));
-    assert_int_equal(known(fixture), closing.seq);
+    assert_false(journal_consents(fixture, &made.id));
+    assert_int_equal(journal_known(fixture), closing.seq);
 }
 
 static void test_a_closing_that_came_to_nothing_closes_nothing(void **state)
@@ -327,8 +266,8 @@ static void test_a_closing_that_came_to_nothing_closes_nothing(void **state)
     assert_int_equal(vault_journal_write(fixture_vault(fixture), &closing, NULL), KL_OK);
     vault_journal_end(fixture_vault(fixture), &closing);
     fixture_reopen(fixture);
-    assert_true(consents(fixture, &made.id));
-    assert_int_equal(known(fixture), closing.seq);
+    assert_true(journal_consents(fixture, &made.id));
+    assert_int_equal(journal_known(fixture), closing.seq);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 0);
 }
 
@@ -339,15 +278,15 @@ static void test_data_says_no_more_than_it_has_of_closings_under_way(void **stat
     struct vault_subject_result first = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_subject_result second = fixture_newsletter(fixture, "bob@example.org", true);
     struct vault_closing closing = closing_of(fixture, &first.id);
-    uint64_t before = known(fixture);
+    uint64_t before = journal_known(fixture);
 
     assert_int_equal(vault_journal_write(fixture_vault(fixture), &closing, NULL), KL_OK);
-    assert_int_equal(withdraw(fixture, &second.id), KL_OK);
-    assert_int_equal(known(fixture), before);
+    assert_int_equal(journal_withdraw(fixture, &second.id), KL_OK);
+    assert_int_equal(journal_known(fixture), before);
     vault_journal_end(fixture_vault(fixture), &closing);
-    give(fixture, &second.id);
-    assert_int_equal(withdraw(fixture, &second.id), KL_OK);
-    assert_int_equal(known(fixture), before + 3);
+    journal_give(fixture, &second.id);
+    assert_int_equal(journal_withdraw(fixture, &second.id), KL_OK);
+    assert_int_equal(journal_known(fixture), before + 3);
 }
 
 static void test_a_closing_about_somebody_gone_is_refused(void **state)
@@ -366,47 +305,29 @@ static void test_a_closing_about_somebody_gone_is_refused(void **state)
 
 /* ---- residency ---- */
 
-static void move(struct vault_fixture *fixture, const struct kl_id *subject, const char *to)
-{
-    struct vault_caller writer = fixture_caller(fixture, "writer");
-
-    if (vault_subject_move(fixture_vault(fixture), &writer, subject, to, &fixture->err) != KL_OK) {
-        fail_msg("not moved: %s %s", fixture->err.code, fixture->err.log_text);
-    }
-    vault_caller_done(&writer);
-}
-
-static bool is_eea(struct vault_fixture *fixture, const struct kl_id *subject)
-{
-    struct vault_subject_result read = {0};
-
-    assert_int_equal(fixture_read(fixture, "reader", subject, "support", &read), KL_OK);
-    return read.residency == VAULT_RESIDENCY_EEA;
-}
-
 static void test_a_tag_that_was_set_stays_set_in_an_older_data(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
     struct vault_subject_result other = fixture_newsletter(fixture, "eva@example.org", true);
 
-    move(fixture, &made.id, "none");
-    move(fixture, &other.id, "none");
+    journal_move(fixture, &made.id, "none");
+    journal_move(fixture, &other.id, "none");
     fixture_copy(fixture);
-    move(fixture, &made.id, "EEA");
+    journal_move(fixture, &made.id, "EEA");
     fixture_put_back_data(fixture);
-    assert_true(is_eea(fixture, &made.id));
-    assert_false(is_eea(fixture, &other.id));
+    assert_true(journal_is_eea(fixture, &made.id));
+    assert_false(journal_is_eea(fixture, &other.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"moved_again\""), 1);
 
     /* It is in data/ from then on, also once the journal has forgotten it; and it can be taken off again. */
     fixture_reopen(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"moved_again\""), 1);
-    assert_true(is_eea(fixture, &made.id));
-    move(fixture, &made.id, "none");
-    assert_false(is_eea(fixture, &made.id));
+    assert_true(journal_is_eea(fixture, &made.id));
+    journal_move(fixture, &made.id, "none");
+    assert_false(journal_is_eea(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_false(is_eea(fixture, &made.id));
+    assert_false(journal_is_eea(fixture, &made.id));
 }
 
 static void test_a_tag_that_was_set_twice_does_not_come_off_by_the_copy_between(void **state)
@@ -414,17 +335,17 @@ static void test_a_tag_that_was_set_twice_does_not_come_off_by_the_copy_between(
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
 
-    move(fixture, &made.id, "none");
-    move(fixture, &made.id, "EEA");
-    move(fixture, &made.id, "none");
+    journal_move(fixture, &made.id, "none");
+    journal_move(fixture, &made.id, "EEA");
+    journal_move(fixture, &made.id, "none");
     fixture_copy(fixture);
-    move(fixture, &made.id, "EEA");
+    journal_move(fixture, &made.id, "EEA");
     fixture_put_back_data(fixture);
-    assert_true(is_eea(fixture, &made.id));
-    assert_true(withdraw(fixture, &made.id) == KL_OK); /* closings of two kinds about one */
+    assert_true(journal_is_eea(fixture, &made.id));
+    assert_true(journal_withdraw(fixture, &made.id) == KL_OK); /* closings of two kinds about one */
     fixture_reopen(fixture);
-    assert_true(is_eea(fixture, &made.id));
-    assert_false(consents(fixture, &made.id));
+    assert_true(journal_is_eea(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
 }
 
 static void test_a_lost_journal_takes_everybody_for_eea(void **state)
@@ -432,17 +353,17 @@ static void test_a_lost_journal_takes_everybody_for_eea(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
 
-    move(fixture, &made.id, "none");
-    assert_true(withdraw(fixture, &made.id) == KL_OK);
+    journal_move(fixture, &made.id, "none");
+    assert_true(journal_withdraw(fixture, &made.id) == KL_OK);
     lose_journal(fixture, fixture_tenant(fixture));
     fixture_reopen(fixture);
     recover_steward(fixture);
     fixture->token_count = 0;
-    assert_true(is_eea(fixture, &made.id));
-    move(fixture, &made.id, "none");
-    assert_false(is_eea(fixture, &made.id));
+    assert_true(journal_is_eea(fixture, &made.id));
+    journal_move(fixture, &made.id, "none");
+    assert_false(journal_is_eea(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_false(is_eea(fixture, &made.id));
+    assert_false(journal_is_eea(fixture, &made.id));
 }
 
 /* ---- lost ---- */
@@ -454,7 +375,7 @@ static void test_a_lost_journal_voids_credentials_and_consents(void **state)
     struct vault_token reader = admin_make(fixture->admin, "reader", NULL);
     struct kl_err err = {0};
 
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
     lose_journal(fixture, fixture_tenant(fixture));
     fixture_reopen(fixture);
     assert_int_equal(admin_let_in(fixture->admin, reader.text, &err), KL_ERR_UNAUTHORISED);
@@ -464,12 +385,12 @@ static void test_a_lost_journal_voids_credentials_and_consents(void **state)
                      KL_OK);
     recover_steward(fixture);
     fixture->token_count = 0;
-    assert_false(consents(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 1);
-    give(fixture, &made.id);
-    assert_true(consents(fixture, &made.id));
+    journal_give(fixture, &made.id);
+    assert_true(journal_consents(fixture, &made.id));
     fixture_reopen(fixture);
-    assert_true(consents(fixture, &made.id));
+    assert_true(journal_consents(fixture, &made.id));
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 1);
 }
 
@@ -501,7 +422,7 @@ static void test_closings_are_pruned_once_no_backup_can_lack_them(void **state)
     int64_t now_us = kl_time_now_us();
 
     fixture_copy(fixture);
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
+    assert_int_equal(journal_withdraw(fixture, &made.id), KL_OK);
     assert_int_equal(journal_keys(fixture, tenant).count, 3); /* head, policy, consent */
     assert_int_equal(vault_journal_prune(fixture_vault(fixture), now_us, 60 * 1000000, NULL),
                      KL_OK);
@@ -515,160 +436,11 @@ static void test_closings_are_pruned_once_no_backup_can_lack_them(void **state)
     vault_journal_end(fixture_vault(fixture), &left);
     fixture_reopen(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 0);
-    assert_false(consents(fixture, &made.id));
+    assert_false(journal_consents(fixture, &made.id));
     /* a backup that should not be there any more */
     fixture_put_back_data(fixture);
     assert_int_equal(admin_let_in(fixture->admin, fixture->admin->steward_token.text, &err),
                      KL_ERR_UNAUTHORISED);
-}
-
-/* ---- rows one by one ---- */
-
-/* Take rows from the copy into today's data/: those whose keys start so. */
-static void put_back_rows(struct vault_fixture *fixture, struct kl_slice prefix)
-{
-    struct vault_store_options options = {0};
-    struct vault_store *from = NULL;
-    struct vault_store *to = NULL;
-    struct vault_batch *batch = vault_batch_new();
-    struct vault_iter *iter = NULL;
-    struct kl_slice key;
-    struct kl_slice value;
-    char path[ADMIN_PATH_BYTES];
-
-    admin_close(fixture->admin);
-    options.path = path;
-    fixture_path(fixture, FIXTURE_COPY "/data", path);
-    assert_int_equal(vault_store_open(&options, &from, NULL), KL_OK);
-    fixture_path(fixture, "data/data", path);
-    assert_int_equal(vault_store_open(&options, &to, NULL), KL_OK);
-    iter = vault_iter_new(from, prefix, (struct kl_slice){NULL, 0}, false);
-    while (vault_iter_next(iter, &key, &value) && key.size >= prefix.size &&
-           memcmp(key.bytes, prefix.bytes, prefix.size) == 0) {
-        vault_batch_put(batch, key, value);
-    }
-    vault_iter_free(iter);
-    assert_true(vault_batch_count(batch) > 0);
-    assert_int_equal(vault_store_apply(to, batch, true, NULL), KL_OK);
-    vault_batch_free(batch);
-    vault_store_close(from);
-    vault_store_close(to);
-    admin_reopen(fixture->admin);
-}
-
-static void test_an_older_ledger_put_back_alone_reopens_nothing(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_row_key key;
-
-    fixture_copy(fixture);
-    assert_int_equal(withdraw(fixture, &made.id), KL_OK);
-    key = vault_row_value(fixture_tenant(fixture), fixture_slot(fixture, &made.id),
-                          VAULT_VALUE_LEDGER);
-    put_back_rows(fixture, vault_row_slice(&key));
-    assert_false(consents(fixture, &made.id));
-}
-
-static void test_an_older_head_put_back_alone_takes_no_tag_off(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_subject_result made = fixture_newsletter(fixture, "ana@example.org", true);
-    struct vault_row_key key;
-
-    move(fixture, &made.id, "none");
-    fixture_copy(fixture);
-    move(fixture, &made.id, "EEA");
-    key = vault_row_head(fixture_tenant(fixture), fixture_slot(fixture, &made.id));
-    put_back_rows(fixture, vault_row_slice(&key));
-    assert_true(is_eea(fixture, &made.id));
-}
-
-static void test_older_credentials_put_back_alone_let_nobody_in(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct kl_id id;
-    struct kl_err err = {0};
-    struct vault_token token = admin_make(fixture->admin, "reader", &id);
-
-    fixture_copy(fixture);
-    revoke_one(fixture, &id);
-    put_back_rows(fixture, kl_slice_text("C"));
-    assert_int_equal(admin_let_in(fixture->admin, token.text, &err), KL_ERR_UNAUTHORISED);
-}
-
-static void test_an_older_policy_put_back_alone_is_not_in_force(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct vault_row_key key = vault_row_policy(fixture_tenant(fixture), 0);
-    uint64_t now = 0;
-
-    fixture_copy(fixture);
-    now = admin_apply(fixture->admin, vault_policy_text);
-    put_back_rows(fixture, vault_row_slice(&key));
-    assert_int_equal(policy_number(fixture), now);
-}
-
-/* ---- many at once ---- */
-
-#define PEOPLE 24
-#define THREADS 4
-
-struct crowd {
-    struct vault_fixture *fixture;
-    struct vault_caller dpo;
-    struct kl_id people[PEOPLE];
-    size_t first;
-};
-
-static void *withdraw_some(void *context)
-{
-    struct crowd *crowd = context;
-    size_t i;
-
-    for (i = crowd->first; i < PEOPLE; i += THREADS) {
-        if (vault_consent_withdraw(fixture_vault(crowd->fixture), &crowd->dpo, &crowd->people[i],
-                                   "mailing", NULL, NULL) != KL_OK) {
-            return crowd;
-        }
-    }
-    return NULL;
-}
-
-static void test_many_withdrawals_at_once_leave_no_gap(void **state)
-{
-    struct vault_fixture *fixture = *state;
-    struct crowd crowds[THREADS];
-    struct kl_id people[PEOPLE];
-    pthread_t threads[THREADS];
-    void *failed = NULL;
-    char email[64];
-    uint64_t before = known(fixture);
-    size_t i;
-
-    for (i = 0; i < PEOPLE; i++) {
-        (void)snprintf(email, sizeof email, "p%zu@example.org", i);
-        people[i] = fixture_newsletter(fixture, email, true).id;
-    }
-    fixture_copy(fixture);
-    for (i = 0; i < THREADS; i++) {
-        crowds[i].fixture = fixture;
-        crowds[i].dpo = fixture_caller(fixture, "dpo");
-        memcpy(crowds[i].people, people, sizeof people);
-        crowds[i].first = i;
-        assert_int_equal(pthread_create(&threads[i], NULL, withdraw_some, &crowds[i]), 0);
-    }
-    for (i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_join(threads[i], &failed), 0);
-        assert_null(failed);
-        vault_caller_done(&crowds[i].dpo);
-    }
-    assert_int_equal(known(fixture), before + PEOPLE);
-    fixture_put_back_data(fixture);
-    for (i = 0; i < PEOPLE; i++) {
-        assert_false(consents(fixture, &people[i]));
-    }
-    assert_int_equal(fixture_trail(fixture, "\"action\":\"journal_lost\""), 0);
 }
 
 #define TEST(name) \
@@ -692,13 +464,8 @@ int main(void)
         TEST(test_a_tag_that_was_set_stays_set_in_an_older_data),
         TEST(test_a_tag_that_was_set_twice_does_not_come_off_by_the_copy_between),
         TEST(test_a_lost_journal_takes_everybody_for_eea),
-        TEST(test_an_older_head_put_back_alone_takes_no_tag_off),
         TEST(test_a_damaged_closing_that_data_lacks_is_a_lost_journal),
         TEST(test_closings_are_pruned_once_no_backup_can_lack_them),
-        TEST(test_an_older_ledger_put_back_alone_reopens_nothing),
-        TEST(test_older_credentials_put_back_alone_let_nobody_in),
-        TEST(test_an_older_policy_put_back_alone_is_not_in_force),
-        TEST(test_many_withdrawals_at_once_leave_no_gap),
     };
 
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);
