@@ -20,8 +20,8 @@ import time
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--build", default=str(SOURCE / "build/release"))
@@ -92,7 +92,7 @@ def prepare(vault):
 
 
 def main():
-    options = arguments()
+    options = arguments(__doc__)
     os.environ.setdefault("KLUIS_SOURCE_DIR", str(SOURCE))
     os.environ.setdefault("KLUISD", f"{options.build}/kluisd")
     os.environ.setdefault("KLUIS", f"{options.build}/kluis")

@@ -219,6 +219,14 @@ if(benchmarks_)
         add_dependencies(bench ${target_})
     endforeach()
 endif()
+# A kluisd whose reads are told to no trail, for bench/http_trail.py alone.
+if(TARGET kluis_api AND TARGET bench)
+    add_executable(kluisd_untold EXCLUDE_FROM_ALL api/main.c bench/untold/untold.c)
+    target_link_libraries(kluisd_untold PRIVATE kluis_flags kluis_api kluis_vault)
+    target_link_options(kluisd_untold PRIVATE "LINKER:--wrap=vault_audit_commit")
+    set_target_properties(kluisd_untold PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+    add_dependencies(bench kluisd_untold)
+endif()
 
 # Checks of the source tree itself.
 add_test(NAME check/headers COMMAND "${CMAKE_SOURCE_DIR}/cmake/check-headers" "${CMAKE_C_COMPILER}"
