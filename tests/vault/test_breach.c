@@ -84,15 +84,17 @@ static void test_it_names_who_was_read_to_who_may_report(void **state)
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(fixture_read(fixture, "masked", &ben.id, "mailing", &result), KL_OK);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     kl_id_format("sub", &ana.id, id);
     assert_int_equal(count_people(report, "subject", id), 1);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
-    assert_int_equal(
-        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
-        KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
+                     KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
@@ -112,7 +114,8 @@ static void test_a_credential_for_some_purposes_is_told_no_names(void **state)
 
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(ask(fixture, fixture_caller_with(fixture, "officer", NULL, "mailing", NULL),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -148,7 +151,8 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     vault_caller_done(&writer);
     vault_caller_done(&dpo);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 0);
     kl_json_free(report);
@@ -158,7 +162,8 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     memcpy(at, "bank", 4);
     (void)admin_apply(fixture->admin, forgot);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -171,9 +176,10 @@ static size_t named(struct vault_fixture *fixture, const char *role, const struc
     size_t people = 0;
     size_t unnamed = 0;
 
-    assert_int_equal(ask(fixture, fixture_caller(fixture, role),
-                         (struct vault_breach_input){.credential = credential}, &report),
-                     KL_OK);
+    assert_int_equal(
+        ask(fixture, fixture_caller(fixture, role),
+            (struct vault_breach_input){.credentials = credential, .credential_count = 1}, &report),
+        KL_OK);
     people = (size_t)number(report, "people", "all");
     unnamed = count_people(report, "subject", NULL);
     kl_json_free(report);
@@ -262,7 +268,8 @@ static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
     fixture_damage(fixture, &ben.id);
     fixture_erase(fixture, &ana.id);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "state", "erased"), 1);
     assert_int_equal(number(report, "people", "all"), 2);
@@ -275,7 +282,7 @@ static void test_others_may_not_and_the_attempt_is_in_the_trail(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
     const struct kl_id reader = id_of(fixture, "reader");
-    const struct vault_breach_input input = {.credential = &reader};
+    const struct vault_breach_input input = {.credentials = &reader, .credential_count = 1};
 
     assert_int_equal(ask(fixture, fixture_caller(fixture, "reader"), input, NULL),
                      KL_ERR_FORBIDDEN);
@@ -292,7 +299,7 @@ static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state
 {
     struct vault_fixture *fixture = *state;
     const struct kl_id reader = id_of(fixture, "reader");
-    const struct vault_breach_input input = {.credential = &reader};
+    const struct vault_breach_input input = {.credentials = &reader, .credential_count = 1};
     atomic_uint *const under_way = &fixture_vault(fixture)->breach_reports;
 
     atomic_store(under_way, VAULT_BREACH_REPORTS_AT_ONCE);
@@ -317,11 +324,19 @@ static void test_what_is_asked_wrongly_is_refused(void **state)
         enum kl_status status;
         const char *code;
     } cases[] = {
-        {{.credential = &unknown}, KL_ERR_NOT_FOUND, "not_found"},
-        {{.credential = &reader, .limit = VAULT_PAGE_MAX + 1}, KL_ERR_INVALID, "invalid_limit"},
-        {{.credential = &reader, .from_us = 2, .to_us = 1}, KL_ERR_INVALID, "invalid_range"},
-        {{.credential = &reader, .aware_us = INT64_MAX}, KL_ERR_INVALID, "invalid_time"},
-        {{.credential = &reader, .cursor = "x"}, KL_ERR_INVALID, "invalid_cursor"},
+        {{.credentials = &unknown, .credential_count = 1}, KL_ERR_NOT_FOUND, "not_found"},
+        {{.credentials = &reader, .credential_count = 1, .limit = VAULT_PAGE_MAX + 1},
+         KL_ERR_INVALID,
+         "invalid_limit"},
+        {{.credentials = &reader, .credential_count = 1, .from_us = 2, .to_us = 1},
+         KL_ERR_INVALID,
+         "invalid_range"},
+        {{.credentials = &reader, .credential_count = 1, .aware_us = INT64_MAX},
+         KL_ERR_INVALID,
+         "invalid_time"},
+        {{.credentials = &reader, .credential_count = 1, .cursor = "x"},
+         KL_ERR_INVALID,
+         "invalid_cursor"},
     };
     size_t i;
 
@@ -345,25 +360,30 @@ static void test_a_cursor_is_of_one_credential_and_caller(void **state)
 
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
-    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader, .limit = 1}, &report),
-                     KL_OK);
+    assert_int_equal(
+        ask(fixture, fixture_caller(fixture, "officer"),
+            (struct vault_breach_input){.credentials = &reader, .credential_count = 1, .limit = 1},
+            &report),
+        KL_OK);
     assert_int_equal(number(report, "people", "all"), 1);
     (void)snprintf(cursor, sizeof cursor, "%s",
                    kl_json_text(kl_json_member(kl_json_root(report), "next_cursor")));
     kl_json_free(report);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &masked, .cursor = cursor},
+                         (struct vault_breach_input){
+                             .credentials = &masked, .credential_count = 1, .cursor = cursor},
                          NULL),
                      KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "invalid_cursor");
     assert_int_equal(ask(fixture, auditor(fixture),
-                         (struct vault_breach_input){.credential = &reader, .cursor = cursor},
+                         (struct vault_breach_input){
+                             .credentials = &reader, .credential_count = 1, .cursor = cursor},
                          NULL),
                      KL_ERR_INVALID);
     assert_int_equal(
         ask(fixture, fixture_caller(fixture, "officer"),
-            (struct vault_breach_input){.credential = &reader, .limit = 1, .cursor = cursor},
+            (struct vault_breach_input){
+                .credentials = &reader, .credential_count = 1, .limit = 1, .cursor = cursor},
             &report),
         KL_OK);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -384,9 +404,10 @@ static void test_it_says_what_the_trail_lost(void **state)
     fixture_copy(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     fixture_put_back_data(fixture);
-    assert_int_equal(
-        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
-        KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
+                     KL_OK);
     assert_true(number(report, "entries", "lost") > 0);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
