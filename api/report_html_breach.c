@@ -367,7 +367,7 @@ static void put_evidence(struct breach_page *breach)
     const struct kl_json_value *head = kl_json_member(evidence, "head");
     struct api_page *page = &breach->page;
 
-    api_page_heading(page, "evidence");
+    api_page_heading(page, "breach_evidence");
     api_page_paragraph(page, "evidence_intro");
     api_page_put(page, "<dl>\n");
     api_page_json_term(page, "evidence_entry", evidence, "entry");

@@ -254,7 +254,7 @@ const struct api_report_text API_REPORT_TEXTS_EN[] = {
     {"informing_done", "Whether, when and how they were or will be informed, and of what"},
     {"informing_not",
      "If not: why (Article 34(3)(a), (b) or (c)); of a public communication: where"},
-    {"evidence", "Evidence"},
+    {"breach_evidence", "Evidence"},
     {"evidence_intro",
      "That this report was made is an entry of the same trail. With the signed head below, which covers that entry, anybody can check against the trail that none of its entries was altered or left out since (RFC 9162; `kluis audit verify`)."},
     {"evidence_entry", "Entry of this report"},

@@ -270,7 +270,7 @@ const struct api_report_text API_REPORT_TEXTS_FR[] = {
     {"informing_done", "Si, quand et comment elles ont été ou seront informées, et de quoi"},
     {"informing_not",
      "Sinon : pourquoi (article 34, paragraphe 3, points a), b) ou c)) ; pour une communication publique : où"},
-    {"evidence", "Preuves"},
+    {"breach_evidence", "Preuves"},
     {"evidence_intro",
      "L’établissement de ce rapport est lui-même une entrée du journal. Avec la tête signée ci-dessous, qui la couvre, chacun peut vérifier sur le journal qu’aucune entrée n’a depuis été modifiée ni omise (RFC 9162 ; `kluis audit verify`)."},
     {"evidence_entry", "Entrée de ce rapport"},

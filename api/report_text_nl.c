@@ -262,7 +262,7 @@ const struct api_report_text API_REPORT_TEXTS_NL[] = {
     {"informing_done", "Of, wanneer en hoe zij zijn of worden ingelicht, en waarover"},
     {"informing_not",
      "Zo niet: waarom (artikel 34, lid 3, onder a), b) of c)); van een openbare mededeling: waar"},
-    {"evidence", "Bewijs"},
+    {"breach_evidence", "Bewijs"},
     {"evidence_intro",
      "Dat dit verslag werd gemaakt, is zelf een vermelding in het spoor. Met de ondertekende kop hieronder, die haar omvat, kan iedereen aan het spoor nagaan dat sindsdien geen vermelding is veranderd of weggelaten (RFC 9162; `kluis audit verify`)."},
     {"evidence_entry", "Vermelding van dit verslag"},

@@ -314,11 +314,99 @@ static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state
     assert_int_equal(atomic_load(under_way), 0);
 }
 
+/* Whom several read is one person; which of them did how much is told. */
+static void test_several_credentials_and_a_role_are_one_report(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id both[2] = {id_of(fixture, "reader"), id_of(fixture, "masked")};
+    const struct vault_breach_input of_both = {.credentials = both, .credential_count = 2};
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "masked", &ana.id, "support", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "masked", &ben.id, "support", &result), KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture), of_both, &report), KL_OK);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "in_plain"), 1);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "credentials")), 2);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "by")), 2);
+    assert_true(kl_json_bool(kl_json_member(kl_json_root(report), "complete")));
+    kl_json_free(report);
+    assert_int_equal(fixture_trail(fixture, "\"targets\":["), 1);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.role = "masked", .from_us = 1}, &report),
+                     KL_OK);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "in_plain"), 0);
+    kl_json_free(report);
+    assert_int_equal(fixture_trail(fixture, "\"target_role\":\"masked\""), 1);
+}
+
+/* A role that the policy in force has no more, and that leaked while it was there. */
+static void test_a_role_of_an_earlier_policy_is_reported_on(void **state)
+{
+    static char without[16384];
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    struct kl_json *report = NULL;
+    char *at = NULL;
+
+    assert_int_equal(fixture_read(fixture, "masked", &ana.id, "support", &result), KL_OK);
+    (void)strncpy(without, vault_policy_text, sizeof without - 1);
+    at = strstr(without, "  masked:");
+    assert_non_null(at);
+    memcpy(at, "  marked:", 9);
+    (void)admin_apply(fixture->admin, without);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.role = "masked", .from_us = 1}, &report),
+                     KL_OK);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
+/* As a whole it names nobody, not even to who may know, and counts those who are gone. */
+static void test_a_whole_names_nobody_and_counts_all(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+    const struct kl_json_value *head = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
+    fixture_erase(fixture, &ben.id);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){
+                             .credentials = &reader, .credential_count = 1, .whole = true},
+                         &report),
+                     KL_OK);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "subjects")), 0);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "erased_since"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
+    head = kl_json_member(kl_json_member(kl_json_root(report), "evidence"), "head");
+    assert_non_null(kl_json_text(kl_json_member(head, "signature")));
+    assert_int_equal(
+        fixture_trail(fixture, kl_json_text(kl_json_member(
+                                   kl_json_member(kl_json_root(report), "evidence"), "entry"))),
+        1);
+    kl_json_free(report);
+}
+
 static void test_what_is_asked_wrongly_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     const struct kl_id reader = id_of(fixture, "reader");
     const struct kl_id unknown = kl_id_new();
+    const struct kl_id twice[2] = {reader, reader};
+    const struct kl_id many[VAULT_BREACH_CREDENTIALS_MAX + 1] = {{{0}}};
     const struct {
         struct vault_breach_input input;
         enum kl_status status;
@@ -337,6 +425,17 @@ static void test_what_is_asked_wrongly_is_refused(void **state)
         {{.credentials = &reader, .credential_count = 1, .cursor = "x"},
          KL_ERR_INVALID,
          "invalid_cursor"},
+        {{.credentials = NULL}, KL_ERR_INVALID, "invalid_value"},
+        {{.credentials = &reader, .credential_count = 1, .role = "reader", .from_us = 1},
+         KL_ERR_INVALID,
+         "invalid_value"},
+        {{.credentials = twice, .credential_count = 2}, KL_ERR_INVALID, "duplicate_item"},
+        {{.credentials = many, .credential_count = VAULT_BREACH_CREDENTIALS_MAX + 1},
+         KL_ERR_TOO_LARGE,
+         "too_many_items"},
+        {{.role = "reader"}, KL_ERR_INVALID, "missing_key"},
+        {{.role = "raeder", .from_us = 1}, KL_ERR_INVALID, "unknown_role"},
+        {{.recipient = "reader", .from_us = 1}, KL_ERR_INVALID, "unknown_recipient"},
     };
     size_t i;
 
@@ -428,6 +527,9 @@ int main(void)
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_only_so_many_are_made_at_once_of_those_that_may_be),
         TEST(test_what_is_asked_wrongly_is_refused),
+        TEST(test_a_whole_names_nobody_and_counts_all),
+        TEST(test_a_role_of_an_earlier_policy_is_reported_on),
+        TEST(test_several_credentials_and_a_role_are_one_report),
         TEST(test_a_cursor_is_of_one_credential_and_caller),
         TEST(test_it_says_what_the_trail_lost),
     };
