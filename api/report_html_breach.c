@@ -383,12 +383,16 @@ static void put_evidence(struct breach_page *breach)
     api_page_paragraph(page, "documentation");
 }
 
-/* What limits what the page says. */
+/* Who is to send it on, and what limits what it says. */
 static void put_limits(struct breach_page *breach)
 {
     struct api_page *page = &breach->page;
     const int64_t lost = api_page_json_number(of(breach, "entries"), "lost");
+    const char *acting = kl_json_text(of(breach, "acting_as"));
 
+    if (acting != NULL && strcmp(acting, "processor") == 0) {
+        api_page_paragraph(page, "breach_by_processor");
+    }
     if (!breach->complete) {
         api_page_put(page, "<p class=\"note\"><strong>");
         api_page_say(page, "not_complete");

@@ -196,6 +196,8 @@ const struct api_report_text API_REPORT_TEXTS_EN[] = {
     {"breach_title", "Notification of a personal data breach"},
     {"breach_intro",
      "For the supervisory authority (Article 33 GDPR). A vault made this page from its audit trail: the numbers, fields and times are those of the trail. What a vault cannot know is left open in dashed boxes, which can be filled in on this page before it is printed or saved. Nobody whose data are concerned is named in it."},
+    {"breach_by_processor",
+     "Made by a processor: it tells the controller without undue delay (Article 33(2)), who is the one to notify the authority."},
     {"not_complete",
      "Not every entry of the period could be counted: the numbers on this page are at least what happened."},
     {"entries_lost", "Entries of the trail that are lost, so that what they told is not known:"},

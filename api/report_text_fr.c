@@ -209,6 +209,8 @@ const struct api_report_text API_REPORT_TEXTS_FR[] = {
     {"breach_title", "Notification d’une violation de données à caractère personnel"},
     {"breach_intro",
      "Pour l’autorité de contrôle (article 33 du RGPD). Un coffre a établi cette page à partir de son journal d’audit : les nombres, champs et heures sont ceux du journal. Ce qu’un coffre ne peut pas savoir est laissé ouvert dans des cadres en pointillés, à remplir sur cette page avant de l’imprimer ou de l’enregistrer. Aucune des personnes concernées n’y est nommée."},
+    {"breach_by_processor",
+     "Établi par un sous-traitant : il informe dans les meilleurs délais le responsable du traitement (article 33, paragraphe 2), à qui il revient de notifier l’autorité."},
     {"not_complete",
      "Toutes les entrées de la période n’ont pas pu être comptées : les nombres de cette page sont un minimum."},
     {"entries_lost",

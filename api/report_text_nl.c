@@ -201,6 +201,8 @@ const struct api_report_text API_REPORT_TEXTS_NL[] = {
     {"breach_title", "Melding van een inbreuk in verband met persoonsgegevens"},
     {"breach_intro",
      "Voor de toezichthoudende autoriteit (artikel 33 AVG). Een kluis maakte deze pagina uit haar auditspoor: de aantallen, velden en tijden zijn die van het spoor. Wat een kluis niet kan weten, is opengelaten in gestreepte vakken, die op deze pagina kunnen worden ingevuld voordat zij wordt afgedrukt of bewaard. Niemand om wiens gegevens het gaat, wordt erin genoemd."},
+    {"breach_by_processor",
+     "Gemaakt door een verwerker: die stelt de verwerkingsverantwoordelijke zonder onredelijke vertraging in kennis (artikel 33, lid 2), en die meldt de inbreuk aan de autoriteit."},
     {"not_complete",
      "Niet elke vermelding uit de periode kon worden geteld: de aantallen op deze pagina zijn ten minste wat er gebeurde."},
     {"entries_lost",

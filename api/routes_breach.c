@@ -49,11 +49,10 @@ static enum kl_status read_credentials(const struct api_request *request,
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < count; i++) {
-        kl_err_where(err, "/credentials/%zu", i);
         status = kl_id_parse("cred", texts[i], &ids[i], err);
-    }
-    if (status == KL_OK) {
-        kl_err_clear(err);
+        if (status != KL_OK) {
+            kl_err_where(err, "/credentials/%zu", i);
+        }
     }
     ret->credentials = ids;
     return status;

@@ -476,11 +476,16 @@ static void copy_members(struct kl_json_out *out, const struct kl_json_value *ob
 
 static void write_lists(const struct cli_breach *breach, struct kl_json_out *out)
 {
-    for (int list = 0; list < CLI_BREACH_COUNTED; list++) {
-        kl_json_key(out, cli_breach_list_names[list]);
+    static const enum cli_breach_list order[] = {
+        CLI_BREACH_ACCESSED,  CLI_BREACH_CHANGED, CLI_BREACH_WITHHELD,
+        CLI_BREACH_REFUSED,   CLI_BREACH_ACTS,    CLI_BREACH_PLACES,
+        CLI_BREACH_TRANSFERS, CLI_BREACH_MADE,    CLI_BREACH_BY};
+    for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
+        const struct cli_breach_rows *rows = &breach->lists[order[k]];
+        kl_json_key(out, cli_breach_list_names[order[k]]);
         kl_json_array_begin(out);
-        for (size_t i = 0; i < breach->lists[list].count; i++)
-            write_row(&breach->lists[list].items[i], out);
+        for (size_t i = 0; i < rows->count; i++)
+            write_row(&rows->items[i], out);
         kl_json_array_end(out);
     }
     kl_json_key(out, "subjects");

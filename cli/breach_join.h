@@ -24,8 +24,7 @@ enum cli_breach_list {
     CLI_BREACH_ACTS,
     CLI_BREACH_PLACES,
     CLI_BREACH_MADE,
-    CLI_BREACH_COUNTED, /* those before it have times */
-    CLI_BREACH_COUNTRIES = CLI_BREACH_COUNTED,
+    CLI_BREACH_COUNTRIES, /* from here on without times */
     CLI_BREACH_TYPES,
     CLI_BREACH_LISTS
 };

@@ -3,6 +3,7 @@
 
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
+#include "vault/walks.h"
 
 #include <string.h>
 
@@ -58,7 +59,7 @@ static bool names_any(const struct vault_breach *breach, struct kl_slice entry)
     size_t i;
 
     for (i = 0; i < breach->sought_count; i++) {
-        if (vault_audit_names(entry, breach->sought[i])) {
+        if (vault_audit_names(entry, breach->needles[i])) {
             return true;
         }
     }
@@ -155,16 +156,30 @@ static void done(struct vault_breach *breach)
     kl_arena_free(breach->arena);
 }
 
-/* So that nobody has all workers and all memory make reports. */
-static enum kl_status take_place(struct vault *vault, struct kl_err *err)
+/* So that nobody has all workers and all memory make reports; one as a whole is a long walk too. */
+static enum kl_status take_place(struct vault *vault, bool whole, struct kl_err *err)
 {
-    if (atomic_fetch_add(&vault->breach_reports, 1) < VAULT_BREACH_REPORTS_AT_ONCE) {
-        return KL_OK;
+    enum kl_status status = whole ? vault_walks_take(vault, err) : KL_OK;
+
+    if (status != KL_OK ||
+        atomic_fetch_add(&vault->breach_reports, 1) < VAULT_BREACH_REPORTS_AT_ONCE) {
+        return status;
     }
     (void)atomic_fetch_sub(&vault->breach_reports, 1);
+    if (whole) {
+        vault_walks_give(vault);
+    }
     kl_err_retry(err, RETRY_S);
     return kl_fail(err, KL_ERR_BUSY, "reports_busy", "other reports are being made; try again",
                    NULL);
+}
+
+static void give_place(struct vault *vault, bool whole)
+{
+    (void)atomic_fetch_sub(&vault->breach_reports, 1);
+    if (whole) {
+        vault_walks_give(vault);
+    }
 }
 
 enum kl_status vault_breach_report(struct vault *vault, const struct vault_caller *caller,
@@ -176,7 +191,7 @@ enum kl_status vault_breach_report(struct vault *vault, const struct vault_calle
     enum kl_status status = vault_breach_may(&breach, err);
 
     if (status == KL_OK) {
-        status = take_place(vault, err);
+        status = take_place(vault, input->whole, err);
     }
     if (status != KL_OK) {
         return status;
@@ -191,6 +206,6 @@ enum kl_status vault_breach_report(struct vault *vault, const struct vault_calle
     }
     kl_buf_done(&answer);
     done(&breach);
-    (void)atomic_fetch_sub(&vault->breach_reports, 1);
+    give_place(vault, input->whole);
     return status;
 }

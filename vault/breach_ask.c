@@ -7,6 +7,7 @@
 #include "vault/tenants.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CURSOR_KIND "breach"
@@ -57,6 +58,7 @@ static enum kl_status take_credential(struct vault_breach *breach, const struct 
     }
     if (status == KL_OK) {
         breach->credential_count++;
+        breach->needles[breach->sought_count] = text;
         breach->sought[breach->sought_count++] = text;
     }
     vault_credential_unref(credential);
@@ -80,11 +82,10 @@ static enum kl_status take_credentials(struct vault_breach *breach,
         return kl_fail_memory(err);
     }
     for (i = 0; status == KL_OK && i < input->credential_count; i++) {
-        kl_err_where(err, "/credentials/%zu", i);
         status = take_credential(breach, &input->credentials[i], err);
-    }
-    if (status == KL_OK) {
-        kl_err_clear(err);
+        if (status != KL_OK && input->credential_count > 1) {
+            kl_err_where(err, "/credentials/%zu", i);
+        }
     }
     return status;
 }
@@ -127,6 +128,7 @@ static enum kl_status take_named(struct vault_breach *breach,
 {
     const bool of_role = input->role != NULL;
     const char *name = of_role ? input->role : input->recipient;
+    char *needle = NULL;
 
     breach->start = of_role ? VAULT_BREACH_ROLE : VAULT_BREACH_RECIPIENT;
     if (!is_known(breach, name)) {
@@ -136,6 +138,12 @@ static enum kl_status take_named(struct vault_breach *breach,
                                : "no policy there was has this recipient",
                        NULL);
     }
+    needle = kl_arena_array(breach->arena, strlen(name) + 3, 1);
+    if (needle == NULL) {
+        return kl_fail_memory(err);
+    }
+    (void)snprintf(needle, strlen(name) + 3, "\"%s\"", name);
+    breach->needles[breach->sought_count] = needle;
     breach->sought[breach->sought_count++] = name;
     return KL_OK;
 }

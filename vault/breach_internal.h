@@ -23,7 +23,7 @@ struct vault_breach_found {
 /* Whose acts it is about. */
 enum vault_breach_start { VAULT_BREACH_CREDENTIALS, VAULT_BREACH_ROLE, VAULT_BREACH_RECIPIENT };
 /*
- * A report under way. sought: the ids of the credentials, or the name of the role or recipient; credentials: as many, of a role or recipient none.
+ * A report under way. sought: the ids of the credentials, or the name of the role or recipient; needles: as they stand in an entry's text; credentials: as many, of a role or recipient none.
  * first .. next: the entries of this piece; end: behind the last of the period. of_credential: how many of them are sought and in the period.
  * may_name: the role may report, and the credential is for all purposes, as no purpose is named here. found: one for each of the tally's people. policies: those that its entries were decided by, and the one in
  * force as the last; NULL where one cannot be had any more. entry: that this report was made.
@@ -35,6 +35,7 @@ struct vault_breach {
     struct kl_arena *arena;
     enum vault_breach_start start;
     const char *sought[VAULT_BREACH_CREDENTIALS_MAX];
+    const char *needles[VAULT_BREACH_CREDENTIALS_MAX];
     size_t sought_count;
     struct vault_credential_result *credentials;
     size_t credential_count;

@@ -166,14 +166,13 @@ enum kl_status vault_breach_identify(struct vault_breach *breach, struct kl_err 
 
 /* ---- in the trail ---- */
 
-/* On whom: "target" and "targets" of credentials, "target_role", "target_recipient". */
+/* On whom: "target" and "targets" of credentials, "of_role", "of_recipient". */
 static void add_sought(const struct vault_breach *breach, struct kl_json_out *out)
 {
     size_t i;
 
     if (breach->start != VAULT_BREACH_CREDENTIALS) {
-        kl_json_add_text(out,
-                         breach->start == VAULT_BREACH_ROLE ? "target_role" : "target_recipient",
+        kl_json_add_text(out, breach->start == VAULT_BREACH_ROLE ? "of_role" : "of_recipient",
                          breach->sought[0]);
         return;
     }

@@ -36,7 +36,7 @@ static const char REPORT[] =
     "\"changed\":[],\"transfers\":[{\"transfer\":\"" EVIL "\",\"people\":1,\"times\":1," AT "}],"
     "\"by\":[{\"credential\":\"" EVIL "\",\"role\":\"" EVIL "\",\"people\":1,\"times\":2," AT "}],"
     "\"subjects\":[],\"aware_at\":\"2026-03-02T08:00:00.000000Z\","
-    "\"notify_authority_by\":\"2026-03-05T08:00:00.000000Z\",\"acting_as\":\"controller\","
+    "\"notify_authority_by\":\"2026-03-05T08:00:00.000000Z\",\"acting_as\":\"processor\","
     "\"controller\":{\"name\":\"" EVIL "\",\"country\":\"" EVIL "\",\"contact\":\"" EVIL
     "\",\"dpo\":\"" EVIL "\",\"authority\":\"" EVIL "\",\"representative\":{\"name\":\"" EVIL
     "\",\"country\":\"" EVIL "\",\"contact\":\"" EVIL "\"},\"joint_controllers\":[{\"name\":\"" EVIL
@@ -104,6 +104,7 @@ static void test_numbers_of_a_whole_are_exact(void **state)
     assert_int_equal(count(&page, "nothing leads to them any more"), 1);
     assert_int_equal(count(&page, "one by one</dt><dd>111</dd>"), 1);
     assert_int_equal(count(&page, "removed</dt><dd>2</dd>"), 1);
+    assert_int_equal(count(&page, "tells the controller without undue delay"), 1);
     kl_buf_done(&page);
 }
 

@@ -342,7 +342,7 @@ static void test_several_credentials_and_a_role_are_one_report(void **state)
     assert_int_equal(number(report, "people", "all"), 2);
     assert_int_equal(number(report, "people", "in_plain"), 0);
     kl_json_free(report);
-    assert_int_equal(fixture_trail(fixture, "\"target_role\":\"masked\""), 1);
+    assert_int_equal(fixture_trail(fixture, "\"of_role\":\"masked\""), 1);
 }
 
 /* A role that the policy in force has no more, and that leaked while it was there. */

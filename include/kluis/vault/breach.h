@@ -62,7 +62,7 @@ struct vault_breach_input {
  *
  * KL_ERR_FORBIDDEN "role_forbidden". KL_ERR_NOT_FOUND "not_found": no such credential. KL_ERR_INVALID "invalid_limit", "invalid_range", "invalid_value" (none or
  * several of the three), "missing_key" (from, with a role or recipient), "unknown_role", "unknown_recipient", "duplicate_item", "invalid_time" (aware_us lies ahead), "invalid_cursor".
- * KL_ERR_TOO_LARGE "too_many_items". KL_ERR_BUSY "reports_busy". KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_CORRUPT,
+ * KL_ERR_TOO_LARGE "too_many_items". KL_ERR_BUSY "reports_busy", "walks_busy" (as a whole). KL_ERR_UNAVAILABLE "audit_unavailable". KL_ERR_CORRUPT,
  * KL_ERR_IO, KL_ERR_NO_MEMORY; KL_ERR_TOO_LARGE ret is full. ret is as before on failure.
  */
 KL_MUST_USE enum kl_status vault_breach_report(struct vault *vault,
