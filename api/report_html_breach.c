@@ -94,6 +94,21 @@ static void put_credentials(struct breach_page *breach)
     api_page_table_end(page);
 }
 
+/* Of a role or a recipient, which is not among credentials. */
+static void put_start(struct breach_page *breach)
+{
+    static const char *const starts[][2] = {{"role", "through_role"},
+                                            {"recipient", "through_recipient"}};
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        if (kl_json_text(of(breach, starts[i][0])) != NULL) {
+            api_page_put(&breach->page, "<dl>\n");
+            api_page_json_term(&breach->page, starts[i][1], breach->report, starts[i][0]);
+            api_page_put(&breach->page, "</dl>\n");
+        }
+    }
+}
+
 static void put_through(struct breach_page *breach)
 {
     static const char *const columns[] = {"credential", "role",    "people", "count",
@@ -103,14 +118,7 @@ static void put_through(struct breach_page *breach)
     const struct kl_json_value *row = NULL;
 
     api_page_subheading(page, "through");
-    api_page_put(page, "<dl>\n");
-    if (kl_json_text(of(breach, "role")) != NULL) {
-        api_page_json_term(page, "through_role", breach->report, "role");
-    }
-    if (kl_json_text(of(breach, "recipient")) != NULL) {
-        api_page_json_term(page, "through_recipient", breach->report, "recipient");
-    }
-    api_page_put(page, "</dl>\n");
+    put_start(breach);
     put_credentials(breach);
     api_page_table_begin(page, columns);
     while (kl_json_next(&iter, NULL, &row)) {
