@@ -315,6 +315,22 @@ static void print_sought(const struct cli_breach *breach)
     }
 }
 
+/* Where it went: places of credentials, and countries of recipients. */
+static void print_countries(const struct cli_breach *breach)
+{
+    const struct cli_breach_rows *rows = &breach->lists[CLI_BREACH_COUNTRIES];
+    if (rows->count == 0)
+        return;
+    (void)fputs("  went to ", stdout);
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct kl_json_value *row = rows->items[i].json;
+        const char *recipient = member(row, "recipient");
+        (void)printf("%s%s (%s%s%s)", i > 0 ? ", " : "", member(row, "country"), member(row, "by"),
+                     recipient[0] != '\0' ? " " : "", recipient);
+    }
+    (void)putchar('\n');
+}
+
 static void print_head(const struct cli_breach *breach)
 {
     const struct kl_json_value *controller = kl_json_member(breach->head, "controller");
@@ -329,6 +345,7 @@ static void print_head(const struct cli_breach *breach)
                  member(breach->head, "to"), (long long)breach->of_credential);
     (void)printf("  people   %zu, of whom %zu erased since; %zu records\n", breach->people_count,
                  erased, records);
+    print_countries(breach);
     (void)printf("  tell     %s by %s (GDPR art. 33)\n",
                  member(controller, "authority")[0] != '\0' ? member(controller, "authority")
                                                             : "the supervisory authority",
