@@ -2,38 +2,11 @@
 #include "api/report_page.h"
 #include "api/report_write.h"
 
-#include <sodium.h>
-#include <stdio.h>
 #include <string.h>
-
-static const char STYLE[] =
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#1b1b1b;background:#fff}"
-    "h1{font-size:1.8rem}h2{margin-top:2.2rem;border-bottom:2px solid #1b4d6b}"
-    "h3{margin-bottom:.3rem}table{border-collapse:collapse;width:100%;margin:.6rem 0}"
-    "th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border:1px solid #b9c3c9;"
-    "overflow-wrap:anywhere}th{background:#eef3f6}td.value{white-space:pre-wrap}"
-    "dt{font-weight:600}dd{margin:0 0 .4rem 1rem}.note{color:#4a555c}"
-    "@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}";
 
 static void put_head(struct api_page *page)
 {
-    char security[API_SECURITY_BYTES];
-
-    api_report_security(security);
-    kl_buf_addf(page->out,
-                "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
-                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
-                api_language_code(page->language));
-    api_page_put(page, strstr(security, "style-src"));
-    api_page_put(page, "\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
-                       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
-    api_page_say(page, "title");
-    api_page_put(page, "</title>\n<style>");
-    api_page_put(page, STYLE);
-    api_page_put(page, "</style>\n</head>\n<body>\n<h1>");
-    api_page_say(page, "title");
-    api_page_put(page, "</h1>\n");
+    api_page_begin(page, "title");
     api_page_paragraph(page, "intro");
     api_page_put(page, "<dl>\n");
     api_page_term(page, "made_at");
@@ -154,19 +127,6 @@ static void put_left_out(struct api_page *page)
     api_page_put(page, "</p>\n");
 }
 
-void api_report_security(char ret[API_SECURITY_BYTES])
-{
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    char text[sodium_base64_ENCODED_LEN(sizeof hash, sodium_base64_VARIANT_ORIGINAL)];
-
-    crypto_hash_sha256(hash, (const unsigned char *)STYLE, sizeof STYLE - 1);
-    sodium_bin2base64(text, sizeof text, hash, sizeof hash, sodium_base64_VARIANT_ORIGINAL);
-    snprintf(ret, API_SECURITY_BYTES,
-             "sandbox; frame-ancestors 'none'; default-src 'none'; style-src 'sha256-%s'; "
-             "base-uri 'none'; form-action 'none'",
-             text);
-}
-
 enum kl_status api_report_html(const struct vault_report *report, enum api_language language,
                                struct kl_buf *ret, struct kl_err *err)
 {
@@ -187,6 +147,6 @@ enum kl_status api_report_html(const struct vault_report *report, enum api_langu
     put_automated(&page);
     put_rights(&page);
     put_left_out(&page);
-    api_page_put(&page, "</body>\n</html>\n");
+    api_page_end(&page);
     return api_report_finish(ret, err);
 }

@@ -5,9 +5,37 @@
 #include "api/report_page.h"
 
 #include "api/report_text.h"
+#include "api/report_write.h"
 #include "kluis/base/encode.h"
 
+#include <sodium.h>
+#include <stdio.h>
 #include <string.h>
+
+static const char STYLE[] =
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color:#1b1b1b;background:#fff}"
+    "h1{font-size:1.8rem}h2{margin-top:2.2rem;border-bottom:2px solid #1b4d6b}"
+    "h3{margin-bottom:.3rem}table{border-collapse:collapse;width:100%;margin:.6rem 0}"
+    "th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border:1px solid #b9c3c9;"
+    "overflow-wrap:anywhere}th{background:#eef3f6}td.value{white-space:pre-wrap}"
+    "dt{font-weight:600}dd{margin:0 0 .4rem 1rem}.note{color:#4a555c}"
+    ".blank{display:block;min-height:1.6rem;padding:.2rem .5rem;border:2px dashed #8a5a00;"
+    "background:#fff8e1;white-space:pre-wrap}"
+    "@media print{body{margin:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}";
+
+void api_report_security(char ret[API_SECURITY_BYTES])
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char text[sodium_base64_ENCODED_LEN(sizeof hash, sodium_base64_VARIANT_ORIGINAL)];
+
+    crypto_hash_sha256(hash, (const unsigned char *)STYLE, sizeof STYLE - 1);
+    sodium_bin2base64(text, sizeof text, hash, sizeof hash, sodium_base64_VARIANT_ORIGINAL);
+    snprintf(ret, API_SECURITY_BYTES,
+             "sandbox; frame-ancestors 'none'; default-src 'none'; style-src 'sha256-%s'; "
+             "base-uri 'none'; form-action 'none'",
+             text);
+}
 
 static const char *entity_of(unsigned char byte)
 {
@@ -159,6 +187,39 @@ void api_page_duration(struct api_page *page, const struct kl_duration *duration
 
 /* ---- pieces of a page ---- */
 
+void api_page_begin(struct api_page *page, const char *title)
+{
+    char security[API_SECURITY_BYTES];
+
+    api_report_security(security);
+    kl_buf_addf(page->out,
+                "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
+                api_language_code(page->language));
+    api_page_put(page, strstr(security, "style-src"));
+    api_page_put(page, "\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
+                       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
+    api_page_say(page, title);
+    api_page_put(page, "</title>\n<style>");
+    api_page_put(page, STYLE);
+    api_page_put(page, "</style>\n</head>\n<body>\n<h1>");
+    api_page_say(page, title);
+    api_page_put(page, "</h1>\n");
+}
+
+void api_page_end(struct api_page *page)
+{
+    api_page_put(page, "</body>\n</html>\n");
+}
+
+void api_page_answer(struct api_response *response, const char *file_name)
+{
+    (void)api_response_json(response, 200);
+    response->content_type = API_TYPE_HTML;
+    response->file_name = file_name;
+    api_report_security(response->security);
+}
+
 void api_page_heading(struct api_page *page, const char *key)
 {
     api_page_put(page, "<h2>");
@@ -207,6 +268,12 @@ void api_page_term(struct api_page *page, const char *key)
     api_page_put(page, "<dt>");
     api_page_say(page, key);
     api_page_put(page, "</dt><dd>");
+}
+
+void api_page_blank(struct api_page *page, const char *key)
+{
+    api_page_term(page, key);
+    api_page_put(page, "<span class=\"blank\" contenteditable=\"true\"></span></dd>\n");
 }
 
 void api_page_term_text(struct api_page *page, const char *key, const char *text)

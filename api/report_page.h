@@ -1,11 +1,12 @@
 /*
- * The pieces of which the access report's page is made. All of them write to
+ * The pieces of which pages are made. report and policy are the access report's; NULL in others, whose writers use none that ask them. All of them write to
  * the page's buffer, whose errors stay in it (api_report_finish()). Threads: one page belongs to one thread at a time.
  */
 #ifndef KLUIS_API_REPORT_PAGE_H
 #define KLUIS_API_REPORT_PAGE_H
 
 #include "api/report_text.h"
+#include "api/response.h"
 #include "kluis/base/buf.h"
 #include "kluis/vault/report.h"
 
@@ -40,6 +41,12 @@ void api_page_time(struct api_page *page, int64_t time_us);
 void api_page_time_if(struct api_page *page, int64_t time_us);
 void api_page_duration(struct api_page *page, const struct kl_duration *duration);
 
+/* The frame: up to and with the title, and what closes it. */
+void api_page_begin(struct api_page *page, const char *title);
+void api_page_end(struct api_page *page);
+/* The answer is a page, to be saved under that name [a-z.-]. */
+void api_page_answer(struct api_response *response, const char *file_name);
+
 void api_page_heading(struct api_page *page, const char *key);
 void api_page_subheading(struct api_page *page, const char *key);
 void api_page_paragraph(struct api_page *page, const char *key);
@@ -49,6 +56,8 @@ void api_page_table_end(struct api_page *page);
 void api_page_next_cell(struct api_page *page);
 /* A term of a list; whoever writes its description ends that with "</dd>". */
 void api_page_term(struct api_page *page, const char *key);
+/* With an empty place to write in (in the page itself too, without a script): what the vault cannot know. */
+void api_page_blank(struct api_page *page, const char *key);
 /* With its description; NULL: it is not named. */
 void api_page_term_text(struct api_page *page, const char *key, const char *text);
 /* True: this ledger (VAULT_REPORT_*) is withheld, and the page says so. */

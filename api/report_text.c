@@ -34,6 +34,17 @@ bool api_language_parse(const char *code, enum api_language *ret)
     return false;
 }
 
+enum kl_status api_language_read(const char *code, enum api_language *ret, struct kl_err *err)
+{
+    if (code == NULL) {
+        *ret = API_ENGLISH;
+        return KL_OK;
+    }
+    return api_language_parse(code, ret)
+               ? KL_OK
+               : kl_fail(err, KL_ERR_INVALID, "invalid_language", "lang is en, nl or fr", NULL);
+}
+
 const char *api_report_text(enum api_language language, const char *key)
 {
     const struct api_report_text *text = api_report_texts(language);

@@ -25,6 +25,18 @@ KL_MUST_USE enum kl_status api_report_html(const struct vault_report *report,
 /* The Content-Security-Policy that goes with the page: nothing but its own style, by its hash. */
 void api_report_security(char ret[API_SECURITY_BYTES]);
 
+/*
+ * Pages of what the vault wrote as JSON: a report of a breach as a whole (BreachReport in openapi.json), for the authority; a record of processing
+ * (ProcessingRecord), or the register of a processor (ProcessingRegister). Likewise. is_aware: when the controller became aware was asked with,
+ * else the page leaves it blank. What the JSON does not have is said to be not named.
+ */
+KL_MUST_USE enum kl_status api_breach_html(const struct kl_json_value *report, bool is_aware,
+                                           enum api_language language, struct kl_buf *ret,
+                                           struct kl_err *err);
+KL_MUST_USE enum kl_status api_processing_html(const struct kl_json_value *record,
+                                               enum api_language language, struct kl_buf *ret,
+                                               struct kl_err *err);
+
 /* The contract: Export in openapi.json. Values by their types; of a file size, media type, hash and where to get it. */
 KL_MUST_USE enum kl_status api_export_json(const struct vault_told *told, struct kl_buf *ret,
                                            struct kl_err *err);

@@ -9,6 +9,7 @@ static const char *const READ_LIST[] = {"tenant", "type",  "purpose", "recipient
                                         "fields", "limit", "cursor",  NULL};
 static const char *const PURPOSE[] = {"tenant", "purpose", NULL};
 static const char *const REPORT[] = {"tenant", "purpose", "format", "lang", NULL};
+static const char *const PROCESSING[] = {"tenant", "format", "lang", NULL};
 static const char *const EXPORT[] = {"tenant", "purpose", "format", NULL};
 static const char *const PAGE[] = {"tenant", "limit", "cursor", NULL};
 static const char *const LIMITED[] = {"tenant", "store", "limit", NULL};
@@ -59,7 +60,7 @@ const struct api_route API_ROUTES[] = {
     {"GET", "/v1/consents/due", api_consents_due, 0, CONSENTS_DUE},
     {"GET", "/v1/notices/audience", api_notice_audience, 0, AUDIENCE},
     {"GET", "/v1/reports/retention", api_report_retention, 0, DUE},
-    {"GET", "/v1/reports/processing", api_report_processing, 0, TENANT},
+    {"GET", "/v1/reports/processing", api_report_processing, 0, PROCESSING},
     {"GET", "/v1/subjects/{sub}/restriction", api_restriction_read, 0, TENANT},
     {"PUT", "/v1/subjects/{sub}/restriction", api_restriction_put, API_ROUTE_JSON, TENANT},
     {"DELETE", "/v1/subjects/{sub}/restriction", api_restriction_delete, 0, TOLD},

@@ -125,6 +125,7 @@ API_HANDLER(api_audit_head);
 API_HANDLER(api_audit_summary);
 API_HANDLER(api_review_create);
 API_HANDLER(api_review_list);
+/* api/routes_breach.c */
 API_HANDLER(api_report_breach);
 /* api/routes_trail.c */
 API_HANDLER(api_audit_proof);

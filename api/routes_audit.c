@@ -1,10 +1,9 @@
-/* The audit trail: its entries, its head, a period added up, reviews of it; and what a leaked credential did. */
+/* The audit trail: its entries, its head, a period added up, reviews of it. */
 #include "api/input.h"
 #include "api/output.h"
 #include "api/routes.h"
 #include "kluis/base/time.h"
 #include "kluis/vault/admin.h"
-#include "kluis/vault/breach.h"
 #include "kluis/vault/review.h"
 
 #include <stdlib.h>
@@ -189,31 +188,4 @@ API_HANDLER(api_review_list)
                                    api_request_query(request, "cursor"), &response->body, err);
     }
     return status;
-}
-
-/* ---- a breach ---- */
-
-API_HANDLER(api_report_breach)
-{
-    static const char *const KNOWN[] = {"credential", "from",   "to", "aware_at",
-                                        "limit",      "cursor", NULL};
-    const struct kl_json_value *body = api_request_json(request);
-    struct vault_breach_input input = {0};
-    int64_t limit = 0;
-    enum kl_status status = kl_json_expect(body, KNOWN, "", err);
-
-    if (status != KL_OK ||
-        (status = api_input_id(body, "credential", "", "cred", true, request->arena,
-                               &input.credential, err)) != KL_OK ||
-        (status = api_input_time(body, "from", "", &input.from_us, err)) != KL_OK ||
-        (status = api_input_time(body, "to", "", &input.to_us, err)) != KL_OK ||
-        (status = api_input_time(body, "aware_at", "", &input.aware_us, err)) != KL_OK ||
-        (status = api_input_text(body, "cursor", "", false, &input.cursor, err)) != KL_OK ||
-        (status = api_input_int(body, "limit", "", 1, VAULT_PAGE_MAX, VAULT_PAGE_MAX, &limit,
-                                err)) != KL_OK) {
-        return status;
-    }
-    input.limit = (size_t)limit;
-    (void)api_response_json(response, 200);
-    return vault_breach_report(request->vault, &request->caller, &input, &response->body, err);
 }

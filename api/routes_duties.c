@@ -1,7 +1,11 @@
 /* What falls due: whom to ask again and whom to tell, what goes next, and the record of processing. */
 #include "api/output.h"
+#include "api/report_page.h"
+#include "api/report_write.h"
 #include "api/routes.h"
 #include "kluis/vault/duties.h"
+
+#include <string.h>
 
 /* The moment before which; now, when nothing was said. */
 static enum kl_status before(const struct api_request *request, int64_t *ret_time_us,
@@ -184,12 +188,61 @@ API_HANDLER(api_report_retention)
 
 /* ---- the record of processing ---- */
 
+static const struct vault_measure served[] = {
+    {"encryption_in_transit", "it is served over TLS 1.2 and 1.3 alone"}};
+#define SERVED (sizeof served / sizeof served[0])
+
+/* The tenant's record; of an operator who names no tenant, the register of all. */
+static enum kl_status write_processing(const struct api_request *request, struct kl_buf *ret,
+                                       struct kl_err *err)
+{
+    return request->caller.builtin == VAULT_BUILTIN_OPERATOR &&
+                   api_request_query(request, "tenant") == NULL
+               ? vault_report_register(request->app->stores, request->vault, &request->caller,
+                                       served, SERVED, ret, err)
+               : vault_report_processing(request->vault, &request->caller, served, SERVED, ret,
+                                         err);
+}
+
+/* Made of the JSON, so that neither can say what the other does not. */
+static enum kl_status write_processing_page(const struct api_request *request,
+                                            enum api_language language,
+                                            struct api_response *response, struct kl_err *err)
+{
+    struct kl_json *record = NULL;
+    struct kl_buf text;
+    enum kl_status status = KL_OK;
+
+    kl_buf_init(&text, API_RESPONSE_MAX_BYTES);
+    status = write_processing(request, &text, err);
+    if (status == KL_OK) {
+        status = kl_json_parse(text.bytes, text.size, &record, err);
+    }
+    if (status == KL_OK) {
+        api_page_answer(response, "processing.html");
+        status = api_processing_html(kl_json_root(record), language, &response->body, err);
+    }
+    kl_json_free(record);
+    kl_buf_done(&text);
+    return status;
+}
+
 API_HANDLER(api_report_processing)
 {
-    static const struct vault_measure served[] = {
-        {"encryption_in_transit", "it is served over TLS 1.2 and 1.3 alone"}};
+    const char *format = api_request_query(request, "format");
+    enum api_language language = API_ENGLISH;
+    enum kl_status status = api_language_read(api_request_query(request, "lang"), &language, err);
 
+    if (status != KL_OK) {
+        return status;
+    }
+    if (format != NULL && strcmp(format, "html") == 0) {
+        return write_processing_page(request, language, response, err);
+    }
+    if (format != NULL && strcmp(format, "json") != 0) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_format",
+                       "the record of processing is json or html", NULL);
+    }
     (void)api_response_json(response, 200);
-    return vault_report_processing(request->vault, &request->caller, served,
-                                   sizeof served / sizeof served[0], &response->body, err);
+    return write_processing(request, &response->body, err);
 }

@@ -1,6 +1,7 @@
 /* What a person is owed about their data: the access report, the export. */
 #include "api/input.h"
 #include "api/output.h"
+#include "api/report_page.h"
 #include "api/routes.h"
 #include "kluis/base/encode.h"
 
@@ -22,15 +23,6 @@ static enum kl_status read_format(const char *text, enum api_format *ret, struct
     }
     return kl_fail(err, KL_ERR_INVALID, "invalid_format",
                    "a report is json or html, an export json or csv", NULL);
-}
-
-/* NULL: English. */
-static enum kl_status read_language(const char *text, enum api_language *ret, struct kl_err *err)
-{
-    *ret = API_ENGLISH;
-    return text == NULL || api_language_parse(text, ret)
-               ? KL_OK
-               : kl_fail(err, KL_ERR_INVALID, "invalid_language", "lang is en, nl or fr", NULL);
 }
 
 static enum kl_status format_is_none(struct kl_err *err)
@@ -70,7 +62,7 @@ API_HANDLER(api_access_report)
         status = format_is_none(err);
     }
     if (status == KL_OK) {
-        status = read_language(api_request_query(request, "lang"), &language, err);
+        status = api_language_read(api_request_query(request, "lang"), &language, err);
     }
     if (status == KL_OK) {
         status =
@@ -82,9 +74,7 @@ API_HANDLER(api_access_report)
     }
     (void)api_response_json(response, 200);
     if (format == API_FORMAT_HTML) {
-        response->content_type = API_TYPE_HTML;
-        response->file_name = "access-report.html";
-        api_report_security(response->security);
+        api_page_answer(response, "access-report.html");
     }
     return write_report(&report, format, language, &response->body, err);
 }
@@ -147,7 +137,7 @@ enum kl_status api_answering(const struct kl_json_value *body, struct kl_buf *do
         status = read_format(format, &ret_form->format, err);
     }
     if (status == KL_OK) {
-        status = read_language(language, &ret_form->language, err);
+        status = api_language_read(language, &ret_form->language, err);
     }
     if (status != KL_OK) {
         return status;

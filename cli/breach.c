@@ -1,5 +1,6 @@
 /* `kluis report breach`: the pieces of the report fetched and joined, shown for people, as JSON or as CSV. */
 #include "cli/breach_join.h"
+#include "cli/breach_people.h"
 #include "cli/common.h"
 
 #include <stdio.h>
@@ -18,31 +19,65 @@ static void add_option(const struct cli_call *call, const char *option, const ch
         kl_json_add_text(out, member, cli_call_value(call, option));
 }
 
-/* One piece; cursor NULL: the first. */
-static enum kl_status fetch(struct cli_call *call, const char *cursor, struct kl_json **ret_piece)
+static void add_credentials(const struct cli_call *call, struct kl_json_out *out)
 {
-    struct cli_response response;
+    if (call->argument_count == 0)
+        return;
+    kl_json_key(out, "credentials");
+    kl_json_array_begin(out);
+    for (int i = 0; i < call->argument_count; i++)
+        kl_json_put_text(out, call->arguments[i]);
+    kl_json_array_end(out);
+}
+
+/* cursor NULL: the first piece. as_page: all at once, as a page. */
+static enum kl_status ask(struct cli_call *call, const char *cursor, bool as_page,
+                          struct cli_response *ret)
+{
     struct kl_buf body;
     kl_buf_init(&body, CLI_INPUT_MAX_BYTES);
     struct kl_json_out out = kl_json_out(&body);
     kl_json_object_begin(&out);
-    kl_json_add_text(&out, "credential", call->arguments[0]);
+    add_credentials(call, &out);
+    add_option(call, "role", "role", &out);
+    add_option(call, "recipient", "recipient", &out);
     add_option(call, "from", "from", &out);
     add_option(call, "to", "to", &out);
     add_option(call, "aware-at", "aware_at", &out);
-    if (cli_call_is_set(call, "limit"))
+    if (as_page) {
+        kl_json_add_text(&out, "format", "html");
+        add_option(call, "lang", "lang", &out);
+    } else if (cli_call_is_set(call, "limit")) {
         kl_json_add_int(&out, "limit", strtoll(cli_call_value(call, "limit"), NULL, 10));
+    }
     if (cursor != NULL)
         kl_json_add_text(&out, "cursor", cursor);
     kl_json_object_end(&out);
     struct cli_request request = {.body = &body};
-    enum kl_status status = cli_call_send(call, "POST", "/v1/reports/breach", &request, &response);
+    enum kl_status status = cli_call_send(call, "POST", "/v1/reports/breach", &request, ret);
     kl_buf_done(&body);
+    return status;
+}
+
+static enum kl_status fetch(struct cli_call *call, const char *cursor, struct kl_json **ret_piece)
+{
+    struct cli_response response;
+    enum kl_status status = ask(call, cursor, false, &response);
     if (status != KL_OK)
         return status;
     status = kl_json_parse(response.body.bytes, response.body.size, ret_piece, &call->err);
     cli_response_done(&response);
     return status;
+}
+
+static enum cli_exit fetch_page(struct cli_call *call)
+{
+    struct cli_response response;
+    if (ask(call, NULL, true, &response) != KL_OK)
+        return CLI_FAILED;
+    enum cli_exit result = cli_common_put(call, &response.body);
+    cli_response_done(&response);
+    return result;
 }
 
 static enum kl_status fetch_all(struct cli_call *call, struct cli_breach *breach)
@@ -160,12 +195,13 @@ static const struct shown_list {
      false,
      {{"ACTION", "action"}, {"REASON", "reason"}, {"PURPOSE", "purpose"}}},
     {CLI_BREACH_ACTS, "Other acts", false, {{"ACTION", "action"}}},
+    {CLI_BREACH_BY, "By whom", true, {{"CREDENTIAL", "credential"}, {"ROLE", "role"}}},
     {CLI_BREACH_PLACES,
      "From where, as the credential declares it",
      false,
      {{"LOCATION", "location"}}},
     {CLI_BREACH_MADE,
-     "Credentials that it made: report on each",
+     "Credentials that were made with them: report on each",
      false,
      {{"CREDENTIAL", "credential"},
       {"ROLE", "role"},
@@ -256,28 +292,60 @@ static void print_people(const struct cli_breach *breach)
     cli_table_print_free(table);
 }
 
+/* Whose acts it is about. */
+static void print_sought(const struct cli_breach *breach)
+{
+    const struct kl_json_value *credential = NULL;
+    if (member(breach->head, "role")[0] != '\0')
+        (void)printf("Breach report on all credentials of the role %s\n",
+                     member(breach->head, "role"));
+    if (member(breach->head, "recipient")[0] != '\0')
+        (void)printf("Breach report on what was done in the name of %s\n",
+                     member(breach->head, "recipient"));
+    for (struct kl_json_iter iter = kl_json_iter(kl_json_member(breach->head, "credentials"));
+         kl_json_next(&iter, NULL, &credential);) {
+        const char *revoked = member(credential, "revoked_at");
+        (void)printf("Breach report on %s, role %s\n", member(credential, "id"),
+                     member(credential, "role"));
+        (void)printf("  made %s, ends %s, %s%s\n", member(credential, "created_at"),
+                     member(credential, "expires_at"),
+                     revoked[0] != '\0' ? "revoked " : "not revoked", revoked);
+        if (member(credential, "reason")[0] != '\0')
+            (void)printf("  made for: %s\n", member(credential, "reason"));
+    }
+}
+
+/* Where it went: places of credentials, and countries of recipients. */
+static void print_countries(const struct cli_breach *breach)
+{
+    const struct cli_breach_rows *rows = &breach->lists[CLI_BREACH_COUNTRIES];
+    if (rows->count == 0)
+        return;
+    (void)fputs("  went to ", stdout);
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct kl_json_value *row = rows->items[i].json;
+        const char *recipient = member(row, "recipient");
+        (void)printf("%s%s (%s%s%s)", i > 0 ? ", " : "", member(row, "country"), member(row, "by"),
+                     recipient[0] != '\0' ? " " : "", recipient);
+    }
+    (void)putchar('\n');
+}
+
 static void print_head(const struct cli_breach *breach)
 {
-    const struct kl_json_value *credential = kl_json_member(breach->head, "credential");
     const struct kl_json_value *controller = kl_json_member(breach->head, "controller");
-    const char *revoked = member(credential, "revoked_at");
     size_t erased = 0;
     size_t records = 0;
     for (size_t i = 0; i < breach->people_count; i++) {
         erased += strcmp(breach->people[i]->state, "erased") == 0;
         records += breach->people[i]->records.count;
     }
-    (void)printf("Breach report on %s, role %s\n", member(credential, "id"),
-                 member(credential, "role"));
-    (void)printf("  made %s, ends %s, %s%s\n", member(credential, "created_at"),
-                 member(credential, "expires_at"), revoked[0] != '\0' ? "revoked " : "not revoked",
-                 revoked);
-    if (member(credential, "reason")[0] != '\0')
-        (void)printf("  made for: %s\n", member(credential, "reason"));
+    print_sought(breach);
     (void)printf("  period   %s to %s, %lld entries of it\n", member(breach->head, "from"),
                  member(breach->head, "to"), (long long)breach->of_credential);
     (void)printf("  people   %zu, of whom %zu erased since; %zu records\n", breach->people_count,
                  erased, records);
+    print_countries(breach);
     (void)printf("  tell     %s by %s (GDPR art. 33)\n",
                  member(controller, "authority")[0] != '\0' ? member(controller, "authority")
                                                             : "the supervisory authority",
@@ -290,22 +358,52 @@ static void print_head(const struct cli_breach *breach)
                      (long long)breach->lost);
 }
 
+static enum cli_exit print(struct cli_call *call, const struct cli_breach *breach)
+{
+    if (cli_call_is_set(call, "as"))
+        return cli_breach_people(call, breach);
+    if (call->format == CLI_FORMAT_JSON)
+        return print_json(call, breach);
+    if (call->format == CLI_FORMAT_CSV) {
+        print_csv(breach);
+        return CLI_DONE;
+    }
+    print_head(breach);
+    for (size_t i = 0; i < sizeof shown_lists / sizeof shown_lists[0]; i++)
+        print_rows(breach, &shown_lists[i]);
+    print_people(breach);
+    return CLI_DONE;
+}
+
+/* What is asked for fits together? */
+static bool is_asked_well(const struct cli_call *call)
+{
+    const char *form = cli_call_value(call, "as");
+    const bool people = form != NULL && strcmp(form, "people") == 0;
+    const int starts = (call->argument_count > 0) + cli_call_is_set(call, "role") +
+                       cli_call_is_set(call, "recipient");
+    const char *wrong =
+        starts != 1 ? "name credentials, or a --role, or a --recipient"
+        : form != NULL && !people && strcmp(form, "html") != 0 ? "--as is html or people"
+        : form == NULL && cli_call_is_set(call, "out")         ? "--out needs --as"
+        : !people && cli_call_is_set(call, "contact")          ? "--contact needs --as people"
+        : cli_call_is_set(call, "contact") != cli_call_is_set(call, "purpose")
+            ? "--contact and --purpose go together"
+            : NULL;
+    if (wrong != NULL)
+        (void)fprintf(stderr, "kluis: %s\n", wrong);
+    return wrong == NULL;
+}
+
 enum cli_exit cli_report_breach(struct cli_call *call)
 {
+    const char *form = cli_call_value(call, "as");
     struct cli_breach breach = {.head = NULL};
-    enum cli_exit result = CLI_DONE;
-    if (fetch_all(call, &breach) != KL_OK) {
-        result = CLI_FAILED;
-    } else if (call->format == CLI_FORMAT_JSON) {
-        result = print_json(call, &breach);
-    } else if (call->format == CLI_FORMAT_CSV) {
-        print_csv(&breach);
-    } else {
-        print_head(&breach);
-        for (size_t i = 0; i < sizeof shown_lists / sizeof shown_lists[0]; i++)
-            print_rows(&breach, &shown_lists[i]);
-        print_people(&breach);
-    }
+    if (!is_asked_well(call))
+        return CLI_USAGE;
+    if (form != NULL && strcmp(form, "html") == 0)
+        return fetch_page(call);
+    enum cli_exit result = fetch_all(call, &breach) == KL_OK ? print(call, &breach) : CLI_FAILED;
     cli_breach_done(&breach);
     return result;
 }

@@ -4,11 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const cli_breach_list_names[CLI_BREACH_LISTS] = {
-    [CLI_BREACH_ACCESSED] = "accessed",   [CLI_BREACH_CHANGED] = "changed",
-    [CLI_BREACH_WITHHELD] = "withheld",   [CLI_BREACH_REFUSED] = "refused",
-    [CLI_BREACH_ACTS] = "acts",           [CLI_BREACH_PLACES] = "places",
-    [CLI_BREACH_TRANSFERS] = "transfers", [CLI_BREACH_MADE] = "credentials_made"};
+const char *const cli_breach_list_names[CLI_BREACH_LISTS] = {[CLI_BREACH_ACCESSED] = "accessed",
+                                                             [CLI_BREACH_CHANGED] = "changed",
+                                                             [CLI_BREACH_WITHHELD] = "withheld",
+                                                             [CLI_BREACH_REFUSED] = "refused",
+                                                             [CLI_BREACH_ACTS] = "acts",
+                                                             [CLI_BREACH_PLACES] = "places",
+                                                             [CLI_BREACH_TRANSFERS] = "transfers",
+                                                             [CLI_BREACH_MADE] = "credentials_made",
+                                                             [CLI_BREACH_BY] = "by",
+                                                             [CLI_BREACH_COUNTRIES] = "countries",
+                                                             [CLI_BREACH_TYPES] = "data_subjects"};
 
 /* What differs from piece to piece of the same row. */
 static const char *const sums[] = {"people", "times", "first_at", "last_at", NULL};
@@ -212,6 +218,7 @@ static enum kl_status take_piece(struct cli_breach *breach, const struct kl_json
     size_t *numbers[CLI_BREACH_LISTS] = {NULL};
     enum kl_status status = KL_OK;
 
+    breach->last = piece;
     breach->entries_to = number_of(entries, "to");
     breach->of_credential += number_of(entries, "of_credential");
     breach->lost += number_of(entries, "lost");
@@ -278,14 +285,20 @@ static void copy_member(struct kl_json_out *out, const struct kl_json_value *obj
     kl_buf_done(&text);
 }
 
-static void write_row(const struct cli_breach_row *row, struct kl_json_out *out)
+/* What the row is told apart by, and what goes with that. */
+static void write_words(const struct cli_breach_row *row, struct kl_json_out *out)
 {
     const struct kl_json_value *value = NULL;
     const char *key = NULL;
-    kl_json_object_begin(out);
     for (struct kl_json_iter iter = kl_json_iter(row->json); kl_json_next(&iter, &key, &value);)
         if (key != NULL && !is_sum(key))
             copy_member(out, row->json, key);
+}
+
+static void write_row(const struct cli_breach_row *row, struct kl_json_out *out)
+{
+    kl_json_object_begin(out);
+    write_words(row, out);
     if (kl_json_type(kl_json_member(row->json, "people")) != KL_JSON_ABSENT)
         kl_json_add_int(out, "people", row->people);
     kl_json_add_int(out, "times", row->times);
@@ -319,18 +332,50 @@ static void write_person(const struct cli_breach_person *person, struct kl_json_
     kl_json_object_end(out);
 }
 
+static bool is_text(const struct kl_json_value *row, const char *key, const char *text)
+{
+    const char *found = text_of(row, key);
+    return found != NULL && strcmp(found, text) == 0;
+}
+
+bool cli_breach_is_in_plain(const struct kl_json_value *row)
+{
+    return !is_text(row, "view", "masked") && !is_text(row, "view", "token") &&
+           !is_text(row, "view", "present");
+}
+
+static bool is_removed(const struct kl_json_value *row)
+{
+    return is_text(row, "action", "erase") || is_text(row, "action", "erase_record") ||
+           is_text(row, "what", "removed");
+}
+
+/* Whether any row of a list that tells of the person is such a one. */
+static bool has_row(const struct cli_breach *breach, const struct cli_breach_person *person,
+                    enum cli_breach_list list, bool (*is)(const struct kl_json_value *row))
+{
+    for (size_t i = 0; i < person->marks[list].count; i++)
+        if (is(breach->lists[list].items[person->marks[list].items[i]].json))
+            return true;
+    return false;
+}
+
 static void write_counts(const struct cli_breach *breach, struct kl_json_out *out)
 {
     const char *first = NULL;
     const char *last = NULL;
     int64_t accessed = 0;
+    int64_t in_plain = 0;
     int64_t changed = 0;
+    int64_t removed = 0;
     int64_t erased = 0;
     int64_t records = 0;
     for (size_t i = 0; i < breach->people_count; i++) {
         const struct cli_breach_person *person = breach->people[i];
         accessed += person->marks[CLI_BREACH_ACCESSED].count > 0;
+        in_plain += has_row(breach, person, CLI_BREACH_ACCESSED, cli_breach_is_in_plain);
         changed += person->marks[CLI_BREACH_CHANGED].count > 0;
+        removed += has_row(breach, person, CLI_BREACH_CHANGED, is_removed);
         erased += strcmp(person->state, "erased") == 0;
         records += (int64_t)person->records.count;
         first = earlier(first, person->first);
@@ -340,12 +385,59 @@ static void write_counts(const struct cli_breach *breach, struct kl_json_out *ou
     kl_json_object_begin(out);
     kl_json_add_int(out, "all", (int64_t)breach->people_count);
     kl_json_add_int(out, "accessed", accessed);
+    kl_json_add_int(out, "in_plain", in_plain);
     kl_json_add_int(out, "changed", changed);
+    kl_json_add_int(out, "removed", removed);
     kl_json_add_int(out, "erased_since", erased);
     kl_json_object_end(out);
     kl_json_add_int(out, "records", records);
     kl_json_add_text(out, "first_at", first);
     kl_json_add_text(out, "last_at", last);
+}
+
+/* Whether a field of that record type was seen or changed. */
+static bool has_type(const struct cli_breach *breach, const struct cli_breach_person *person,
+                     const char *type)
+{
+    const size_t size = strlen(type);
+    for (int list = CLI_BREACH_ACCESSED; list <= CLI_BREACH_CHANGED; list++)
+        for (size_t i = 0; i < person->marks[list].count; i++) {
+            const char *field =
+                text_of(breach->lists[list].items[person->marks[list].items[i]].json, "field");
+            if (field != NULL && strncmp(field, type, size) == 0 && field[size] == '.')
+                return true;
+        }
+    return false;
+}
+
+static void write_types(const struct cli_breach *breach, struct kl_json_out *out)
+{
+    kl_json_key(out, cli_breach_list_names[CLI_BREACH_TYPES]);
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < breach->lists[CLI_BREACH_TYPES].count; i++) {
+        const struct cli_breach_row *row = &breach->lists[CLI_BREACH_TYPES].items[i];
+        const char *type = text_of(row->json, "record_type");
+        int64_t people = 0;
+        for (size_t k = 0; type != NULL && k < breach->people_count; k++)
+            people += has_type(breach, breach->people[k], type);
+        kl_json_object_begin(out);
+        write_words(row, out);
+        kl_json_add_int(out, "people", people);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+}
+
+static void write_countries(const struct cli_breach *breach, struct kl_json_out *out)
+{
+    kl_json_key(out, cli_breach_list_names[CLI_BREACH_COUNTRIES]);
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < breach->lists[CLI_BREACH_COUNTRIES].count; i++) {
+        kl_json_object_begin(out);
+        write_words(&breach->lists[CLI_BREACH_COUNTRIES].items[i], out);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
 }
 
 /* The words of a member of the rows of accessed and changed, each once. */
@@ -375,12 +467,43 @@ static void write_kinds(const struct cli_breach *breach, const char *key, const 
     free(said);
 }
 
+static void copy_members(struct kl_json_out *out, const struct kl_json_value *object,
+                         const char *const *keys)
+{
+    for (; *keys != NULL; keys++)
+        copy_member(out, object, *keys);
+}
+
+static void write_lists(const struct cli_breach *breach, struct kl_json_out *out)
+{
+    static const enum cli_breach_list order[] = {
+        CLI_BREACH_ACCESSED,  CLI_BREACH_CHANGED, CLI_BREACH_WITHHELD,
+        CLI_BREACH_REFUSED,   CLI_BREACH_ACTS,    CLI_BREACH_PLACES,
+        CLI_BREACH_TRANSFERS, CLI_BREACH_MADE,    CLI_BREACH_BY};
+    for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
+        const struct cli_breach_rows *rows = &breach->lists[order[k]];
+        kl_json_key(out, cli_breach_list_names[order[k]]);
+        kl_json_array_begin(out);
+        for (size_t i = 0; i < rows->count; i++)
+            write_row(&rows->items[i], out);
+        kl_json_array_end(out);
+    }
+    kl_json_key(out, "subjects");
+    kl_json_array_begin(out);
+    for (size_t i = 0; i < breach->people_count; i++)
+        write_person(breach->people[i], out);
+    kl_json_array_end(out);
+}
+
 void cli_breach_write(const struct cli_breach *breach, struct kl_json_out *out)
 {
+    static const char *const asked[] = {"credential", "credentials", "role", "recipient", "tenant",
+                                        "made_at",    "from",        "to",   NULL};
+    static const char *const duty[] = {"aware_at",   "notify_authority_by", "acting_as",
+                                       "controller", "processor",           NULL};
     kl_json_object_begin(out);
-    copy_member(out, breach->head, "credential");
-    copy_member(out, breach->head, "from");
-    copy_member(out, breach->head, "to");
+    copy_members(out, breach->head, asked);
+    kl_json_add_bool(out, "complete", breach->lost == 0);
     kl_json_key(out, "entries");
     kl_json_object_begin(out);
     kl_json_add_int(out, "from", breach->entries_from);
@@ -389,23 +512,13 @@ void cli_breach_write(const struct cli_breach *breach, struct kl_json_out *out)
     kl_json_add_int(out, "lost", breach->lost);
     kl_json_object_end(out);
     write_counts(breach, out);
+    write_types(breach, out);
     write_kinds(breach, "categories", "category", out);
     write_kinds(breach, "special_categories", "special", out);
-    for (int list = 0; list < CLI_BREACH_LISTS; list++) {
-        kl_json_key(out, cli_breach_list_names[list]);
-        kl_json_array_begin(out);
-        for (size_t i = 0; i < breach->lists[list].count; i++)
-            write_row(&breach->lists[list].items[i], out);
-        kl_json_array_end(out);
-    }
-    kl_json_key(out, "subjects");
-    kl_json_array_begin(out);
-    for (size_t i = 0; i < breach->people_count; i++)
-        write_person(breach->people[i], out);
-    kl_json_array_end(out);
-    copy_member(out, breach->head, "aware_at");
-    copy_member(out, breach->head, "notify_authority_by");
-    copy_member(out, breach->head, "controller");
+    write_countries(breach, out);
+    write_lists(breach, out);
+    copy_members(out, breach->head, duty);
+    copy_member(out, breach->last, "evidence");
     kl_json_add_text(out, "next_cursor", NULL);
     kl_json_object_end(out);
 }

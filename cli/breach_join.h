@@ -17,12 +17,15 @@ enum cli_breach_list {
     CLI_BREACH_ACCESSED,
     CLI_BREACH_CHANGED,
     CLI_BREACH_TRANSFERS,
+    CLI_BREACH_BY,
     CLI_BREACH_MARKS,
     CLI_BREACH_WITHHELD = CLI_BREACH_MARKS,
     CLI_BREACH_REFUSED,
     CLI_BREACH_ACTS,
     CLI_BREACH_PLACES,
     CLI_BREACH_MADE,
+    CLI_BREACH_COUNTRIES, /* from here on without times */
+    CLI_BREACH_TYPES,
     CLI_BREACH_LISTS
 };
 /* json: as the first piece that has it says it. first, last: RFC 3339, in the pieces. */
@@ -50,9 +53,10 @@ struct cli_breach_person {
     const char *first;
     const char *last;
 };
-/* head: the first piece, for all that is the same in each. Zeroed before use; ends with cli_breach_done(). */
+/* head: the first piece, for all that is the same in each; last: the last one, whose entry comes behind the others'. Zeroed before use; ends with cli_breach_done(). */
 struct cli_breach {
     const struct kl_json_value *head;
+    const struct kl_json_value *last;
     struct cli_breach_rows lists[CLI_BREACH_LISTS];
     struct cli_breach_person **people;
     size_t people_count;
@@ -71,6 +75,8 @@ extern const char *const cli_breach_list_names[CLI_BREACH_LISTS];
 KL_MUST_USE enum kl_status cli_breach_add(struct cli_breach *breach, struct kl_json *piece,
                                           struct kl_err *err);
 void cli_breach_done(struct cli_breach *breach);
+/* Whether a row of that list tells that something was seen in full: the value, that it was found, that it matched, what lies beside the records. */
+bool cli_breach_is_in_plain(const struct kl_json_value *row);
 /* The report as the server writes one that needs no pieces. */
 void cli_breach_write(const struct cli_breach *breach, struct kl_json_out *out);
 

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CLI_ARGUMENTS_MAX 8
+#define CLI_ARGUMENTS_MAX 32
 #define CLI_OPTIONS_MAX 16
 #define CLI_INPUT_MAX_BYTES (8 * 1024 * 1024)
 

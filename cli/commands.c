@@ -208,10 +208,25 @@ static const struct cli_option review_options[] = {
     {"note", "FILE", "a text that names no person; - for standard input"},
     END};
 static const struct cli_option breach_options[] = {
-    {"from", "TIME", "from this time on (RFC 3339); from when it was made, if left out"},
+    {"role", "ROLE", "whatever credential had this role, in place of named ones; needs --from"},
+    {"recipient", "NAME", "what was done in this recipient's name, likewise"},
+    {"from", "TIME", "from this time on (RFC 3339); from when they were made, if left out"},
     {"to", "TIME", "before this time; until now, if left out"},
-    {"aware-at", "TIME", "when the breach became known, for the deadline; now, if left out"},
+    {"aware-at", "TIME",
+     "when the breach became known, for the deadline; now, if left out, and open in the page"},
     {"limit", "N", "fetch so many people at a time"},
+    {"as", "FORM",
+     "html, a page to the supervisory authority that names nobody; people, the list of those to "
+     "inform, as CSV"},
+    {"lang", "LANGUAGE", "of the page: en (the default), nl or fr"},
+    {"contact", "TYPE.FIELD,...", "of people: fields to reach them by, read for --purpose"},
+    PURPOSE,
+    OUT,
+    END};
+static const struct cli_option processing_options[] = {
+    {"as", "FORM", "html, a page to read or print"},
+    {"lang", "LANGUAGE", "of the page: en (the default), nl or fr"},
+    OUT,
     END};
 static const struct cli_option tenant_create_options[] = {
     {"store", "STORE", "the store its data is to lie in; the first in the EEA when left out"},
@@ -438,8 +453,10 @@ const struct cli_command cli_commands[] = {
      notice_audience_options, cli_notice_audience},
     {"report", "retention", NULL, 0, 0, "what falls due, by record type and purpose",
      report_retention_options, cli_report_retention},
-    {"report", "processing", NULL, 0, 0, "the record of processing activities (GDPR art. 30)", NULL,
-     cli_report_processing},
+    {"report", "processing", NULL, 0, 0,
+     "the record of processing activities (GDPR art. 30); of an operator, without a tenant, the "
+     "register of all",
+     processing_options, cli_report_processing},
     {"disclosure", "list", "SUBJECT", 1, 1, "who received what of a person", NULL,
      cli_disclosure_list},
     {"disclosure", "add", "SUBJECT", 1, 1, "note a disclosure made elsewhere",
@@ -517,8 +534,8 @@ const struct cli_command cli_commands[] = {
      cli_audit_review},
     {"audit", "reviews", NULL, 0, 0, "reviews, and what of the trail none covers", page_options,
      cli_audit_reviews},
-    {"report", "breach", "CREDENTIAL", 1, 1,
-     "what a credential did, for the report of a breach (GDPR art. 33)", breach_options,
+    {"report", "breach", "[CREDENTIAL...]", 0, CLI_ARGUMENTS_MAX,
+     "what credentials did, for the report of a breach (GDPR art. 33, 34)", breach_options,
      cli_report_breach},
     {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", store_options,
      cli_receipt_show},

@@ -27,6 +27,8 @@ enum cli_exit cli_job_wait(struct cli_call *call, const char *path_start, const 
                            struct cli_response *response);
 /* GET path into the new file of --out, or to standard output, which may be no terminal. */
 enum cli_exit cli_common_fetch(struct cli_call *call, const struct cli_path *path);
+/* What was had already, likewise. */
+enum cli_exit cli_common_put(struct cli_call *call, const struct kl_buf *bytes);
 /*
  * A new file of mode 0600 that has its name only when it is complete. cli_out_close() ends it in every case: with a status that is not KL_OK there
  * is no file; it returns that status, or its own. call->err says why not.

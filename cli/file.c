@@ -126,16 +126,23 @@ enum kl_status cli_out_close(struct cli_call *call, struct cli_out *out, enum kl
     return status;
 }
 
+/* A document goes to a file or onwards. */
+static bool has_place(const struct cli_call *call)
+{
+    if (cli_call_is_set(call, "out") || !isatty(STDOUT_FILENO))
+        return true;
+    (void)fputs("kluis: a file is not shown on a terminal: give --out PATH, or send it on\n",
+                stderr);
+    return false;
+}
+
 enum cli_exit cli_common_fetch(struct cli_call *call, const struct cli_path *path)
 {
     const char *name = cli_call_value(call, "out");
     struct cli_stream stream = {.file = stdout, .what = "receiving", .progress = cli_progress_show};
     struct cli_out out;
-    if (name == NULL && isatty(STDOUT_FILENO)) {
-        (void)fputs("kluis: a file is not shown on a terminal: give --out PATH, or send it on\n",
-                    stderr);
+    if (!has_place(call))
         return CLI_USAGE;
-    }
     if (name == NULL)
         return get(call, path, &stream) == KL_OK ? CLI_DONE : CLI_FAILED;
     if (cli_out_open(call, name, &out) != KL_OK)
@@ -143,6 +150,22 @@ enum cli_exit cli_common_fetch(struct cli_call *call, const struct cli_path *pat
     stream.file = out.file;
     enum kl_status status = get(call, path, &stream);
     return cli_out_close(call, &out, status) == KL_OK ? CLI_DONE : CLI_FAILED;
+}
+
+enum cli_exit cli_common_put(struct cli_call *call, const struct kl_buf *bytes)
+{
+    const char *name = cli_call_value(call, "out");
+    struct cli_out out = {.file = stdout};
+    enum kl_status status = KL_OK;
+    if (!has_place(call))
+        return CLI_USAGE;
+    if (name != NULL && cli_out_open(call, name, &out) != KL_OK)
+        return CLI_FAILED;
+    if (fwrite(bytes->bytes, 1, bytes->size, out.file) != bytes->size)
+        status = kl_fail(&call->err, KL_ERR_IO, "file_error", "the output cannot be written", NULL);
+    if (name != NULL)
+        status = cli_out_close(call, &out, status);
+    return status == KL_OK ? CLI_DONE : CLI_FAILED;
 }
 
 enum cli_exit cli_file_get(struct cli_call *call)

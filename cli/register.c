@@ -144,7 +144,23 @@ enum cli_exit cli_report_retention(struct cli_call *call)
 
 /* ---- the record of processing ---- */
 
-enum cli_exit cli_report_processing(struct cli_call *call)
+/* Of an operator who names no tenant: a line for each. */
+static enum cli_exit show_register(struct cli_call *call, const struct cli_response *response)
+{
+    static const struct cli_column columns[] = {{"TENANT", "tenant"},
+                                                {"STORE", "store"},
+                                                {"COUNTRY", "country"},
+                                                {"ACTING AS", "acting_as"},
+                                                {"CONTROLLER", "controller.name"},
+                                                {"CONTACT", "controller.contact"},
+                                                {"PROCESSING", "processing"},
+                                                {"PURPOSES", "purposes"},
+                                                {"TRANSFERS", "transfers.mechanism"}};
+
+    return cli_output_rows(call, response, "tenants", columns, sizeof columns / sizeof columns[0]);
+}
+
+static enum cli_exit show_record(struct cli_call *call, const struct cli_response *response)
 {
     static const struct cli_column columns[] = {{"PURPOSE", "purpose"},
                                                 {"BASIS", "basis"},
@@ -154,8 +170,38 @@ enum cli_exit cli_report_processing(struct cli_call *call)
                                                 {"RECIPIENTS", "recipients"},
                                                 {"KEPT FOR", "time_limit.duration"},
                                                 {"AFTER", "time_limit.after"}};
+
+    return cli_output_rows(call, response, "activities", columns,
+                           sizeof columns / sizeof columns[0]);
+}
+
+/* Which of the two it is. */
+static bool is_register(const struct cli_response *response)
+{
+    struct kl_json *json = NULL;
+    bool found = false;
+
+    if (kl_json_parse(response->body.bytes, response->body.size, &json, NULL) == KL_OK)
+        found = kl_json_type(kl_json_member(kl_json_root(json), "tenants")) == KL_JSON_ARRAY;
+    kl_json_free(json);
+    return found;
+}
+
+enum cli_exit cli_report_processing(struct cli_call *call)
+{
+    const char *form = cli_call_value(call, "as");
+    struct cli_response response;
     struct cli_path path;
+    enum cli_exit result = CLI_DONE;
 
     cli_path_start(&path, "/v1/reports/processing");
-    return cli_common_show(call, &path, "activities", columns, sizeof columns / sizeof columns[0]);
+    cli_path_query(&path, "format", form);
+    cli_path_query(&path, "lang", cli_call_value(call, "lang"));
+    if (form != NULL || cli_call_is_set(call, "out"))
+        return cli_common_fetch(call, &path);
+    if (cli_call_send(call, "GET", path.text, NULL, &response) != KL_OK)
+        return CLI_FAILED;
+    result = is_register(&response) ? show_register(call, &response) : show_record(call, &response);
+    cli_response_done(&response);
+    return result;
 }

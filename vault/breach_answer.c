@@ -1,6 +1,9 @@
 /* The report as JSON. */
 #include "vault/breach_internal.h"
 
+#include "vault/audit.h"
+#include "vault/report_parts.h"
+
 #include <string.h>
 
 static const char *const word_names[VAULT_BREACH_CLASSES][VAULT_WORDS] = {
@@ -11,31 +14,22 @@ static const char *const word_names[VAULT_BREACH_CLASSES][VAULT_WORDS] = {
     [VAULT_BREACH_ACT] = {"action"},
     [VAULT_BREACH_PLACE] = {"location"},
     [VAULT_BREACH_TRANSFER] = {"transfer"},
-    [VAULT_BREACH_MADE] = {"credential", "role", "location", "expires_at", "recipient"}};
-static const char *const list_names[VAULT_BREACH_CLASSES] = {
-    [VAULT_BREACH_ACCESSED] = "accessed",  [VAULT_BREACH_CHANGED] = "changed",
-    [VAULT_BREACH_WITHHELD] = "withheld",  [VAULT_BREACH_REFUSED] = "refused",
-    [VAULT_BREACH_ACT] = "acts",           [VAULT_BREACH_PLACE] = "places",
-    [VAULT_BREACH_TRANSFER] = "transfers", [VAULT_BREACH_MADE] = "credentials_made"};
-
-static bool is_about_people(enum vault_breach_class class)
-{
-    return class == VAULT_BREACH_ACCESSED || class == VAULT_BREACH_CHANGED ||
-           class == VAULT_BREACH_TRANSFER;
-}
+    [VAULT_BREACH_MADE] = {"credential", "role", "location", "expires_at", "recipient"},
+    [VAULT_BREACH_BY] = {"credential", "role"}};
+static const char *const list_names[VAULT_BREACH_CLASSES] = {[VAULT_BREACH_ACCESSED] = "accessed",
+                                                             [VAULT_BREACH_CHANGED] = "changed",
+                                                             [VAULT_BREACH_WITHHELD] = "withheld",
+                                                             [VAULT_BREACH_REFUSED] = "refused",
+                                                             [VAULT_BREACH_ACT] = "acts",
+                                                             [VAULT_BREACH_PLACE] = "places",
+                                                             [VAULT_BREACH_TRANSFER] = "transfers",
+                                                             [VAULT_BREACH_MADE] =
+                                                                 "credentials_made",
+                                                             [VAULT_BREACH_BY] = "by"};
 
 static const char *or_null(const char *text)
 {
     return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
-static void add_time(struct kl_json_out *out, const char *key, bool is_set, int64_t time_us)
-{
-    if (is_set) {
-        kl_json_add_time(out, key, time_us);
-    } else {
-        kl_json_add_text(out, key, NULL);
-    }
 }
 
 /* ---- what kind of data a field is ---- */
@@ -124,7 +118,7 @@ static void write_row(const struct vault_breach *breach, const struct vault_brea
                          vault_country_parse(place, strlen(place), &country, NULL) == KL_OK &&
                              !vault_country_in_eea(country));
     }
-    if (is_about_people(row->class)) {
+    if (vault_breach_tells(row->class)) {
         kl_json_add_int(out, "people", (int64_t)row->people);
     }
     kl_json_add_int(out, "times", (int64_t)row->times);
@@ -152,25 +146,9 @@ static void write_rows(const struct vault_breach *breach, enum vault_breach_clas
 
 /* ---- people ---- */
 
-static bool has_class(const struct vault_breach *breach, const struct vault_breach_person *person,
-                      enum vault_breach_class class)
-{
-    size_t count = 0;
-    size_t i;
-    const struct vault_breach_row *rows = vault_breach_rows(breach->tally, &count);
-
-    for (i = 0; i < count; i++) {
-        if (rows[i].class == class && vault_breach_person_has(person, i)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Which rows of that list tell of this person: their places in it, from 0. */
-static void write_places(const struct vault_breach *breach,
-                         const struct vault_breach_person *person, enum vault_breach_class class,
-                         struct kl_json_out *out)
+static void write_places(const struct vault_breach *breach, size_t person,
+                         enum vault_breach_class class, struct kl_json_out *out)
 {
     size_t count = 0;
     size_t place = 0;
@@ -183,7 +161,7 @@ static void write_places(const struct vault_breach *breach,
         if (rows[i].class != class) {
             continue;
         }
-        if (vault_breach_person_has(person, i)) {
+        if (vault_breach_person_has(&rows[i], person)) {
             kl_json_put_int(out, (int64_t)place);
         }
         place++;
@@ -191,9 +169,7 @@ static void write_places(const struct vault_breach *breach,
     kl_json_array_end(out);
 }
 
-static void write_person(const struct vault_breach *breach,
-                         const struct vault_breach_person *person,
-                         const struct vault_breach_found *found, struct kl_json_out *out)
+static void write_person(const struct vault_breach *breach, size_t number, struct kl_json_out *out)
 {
     static const char *const states[] = {[VAULT_BREACH_PRESENT] = "present",
                                          [VAULT_BREACH_GONE] = "erased",
@@ -201,6 +177,8 @@ static void write_person(const struct vault_breach *breach,
     char id[KL_ID_TEXT_BYTES];
     size_t count = 0;
     uint32_t at;
+    const struct vault_breach_person *person = &vault_breach_people(breach->tally, &count)[number];
+    const struct vault_breach_found *found = &breach->found[number];
     const struct vault_breach_record *records = vault_breach_records(breach->tally, &count);
 
     kl_id_format("sub", &found->id, id);
@@ -208,9 +186,10 @@ static void write_person(const struct vault_breach *breach,
     kl_json_add_int(out, "slot", (int64_t)person->slot);
     kl_json_add_text(out, "subject", found->is_named ? id : NULL);
     kl_json_add_text(out, "state", states[found->state]);
-    write_places(breach, person, VAULT_BREACH_ACCESSED, out);
-    write_places(breach, person, VAULT_BREACH_CHANGED, out);
-    write_places(breach, person, VAULT_BREACH_TRANSFER, out);
+    write_places(breach, number, VAULT_BREACH_ACCESSED, out);
+    write_places(breach, number, VAULT_BREACH_CHANGED, out);
+    write_places(breach, number, VAULT_BREACH_TRANSFER, out);
+    write_places(breach, number, VAULT_BREACH_BY, out);
     kl_json_key(out, "records");
     kl_json_array_begin(out);
     for (at = person->records; at != 0; at = records[at - 1].before) {
@@ -223,48 +202,88 @@ static void write_person(const struct vault_breach *breach,
     kl_json_object_end(out);
 }
 
-static void write_counts(const struct vault_breach *breach, struct kl_json_out *out)
+/* ---- where it went ---- */
+
+static void write_country(struct kl_json_out *out, struct vault_country country, const char *by,
+                          const char *name)
+{
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "country", country.code);
+    kl_json_add_bool(out, "outside_eea", !vault_country_in_eea(country));
+    kl_json_add_text(out, "by", by);
+    kl_json_add_text(out, "recipient", name);
+    kl_json_object_end(out);
+}
+
+/* The country of a recipient as the newest policy that knows it says. False: none does. */
+static bool find_recipient(const struct vault_breach *breach, const char *name,
+                           struct vault_country *ret)
+{
+    bool found = false;
+    size_t i;
+
+    for (i = 0; i < breach->policy_count; i++) {
+        const struct vault_policy *policy = breach->policies[i];
+        int number = policy == NULL ? VAULT_NONE : vault_policy_recipient_find(policy, name);
+
+        if (number != VAULT_NONE) {
+            *ret = vault_policy_recipient(policy, number)->country;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Whether an earlier row of what was shown is for the same recipient. */
+static bool was_told(const struct vault_breach_row *rows, size_t before, const char *recipient)
+{
+    size_t i;
+
+    for (i = 0; i < before; i++) {
+        if (rows[i].class == VAULT_BREACH_ACCESSED && strcmp(rows[i].words[4], recipient) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Countries that credentials declare, and those of recipients for whom something was shown. */
+static void write_countries(const struct vault_breach *breach, struct kl_json_out *out)
 {
     size_t count = 0;
-    size_t records = 0;
     size_t i;
-    const struct vault_breach_person *people = vault_breach_people(breach->tally, &count);
-    size_t seen = 0;
-    size_t changed = 0;
-    size_t erased = 0;
-    int64_t first_us = 0;
-    int64_t last_us = 0;
+    const struct vault_breach_row *rows = vault_breach_rows(breach->tally, &count);
 
+    kl_json_key(out, "countries");
+    kl_json_array_begin(out);
     for (i = 0; i < count; i++) {
-        seen += has_class(breach, &people[i], VAULT_BREACH_ACCESSED);
-        changed += has_class(breach, &people[i], VAULT_BREACH_CHANGED);
-        erased += breach->found[i].state == VAULT_BREACH_GONE;
-        first_us = i == 0 || people[i].first_us < first_us ? people[i].first_us : first_us;
-        last_us = i == 0 || people[i].last_us > last_us ? people[i].last_us : last_us;
+        const char *place = rows[i].words[0];
+        const char *recipient = rows[i].words[4];
+        struct vault_country country = {{0}};
+
+        if (rows[i].class == VAULT_BREACH_PLACE &&
+            vault_country_parse(place, strlen(place), &country, NULL) == KL_OK) {
+            write_country(out, country, "credential", NULL);
+        } else if (rows[i].class == VAULT_BREACH_ACCESSED && recipient[0] != '\0' &&
+                   !was_told(rows, i, recipient) && find_recipient(breach, recipient, &country)) {
+            write_country(out, country, "recipient", recipient);
+        }
     }
-    (void)vault_breach_records(breach->tally, &records);
-    kl_json_key(out, "people");
-    kl_json_object_begin(out);
-    kl_json_add_int(out, "all", (int64_t)count);
-    kl_json_add_int(out, "accessed", (int64_t)seen);
-    kl_json_add_int(out, "changed", (int64_t)changed);
-    kl_json_add_int(out, "erased_since", (int64_t)erased);
-    kl_json_object_end(out);
-    kl_json_add_int(out, "records", (int64_t)records);
-    add_time(out, "first_at", count > 0, first_us);
-    add_time(out, "last_at", count > 0, last_us);
+    kl_json_array_end(out);
 }
+
+/* ---- the people ---- */
 
 static void write_people(const struct vault_breach *breach, struct kl_json_out *out)
 {
     size_t count = 0;
     size_t i;
-    const struct vault_breach_person *people = vault_breach_people(breach->tally, &count);
 
+    (void)vault_breach_people(breach->tally, &count);
     kl_json_key(out, "subjects");
     kl_json_array_begin(out);
-    for (i = 0; i < count; i++) {
-        write_person(breach, &people[i], &breach->found[i], out);
+    for (i = 0; !breach->whole && i < count; i++) {
+        write_person(breach, i, out);
     }
     kl_json_array_end(out);
 }
@@ -273,13 +292,14 @@ static void write_people(const struct vault_breach *breach, struct kl_json_out *
 
 static void write_duty(const struct vault_breach *breach, struct kl_json_out *out)
 {
-    const struct vault_policy_controller none = {0};
+    const struct vault_policy_controller none = {.acting_as = "controller"};
     const struct vault_policy *policy = breach->caller->policy;
     const struct vault_policy_controller *of =
         policy == NULL ? &none : vault_policy_controller(policy);
 
     kl_json_add_time(out, "aware_at", breach->aware_us);
     kl_json_add_time(out, "notify_authority_by", breach->aware_us + VAULT_BREACH_DEADLINE_US);
+    kl_json_add_text(out, "acting_as", of->acting_as);
     kl_json_key(out, "controller");
     kl_json_object_begin(out);
     kl_json_add_text(out, "name", of->name);
@@ -287,21 +307,84 @@ static void write_duty(const struct vault_breach *breach, struct kl_json_out *ou
     kl_json_add_text(out, "contact", of->contact);
     kl_json_add_text(out, "dpo", of->dpo);
     kl_json_add_text(out, "authority", of->authority);
+    vault_report_add_party(out, "representative", &of->representative);
+    vault_report_add_joint(out, of);
+    kl_json_object_end(out);
+    kl_json_key(out, "processor");
+    if (of->processor_name == NULL) {
+        kl_json_put_null(out);
+        return;
+    }
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "name", of->processor_name);
+    kl_json_add_text(out, "country", of->processor_country.code);
+    kl_json_add_text(out, "contact", of->processor_contact);
+    kl_json_add_text(out, "dpo", of->processor_dpo);
     kl_json_object_end(out);
 }
 
-void vault_breach_write(const struct vault_breach *breach, const char *cursor,
-                        struct kl_json_out *out)
+/* ---- the whole ---- */
+
+static void write_credentials(const struct vault_breach *breach, struct kl_json_out *out)
+{
+    const char *sought = breach->sought[0];
+    size_t i;
+
+    kl_json_key(out, "credential");
+    if (breach->credential_count == 1) {
+        kl_json_object_begin(out);
+        vault_credential_write(out, &breach->credentials[0]);
+        kl_json_object_end(out);
+    } else {
+        kl_json_put_null(out);
+    }
+    kl_json_key(out, "credentials");
+    kl_json_array_begin(out);
+    for (i = 0; i < breach->credential_count; i++) {
+        kl_json_object_begin(out);
+        vault_credential_write(out, &breach->credentials[i]);
+        kl_json_object_end(out);
+    }
+    kl_json_array_end(out);
+    kl_json_add_text(out, "role", breach->start == VAULT_BREACH_ROLE ? sought : NULL);
+    kl_json_add_text(out, "recipient", breach->start == VAULT_BREACH_RECIPIENT ? sought : NULL);
+}
+
+/* That this report was made, and the trail behind that: what it says can be held against it. */
+static enum kl_status write_evidence(const struct vault_breach *breach, struct kl_json_out *out,
+                                     struct kl_err *err)
+{
+    char id[KL_ID_TEXT_BYTES];
+    struct kl_buf head;
+    enum kl_status status = KL_OK;
+
+    kl_buf_init(&head, KL_TRAIL_JSON_MAX_BYTES);
+    status = vault_trails_head(breach->vault->trails, breach->tenant, breach->caller->tenant_name,
+                               &head, err);
+    kl_id_format("aud", &breach->entry, id);
+    kl_json_key(out, "evidence");
+    kl_json_object_begin(out);
+    kl_json_add_text(out, "entry", id);
+    kl_json_key(out, "head");
+    kl_json_put_raw(out, head.bytes, head.size);
+    kl_json_object_end(out);
+    kl_buf_done(&head);
+    return status;
+}
+
+enum kl_status vault_breach_write(const struct vault_breach *breach, const char *cursor,
+                                  struct kl_json_out *out, struct kl_err *err)
 {
     enum vault_breach_class class;
+    enum kl_status status = KL_OK;
 
     kl_json_object_begin(out);
-    kl_json_key(out, "credential");
-    kl_json_object_begin(out);
-    vault_credential_write(out, &breach->credential);
-    kl_json_object_end(out);
+    write_credentials(breach, out);
+    kl_json_add_text(out, "tenant", breach->caller->tenant_name);
+    kl_json_add_time(out, "made_at", breach->caller->now_us);
     kl_json_add_time(out, "from", breach->from_us);
     kl_json_add_time(out, "to", breach->to_us);
+    kl_json_add_bool(out, "complete", breach->of_start && !breach->more && breach->lost == 0);
     kl_json_key(out, "entries");
     kl_json_object_begin(out);
     kl_json_add_int(out, "from", (int64_t)breach->first);
@@ -309,14 +392,23 @@ void vault_breach_write(const struct vault_breach *breach, const char *cursor,
     kl_json_add_int(out, "of_credential", (int64_t)breach->of_credential);
     kl_json_add_int(out, "lost", (int64_t)breach->lost);
     kl_json_object_end(out);
-    write_counts(breach, out);
+    status = vault_breach_write_counts(breach, out, err);
+    if (status == KL_OK) {
+        status = vault_breach_write_types(breach, out, err);
+    }
+    if (status != KL_OK) {
+        return status;
+    }
     write_kinds(breach, "categories", false, out);
     write_kinds(breach, "special_categories", true, out);
+    write_countries(breach, out);
     for (class = 0; class < VAULT_BREACH_CLASSES; class ++) {
         write_rows(breach, class, out);
     }
     write_people(breach, out);
     write_duty(breach, out);
+    status = write_evidence(breach, out, err);
     kl_json_add_text(out, "next_cursor", or_null(cursor));
     kl_json_object_end(out);
+    return status;
 }

@@ -73,8 +73,15 @@ static bool may_report_on_all(struct naming *naming, const struct vault_subject 
     return naming->open;
 }
 
+/* Whether it says which field was shown or changed. */
+static bool is_of_fields(const struct vault_breach_row *row)
+{
+    return (row->class == VAULT_BREACH_ACCESSED || row->class == VAULT_BREACH_CHANGED) &&
+           row->words[1][0] != '\0';
+}
+
 /* May the caller report on every field that was touched? */
-static bool may_name(const struct vault_breach *breach, const struct vault_breach_person *person,
+static bool may_name(const struct vault_breach *breach, size_t person,
                      const struct vault_subject *subject, uint64_t *ret_charged,
                      uint64_t *ret_transfers)
 {
@@ -92,8 +99,7 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
     naming.query.used_up = vault_volume_used_up(breach->vault, caller);
     rows = vault_breach_rows(breach->tally, &count);
     for (i = 0; i < count; i++) {
-        if (!vault_breach_person_has(person, i) || rows[i].class == VAULT_BREACH_TRANSFER ||
-            rows[i].words[1][0] == '\0') {
+        if (!vault_breach_person_has(&rows[i], person) || !is_of_fields(&rows[i])) {
             continue;
         }
         /* Of a field that is forgotten no policy in force says who may report on it. */
@@ -114,15 +120,14 @@ static bool may_name(const struct vault_breach *breach, const struct vault_breac
     return true;
 }
 
-static enum kl_status identify_one(struct vault_breach *breach,
-                                   const struct vault_breach_person *person,
+static enum kl_status identify_one(struct vault_breach *breach, size_t person, uint64_t slot,
                                    struct kl_arena *scratch, struct vault_breach_found *ret,
                                    struct kl_err *err)
 {
     struct vault_subject subject = {0};
     uint64_t charged = 0;
     enum kl_status status =
-        vault_subject_load(breach->vault, breach->tenant, person->slot, scratch, &subject, err);
+        vault_subject_load(breach->vault, breach->tenant, slot, scratch, &subject, err);
 
     if (status == KL_OK && breach->may_name &&
         may_name(breach, person, &subject, &charged, &ret->transfers) &&
@@ -153,7 +158,7 @@ enum kl_status vault_breach_identify(struct vault_breach *breach, struct kl_err 
     }
     for (i = 0; status == KL_OK && i < count; i++) {
         kl_arena_reset(scratch);
-        status = identify_one(breach, &people[i], scratch, &breach->found[i], err);
+        status = identify_one(breach, i, people[i].slot, scratch, &breach->found[i], err);
     }
     kl_arena_free(scratch);
     return status;
@@ -161,13 +166,34 @@ enum kl_status vault_breach_identify(struct vault_breach *breach, struct kl_err 
 
 /* ---- in the trail ---- */
 
+/* On whom: "target" and "targets" of credentials, "of_role", "of_recipient". */
+static void add_sought(const struct vault_breach *breach, struct kl_json_out *out)
+{
+    size_t i;
+
+    if (breach->start != VAULT_BREACH_CREDENTIALS) {
+        kl_json_add_text(out, breach->start == VAULT_BREACH_ROLE ? "of_role" : "of_recipient",
+                         breach->sought[0]);
+        return;
+    }
+    kl_json_add_text(out, "target", breach->sought[0]);
+    if (breach->sought_count > 1) {
+        kl_json_key(out, "targets");
+        kl_json_array_begin(out);
+        for (i = 0; i < breach->sought_count; i++) {
+            kl_json_put_text(out, breach->sought[i]);
+        }
+        kl_json_array_end(out);
+    }
+}
+
 static void act_begin(const struct vault_breach *breach, struct vault_act *act)
 {
     char location[3];
     struct vault_audit_who who = vault_caller_who(breach->caller, location);
 
     vault_act_begin(act, breach->tenant, &who, VAULT_BREACH_ACTION);
-    kl_json_add_text(&act->out, "target", breach->credential_text);
+    add_sought(breach, &act->out);
 }
 
 static enum kl_status act_end(struct vault_act *act, struct kl_err *err)
@@ -176,15 +202,16 @@ static enum kl_status act_end(struct vault_act *act, struct kl_err *err)
     return vault_audit_end(&act->entry, &act->out, err);
 }
 
-enum kl_status vault_breach_audit(const struct vault_breach *breach, struct kl_err *err)
+enum kl_status vault_breach_audit(struct vault_breach *breach, struct kl_err *err)
 {
     size_t people_count = 0;
     size_t count = 0;
     size_t i;
     const struct vault_breach_person *people = vault_breach_people(breach->tally, &people_count);
-    struct vault_act *acts = kl_arena_array(breach->arena, people_count + 1, sizeof acts[0]);
+    const size_t entries_max = (breach->may_name ? people_count : 0) + 1;
+    struct vault_act *acts = kl_arena_array(breach->arena, entries_max, sizeof acts[0]);
     struct vault_audit_entry **entries =
-        kl_arena_array(breach->arena, people_count + 1, sizeof entries[0]);
+        kl_arena_array(breach->arena, entries_max, sizeof entries[0]);
     enum kl_status status = KL_OK;
 
     if (acts == NULL || entries == NULL) {
@@ -210,6 +237,7 @@ enum kl_status vault_breach_audit(const struct vault_breach *breach, struct kl_e
         kl_json_add_int(&acts[count].out, "named", (int64_t)count);
         status = act_end(&acts[count], err);
         entries[count] = &acts[count].entry;
+        breach->entry = acts[count].entry.id;
         count++;
     }
     if (status == KL_OK) {

@@ -10,13 +10,10 @@
 /* The most that one entry can add: a policy's fields shown and withheld, its transfers, and a few; a record takes at least `0,`. */
 #define ENTRY_ROWS_MAX (2 * VAULT_FIELDS_MAX + VAULT_TRANSFERS_MAX + 8)
 #define ENTRY_RECORDS_MAX (VAULT_AUDIT_ENTRY_MAX_BYTES / 2)
-#define PEOPLE_TABLE 4096
-#define RECORDS_TABLE (2 * VAULT_BREACH_RECORDS_MAX)
 #define FIELD_NAME_BYTES 256
 
 _Static_assert(ENTRY_ROWS_MAX <= VAULT_BREACH_ROWS_MAX, "any entry fits an empty tally");
-_Static_assert(ENTRY_RECORDS_MAX <= VAULT_BREACH_RECORDS_MAX, "any entry fits an empty tally");
-_Static_assert(2 * VAULT_PAGE_MAX <= PEOPLE_TABLE, "the table of people is never full");
+_Static_assert(ENTRY_RECORDS_MAX <= VAULT_BREACH_RECORDS_MIN, "any entry fits an empty tally");
 
 /* Tables hold an index plus 1, in the first free place from the hash on. */
 struct vault_breach_tally {
@@ -27,27 +24,31 @@ struct vault_breach_tally {
     size_t people_max;
     struct vault_breach_record *records;
     size_t record_count;
+    size_t records_max;
     uint64_t policies[VAULT_BREACH_POLICIES_MAX];
     size_t policy_count;
-    uint32_t *people_table;
-    uint32_t *records_table;
+    uint32_t *people_table;  /* twice people_max */
+    uint32_t *records_table; /* twice records_max */
 };
 
 struct vault_breach_tally *vault_breach_tally_new(size_t people_max)
 {
     struct vault_breach_tally *tally = calloc(1, sizeof *tally);
 
-    assert(people_max >= 1 && people_max <= VAULT_PAGE_MAX);
+    assert(people_max >= 1 && people_max <= VAULT_BREACH_PEOPLE_MAX);
     if (tally == NULL) {
         return NULL;
     }
     tally->people_max = people_max;
+    tally->records_max = VAULT_BREACH_RECORDS_PER_PERSON * people_max > VAULT_BREACH_RECORDS_MIN
+                             ? VAULT_BREACH_RECORDS_PER_PERSON * people_max
+                             : VAULT_BREACH_RECORDS_MIN;
     tally->words = vault_word_table_new(VAULT_BREACH_ROWS_MAX, VAULT_BREACH_WORDS_BYTES);
     tally->rows = calloc(VAULT_BREACH_ROWS_MAX, sizeof tally->rows[0]);
     tally->people = calloc(people_max, sizeof tally->people[0]);
-    tally->records = calloc(VAULT_BREACH_RECORDS_MAX, sizeof tally->records[0]);
-    tally->people_table = calloc(PEOPLE_TABLE, sizeof tally->people_table[0]);
-    tally->records_table = calloc(RECORDS_TABLE, sizeof tally->records_table[0]);
+    tally->records = calloc(tally->records_max, sizeof tally->records[0]);
+    tally->people_table = calloc(2 * people_max, sizeof tally->people_table[0]);
+    tally->records_table = calloc(2 * tally->records_max, sizeof tally->records_table[0]);
     if (tally->words == NULL || tally->rows == NULL || tally->people == NULL ||
         tally->records == NULL || tally->people_table == NULL || tally->records_table == NULL) {
         vault_breach_tally_free(tally);
@@ -59,6 +60,9 @@ struct vault_breach_tally *vault_breach_tally_new(size_t people_max)
 void vault_breach_tally_free(struct vault_breach_tally *tally)
 {
     if (tally != NULL) {
+        for (size_t i = 0; tally->rows != NULL && i < VAULT_BREACH_ROWS_MAX; i++) {
+            free(tally->rows[i].who);
+        }
         vault_word_table_free(tally->words);
         free(tally->rows);
         free(tally->people);
@@ -108,11 +112,12 @@ static uint64_t mix(uint64_t number)
 /* Where the slot is in the table, or the free place where it belongs. */
 static size_t person_place(const struct vault_breach_tally *tally, uint64_t slot)
 {
-    size_t at = (size_t)(mix(slot) % PEOPLE_TABLE);
+    const size_t size = 2 * tally->people_max;
+    size_t at = (size_t)(mix(slot) % size);
 
     while (tally->people_table[at] != 0 &&
            tally->people[tally->people_table[at] - 1].slot != slot) {
-        at = (at + 1) % PEOPLE_TABLE;
+        at = (at + 1) % size;
     }
     return at;
 }
@@ -140,16 +145,17 @@ static uint32_t person_of(struct vault_breach_tally *tally, uint64_t slot, int64
 /* False: there is no room for it. */
 static bool record_of(struct vault_breach_tally *tally, uint32_t person, int64_t value)
 {
-    size_t at = (size_t)(mix(mix((uint64_t)value) + person) % RECORDS_TABLE);
+    const size_t size = 2 * tally->records_max;
+    size_t at = (size_t)(mix(mix((uint64_t)value) + person) % size);
     const struct vault_breach_record *seen;
 
-    for (; tally->records_table[at] != 0; at = (at + 1) % RECORDS_TABLE) {
+    for (; tally->records_table[at] != 0; at = (at + 1) % size) {
         seen = &tally->records[tally->records_table[at] - 1];
         if (seen->person == person && seen->value == (uint64_t)value) {
             return true;
         }
     }
-    if (tally->record_count == VAULT_BREACH_RECORDS_MAX) {
+    if (tally->record_count == tally->records_max) {
         return false;
     }
     tally->records[tally->record_count++] = (struct vault_breach_record){
@@ -174,7 +180,7 @@ static bool has_policy(const struct vault_breach_tally *tally, int64_t policy)
 bool vault_breach_has_room(const struct vault_breach_tally *tally, int64_t slot, int64_t policy)
 {
     return vault_word_table_count(tally->words) + ENTRY_ROWS_MAX <= VAULT_BREACH_ROWS_MAX &&
-           tally->record_count + ENTRY_RECORDS_MAX <= VAULT_BREACH_RECORDS_MAX &&
+           tally->record_count + ENTRY_RECORDS_MAX <= tally->records_max &&
            (tally->people_count < tally->people_max || slot < 0 ||
             tally->people_table[person_place(tally, (uint64_t)slot)] != 0) &&
            (tally->policy_count < VAULT_BREACH_POLICIES_MAX || has_policy(tally, policy));
@@ -193,11 +199,23 @@ struct adding {
     struct kl_err *err;
 };
 
+bool vault_breach_tells(enum vault_breach_class class)
+{
+    return class == VAULT_BREACH_ACCESSED || class == VAULT_BREACH_CHANGED ||
+           class == VAULT_BREACH_TRANSFER || class == VAULT_BREACH_BY;
+}
+
 static void fail_damaged(struct adding *adding)
 {
     kl_err_clear(adding->err);
     adding->status = kl_fail(adding->err, KL_ERR_CORRUPT, "audit_damaged",
                              "an entry of the audit trail is damaged", "it says too much");
+}
+
+/* Of a set of people, a bit each. */
+static size_t people_words(const struct vault_breach_tally *tally)
+{
+    return (tally->people_max + 63) / 64;
 }
 
 /* The row of these words, made when there is none; NULL when it cannot be. */
@@ -222,21 +240,23 @@ static struct vault_breach_row *row_of(struct adding *adding, const struct vault
                                                     .last_us = adding->said->at_us};
         memcpy(tally->rows[at].words, vault_word_table_at(tally->words, at)->words,
                sizeof tally->rows[at].words);
+        if (vault_breach_tells(tally->rows[at].class)) {
+            tally->rows[at].who = calloc(people_words(tally), sizeof tally->rows[at].who[0]);
+            if (tally->rows[at].who == NULL) {
+                adding->status = kl_fail_memory(adding->err);
+                return NULL;
+            }
+        }
     }
     return &tally->rows[at];
 }
 
 static void person_mark(struct adding *adding, struct vault_breach_row *row)
 {
-    size_t at = (size_t)(row - adding->tally->rows);
-    struct vault_breach_person *person;
+    const size_t person = (size_t)adding->person;
 
-    if (adding->person == VAULT_NONE) {
-        return;
-    }
-    person = &adding->tally->people[adding->person];
-    if (!vault_breach_person_has(person, at)) {
-        person->rows[at / 64] |= UINT64_C(1) << (at % 64);
+    if (adding->person != VAULT_NONE && !vault_breach_person_has(row, person)) {
+        row->who[person / 64] |= UINT64_C(1) << (person % 64);
         row->people++;
     }
 }
@@ -258,8 +278,7 @@ static void count(struct adding *adding, enum vault_breach_class class, const ch
     }
     row->first_us = at_us < row->first_us ? at_us : row->first_us;
     row->last_us = at_us > row->last_us ? at_us : row->last_us;
-    if (class == VAULT_BREACH_ACCESSED || class == VAULT_BREACH_CHANGED ||
-        class == VAULT_BREACH_TRANSFER) {
+    if (vault_breach_tells(class)) {
         person_mark(adding, row);
     }
 }
@@ -485,5 +504,36 @@ enum kl_status vault_breach_add(struct vault_breach_tally *tally, uint64_t seq,
     } else {
         add_done(&adding);
     }
+    count(&adding, VAULT_BREACH_BY, said->credential, said->role, NULL, NULL, NULL);
     return adding.status;
+}
+
+enum kl_status vault_breach_count(const struct vault_breach_tally *tally,
+                                  bool (*counts)(const struct vault_breach_row *row,
+                                                 const void *context),
+                                  const void *context, size_t *ret_people, struct kl_err *err)
+{
+    const size_t words = people_words(tally);
+    const size_t rows = vault_word_table_count(tally->words);
+    uint64_t *who = calloc(words, sizeof who[0]);
+    size_t people = 0;
+    size_t i;
+    size_t k;
+
+    if (who == NULL) {
+        return kl_fail_memory(err);
+    }
+    for (i = 0; i < rows; i++) {
+        if (tally->rows[i].who != NULL && counts(&tally->rows[i], context)) {
+            for (k = 0; k < words; k++) {
+                who[k] |= tally->rows[i].who[k];
+            }
+        }
+    }
+    for (k = 0; k < words; k++) {
+        people += (size_t)__builtin_popcountll(who[k]);
+    }
+    free(who);
+    *ret_people = people;
+    return KL_OK;
 }

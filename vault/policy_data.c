@@ -254,8 +254,8 @@ static void read_recipient_consent(struct policy_parse *parse, policy_node node,
 static void read_recipient(struct policy_parse *parse, policy_node node,
                            struct policy_recipient *recipient)
 {
-    static const char *const keys[] = {"kind",  "country",     "purposes", "consent",
-                                       "scope", "description", NULL};
+    static const char *const keys[] = {"kind",  "country", "purposes",    "consent",
+                                       "scope", "contact", "description", NULL};
     static const char *const scope_words[] = {"accepted", NULL};
     policy_node scope = kl_yaml_member(node, "scope");
     int kind = VAULT_NONE;
@@ -273,6 +273,7 @@ static void read_recipient(struct policy_parse *parse, policy_node node,
     read_recipient_consent(parse, kl_yaml_member(node, "consent"), recipient);
     if (scope != NULL)
         recipient->scope_accepted = vault_policy_word(parse, scope, "scope", scope_words) == 0;
+    recipient->shown.contact = vault_policy_optional_text(parse, node, "contact");
     recipient->shown.description = vault_policy_optional_text(parse, node, "description");
 }
 
@@ -476,7 +477,8 @@ static void check_obligations(struct policy_parse *parse, policy_node node, uint
 
 static void read_record(struct policy_parse *parse, policy_node node, int number)
 {
-    static const char *const keys[] = {"categories", "purposes", "fields", "description", NULL};
+    static const char *const keys[] = {"categories",    "purposes",    "fields",
+                                       "data_subjects", "description", NULL};
     struct vault_policy *policy = parse->policy;
     struct vault_policy_record *record = &policy->records[number];
     policy_node categories = kl_yaml_member(node, "categories");
@@ -492,6 +494,7 @@ static void read_record(struct policy_parse *parse, policy_node node, int number
                                 vault_policy_member(parse, node, "purposes", "a record type"),
                                 false, &record->purposes);
     check_obligations(parse, kl_yaml_member(node, "purposes"), record->purposes);
+    record->data_subjects = vault_policy_optional_text(parse, node, "data_subjects");
     record->description = vault_policy_optional_text(parse, node, "description");
     fields = vault_policy_member(parse, node, "fields", "a record type");
     if (!vault_policy_mapping(parse, fields, "fields", NULL))

@@ -1,6 +1,6 @@
 /*
  * A compiled policy, and the pieces of its parser: policy_yaml.c (shapes), policy_data.c (purposes,
- * recipients, records), policy_place.c (residency and the other sections), policy_statistics.c (on_erase), policy_role.c, policy_alerts.c,
+ * recipients, records), policy_place.c (the top, residency, requests), policy_parties.c (controller, processor, measures), policy_told.c (sources), policy_statistics.c (on_erase), policy_role.c, policy_alerts.c,
  * policy_check.c (warnings), policy_test.c (the policy's own tests). decide.c reads what they make.
  */
 #ifndef KLUIS_VAULT_POLICY_INTERNAL_H
@@ -280,6 +280,9 @@ extern const char *const vault_policy_basis_words[];
 extern const char *const vault_policy_mechanism_words[];
 
 void vault_policy_read_top(struct policy_parse *parse, policy_node root);
+void vault_policy_read_controller(struct policy_parse *parse, policy_node root);
+/* After acting_as. */
+void vault_policy_read_processor(struct policy_parse *parse, policy_node root);
 void vault_policy_read_sources(struct policy_parse *parse, policy_node root);
 void vault_policy_read_purposes(struct policy_parse *parse, policy_node root);
 void vault_policy_read_recipients(struct policy_parse *parse, policy_node root);

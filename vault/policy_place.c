@@ -75,45 +75,6 @@ static void read_policy_name(struct policy_parse *parse, policy_node root)
     parse->policy->name = vault_policy_copy(parse, text);
 }
 
-static void read_controller(struct policy_parse *parse, policy_node root)
-{
-    static const char *const keys[] = {"name", "country", "contact", "dpo", "authority", NULL};
-    policy_node node = vault_policy_member(parse, root, "controller", "a policy");
-    struct vault_policy_controller *controller = &parse->policy->controller;
-
-    if (!vault_policy_mapping(parse, node, "controller", keys))
-        return;
-    (void)vault_policy_member(parse, node, "name", "controller");
-    (void)vault_policy_member(parse, node, "contact", "controller");
-    controller->name = vault_policy_optional_text(parse, node, "name");
-    controller->contact = vault_policy_optional_text(parse, node, "contact");
-    controller->dpo = vault_policy_optional_text(parse, node, "dpo");
-    controller->authority = vault_policy_optional_text(parse, node, "authority");
-    (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "controller"),
-                               &controller->country);
-}
-
-static void read_processor(struct policy_parse *parse, policy_node root)
-{
-    static const char *const keys[] = {"name", "country", "contact", "dpo", NULL};
-    policy_node node = kl_yaml_member(root, "processor");
-    struct vault_policy_controller *controller = &parse->policy->controller;
-
-    if (!vault_policy_mapping(parse, node, "processor", keys))
-        return;
-    if (strcmp(controller->acting_as, "processor") != 0)
-        vault_policy_error(parse, node, "not_a_processor",
-                           "processor says who keeps the data for the controller: it needs "
-                           "acting_as: processor");
-    (void)vault_policy_member(parse, node, "name", "processor");
-    (void)vault_policy_member(parse, node, "contact", "processor");
-    controller->processor_name = vault_policy_optional_text(parse, node, "name");
-    controller->processor_contact = vault_policy_optional_text(parse, node, "contact");
-    controller->processor_dpo = vault_policy_optional_text(parse, node, "dpo");
-    (void)vault_policy_country(parse, vault_policy_member(parse, node, "country", "processor"),
-                               &controller->processor_country);
-}
-
 /* A language tag (BCP 47): letters first, then letters, digits and hyphens, at most 35 (RFC 5646, 4.4.1). */
 static const char *read_language(struct policy_parse *parse, policy_node node)
 {
@@ -182,13 +143,11 @@ static void read_notices(struct policy_parse *parse, policy_node root)
 
 void vault_policy_read_top(struct policy_parse *parse, policy_node root)
 {
-    static const char *const keys[] = {"policy",     "version",   "controller",
-                                       "acting_as",  "notices",   "residency",
-                                       "records",    "purposes",  "forbidden_purposes",
-                                       "recipients", "roles",     "on_erase",
-                                       "alerts",     "requests",  "sources",
-                                       "tests",      "processor", "return_of_data",
-                                       NULL};
+    static const char *const keys[] = {
+        "policy",    "version",   "controller",     "acting_as",          "notices",
+        "residency", "records",   "purposes",       "forbidden_purposes", "recipients",
+        "roles",     "on_erase",  "alerts",         "requests",           "sources",
+        "tests",     "processor", "return_of_data", "measures",           NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     static const char *const returning[] = {"at_end", "at_any_time", NULL};
     const char *version = NULL;
@@ -202,12 +161,12 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
         vault_policy_error(parse, kl_yaml_member(root, "version"), "too_long",
                            "version has at most %d bytes", VAULT_NAME_MAX_BYTES);
     parse->policy->version = version != NULL ? vault_policy_copy(parse, version) : "";
-    read_controller(parse, root);
+    vault_policy_read_controller(parse, root);
     read_notices(parse, root);
     if (kl_yaml_member(root, "acting_as") != NULL)
         role = vault_policy_word(parse, kl_yaml_member(root, "acting_as"), "acting_as", acting);
     parse->policy->controller.acting_as = acting[role < 0 ? 0 : role];
-    read_processor(parse, root);
+    vault_policy_read_processor(parse, root);
     if (kl_yaml_member(root, "return_of_data") != NULL)
         parse->policy->returns_at_any_time =
             vault_policy_word(parse, kl_yaml_member(root, "return_of_data"), "return_of_data",

@@ -1,4 +1,4 @@
-/* Calls about the audit trail: a period, reviews, and the report of a breach. */
+/* Calls about the audit trail: a period, and reviews. */
 #include "tests/support/api_fixture.h"
 
 #include <setjmp.h>
@@ -14,10 +14,9 @@
 
 static struct test_api fixture;
 static struct vault_token auditor;
-static char leaked[TEST_ID_BYTES];
 
-/* Make a credential as the steward; its id in ret_id, which may be NULL. */
-static struct vault_token make(const char *body, char *ret_id)
+/* Make a credential as the steward. */
+static struct vault_token make(const char *body)
 {
     struct test_call call = {.method = "POST",
                              .target = "/v1/credentials",
@@ -29,54 +28,8 @@ static struct vault_token make(const char *body, char *ret_id)
     test_call_make(&fixture.app, &call, &response);
     assert_int_equal(response.status, 201);
     test_call_text(&response, "token", token.text, sizeof token.text);
-    if (ret_id != NULL) {
-        test_call_text(&response, "id", ret_id, TEST_ID_BYTES);
-    }
     api_response_done(&response);
     return token;
-}
-
-static void breach(const char *more, int status, const char *text)
-{
-    char body[512];
-
-    snprintf(body, sizeof body, "{\"credential\":\"%s\"%s}", leaked, more);
-    test_api_ask(&fixture, "POST", "/v1/reports/breach", auditor.text, body, status, text);
-}
-
-static void test_a_report_tells_what_was_read(void **state)
-{
-    char subject[TEST_ID_BYTES];
-    char record[TEST_ID_BYTES];
-    char target[TEST_TARGET_BYTES];
-    struct vault_token clerk =
-        make("{\"role\":\"clerk\",\"expires_in\":\"P1D\",\"reason\":\"desk 4\"}", leaked);
-
-    (void)state;
-    test_api_person(&fixture, "leak@example.be", false, subject, record);
-    snprintf(target, sizeof target, "/v1/subjects/%s?purpose=care&fields=person.name", subject);
-    breach("", 200, "\"people\":{\"all\":0,");
-    test_api_ask(&fixture, "GET", target, clerk.text, NULL, 200, "Anna Peeters");
-    breach("", 200, "\"people\":{\"all\":1,\"accessed\":1,");
-    breach("", 200, "\"field\":\"person.name\",\"view\":\"plain\",\"purpose\":\"care\"");
-    breach("", 200, "\"reason\":\"desk 4\"");
-    breach(",\"aware_at\":\"2026-01-02T03:04:05Z\"", 200,
-           "\"notify_authority_by\":\"2026-01-05T03:04:05.000000Z\"");
-}
-
-static void test_a_report_wants_proper_input(void **state)
-{
-    (void)state;
-    breach(",\"limit\":0", 422, "invalid_value");
-    breach(",\"limit\":1001", 422, "invalid_value");
-    breach(",\"from\":\"today\"", 422, "invalid_time");
-    breach(",\"cursor\":\"x\"", 400, "invalid_cursor");
-    breach(",\"until\":\"x\"", 422, "unknown_key");
-    test_api_ask(&fixture, "POST", "/v1/reports/breach", auditor.text, "{}", 422, "missing_key");
-    test_api_ask(&fixture, "POST", "/v1/reports/breach", auditor.text,
-                 "{\"credential\":\"cred_00000000000000000000000000\"}", 404, "not_found");
-    test_api_ask(&fixture, "POST", "/v1/reports/breach", fixture.reader.text,
-                 "{\"credential\":\"cred_00000000000000000000000000\"}", 403, "role_forbidden");
 }
 
 static void test_a_period_is_added_up(void **state)
@@ -135,7 +88,8 @@ static int group_setup(void **state)
 {
     (void)state;
     test_api_start(&fixture);
-    auditor = make("{\"role\":\"auditor\",\"expires_in\":\"P1D\"}", NULL);
+    auditor = make("{\"role\":\"auditor\",\"expires_in\":\"P1D\"}");
+    (void)make("{\"role\":\"clerk\",\"expires_in\":\"P1D\",\"reason\":\"desk 4\"}");
     return 0;
 }
 
@@ -149,8 +103,6 @@ static int group_teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_report_tells_what_was_read),
-        cmocka_unit_test(test_a_report_wants_proper_input),
         cmocka_unit_test(test_a_period_is_added_up),
         cmocka_unit_test(test_a_review_is_signed_and_listed),
         cmocka_unit_test(test_a_reason_is_shown_and_checked),

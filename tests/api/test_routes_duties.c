@@ -123,6 +123,16 @@ static void test_the_record_of_processing_is_reported(void **state)
                  "\"measure\":\"encryption_in_transit\"");
     test_api_ask(&fixture, "GET", "/v1/reports/processing", fixture.vault.steward_token.text, NULL,
                  200, "\"article\":\"30(1)\"");
+    test_api_ask(&fixture, "GET", "/v1/reports/processing?format=html&lang=fr",
+                 fixture.officer.text, NULL, 200, "<html lang=\"fr\">");
+    test_api_ask(&fixture, "GET", "/v1/reports/processing?format=csv", fixture.officer.text, NULL,
+                 422, "invalid_format");
+    test_api_ask(&fixture, "GET", "/v1/reports/processing?lang=de", fixture.officer.text, NULL, 422,
+                 "invalid_language");
+    test_api_ask(&fixture, "GET", "/v1/reports/processing", fixture.vault.operator_token.text, NULL,
+                 200, "\"tenants\":[{\"tenant\":");
+    test_api_ask(&fixture, "GET", "/v1/reports/processing?tenant=default",
+                 fixture.vault.operator_token.text, NULL, 403, "role_forbidden");
     test_api_ask(&fixture, "GET", "/v1/reports/processing", fixture.clerk.text, NULL, 403,
                  "role_forbidden");
 }

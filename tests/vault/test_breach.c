@@ -84,15 +84,17 @@ static void test_it_names_who_was_read_to_who_may_report(void **state)
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(fixture_read(fixture, "masked", &ben.id, "mailing", &result), KL_OK);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     kl_id_format("sub", &ana.id, id);
     assert_int_equal(count_people(report, "subject", id), 1);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
-    assert_int_equal(
-        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
-        KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
+                     KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
@@ -112,7 +114,8 @@ static void test_a_credential_for_some_purposes_is_told_no_names(void **state)
 
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(ask(fixture, fixture_caller_with(fixture, "officer", NULL, "mailing", NULL),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -148,7 +151,8 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     vault_caller_done(&writer);
     vault_caller_done(&dpo);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 0);
     kl_json_free(report);
@@ -158,7 +162,8 @@ static void test_who_was_touched_in_a_field_that_is_forgotten_is_not_named(void 
     memcpy(at, "bank", 4);
     (void)admin_apply(fixture->admin, forgot);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "subject", NULL), 1);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -171,9 +176,10 @@ static size_t named(struct vault_fixture *fixture, const char *role, const struc
     size_t people = 0;
     size_t unnamed = 0;
 
-    assert_int_equal(ask(fixture, fixture_caller(fixture, role),
-                         (struct vault_breach_input){.credential = credential}, &report),
-                     KL_OK);
+    assert_int_equal(
+        ask(fixture, fixture_caller(fixture, role),
+            (struct vault_breach_input){.credentials = credential, .credential_count = 1}, &report),
+        KL_OK);
     people = (size_t)number(report, "people", "all");
     unnamed = count_people(report, "subject", NULL);
     kl_json_free(report);
@@ -262,7 +268,8 @@ static void test_who_is_gone_is_erased_since_and_nobody_else_is(void **state)
     fixture_damage(fixture, &ben.id);
     fixture_erase(fixture, &ana.id);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader}, &report),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
                      KL_OK);
     assert_int_equal(count_people(report, "state", "erased"), 1);
     assert_int_equal(number(report, "people", "all"), 2);
@@ -275,7 +282,7 @@ static void test_others_may_not_and_the_attempt_is_in_the_trail(void **state)
     struct vault_fixture *fixture = *state;
     struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
     const struct kl_id reader = id_of(fixture, "reader");
-    const struct vault_breach_input input = {.credential = &reader};
+    const struct vault_breach_input input = {.credentials = &reader, .credential_count = 1};
 
     assert_int_equal(ask(fixture, fixture_caller(fixture, "reader"), input, NULL),
                      KL_ERR_FORBIDDEN);
@@ -292,7 +299,7 @@ static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state
 {
     struct vault_fixture *fixture = *state;
     const struct kl_id reader = id_of(fixture, "reader");
-    const struct vault_breach_input input = {.credential = &reader};
+    const struct vault_breach_input input = {.credentials = &reader, .credential_count = 1};
     atomic_uint *const under_way = &fixture_vault(fixture)->breach_reports;
 
     atomic_store(under_way, VAULT_BREACH_REPORTS_AT_ONCE);
@@ -307,21 +314,128 @@ static void test_only_so_many_are_made_at_once_of_those_that_may_be(void **state
     assert_int_equal(atomic_load(under_way), 0);
 }
 
+/* Whom several read is one person; which of them did how much is told. */
+static void test_several_credentials_and_a_role_are_one_report(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id both[2] = {id_of(fixture, "reader"), id_of(fixture, "masked")};
+    const struct vault_breach_input of_both = {.credentials = both, .credential_count = 2};
+    struct kl_json *report = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "masked", &ana.id, "support", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "masked", &ben.id, "support", &result), KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture), of_both, &report), KL_OK);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "in_plain"), 1);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "credentials")), 2);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "by")), 2);
+    assert_true(kl_json_bool(kl_json_member(kl_json_root(report), "complete")));
+    kl_json_free(report);
+    assert_int_equal(fixture_trail(fixture, "\"targets\":["), 1);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.role = "masked", .from_us = 1}, &report),
+                     KL_OK);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "in_plain"), 0);
+    kl_json_free(report);
+    assert_int_equal(fixture_trail(fixture, "\"of_role\":\"masked\""), 1);
+}
+
+/* A role that the policy in force has no more, and that leaked while it was there. */
+static void test_a_role_of_an_earlier_policy_is_reported_on(void **state)
+{
+    static char without[16384];
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result result;
+    struct kl_json *report = NULL;
+    char *at = NULL;
+
+    assert_int_equal(fixture_read(fixture, "masked", &ana.id, "support", &result), KL_OK);
+    (void)strncpy(without, vault_policy_text, sizeof without - 1);
+    at = strstr(without, "  masked:");
+    assert_non_null(at);
+    memcpy(at, "  marked:", 9);
+    (void)admin_apply(fixture->admin, without);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.role = "masked", .from_us = 1}, &report),
+                     KL_OK);
+    assert_int_equal(number(report, "people", "all"), 1);
+    kl_json_free(report);
+}
+
+/* As a whole it names nobody, not even to who may know, and counts those who are gone. */
+static void test_a_whole_names_nobody_and_counts_all(void **state)
+{
+    struct vault_fixture *fixture = *state;
+    struct vault_subject_result ana = fixture_newsletter(fixture, "ana@example.org", true);
+    struct vault_subject_result ben = fixture_newsletter(fixture, "ben@example.org", true);
+    struct vault_subject_result result;
+    const struct kl_id reader = id_of(fixture, "reader");
+    struct kl_json *report = NULL;
+    const struct kl_json_value *head = NULL;
+
+    assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
+    assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
+    fixture_erase(fixture, &ben.id);
+    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
+                         (struct vault_breach_input){
+                             .credentials = &reader, .credential_count = 1, .whole = true},
+                         &report),
+                     KL_OK);
+    assert_int_equal(kl_json_count(kl_json_member(kl_json_root(report), "subjects")), 0);
+    assert_int_equal(number(report, "people", "all"), 2);
+    assert_int_equal(number(report, "people", "erased_since"), 1);
+    assert_int_equal(fixture_trail(fixture, "\"named\":0"), 1);
+    head = kl_json_member(kl_json_member(kl_json_root(report), "evidence"), "head");
+    assert_non_null(kl_json_text(kl_json_member(head, "signature")));
+    assert_int_equal(
+        fixture_trail(fixture, kl_json_text(kl_json_member(
+                                   kl_json_member(kl_json_root(report), "evidence"), "entry"))),
+        1);
+    kl_json_free(report);
+}
+
 static void test_what_is_asked_wrongly_is_refused(void **state)
 {
     struct vault_fixture *fixture = *state;
     const struct kl_id reader = id_of(fixture, "reader");
     const struct kl_id unknown = kl_id_new();
+    const struct kl_id twice[2] = {reader, reader};
+    const struct kl_id many[VAULT_BREACH_CREDENTIALS_MAX + 1] = {{{0}}};
     const struct {
         struct vault_breach_input input;
         enum kl_status status;
         const char *code;
     } cases[] = {
-        {{.credential = &unknown}, KL_ERR_NOT_FOUND, "not_found"},
-        {{.credential = &reader, .limit = VAULT_PAGE_MAX + 1}, KL_ERR_INVALID, "invalid_limit"},
-        {{.credential = &reader, .from_us = 2, .to_us = 1}, KL_ERR_INVALID, "invalid_range"},
-        {{.credential = &reader, .aware_us = INT64_MAX}, KL_ERR_INVALID, "invalid_time"},
-        {{.credential = &reader, .cursor = "x"}, KL_ERR_INVALID, "invalid_cursor"},
+        {{.credentials = &unknown, .credential_count = 1}, KL_ERR_NOT_FOUND, "not_found"},
+        {{.credentials = &reader, .credential_count = 1, .limit = VAULT_PAGE_MAX + 1},
+         KL_ERR_INVALID,
+         "invalid_limit"},
+        {{.credentials = &reader, .credential_count = 1, .from_us = 2, .to_us = 1},
+         KL_ERR_INVALID,
+         "invalid_range"},
+        {{.credentials = &reader, .credential_count = 1, .aware_us = INT64_MAX},
+         KL_ERR_INVALID,
+         "invalid_time"},
+        {{.credentials = &reader, .credential_count = 1, .cursor = "x"},
+         KL_ERR_INVALID,
+         "invalid_cursor"},
+        {{.credentials = NULL}, KL_ERR_INVALID, "invalid_value"},
+        {{.credentials = &reader, .credential_count = 1, .role = "reader", .from_us = 1},
+         KL_ERR_INVALID,
+         "invalid_value"},
+        {{.credentials = twice, .credential_count = 2}, KL_ERR_INVALID, "duplicate_item"},
+        {{.credentials = many, .credential_count = VAULT_BREACH_CREDENTIALS_MAX + 1},
+         KL_ERR_TOO_LARGE,
+         "too_many_items"},
+        {{.role = "reader"}, KL_ERR_INVALID, "missing_key"},
+        {{.role = "raeder", .from_us = 1}, KL_ERR_INVALID, "unknown_role"},
+        {{.recipient = "reader", .from_us = 1}, KL_ERR_INVALID, "unknown_recipient"},
     };
     size_t i;
 
@@ -345,25 +459,30 @@ static void test_a_cursor_is_of_one_credential_and_caller(void **state)
 
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     assert_int_equal(fixture_read(fixture, "reader", &ben.id, "mailing", &result), KL_OK);
-    assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &reader, .limit = 1}, &report),
-                     KL_OK);
+    assert_int_equal(
+        ask(fixture, fixture_caller(fixture, "officer"),
+            (struct vault_breach_input){.credentials = &reader, .credential_count = 1, .limit = 1},
+            &report),
+        KL_OK);
     assert_int_equal(number(report, "people", "all"), 1);
     (void)snprintf(cursor, sizeof cursor, "%s",
                    kl_json_text(kl_json_member(kl_json_root(report), "next_cursor")));
     kl_json_free(report);
     assert_int_equal(ask(fixture, fixture_caller(fixture, "officer"),
-                         (struct vault_breach_input){.credential = &masked, .cursor = cursor},
+                         (struct vault_breach_input){
+                             .credentials = &masked, .credential_count = 1, .cursor = cursor},
                          NULL),
                      KL_ERR_INVALID);
     assert_string_equal(fixture->err.code, "invalid_cursor");
     assert_int_equal(ask(fixture, auditor(fixture),
-                         (struct vault_breach_input){.credential = &reader, .cursor = cursor},
+                         (struct vault_breach_input){
+                             .credentials = &reader, .credential_count = 1, .cursor = cursor},
                          NULL),
                      KL_ERR_INVALID);
     assert_int_equal(
         ask(fixture, fixture_caller(fixture, "officer"),
-            (struct vault_breach_input){.credential = &reader, .limit = 1, .cursor = cursor},
+            (struct vault_breach_input){
+                .credentials = &reader, .credential_count = 1, .limit = 1, .cursor = cursor},
             &report),
         KL_OK);
     assert_int_equal(number(report, "people", "all"), 1);
@@ -384,9 +503,10 @@ static void test_it_says_what_the_trail_lost(void **state)
     fixture_copy(fixture);
     assert_int_equal(fixture_read(fixture, "reader", &ana.id, "mailing", &result), KL_OK);
     fixture_put_back_data(fixture);
-    assert_int_equal(
-        ask(fixture, auditor(fixture), (struct vault_breach_input){.credential = &reader}, &report),
-        KL_OK);
+    assert_int_equal(ask(fixture, auditor(fixture),
+                         (struct vault_breach_input){.credentials = &reader, .credential_count = 1},
+                         &report),
+                     KL_OK);
     assert_true(number(report, "entries", "lost") > 0);
     assert_int_equal(number(report, "people", "all"), 1);
     kl_json_free(report);
@@ -407,6 +527,9 @@ int main(void)
         TEST(test_others_may_not_and_the_attempt_is_in_the_trail),
         TEST(test_only_so_many_are_made_at_once_of_those_that_may_be),
         TEST(test_what_is_asked_wrongly_is_refused),
+        TEST(test_a_whole_names_nobody_and_counts_all),
+        TEST(test_a_role_of_an_earlier_policy_is_reported_on),
+        TEST(test_several_credentials_and_a_role_are_one_report),
         TEST(test_a_cursor_is_of_one_credential_and_caller),
         TEST(test_it_says_what_the_trail_lost),
     };

@@ -79,9 +79,15 @@ static void test_a_read_tells_of_fields_records_and_people(void **state)
     assert_int_equal(row->people, 1);
     assert_int_equal(row->times, 2);
     assert_int_equal(row->last_us - row->first_us, 2000000);
-    assert_true(vault_breach_person_has(vault_breach_people(tally, &records), at));
-    assert_non_null(find(tally, VAULT_BREACH_WITHHELD, "read", "file.notes", "role", &at));
-    assert_false(vault_breach_person_has(vault_breach_people(tally, &records), at));
+    assert_true(vault_breach_person_has(row, 0));
+    assert_false(vault_breach_person_has(row, 1));
+    row = find(tally, VAULT_BREACH_WITHHELD, "read", "file.notes", "role", &at);
+    assert_non_null(row);
+    assert_false(vault_breach_person_has(row, 0));
+    row = find(tally, VAULT_BREACH_BY, "cred_x", "r", NULL, &at);
+    assert_non_null(row);
+    assert_int_equal(row->people, 1);
+    assert_int_equal(row->times, 2);
     row = find(tally, VAULT_BREACH_TRANSFER, "adequate", NULL, NULL, &at);
     assert_non_null(row);
     assert_int_equal(row->people, 1);
@@ -257,9 +263,49 @@ static void test_an_export_of_the_tenant_counts_who_has_no_record_too(void **sta
     vault_breach_tally_free(tally);
 }
 
+static bool is_name(const struct vault_breach_row *row, const void *name)
+{
+    return row->class == VAULT_BREACH_ACCESSED && strcmp(row->words[1], name) == 0;
+}
+
+static bool is_any(const struct vault_breach_row *row, const void *context)
+{
+    (void)context;
+    return vault_breach_tells(row->class);
+}
+
+/* More people than a word of bits has, each counted once however many rows tell of them. */
+static void test_people_of_several_rows_are_counted_once(void **state)
+{
+    struct vault_breach_tally *tally = vault_breach_tally_new(VAULT_BREACH_PEOPLE_MAX);
+    char text[256];
+    size_t counted = 77;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 200; i++) {
+        (void)snprintf(text, sizeof text,
+                       "\"action\":\"read\",\"slot\":%d,\"shown\":[{\"type\":\"f\",\"records\":[],"
+                       "\"fields\":{\"%s\":\"plain\"},\"withheld\":{}}],\"result\":\"ok\"",
+                       i % 130 * 1000, i < 130 ? "name" : "mail");
+        add(tally, 1, text);
+    }
+    assert_int_equal(people(tally), 130);
+    assert_int_equal(vault_breach_count(tally, is_name, "f.name", &counted, NULL), KL_OK);
+    assert_int_equal(counted, 130);
+    assert_int_equal(vault_breach_count(tally, is_name, "f.mail", &counted, NULL), KL_OK);
+    assert_int_equal(counted, 70);
+    assert_int_equal(vault_breach_count(tally, is_name, "f.none", &counted, NULL), KL_OK);
+    assert_int_equal(counted, 0);
+    assert_int_equal(vault_breach_count(tally, is_any, NULL, &counted, NULL), KL_OK);
+    assert_int_equal(counted, 130);
+    vault_breach_tally_free(tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_people_of_several_rows_are_counted_once),
         cmocka_unit_test(test_a_read_tells_of_fields_records_and_people),
         cmocka_unit_test(test_who_was_shown_nothing_is_nobody),
         cmocka_unit_test(test_what_was_found_matched_or_lies_beside_counts),

@@ -79,6 +79,7 @@ static const struct member purpose_left[] = {
 static const struct member recipient_left[] = {
     MEMBER(struct policy_recipient, shown.name, NUMBERS),
     MEMBER(struct policy_recipient, shown.kind, SHOWN),
+    MEMBER(struct policy_recipient, shown.contact, SHOWN),
     MEMBER(struct policy_recipient, shown.description, SHOWN)};
 static const struct member policy_left[] = {
     MEMBER(struct vault_policy, references, "not of the policy's text"),
@@ -102,7 +103,8 @@ static const struct member policy_left[] = {
     MEMBER(struct vault_policy, recipient_count, NUMBERS),
     MEMBER(struct vault_policy, transfer_count, PARTS),
     MEMBER(struct vault_policy, role_count, NUMBERS),
-    MEMBER(struct vault_policy, records, "its purposes are in its fields' own"),
+    MEMBER(struct vault_policy, records,
+           "its purposes are in its fields' own, what else it says is shown to people"),
     MEMBER(struct vault_policy, fields, PARTS),
     MEMBER(struct vault_policy, purposes, PARTS),
     MEMBER(struct vault_policy, recipients, PARTS),

@@ -102,11 +102,15 @@ static void test_a_processor_keeps_the_record_of_a_processor(void **state)
         "version: 2026-01-01\n"
         "controller: { name: Customer NV, country: BE, contact: c@customer.example }\n"
         "acting_as: processor\n"
-        "processor: { name: Host BV, country: NL, contact: p@host.example, dpo: Ms Officer }\n"
+        "processor: { name: Host BV, country: NL, contact: p@host.example, dpo: Ms Officer,\n"
+        "             representative: { name: Rep SA, country: LU, contact: r@rep.example },\n"
+        "             processing: [Hosting, Backups] }\n"
+        "measures: [Guards at the door]\n"
         "residency: { default: EEA, transfers: [] }\n"
         "records:\n"
         "  client:\n"
         "    description: Customers of the customer\n"
+        "    data_subjects: Shoppers\n"
         "    categories: [contact, health]\n"
         "    purposes: [hosting]\n"
         "    fields:\n"
@@ -117,7 +121,7 @@ static void test_a_processor_keeps_the_record_of_a_processor(void **state)
         "  hosting: { basis: contract, description: Keeping it, ground: health_care }\n"
         "forbidden_purposes: [profiling]\n"
         "recipients:\n"
-        "  cloud: { kind: sub_processor, country: IE, purposes: [hosting] }\n"
+        "  cloud: { kind: sub_processor, country: IE, purposes: [hosting], contact: Cloud Ltd }\n"
         "roles:\n"
         "  reporter:\n"
         "    - { do: [report], fields: [\"*\"], for: [\"*\"] }\n";
@@ -127,14 +131,58 @@ static void test_a_processor_keeps_the_record_of_a_processor(void **state)
     (void)admin_apply(fixture->admin, policy);
     assert_int_equal(ask_as(fixture, admin_steward(fixture->admin), &text), KL_OK);
     expect(&text, "\"article\":\"30(2)\"");
-    expect(&text, "\"processor\":{\"name\":\"Host BV\",\"country\":\"NL\",\"contact\":"
-                  "\"p@host.example\",\"data_protection_officer\":\"Ms Officer\"}");
+    expect(&text,
+           "\"processor\":{\"name\":\"Host BV\",\"country\":\"NL\",\"contact\":"
+           "\"p@host.example\",\"data_protection_officer\":\"Ms Officer\",\"representative\":"
+           "{\"name\":\"Rep SA\",\"country\":\"LU\",\"contact\":\"r@rep.example\"}}");
+    expect(&text, "\"processing\":[\"Hosting\",\"Backups\"]");
+    expect(&text, "\"data_subjects\":\"Shoppers\"");
+    expect(&text, "{\"measure\":\"organisation\",\"text\":\"Guards at the door\"}");
     expect(&text, "\"controller\":{\"name\":\"Customer NV\"");
     expect(&text, "\"categories\":[\"contact\",\"health\"],\"special_categories\":[\"health\"]");
     expect(&text, "\"forbidden_purposes\":[\"profiling\"]");
     expect(&text, "\"recipients\":[\"cloud\"]");
-    expect(&text, "\"kind\":\"sub_processor\",\"country\":\"IE\",\"outside_eea\":false");
+    expect(
+        &text,
+        "\"kind\":\"sub_processor\",\"contact\":\"Cloud Ltd\",\"country\":\"IE\",\"outside_eea\":false");
     expect(&text, "\"description\":\"Customers of the customer\"");
+    kl_buf_done(&text);
+}
+
+static void test_a_controller_names_its_representative_and_who_is_joint(void **state)
+{
+    static const char policy[] =
+        "policy: shared\n"
+        "version: 1\n"
+        "acting_as: joint_controller\n"
+        "controller:\n"
+        "  name: Far Inc\n"
+        "  country: US\n"
+        "  contact: privacy@far.example\n"
+        "  representative: { name: Near BV, country: BE, contact: near@far.example }\n"
+        "  joint: [{ name: One BV, country: BE, contact: one@one.example },\n"
+        "          { name: Two BV, country: NL, contact: two@two.example }]\n"
+        "records:\n"
+        "  client:\n"
+        "    purposes: [service]\n"
+        "    fields:\n"
+        "      email: { type: email, index: true }\n"
+        "      iban: { type: iban }\n"
+        "      invoice: { type: text }\n"
+        "purposes:\n"
+        "  service: { basis: contract }\n"
+        "roles:\n"
+        "  reporter:\n"
+        "    - { do: [report], fields: [\"*\"], for: [\"*\"] }\n";
+    struct vault_fixture *fixture = *state;
+    struct kl_buf text;
+
+    (void)admin_apply(fixture->admin, policy);
+    assert_int_equal(ask_as(fixture, admin_steward(fixture->admin), &text), KL_OK);
+    expect(&text, "\"article\":\"30(1)\"");
+    expect(&text, "\"representative\":{\"name\":\"Near BV\",\"country\":\"BE\",\"contact\":"
+                  "\"near@far.example\"},\"joint_controllers\":[{\"name\":\"One BV\",\"country\":"
+                  "\"BE\",\"contact\":\"one@one.example\"},{\"name\":\"Two BV\"");
     kl_buf_done(&text);
 }
 
@@ -147,6 +195,7 @@ int main(void)
         TEST(test_it_is_for_reporters_stewards_and_auditors_and_in_the_trail),
         TEST(test_it_is_not_for_a_person_about_all),
         TEST(test_a_processor_keeps_the_record_of_a_processor),
+        TEST(test_a_controller_names_its_representative_and_who_is_joint),
     };
 
     return cmocka_run_group_tests_name("report_processing", tests, admin_group_setup, NULL);

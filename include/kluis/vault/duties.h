@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vault_stores;
+
 /* ---- whom to ask again, whom to tell ---- */
 
 /*
@@ -145,5 +147,15 @@ KL_MUST_USE enum kl_status vault_report_processing(struct vault *vault,
                                                    const struct vault_measure *more,
                                                    size_t more_count, struct kl_buf *ret,
                                                    struct kl_err *err);
+/*
+ * The register of who keeps the vault for others, across all tenants of all stores that are open: each with its controller, what is done for it, transfers,
+ * measures, as JSON (api/openapi.json, ProcessingRegister); "complete" is false when a store cannot be opened. For an operator who names no tenant; nothing of
+ * people is in it, nor how much is kept. It is an entry of the vault's trail.
+ */
+KL_MUST_USE enum kl_status vault_report_register(struct vault_stores *stores, struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const struct vault_measure *more,
+                                                 size_t more_count, struct kl_buf *ret,
+                                                 struct kl_err *err);
 
 #endif

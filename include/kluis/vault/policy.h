@@ -176,6 +176,7 @@ struct vault_policy_record {
     int field_count;
     uint64_t purposes;             /* bit per purpose */
     const char *const *categories; /* ended by NULL; NULL: none */
+    const char *data_subjects;     /* what people they are of (GDPR art. 30(1)(c)) */
     const char *description;
 };
 enum vault_index { VAULT_INDEX_NONE, VAULT_INDEX_MANY, VAULT_INDEX_UNIQUE };
@@ -229,6 +230,7 @@ bool vault_policy_is_obligation(const struct vault_policy_purpose *purpose);
  *                  "successor"
  * consent_purpose  this recipient sees data only with a consent for this purpose given for it by
  *                  name; VAULT_NONE: needs none
+ * contact          who it is and how to reach them
  */
 struct vault_policy_recipient {
     const char *name;
@@ -236,6 +238,7 @@ struct vault_policy_recipient {
     struct vault_country country;
     uint64_t purposes;
     int consent_purpose;
+    const char *contact;
     const char *description;
 };
 /* The number is one that a _find or a count above gave; another is an assert. */
@@ -255,9 +258,19 @@ enum vault_residency vault_policy_residency_default(const struct vault_policy *p
 
 /* ---- what a person is told (GDPR art. 15); pointers live as long as the policy ---- */
 
+/* Somebody who answers for data, and how to reach them. name NULL: nobody is named. */
+struct vault_policy_party {
+    const char *name;
+    struct vault_country country;
+    const char *contact;
+};
+#define VAULT_JOINT_CONTROLLERS_MAX 16
+#define VAULT_POLICY_TEXTS_MAX 64 /* of a list of texts */
 /*
  * Whose policy it is. acting_as: "controller", "joint_controller", "processor". dpo, authority: how to reach them, as the policy says it.
  * processor_*: who keeps the data for the controller (art. 28), where acting_as is processor; all unset: the policy does not say.
+ * representative, processor_representative: in the Union (art. 27). joint: the other joint controllers (art. 26). processing: what is done for the
+ * controller (art. 30(2)(b)). measures: of security, besides those that the vault has (art. 30(1)(g), (2)(d)). Lists of texts end by NULL; NULL: not said.
  */
 struct vault_policy_controller {
     const char *name;
@@ -270,6 +283,12 @@ struct vault_policy_controller {
     struct vault_country processor_country;
     const char *processor_contact;
     const char *processor_dpo;
+    struct vault_policy_party representative;
+    struct vault_policy_party processor_representative;
+    const struct vault_policy_party *joint;
+    size_t joint_count;
+    const char *const *processing;
+    const char *const *measures;
 };
 const struct vault_policy_controller *vault_policy_controller(const struct vault_policy *policy);
 /* language: a tag of BCP 47; NULL: not said. from_us: the midnight from which on it is in force; 0: not said. */
