@@ -20,7 +20,7 @@ struct vault_breach_found {
     uint64_t transfers;
 };
 /*
- * A report under way. first .. next: the entries of this piece; end: behind the last of the period. of_credential: how many of them are the
+ * A report under way. first .. next: the entries of this piece; end: the size of the trail when the report began; past: behind the last of the period. of_credential: how many of them are the
  * credential's and in the period. may_name: the role may report, and the credential is for all purposes, as no purpose is named here. found: one for each of the tally's people. policies: those that its entries were decided by, and the one in
  * force as the last; NULL where one cannot be had any more.
  */
@@ -37,6 +37,7 @@ struct vault_breach {
     uint64_t first;
     uint64_t next;
     uint64_t end;
+    uint64_t past;
     uint64_t of_credential;
     uint64_t lost;
     bool more;
