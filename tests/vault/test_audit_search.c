@@ -69,8 +69,8 @@ static void entry_make(struct vault_act *act, uint64_t tenant, const struct peop
     static const char *const fields[] = {"email", "iban", "notes", "phone"};
     const struct vault_audit_who who = {.credential = &people->credentials[draw(CREDENTIALS)],
                                         .role = "tester",
-                                        .at_us = BASE_US + (int64_t)number * SECOND_US -
-                                                 (int64_t)draw(600) * SECOND_US};
+                                        .at_us = base_us + (int64_t)number * step_us -
+                                                 (int64_t)draw(600) * step_us};
     const char *action = actions[draw(4)];
 
     vault_act_begin(act, tenant, &who, action);
