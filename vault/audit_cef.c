@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#ifndef KLUIS_VERSION
-#define KLUIS_VERSION "unknown"
-#endif
-
 #define MICROSECONDS_OF_MILLISECOND 1000
 #define MORE "..."
 

@@ -6,6 +6,7 @@
 
 #define ACTION "audit_export"
 #define CURSOR_KIND "audit_export"
+#define POSITION_BYTES 16
 /* What one page looks at when a period leaves entries out. */
 #define SCAN_MAX 20000
 /* So much a line takes at most, of an entry as long as they come. */
@@ -46,22 +47,54 @@ struct exporting {
 
 /* ---- where it begins and ends ---- */
 
+/* A cursor keeps the end too: pages are entries themselves, and would never be all. */
+static enum kl_status cursor_open(struct exporting *exporting, struct kl_err *err)
+{
+    struct kl_buf position;
+    enum kl_status status;
+
+    kl_buf_init(&position, 64);
+    status = vault_cursor_open(exporting->vault, exporting->caller, CURSOR_KIND,
+                               exporting->input->cursor, &position, err);
+    if (status == KL_OK && position.size != POSITION_BYTES) {
+        status =
+            kl_fail(err, KL_ERR_INVALID, "invalid_cursor", "this cursor is not of this list", NULL);
+    }
+    if (status == KL_OK) {
+        exporting->first = kl_get_u64be(position.bytes);
+        exporting->past = kl_get_u64be(position.bytes + 8);
+    }
+    kl_buf_done(&position);
+    return status;
+}
+
+static enum kl_status cursor_seal(const struct exporting *exporting,
+                                  char ret[VAULT_CURSOR_MAX_BYTES + 1], struct kl_err *err)
+{
+    unsigned char position[POSITION_BYTES];
+
+    kl_put_u64be(position, exporting->next);
+    kl_put_u64be(position + 8, exporting->past);
+    return vault_cursor_seal(exporting->vault, exporting->caller, CURSOR_KIND,
+                             kl_slice_of(position, sizeof position), ret, err);
+}
+
 static enum kl_status take_place(struct exporting *exporting, struct kl_err *err)
 {
     const struct vault_audit_export_input *input = exporting->input;
     uint64_t from = 0;
-    enum kl_status status = vault_audit_past_to(exporting->vault, exporting->trail, input->to_us,
-                                                &exporting->past, err);
+    enum kl_status status;
 
-    if (status == KL_OK) {
-        status = vault_audit_first_from(exporting->vault, exporting->trail, input->from_us, &from,
-                                        err);
+    if (input->cursor != NULL && input->cursor[0] != '\0') {
+        status = cursor_open(exporting, err);
+    } else {
+        exporting->first = input->entry > 0 ? (uint64_t)input->entry : 0;
+        status = vault_audit_past_to(exporting->vault, exporting->trail, input->to_us,
+                                     &exporting->past, err);
     }
-    if (status == KL_OK && input->cursor != NULL && input->cursor[0] != '\0') {
-        status = vault_cursor_number_open(exporting->vault, exporting->caller, CURSOR_KIND,
-                                          input->cursor, INT64_MAX, &exporting->first, err);
-    } else if (input->entry > 0) {
-        exporting->first = (uint64_t)input->entry;
+    if (status == KL_OK) {
+        status =
+            vault_audit_first_from(exporting->vault, exporting->trail, input->from_us, &from, err);
     }
     if (status == KL_OK) {
         exporting->first = exporting->first < from ? from : exporting->first;
@@ -89,10 +122,8 @@ static enum kl_status put_entry(struct exporting *exporting, uint64_t seq, struc
 {
     const struct vault_audit_export_input *input = exporting->input;
     struct vault_audit_said said = {0};
-    const struct vault_audit_line line = {.seq = seq,
-                                          .entry = entry,
-                                          .said = &said,
-                                          .tenant_name = exporting->caller->tenant_name};
+    const struct vault_audit_line line = {
+        .seq = seq, .entry = entry, .said = &said, .tenant_name = exporting->caller->tenant_name};
     enum kl_status status = vault_audit_read(entry, &said, err);
 
     if (status == KL_OK && said.at_us >= input->from_us &&
@@ -111,8 +142,8 @@ static enum kl_status fill(struct exporting *exporting, struct kl_err *err)
     struct kl_slice entry;
     uint64_t seq = exporting->first;
     size_t looked_at = 0;
-    enum kl_status status = vault_audit_walk_begin(&walk, exporting->vault, exporting->trail,
-                                                   exporting->first, err);
+    enum kl_status status =
+        vault_audit_walk_begin(&walk, exporting->vault, exporting->trail, exporting->first, err);
 
     while (status == KL_OK && exporting->entries < exporting->input->limit &&
            looked_at < SCAN_MAX &&
@@ -160,8 +191,7 @@ static enum kl_status give(const struct exporting *exporting, struct kl_buf *ret
     enum kl_status status = KL_OK;
 
     if (exporting->next < exporting->past) {
-        status = vault_cursor_number_seal(exporting->vault, exporting->caller, CURSOR_KIND,
-                                          exporting->next, page.cursor, err);
+        status = cursor_seal(exporting, page.cursor, err);
     }
     if (status == KL_OK) {
         status = note(exporting, err);

@@ -4,6 +4,7 @@
 #ifndef KLUIS_VAULT_AUDIT_EXPORT_H
 #define KLUIS_VAULT_AUDIT_EXPORT_H
 
+#include "kluis/vault/subject.h"
 #include "kluis/vault/vault.h"
 
 #include <stdbool.h>
@@ -44,7 +45,7 @@ struct vault_audit_export_page {
 
 /*
  * Whose trail: as vault_audit_list(). Lines are appended to ret, which is as before on failure. A page is an entry "audit_export" itself, with
- * how many it had and from which number to which, durable before the page leaves; so there is always something new another time.
+ * how many it had and from which number to which, durable before the page leaves; pages that follow each other end where the trail did when the first was made.
  *
  * KL_ERR_INVALID "invalid_limit", "invalid_cursor", "invalid_range". KL_ERR_FORBIDDEN "role_forbidden"; "transfer": the credential's place is outside the EEA, and the
  * policy lets nothing go there. KL_ERR_CORRUPT "audit_damaged": an entry cannot be read; go on behind it with entry. KL_ERR_UNAVAILABLE
