@@ -312,7 +312,7 @@ static void compare_search(struct bench *bench, struct vault *vault, const char 
 static void searches(struct bench *bench)
 {
     struct vault *vault = calloc(1, sizeof *vault);
-    const struct kl_id id = {{7, 7, 3}};
+    const struct kl_id id = {{7, 7, (unsigned char)(spread(bench->entries / 2 + 7) % CREDENTIALS)}};
     char credential[KL_ID_TEXT_BYTES];
     uint64_t slot = SLOT_FIRST + spread(bench->entries / 2) % SLOTS;
     struct vault_term terms[2];

@@ -13,7 +13,7 @@
 #include "vault/audit_action.h"
 #include "vault/audit_walk.h"
 
-/* said: of entry. tenant_name: whose trail it is. */
+/* said: of entry. tenant_name: whose trail it is; empty: the vault's own. */
 struct vault_audit_line {
     uint64_t seq;
     struct kl_slice entry;

@@ -103,7 +103,9 @@ static void add_metadata(const struct vault_audit_line *line, struct kl_json_out
     kl_json_add_int(out, "sequence", (int64_t)line->seq);
     kl_json_add_text(out, "event_code", line->said->action);
     kl_json_add_text(out, "log_name", "audit");
-    kl_json_add_text(out, "tenant_uid", line->tenant_name);
+    if (line->tenant_name[0] != '\0') {
+        kl_json_add_text(out, "tenant_uid", line->tenant_name);
+    }
     add_known(out, "correlation_uid", member(line, "request_id"));
     add_known(out, "original_time", member(line, "at"));
     kl_json_object_end(out);
@@ -168,7 +170,7 @@ static void add_database(const struct vault_audit_line *line, struct kl_json_out
 {
     kl_json_key(out, "database");
     kl_json_object_begin(out);
-    kl_json_add_text(out, "name", line->tenant_name);
+    kl_json_add_text(out, "name", line->tenant_name[0] != '\0' ? line->tenant_name : "vault");
     kl_json_add_int(out, "type_id", OTHER_ID);
     kl_json_add_text(out, "type", "Vault");
     kl_json_object_end(out);

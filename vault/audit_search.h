@@ -11,7 +11,7 @@
 #include "vault/audit_walk.h"
 
 /* Blocks whose index one search looks into at most; behind them it has more. */
-#define VAULT_SEARCH_BLOCKS_MAX 16384
+#define VAULT_SEARCH_BLOCKS_MAX 4096
 
 /*
  * next: the number to go on with another time; whoever does not take an entry that was given puts its number back there and ends. more: the search stopped for
