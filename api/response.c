@@ -87,6 +87,12 @@ static void write_optional(const struct api_response *response, struct kl_buf *o
         kl_buf_addf(out, "Content-Disposition: attachment; filename=\"%s\"\r\n",
                     response->file_name);
     }
+    if (response->next_cursor[0] != '\0') {
+        kl_buf_addf(out, "X-Next-Cursor: %s\r\n", response->next_cursor);
+    }
+    if (response->has_next_entry) {
+        kl_buf_addf(out, "X-Next-Entry: %llu\r\n", (unsigned long long)response->next_entry);
+    }
     if (response->replayed) {
         kl_buf_add_text(out, "Idempotent-Replayed: true\r\n");
     }

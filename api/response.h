@@ -15,6 +15,7 @@
 #define API_MEDIA_TYPE_BYTES 128
 #define API_RANGE_BYTES 96
 #define API_SECURITY_BYTES 256
+#define API_CURSOR_BYTES 257
 
 #define API_TYPE_JSON "application/json"
 #define API_TYPE_PROBLEM "application/problem+json"
@@ -22,6 +23,7 @@
 #define API_TYPE_HTML "text/html; charset=utf-8"
 #define API_TYPE_CSV "text/csv; charset=utf-8; header=present"
 #define API_TYPE_NDJSON "application/x-ndjson" /* a JSON value a line */
+#define API_TYPE_TEXT "text/plain; charset=utf-8"
 #define API_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 /*
@@ -56,6 +58,10 @@ struct api_response {
     char security[API_SECURITY_BYTES]; /* Content-Security-Policy; empty: none */
     const char *file_name; /* it is to be saved, under that name [a-z.-]; NULL: it is no file */
     char allow[API_ALLOW_BYTES]; /* empty: none */
+    char next_cursor
+        [API_CURSOR_BYTES]; /* X-Next-Cursor, of lines that have no place for it; empty: none */
+    bool has_next_entry;
+    uint64_t next_entry; /* X-Next-Entry */
 };
 
 void api_response_init(struct api_response *response); /* 204, nothing in it */

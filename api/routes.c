@@ -23,8 +23,11 @@ static const char *const DUE[] = {"tenant", "before", "limit", "cursor", NULL};
 static const char *const TOLD[] = {"tenant", "told_at", NULL};
 static const char *const REQUESTS[] = {"tenant", "state", "due_before", "limit", "cursor", NULL};
 static const char *const DESTROYED[] = {"tenant", "store", "destroyed", NULL};
-static const char *const AUDIT[] = {"tenant", "store", "subject", "credential", "from",
-                                    "to",     "limit", "cursor",  NULL};
+static const char *const AUDIT[] = {"tenant", "store",  "subject", "credential", "purpose",
+                                    "field",  "action", "result",  "from",       "to",
+                                    "limit",  "cursor", NULL};
+static const char *const AUDIT_EXPORT[] = {"tenant", "store", "format", "from", "to",
+                                           "entry",  "limit", "cursor", NULL};
 static const char *const PROOF[] = {"tenant", "store", "entry", "index", "size", NULL};
 static const char *const SIZES[] = {"tenant", "store", "from", "to", NULL};
 static const char *const ENTRIES[] = {"tenant", "store", "from", "limit", NULL};
@@ -117,6 +120,7 @@ const struct api_route API_ROUTES[] = {
     {"POST", "/v1/backups/{bak}/verify", api_backup_verify, API_ROUTE_JSON_OPTIONAL, STORE},
     {"GET", "/v1/backups/verifications/{ver}", api_backup_verification, 0, STORE},
     {"GET", "/v1/audit", api_audit_list, 0, AUDIT},
+    {"GET", "/v1/audit/export", api_audit_export, 0, AUDIT_EXPORT},
     {"GET", "/v1/audit/head", api_audit_head, 0, STORE},
     {"GET", "/v1/audit/proof", api_audit_proof, 0, PROOF},
     {"GET", "/v1/audit/consistency", api_audit_consistency, 0, SIZES},

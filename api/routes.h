@@ -121,6 +121,7 @@ API_HANDLER(api_keys_rotation);
 API_HANDLER(api_keys_rotations);
 /* api/routes_audit.c */
 API_HANDLER(api_audit_list);
+API_HANDLER(api_audit_export);
 API_HANDLER(api_audit_head);
 API_HANDLER(api_audit_summary);
 API_HANDLER(api_review_create);

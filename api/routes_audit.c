@@ -1,9 +1,10 @@
-/* The audit trail: its entries, its head, a period added up, reviews of it. */
+/* The audit trail: its entries, searched and exported, its head, a period added up, reviews of it. */
 #include "api/input.h"
 #include "api/output.h"
 #include "api/routes.h"
 #include "kluis/base/time.h"
 #include "kluis/vault/admin.h"
+#include "kluis/vault/audit_export.h"
 #include "kluis/vault/review.h"
 
 #include <stdlib.h>
@@ -54,6 +55,10 @@ API_HANDLER(api_audit_list)
         (status = query_time(request, "to", &filter.to_us, err)) != KL_OK) {
         return status;
     }
+    filter.purpose = api_request_query(request, "purpose");
+    filter.field = api_request_query(request, "field");
+    filter.action = api_request_query(request, "action");
+    filter.result = api_request_query(request, "result");
     kl_buf_init(&entries, API_RESPONSE_MAX_BYTES);
     status = vault_audit_list(request->vault, &request->caller, &filter, limit,
                               api_request_query(request, "cursor"), &entries, cursor, err);
@@ -66,6 +71,51 @@ API_HANDLER(api_audit_list)
         kl_json_object_end(&out);
     }
     kl_buf_done(&entries);
+    return status;
+}
+
+_Static_assert(API_CURSOR_BYTES == VAULT_CURSOR_MAX_BYTES + 1, "a cursor fits into its header");
+
+static enum kl_status export_input(const struct api_request *request,
+                                   struct vault_audit_export_input *ret, struct kl_err *err)
+{
+    const char *format = api_request_query(request, "format");
+    int64_t limit = -1;
+    enum kl_status status = KL_OK;
+
+    if (format != NULL && !vault_audit_format_parse(format, &ret->format)) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_format", "format is ndjson, cef or ocsf",
+                       NULL);
+    }
+    if ((status = query_time(request, "from", &ret->from_us, err)) != KL_OK ||
+        (status = query_time(request, "to", &ret->to_us, err)) != KL_OK ||
+        (status = api_request_number(request, "entry", &ret->entry, err)) != KL_OK ||
+        (status = api_request_number(request, "limit", &limit, err)) != KL_OK) {
+        return status;
+    }
+    ret->limit = limit == -1 ? VAULT_AUDIT_EXPORT_DEFAULT : (size_t)limit;
+    ret->cursor = api_request_query(request, "cursor");
+    return KL_OK;
+}
+
+API_HANDLER(api_audit_export)
+{
+    struct vault_audit_export_input input = {.format = VAULT_AUDIT_NDJSON};
+    struct vault_audit_export_page page = {0};
+    enum kl_status status = export_input(request, &input, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    (void)api_response_json(response, 200);
+    status =
+        vault_audit_export(request->vault, &request->caller, &input, &response->body, &page, err);
+    if (status == KL_OK) {
+        response->content_type = input.format == VAULT_AUDIT_CEF ? API_TYPE_TEXT : API_TYPE_NDJSON;
+        response->has_next_entry = true;
+        response->next_entry = page.next_entry;
+        memcpy(response->next_cursor, page.cursor, sizeof page.cursor);
+    }
     return status;
 }
 

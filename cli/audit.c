@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum cli_exit cli_audit_list(struct cli_call *call)
+enum cli_exit cli_audit_search(struct cli_call *call)
 {
     static const struct cli_column columns[] = {{"SEQ", "seq"},
                                                 {"AT", "entry.at"},
@@ -19,6 +19,10 @@ enum cli_exit cli_audit_list(struct cli_call *call)
     cli_path_start(&path, "/v1/audit");
     cli_path_query(&path, "subject", cli_call_value(call, "subject"));
     cli_path_query(&path, "credential", cli_call_value(call, "credential-id"));
+    cli_path_query(&path, "purpose", cli_call_value(call, "purpose"));
+    cli_path_query(&path, "field", cli_call_value(call, "field"));
+    cli_path_query(&path, "action", cli_call_value(call, "action"));
+    cli_path_query(&path, "result", cli_call_value(call, "result"));
     cli_path_query(&path, "from", cli_call_value(call, "from"));
     cli_path_query(&path, "to", cli_call_value(call, "to"));
     cli_common_page(call, &path);

@@ -176,6 +176,10 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
     header_value(line, size * count, "ETag:", response->etag, sizeof response->etag);
     header_value(line, size * count, "X-Request-Id:", response->request_id,
                  sizeof response->request_id);
+    header_value(line, size * count, "X-Next-Cursor:", response->next_cursor,
+                 sizeof response->next_cursor);
+    header_value(line, size * count, "X-Next-Entry:", response->next_entry,
+                 sizeof response->next_entry);
     return size * count;
 }
 

@@ -17,6 +17,7 @@
 #define CLI_RESPONSE_MAX_BYTES (64 * 1024 * 1024)
 #define CLI_PATH_MAX_BYTES 4096
 #define CLI_ETAG_MAX_BYTES 64
+#define CLI_CURSOR_BYTES 257
 
 struct cli_client;
 struct cli_profile;
@@ -39,12 +40,14 @@ struct cli_request {
     const char *idempotency_key;
     struct cli_stream *stream; /* NULL: none */
 };
-/* body wipes when it ends. etag is empty when there was none. */
+/* body wipes when it ends. etag, next_cursor and next_entry (a number) are empty when there was none. */
 struct cli_response {
     long status;
     struct kl_buf body;
     char etag[CLI_ETAG_MAX_BYTES];
     char request_id[72];
+    char next_cursor[CLI_CURSOR_BYTES];
+    char next_entry[24];
 };
 
 /* profile must outlive the client. KL_ERR_INVALID: no server, or not https. KL_ERR_IO: the credential cannot be read. */

@@ -181,10 +181,24 @@ static const struct cli_option backup_verify_options[] = {
 static const struct cli_option audit_options[] = {
     {"subject", "SUBJECT", "of this subject"},
     {"credential-id", "CREDENTIAL", "by this credential"},
+    {"purpose", "PURPOSE", "that name this purpose"},
+    {"field", "FIELD", "that name this field (newsletter.email)"},
+    {"action", "ACTION", "of this action, such as read, erase, credential_create"},
+    {"result", "RESULT", "ok or refused"},
     {"from", "TIME", "from this time on (RFC 3339)"},
     {"to", "TIME", "before this time"},
     LIMIT,
     CURSOR,
+    STORE,
+    END};
+static const struct cli_option audit_export_options[] = {
+    {"as", "FORM", "ndjson (the default), cef or ocsf"},
+    {"from", "TIME", "from this time on (RFC 3339)"},
+    {"to", "TIME", "before this time"},
+    {"follow-from", "FILE",
+     "begin where the last export with this file ended, and keep there where this one does"},
+    {"limit", "N", "fetch so many entries at a time (1..10000)"},
+    OUT,
     STORE,
     END};
 static const struct cli_option verify_options[] = {
@@ -523,7 +537,12 @@ const struct cli_command cli_commands[] = {
      cli_backup_list},
     {"backup", "verify", "[BACKUP]", 0, 1, "prove a backup readable; without one, the newest",
      backup_verify_options, cli_backup_verify},
-    {"audit", "list", NULL, 0, 0, "entries of the audit trail", audit_options, cli_audit_list},
+    {"audit", "list", NULL, 0, 0, "entries of the audit trail, as audit search", audit_options,
+     cli_audit_search},
+    {"audit", "search", NULL, 0, 0, "entries of the audit trail of which all that is given holds",
+     audit_options, cli_audit_search},
+    {"audit", "export", NULL, 0, 0, "the audit trail as lines, for a SIEM", audit_export_options,
+     cli_audit_export},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", store_options, cli_audit_head},
     {"audit", "verify", NULL, 0, 0,
      "check the trail: every entry, its tree, its heads and their keys", verify_options,

@@ -1,6 +1,7 @@
 #include "vault/act.h"
 
 #include "vault/journal.h"
+#include "vault/place.h"
 
 #include <assert.h>
 #include <string.h>
@@ -84,6 +85,59 @@ enum kl_status vault_act_own_trail(struct vault *vault, const struct vault_calle
         *ret_trail = vault_act_trail(caller);
     }
     return status;
+}
+
+/* ret_line: as vault_act_shown_trail() has it. */
+static bool trail_may_leave(struct vault *vault, const struct vault_caller *caller, int *ret_line)
+{
+    struct kl_err ignored = {0};
+
+    *ret_line = VAULT_NONE;
+    if (!vault_country_is_set(caller->location) || vault_country_in_eea(caller->location) ||
+        !vault_country_in_eea(vault->country)) {
+        return true;
+    }
+    if (caller->builtin == VAULT_BUILTIN_OPERATOR) {
+        return vault_copy_allowed(vault, caller->location, caller->now_us, &ignored) == KL_OK;
+    }
+    if (caller->policy != NULL) {
+        *ret_line = vault_policy_place_line(caller->policy, caller->location, caller->now_us);
+    }
+    return *ret_line != VAULT_NONE;
+}
+
+enum kl_status vault_act_shown_trail(struct vault *vault, const struct vault_caller *caller,
+                                     const char *action, uint64_t *ret_trail, int *ret_line,
+                                     struct kl_err *err)
+{
+    uint64_t trail = 0;
+    int line = VAULT_NONE;
+    struct kl_err cause = {0};
+    enum kl_status status = vault_act_own_trail(vault, caller, action, &trail, err);
+
+    if (status != KL_OK) {
+        return status;
+    }
+    if (!trail_may_leave(vault, caller, &line)) {
+        (void)kl_fail(&cause, KL_ERR_FORBIDDEN, "transfer",
+                      "entries of the audit trail do not go to this credential's place: the policy "
+                      "names no transfer to it for all purposes",
+                      NULL);
+        return vault_act_refused(vault, caller, action, &cause, err);
+    }
+    *ret_trail = trail;
+    *ret_line = line;
+    return KL_OK;
+}
+
+void vault_act_transfer(struct vault_act *act, const struct vault_caller *caller, int line)
+{
+    if (line != VAULT_NONE) {
+        kl_json_key(&act->out, "transfers");
+        kl_json_array_begin(&act->out);
+        kl_json_put_text(&act->out, vault_policy_transfer_name(caller->policy, line));
+        kl_json_array_end(&act->out);
+    }
 }
 
 void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_audit_who *who,

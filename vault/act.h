@@ -36,6 +36,15 @@ KL_MUST_USE enum kl_status vault_act_own_trail(struct vault *vault,
                                                const struct vault_caller *caller,
                                                const char *action, uint64_t *ret_trail,
                                                struct kl_err *err);
+/*
+ * As vault_act_own_trail(), for what shows entries of a trail: they go to a credential that declares a place outside the EEA only where the vault itself is outside,
+ * or by a transfer of the tenant's policy that lets everything go there (place.h); of the vault's own trail: of every tenant's policy. ret_line: that
+ * transfer, for the entry (vault_act_transfer()); VAULT_NONE: none is needed, or it is not one policy's. Refuses also with KL_ERR_FORBIDDEN "transfer".
+ */
+KL_MUST_USE enum kl_status vault_act_shown_trail(struct vault *vault,
+                                                 const struct vault_caller *caller,
+                                                 const char *action, uint64_t *ret_trail,
+                                                 int *ret_line, struct kl_err *err);
 /* Refuse for another reason than the built-in role alone: writes the attempt, returns as vault_act_allowed(). */
 KL_MUST_USE enum kl_status vault_act_refuse(struct vault *vault, const struct vault_caller *caller,
                                             const char *action, struct kl_err *err);
@@ -53,6 +62,8 @@ struct vault_act {
 void vault_act_begin(struct vault_act *act, uint64_t trail, const struct vault_audit_who *who,
                      const char *action);
 void vault_act_done(struct vault_act *act);
+/* Which transfer of the caller's policy lets it leave the EEA; nothing for VAULT_NONE. */
+void vault_act_transfer(struct vault_act *act, const struct vault_caller *caller, int line);
 /*
  * Close the entries with "result":"ok" and commit them with batch (NULL: none), synced. Counts them.
  * closing: what the act closes, in the journal already; NULL: nothing. KL_ERR_UNAVAILABLE "audit_unavailable": nothing was written.

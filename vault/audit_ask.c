@@ -238,6 +238,7 @@ struct page {
     size_t passed; /* lost numbers */
     uint64_t next;
     bool full;
+    int line; /* of the transfer by which it leaves the EEA */
 };
 
 /* The leaf that the stored tree has; null where it is damaged. */
@@ -356,6 +357,7 @@ static enum kl_status entries_note(struct vault *vault, const struct vault_calle
     vault_act_begin(&act, tenant, &who, "audit_read");
     kl_json_add_int(&act.out, "entries", (int64_t)page->count);
     kl_json_add_int(&act.out, "from", (int64_t)from);
+    vault_act_transfer(&act, caller, page->line);
     status = vault_act_commit(vault, acts, 1, NULL, err);
     vault_act_done(&act);
     return status;
@@ -408,7 +410,8 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
     struct kl_json_out out;
     struct kl_buf text;
     uint64_t tenant = 0;
-    enum kl_status status = vault_act_own_trail(vault, caller, "audit_read", &tenant, err);
+    enum kl_status status =
+        vault_act_shown_trail(vault, caller, "audit_read", &tenant, &page.line, err);
 
     kl_buf_init(&text, 8 * VAULT_TRAIL_PAGE_MAX_BYTES);
     out = kl_json_out(&text);

@@ -4,6 +4,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/act.h"
+#include "vault/audit_index.h"
 #include "vault/audit_internal.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
@@ -317,6 +318,9 @@ enum kl_status vault_audit_check(struct vault *vault, uint64_t tenant,
     status = vault_trails_known(vault->trails, tenant, &checking->known, err);
     if (status == KL_OK) {
         status = check_run(checking, err);
+    }
+    if (status == KL_OK) {
+        status = vault_audit_index_check(vault, tenant, ret, err);
     }
     if (status == KL_OK) {
         *ret_size = checking->size;

@@ -11,7 +11,7 @@
 #include "vault/vault_internal.h"
 
 /*
- * Compare the entries of a tenant with the stored tree (all of it), the frontier, the index, and the head that is known beside the keys. What is wrong is a finding of
+ * Compare the entries of a tenant with the stored tree (all of it), the frontier, the index by ids and the search index, and the head that is known beside the keys. What is wrong is a finding of
  * ret (the codes of kluis/base/trail_check.h; "index_damaged", and "entry_inserted" for one that lies behind the end), and no failure. ret_size: entries, lost ones too.
  * KL_ERR_CORRUPT "audit_frontier_corrupt", "audit_lost_damaged", "audit_head_damaged": nothing can be compared. KL_ERR_IO, KL_ERR_NO_MEMORY.
  */

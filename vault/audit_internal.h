@@ -31,6 +31,7 @@ struct vault_trail {
         *edge; /* the leader's: of next; NULL: not needed yet, or the stored tree is behind */
     uint64_t covered_next; /* the leader's */
     uint64_t numbers;      /* the leader's: below it numbers may be given out */
+    uint64_t indexed;      /* the upkeep's: how many blocks the search index has; 0: not read yet */
     bool touched;          /* the leader's: next is ahead of committed */
     bool is_ahead;         /* the leader's: committed is ahead of durable */
     struct vault_trail *touched_next;
@@ -44,6 +45,7 @@ struct vault_trails {
     pthread_mutex_t lock;
     struct vault_trail *lists[VAULT_TRAIL_LISTS]; /* under the lock */
     uint64_t build_from;         /* the upkeep's: the trees of all tenants below are whole */
+    uint64_t index_from;         /* the upkeep's: whose search index is looked at next */
     struct vault_trail *touched; /* the leader's */
     struct vault_trail *ahead;   /* the leader's */
 };

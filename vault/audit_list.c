@@ -1,6 +1,7 @@
 /* Reading the audit trail, page by page; that it was read is an entry too. */
 #include "vault/act.h"
-#include "vault/audit_walk.h"
+#include "vault/audit_action.h"
+#include "vault/audit_search.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,17 +11,22 @@
 #define SCAN_MAX 20000
 #define PAGE_MAX_BYTES (1024 * 1024)
 
-/* What is looked for, and what was found. credential: its text. */
+/* What is looked for, and what was found. terms: by kind; text: NULL of a slot. credential: its text. line: of the transfer. */
+struct wanted {
+    bool is_given;
+    uint64_t slot;
+    const char *text;
+};
 struct scan {
     uint64_t tenant;
-    int64_t from_us;
-    int64_t to_us;
-    bool by_slot;
-    uint64_t slot;
+    int line;
+    const struct vault_audit_filter *filter;
+    struct wanted terms[VAULT_TERM_KINDS + 1];
     char credential[KL_ID_TEXT_BYTES];
     size_t limit;
     size_t found;
     uint64_t next;
+    uint64_t past;
     bool more;
     struct kl_buf text;
     struct kl_json_out out;
@@ -28,10 +34,10 @@ struct scan {
 
 /* ---- one entry ---- */
 
-/* Whether an entry belongs to the answer. ret_past: no later entry can. */
 static enum kl_status matches(const struct scan *scan, struct kl_slice entry, bool *ret_match,
-                              bool *ret_past, struct kl_err *err)
+                              struct kl_err *err)
 {
+    const struct vault_audit_filter *filter = scan->filter;
     struct vault_audit_said said = {0};
     bool match = true;
     enum kl_status status = vault_audit_read(entry, &said, err);
@@ -39,18 +45,15 @@ static enum kl_status matches(const struct scan *scan, struct kl_slice entry, bo
     if (status != KL_OK) {
         return status;
     }
-    if (said.at_us < scan->from_us || (scan->to_us != 0 && said.at_us >= scan->to_us)) {
+    if (said.at_us < filter->from_us || (filter->to_us != 0 && said.at_us >= filter->to_us)) {
         match = false;
     }
-    if (match && scan->credential[0] != '\0') {
-        match = said.credential != NULL && strcmp(said.credential, scan->credential) == 0;
-    }
-    if (match && scan->by_slot) {
-        match = said.slot >= 0 && (uint64_t)said.slot == scan->slot;
+    for (unsigned kind = 1; match && kind <= VAULT_TERM_KINDS; kind++) {
+        const struct wanted *wanted = &scan->terms[kind];
+
+        match = !wanted->is_given || vault_audit_has(&said, kind, wanted->slot, wanted->text);
     }
     *ret_match = match;
-    *ret_past = scan->to_us != 0 && said.at_us >= scan->to_us &&
-                said.at_us - scan->to_us > VAULT_AUDIT_DISORDER_US;
     vault_audit_said_done(&said);
     return KL_OK;
 }
@@ -63,8 +66,11 @@ static enum kl_status start(struct vault *vault, const struct vault_caller *call
     enum kl_status status = KL_OK;
     struct kl_buf position = {0};
 
-    if (cursor == NULL || cursor[0] == '\0') {
-        return vault_audit_first_from(vault, scan->tenant, scan->from_us, &scan->next, err);
+    status = vault_audit_past_to(vault, scan->tenant, scan->filter->to_us, &scan->past, err);
+    if (status != KL_OK || cursor == NULL || cursor[0] == '\0') {
+        return status == KL_OK ? vault_audit_first_from(vault, scan->tenant, scan->filter->from_us,
+                                                        &scan->next, err)
+                               : status;
     }
     kl_buf_init(&position, 64);
     status = vault_cursor_open(vault, caller, CURSOR_KIND, cursor, &position, err);
@@ -91,55 +97,155 @@ static void put_entry(struct scan *scan, uint64_t seq, struct kl_slice entry)
     scan->found++;
 }
 
+static size_t terms_of(const struct scan *scan, struct vault_term ret[VAULT_TERM_KINDS])
+{
+    size_t count = 0;
+
+    for (unsigned kind = 1; kind <= VAULT_TERM_KINDS; kind++) {
+        if (scan->terms[kind].is_given) {
+            ret[count++] = kind == VAULT_TERM_SLOT
+                               ? vault_term_of_slot(scan->terms[kind].slot)
+                               : vault_term_of_text(kind, scan->terms[kind].text);
+        }
+    }
+    return count;
+}
+
 static enum kl_status scan_run(struct vault *vault, struct scan *scan, struct kl_err *err)
 {
-    struct vault_audit_walk walk = {0};
+    struct vault_term terms[VAULT_TERM_KINDS];
+    struct vault_audit_search search = {0};
     struct kl_slice entry;
-    size_t looked_at = 0;
     bool match = false;
-    bool past_end = false;
+    bool full = false;
     uint64_t seq = 0;
-    enum kl_status status = vault_audit_walk_begin(&walk, vault, scan->tenant, scan->next, err);
+    enum kl_status status =
+        vault_audit_search_begin(&search, vault, scan->tenant, terms, terms_of(scan, terms),
+                                 scan->next, scan->past, SCAN_MAX, err);
 
-    while (status == KL_OK && !past_end) {
-        status = vault_audit_walk_next(&walk, &seq, &entry, err);
+    while (status == KL_OK && !full && scan->found < scan->limit) {
+        status = vault_audit_search_next(&search, &seq, &entry, err);
         if (status != KL_OK) {
             break;
         }
-        scan->next = seq;
-        if (scan->found == scan->limit || looked_at == SCAN_MAX ||
-            scan->text.size + entry.size + 64 > PAGE_MAX_BYTES) {
-            scan->more = true;
+        full = scan->text.size + entry.size + 64 > PAGE_MAX_BYTES;
+        if (full) {
+            search.next = seq;
             break;
         }
-        looked_at++;
-        status = matches(scan, entry, &match, &past_end, err);
+        status = matches(scan, entry, &match, err);
         if (status == KL_OK && match) {
             put_entry(scan, seq, entry);
         }
     }
-    vault_audit_walk_end(&walk);
+    scan->next = search.next;
+    scan->more = search.next < scan->past;
+    vault_audit_search_end(&search);
     return status == KL_ERR_NOT_FOUND ? KL_OK : status;
 }
 
-/* ---- the call ---- */
+/* ---- the question ---- */
+
+/* Names of a policy, several joined by points: [a-z][a-z0-9_]*. */
+static bool is_name(const char *text, unsigned parts)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    static const char others[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+
+    for (; parts > 0; parts--) {
+        size_t size = strspn(text, others);
+
+        if (size < 1 || size > VAULT_NAME_MAX_BYTES || strchr(letters, text[0]) == NULL ||
+            text[size] != (parts == 1 ? '\0' : '.')) {
+            return false;
+        }
+        text += size + 1;
+    }
+    return true;
+}
+
+static enum kl_status check_names(const struct vault_audit_filter *filter, struct kl_err *err)
+{
+    if (filter->purpose != NULL && !is_name(filter->purpose, 1)) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_name", "purpose is the name of a purpose",
+                       NULL);
+    }
+    if (filter->field != NULL && !is_name(filter->field, 2)) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_name",
+                       "field is written RECORD_TYPE.FIELD, as newsletter.email", NULL);
+    }
+    if (filter->action != NULL && vault_audit_action_find(filter->action) == NULL) {
+        return kl_fail(err, KL_ERR_INVALID, "unknown_action",
+                       "there is no such action in an audit trail", NULL);
+    }
+    if (filter->result != NULL && strcmp(filter->result, "ok") != 0 &&
+        strcmp(filter->result, "refused") != 0) {
+        return kl_fail(err, KL_ERR_INVALID, "unknown_result", "result is ok or refused", NULL);
+    }
+    if (filter->to_us != 0 && filter->from_us > filter->to_us) {
+        return kl_fail(err, KL_ERR_INVALID, "invalid_range", "from lies behind to", NULL);
+    }
+    return KL_OK;
+}
+
+static void want(struct scan *scan, enum vault_term_kind kind, const char *text)
+{
+    scan->terms[kind] = (struct wanted){.is_given = text != NULL, .text = text};
+}
 
 static enum kl_status take_filter(struct vault *vault, const struct vault_audit_filter *filter,
                                   struct scan *scan, struct kl_err *err)
 {
-    scan->from_us = filter->from_us;
-    scan->to_us = filter->to_us;
-    if (filter->to_us != 0 && filter->from_us > filter->to_us) {
-        return kl_fail(err, KL_ERR_INVALID, "invalid_range", "from lies behind to", NULL);
-    }
+    enum kl_status status = check_names(filter, err);
+
+    scan->filter = filter;
+    want(scan, VAULT_TERM_FIELD, filter->field);
+    want(scan, VAULT_TERM_PURPOSE, filter->purpose);
+    want(scan, VAULT_TERM_ACTION, filter->action);
+    want(scan, VAULT_TERM_RESULT, filter->result);
     if (filter->credential != NULL) {
         kl_id_format("cred", filter->credential, scan->credential);
+        want(scan, VAULT_TERM_CREDENTIAL, scan->credential);
     }
-    if (filter->subject == NULL) {
-        return KL_OK;
+    if (status != KL_OK || filter->subject == NULL) {
+        return status;
     }
-    scan->by_slot = true;
-    return vault_subject_slot(vault, scan->tenant, filter->subject, &scan->slot, err);
+    scan->terms[VAULT_TERM_SLOT].is_given = true;
+    return vault_subject_slot(vault, scan->tenant, filter->subject,
+                              &scan->terms[VAULT_TERM_SLOT].slot, err);
+}
+
+/* ---- the call ---- */
+
+/* Names that were looked for, apart from the entry's own members of that name: the search was for no purpose and showed no field. */
+static void say_searched(const struct vault_audit_filter *filter, struct kl_json_out *out)
+{
+    const struct {
+        const char *key;
+        const char *text;
+    } names[] = {{"purpose", filter->purpose},
+                 {"field", filter->field},
+                 {"action", filter->action},
+                 {"result", filter->result}};
+
+    if (filter->purpose == NULL && filter->field == NULL && filter->action == NULL &&
+        filter->result == NULL && filter->from_us == 0 && filter->to_us == 0) {
+        return;
+    }
+    kl_json_key(out, "searched");
+    kl_json_object_begin(out);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].text != NULL) {
+            kl_json_add_text(out, names[i].key, names[i].text);
+        }
+    }
+    if (filter->from_us != 0) {
+        kl_json_add_time(out, "from", filter->from_us);
+    }
+    if (filter->to_us != 0) {
+        kl_json_add_time(out, "to", filter->to_us);
+    }
+    kl_json_object_end(out);
 }
 
 static enum kl_status audit_read(struct vault *vault, const struct vault_caller *caller,
@@ -153,12 +259,14 @@ static enum kl_status audit_read(struct vault *vault, const struct vault_caller 
 
     vault_act_begin(&act, scan->tenant, &who, "audit_read");
     kl_json_add_int(&act.out, "entries", (int64_t)scan->found);
-    if (scan->by_slot) {
-        kl_json_add_int(&act.out, "slot", (int64_t)scan->slot);
+    if (scan->terms[VAULT_TERM_SLOT].is_given) {
+        kl_json_add_int(&act.out, "slot", (int64_t)scan->terms[VAULT_TERM_SLOT].slot);
     }
     if (scan->credential[0] != '\0') {
         kl_json_add_text(&act.out, "target", scan->credential);
     }
+    say_searched(scan->filter, &act.out);
+    vault_act_transfer(&act, caller, scan->line);
     status = vault_act_commit(vault, acts, 1, NULL, err);
     vault_act_done(&act);
     return status;
@@ -200,7 +308,7 @@ enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *
     enum kl_status status = KL_OK;
     struct scan scan = {.limit = limit};
 
-    status = vault_act_own_trail(vault, caller, "audit_read", &scan.tenant, err);
+    status = vault_act_shown_trail(vault, caller, "audit_read", &scan.tenant, &scan.line, err);
     if (status == KL_OK && (limit < 1 || limit > VAULT_PAGE_MAX)) {
         status = kl_failf(err, KL_ERR_INVALID, "invalid_limit", "limit is 1 to %d", VAULT_PAGE_MAX);
     }

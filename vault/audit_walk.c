@@ -80,21 +80,16 @@ static enum kl_status time_at(struct vault *vault, uint64_t tenant, uint64_t seq
     return status;
 }
 
-enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant, int64_t from_us,
-                                      uint64_t *ret_seq, struct kl_err *err)
+/* By halves: a number from which on entries have that time or a later one, and before which they have an earlier one, where times are in order. */
+static enum kl_status halve(struct vault *vault, uint64_t tenant, int64_t wanted_us,
+                            uint64_t *ret_seq, struct kl_err *err)
 {
-    enum kl_status status = KL_OK;
-    int64_t wanted_us = from_us - VAULT_AUDIT_DISORDER_US;
     int64_t at_us = 0;
     uint64_t found = 0;
     uint64_t low = 0;
     uint64_t high = 0;
+    enum kl_status status = vault_trails_size(vault->trails, tenant, &high, err);
 
-    if (from_us == 0) {
-        *ret_seq = 0;
-        return KL_OK;
-    }
-    status = vault_trails_size(vault->trails, tenant, &high, err);
     while (status == KL_OK && low < high) {
         uint64_t middle = low + (high - low) / 2;
 
@@ -110,6 +105,25 @@ enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant, int6
         *ret_seq = low;
     }
     return status;
+}
+
+enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant, int64_t from_us,
+                                      uint64_t *ret_seq, struct kl_err *err)
+{
+    if (from_us == 0) {
+        *ret_seq = 0;
+        return KL_OK;
+    }
+    return halve(vault, tenant, from_us - VAULT_AUDIT_DISORDER_US, ret_seq, err);
+}
+
+enum kl_status vault_audit_past_to(struct vault *vault, uint64_t tenant, int64_t to_us,
+                                   uint64_t *ret_seq, struct kl_err *err)
+{
+    if (to_us == 0) {
+        return vault_trails_size(vault->trails, tenant, ret_seq, err);
+    }
+    return halve(vault, tenant, to_us + VAULT_AUDIT_DISORDER_US, ret_seq, err);
 }
 
 /* ---- reading ---- */

@@ -37,6 +37,9 @@ void vault_audit_walk_end(struct vault_audit_walk *walk); /* a zeroed one is fin
 KL_MUST_USE enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant,
                                                   int64_t from_us, uint64_t *ret_seq,
                                                   struct kl_err *err);
+/* A number from which on nothing of before to_us lies; the size of the trail for to_us 0. Errors as above. */
+KL_MUST_USE enum kl_status vault_audit_past_to(struct vault *vault, uint64_t tenant, int64_t to_us,
+                                               uint64_t *ret_seq, struct kl_err *err);
 
 /*
  * An entry read. Texts lie in json and are NULL where it has none; slot is -1 where it names none. refused: it tells of an attempt. root for whatever

@@ -1,6 +1,8 @@
 /* The report of a breach: over the trail once, then who the people are, the entry, the answer. */
 #include "vault/breach_internal.h"
 
+#include "vault/audit_leaves.h"
+#include "vault/audit_search.h"
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 #include "vault/walks.h"
@@ -8,8 +10,6 @@
 #include <string.h>
 
 #define ANSWER_MAX_BYTES ((size_t)32 * 1024 * 1024)
-/* Entries of others are not read, but for one of so many: to see where the period is over. */
-#define READ_ONE_OF 256
 #define RETRY_S 5
 
 /* ---- over the trail ---- */
@@ -30,9 +30,21 @@ static bool is_sought(const struct vault_breach *breach, const struct vault_audi
     return false;
 }
 
-/* ret_ends: the piece ends before this entry. ret_past: no later one can be of the period. */
+/* Behind the period, and behind what there was when the report began. */
+static enum kl_status take_past(struct vault_breach *breach, struct kl_err *err)
+{
+    enum kl_status status =
+        vault_audit_past_to(breach->vault, breach->tenant, breach->to_us, &breach->past, err);
+
+    if (status == KL_OK && breach->past > breach->end) {
+        breach->past = breach->end;
+    }
+    return status;
+}
+
+/* ret_ends: the piece ends before this entry. */
 static enum kl_status look_at(struct vault_breach *breach, uint64_t seq, struct kl_slice entry,
-                              bool *ret_ends, bool *ret_past, struct kl_err *err)
+                              bool *ret_ends, struct kl_err *err)
 {
     struct vault_audit_said said = {0};
     enum kl_status status = vault_audit_read(entry, &said, err);
@@ -40,7 +52,6 @@ static enum kl_status look_at(struct vault_breach *breach, uint64_t seq, struct 
     if (status != KL_OK) {
         return status;
     }
-    *ret_past = said.at_us >= breach->to_us && said.at_us - breach->to_us > VAULT_AUDIT_DISORDER_US;
     if (said.at_us >= breach->from_us && said.at_us < breach->to_us && is_sought(breach, &said)) {
         if (vault_breach_has_room(breach->tally, said.slot, said.policy)) {
             status = vault_breach_add(breach->tally, seq, &said, err);
@@ -66,34 +77,47 @@ static bool names_any(const struct vault_breach *breach, struct kl_slice entry)
     return false;
 }
 
+/* How many numbers of this piece were lost with a newer data/. */
+static enum kl_status count_lost(struct vault_breach *breach, struct kl_err *err)
+{
+    struct vault_lost lost = {0};
+    enum kl_status status = vault_lost_read(breach->vault->data_store, breach->tenant, &lost, err);
+
+    for (size_t i = 0; status == KL_OK && i < lost.count; i++) {
+        uint64_t from = lost.ranges[i].from > breach->first ? lost.ranges[i].from : breach->first;
+        uint64_t until = lost.ranges[i].until < breach->next ? lost.ranges[i].until : breach->next;
+
+        breach->lost += until > from ? until - from : 0;
+    }
+    vault_lost_done(&lost);
+    return status;
+}
+
 static enum kl_status go_over(struct vault_breach *breach, struct kl_err *err)
 {
-    struct vault_audit_walk walk = {0};
     const size_t scan_max = breach->whole ? VAULT_BREACH_WHOLE_SCAN_MAX : VAULT_BREACH_SCAN_MAX;
+    const bool is_one = breach->start == VAULT_BREACH_CREDENTIALS && breach->sought_count == 1;
+    const struct vault_term term =
+        vault_term_of_text(VAULT_TERM_CREDENTIAL, is_one ? breach->sought[0] : "");
+    struct vault_audit_search search = {0};
     struct kl_slice entry;
-    uint64_t seq = breach->first;
-    size_t looked_at = 0;
-    bool past = false;
+    uint64_t seq = 0;
+    bool ends = false;
     enum kl_status status =
-        vault_audit_walk_begin(&walk, breach->vault, breach->tenant, breach->first, err);
+        vault_audit_search_begin(&search, breach->vault, breach->tenant, &term, is_one ? 1 : 0,
+                                 breach->first, breach->past, scan_max, err);
 
-    breach->next = breach->first;
-    while (status == KL_OK && !past && !breach->more) {
-        status = vault_audit_walk_next(&walk, &seq, &entry, err);
-        if (status != KL_OK || seq >= breach->end) {
-            break;
+    while (status == KL_OK && !ends) {
+        status = vault_audit_search_next(&search, &seq, &entry, err);
+        if (status == KL_OK && names_any(breach, entry)) {
+            status = look_at(breach, seq, entry, &ends, err);
         }
-        if (looked_at == scan_max) {
-            breach->more = true;
-        } else if (looked_at % READ_ONE_OF == 0 || names_any(breach, entry)) {
-            status = look_at(breach, seq, entry, &breach->more, &past, err);
-        }
-        breach->next = breach->more ? seq : seq + 1;
-        breach->lost = walk.lost;
-        looked_at++;
     }
-    vault_audit_walk_end(&walk);
-    return status == KL_ERR_NOT_FOUND ? KL_OK : status;
+    breach->next = ends ? seq : search.next;
+    breach->more = ends || search.more;
+    vault_audit_search_end(&search);
+    status = status == KL_ERR_NOT_FOUND ? KL_OK : status;
+    return status == KL_OK ? count_lost(breach, err) : status;
 }
 
 /* Policies that cannot be had any more say nothing of a field; the one in force does. */
@@ -124,6 +148,9 @@ static enum kl_status make(struct vault_breach *breach, const struct vault_breac
     struct kl_json_out out = kl_json_out(ret);
     enum kl_status status = vault_breach_take(breach, input, err);
 
+    if (status == KL_OK) {
+        status = take_past(breach, err);
+    }
     if (status == KL_OK) {
         breach->tally =
             vault_breach_tally_new(input->whole ? VAULT_BREACH_PEOPLE_MAX : input->limit);

@@ -24,7 +24,7 @@ struct vault_breach_found {
 enum vault_breach_start { VAULT_BREACH_CREDENTIALS, VAULT_BREACH_ROLE, VAULT_BREACH_RECIPIENT };
 /*
  * A report under way. sought: the ids of the credentials, or the name of the role or recipient; needles: as they stand in an entry's text; credentials: as many, of a role or recipient none.
- * first .. next: the entries of this piece; end: behind the last of the period. of_credential: how many of them are sought and in the period.
+ * first .. next: the entries of this piece; end: the size of the trail when the report began; past: behind the last of the period. of_credential: how many of them are sought and in the period.
  * may_name: the role may report, and the credential is for all purposes, as no purpose is named here. found: one for each of the tally's people. policies: those that its entries were decided by, and the one in
  * force as the last; NULL where one cannot be had any more. entry: that this report was made.
  */
@@ -45,6 +45,7 @@ struct vault_breach {
     uint64_t first;
     uint64_t next;
     uint64_t end;
+    uint64_t past;
     uint64_t of_credential;
     uint64_t lost;
     bool whole;

@@ -32,17 +32,23 @@ static bool line_allows(const struct policy_transfer *line, struct vault_country
     return line->mechanism != POLICY_ADEQUATE || adequacy_covers(line, country, at_us);
 }
 
-bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_country country,
-                                int64_t at_us)
+int vault_policy_place_line(const struct vault_policy *policy, struct vault_country country,
+                            int64_t at_us)
 {
     size_t i;
 
     for (i = 0; i < policy->transfer_count; i++) {
         if (line_allows(&policy->transfers[i], country, at_us)) {
-            return true;
+            return (int)i;
         }
     }
-    return false;
+    return VAULT_NONE;
+}
+
+bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_country country,
+                                int64_t at_us)
+{
+    return vault_policy_place_line(policy, country, at_us) != VAULT_NONE;
 }
 
 /* new_copy: one that is to be made. A tenant without a policy lets none be made, but one that is there already does not become wrong by it. */

@@ -22,6 +22,9 @@ struct vault;
  */
 bool vault_policy_place_allowed(const struct vault_policy *policy, struct vault_country country,
                                 int64_t at_us);
+/* The transfer line that does; VAULT_NONE: no such. */
+int vault_policy_place_line(const struct vault_policy *policy, struct vault_country country,
+                            int64_t at_us);
 
 /*
  * Whether a copy of the store may lie in that country: in the EEA always; elsewhere when the store is outside itself, or every tenant's policy allows it.

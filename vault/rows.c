@@ -100,6 +100,20 @@ struct vault_row_key vault_row_tiled(uint64_t tenant)
     return key;
 }
 
+struct vault_row_key vault_row_audit_indexed(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("audit-index");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_audit_pruned(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("audit-pruned");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
 struct vault_row_key vault_row_unswept(uint64_t tenant)
 {
     struct vault_row_key key = vault_row_meta("unswept");
@@ -223,6 +237,16 @@ struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *ent
     return key;
 }
 
+struct vault_row_key vault_row_postings(uint64_t tenant, uint64_t block, uint8_t kind,
+                                        uint8_t bucket)
+{
+    struct vault_row_key key = row_of_tenant('K', tenant);
+    row_add_u64(&key, block);
+    row_add_u8(&key, kind);
+    row_add_u8(&key, bucket);
+    return key;
+}
+
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt)
 {
     struct vault_row_key key = row_of_tenant('E', tenant);
@@ -292,9 +316,10 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqUN";
-static const char *const tenant_metas[] = {"index",   "index-old", "horizon", "unswept",
-                                           "journal", "lost",      "tiles",   "unconfirmed"};
+static const char tenant_kinds[] = "PDHVLOBAFGJKEIRwQqUN";
+static const char *const tenant_metas[] = {"index",       "index-old",   "horizon", "unswept",
+                                           "journal",     "lost",        "tiles",   "unconfirmed",
+                                           "audit-index", "audit-pruned"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

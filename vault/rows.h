@@ -12,6 +12,8 @@
  *   'M' "journal" tenant8                 up to which number data/ has the closings of the journal (journal.h)
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
  *   'M' "tiles" tenant8                   how many entries of the trail the stored tree ('G') and the index ('J') cover
+ *   'M' "audit-index" tenant8             below which block of the trail the search index ('K') is whole (audit_index.h)
+ *   'M' "audit-pruned" tenant8            below which block the search index was dropped, with the entries
  *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
  *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
  *   'M' "sweep-night", "retention-night"  when the last nightly sweep, or search for what is due, was started
@@ -30,6 +32,7 @@
  *   'F' tenant8                           the trail's frontier: size and the hashes of its perfect subtrees
  *   'G' tenant8 level1 tile8              256 hashes of the trail's tree, of height 8 * level; fewer at its right edge; level 255: its last leaves (audit_tiles.h)
  *   'J' tenant8 aud8 seq8                 the number of an entry, by the first half of its id; empty
+ *   'K' tenant8 block8 kind1 bucket1      where in a block of the trail which terms are (audit_postings.h)
  *   'E' tenant8 er16                      receipt (signed JSON)
  *   'U' tenant8 from8 rev16               a review of the trail from entry from8 on, sealed (review_row.h)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
@@ -71,6 +74,8 @@ struct vault_row_key vault_row_index_old(uint64_t tenant, uint32_t epoch, uint32
 struct vault_row_key vault_row_journal(uint64_t tenant);
 struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
 struct vault_row_key vault_row_tiled(uint64_t tenant);
+struct vault_row_key vault_row_audit_indexed(uint64_t tenant);
+struct vault_row_key vault_row_audit_pruned(uint64_t tenant);
 struct vault_row_key vault_row_unswept(uint64_t tenant);
 struct vault_row_key vault_row_horizon(uint64_t tenant);
 struct vault_row_key vault_row_unconfirmed(uint64_t home, const struct kl_id *receipt);
@@ -88,6 +93,8 @@ struct vault_row_key vault_row_audit(uint64_t tenant, uint64_t seq);
 struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_tile(uint64_t tenant, uint8_t level, uint64_t tile);
 struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *entry, uint64_t seq);
+struct vault_row_key vault_row_postings(uint64_t tenant, uint64_t block, uint8_t kind,
+                                        uint8_t bucket);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);

@@ -1,5 +1,6 @@
 /* What upkeep knows to do: the kinds of jobs, and what is looked after from time to time. A new kind or task is a line here. */
 #include "vault/alerts.h"
+#include "vault/audit_index.h"
 #include "vault/audit_internal.h"
 #include "vault/backup.h"
 #include "vault/files.h"
@@ -32,6 +33,7 @@ static const struct vault_upkeep_task retained_task = {"retained", 600000, vault
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
     &vault_trail_task,
     &vault_audit_tree_task,
+    &vault_audit_index_task,
     &vault_journal_task,
     &mirrors_task,
     &tenants_task,

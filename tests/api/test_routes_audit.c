@@ -100,9 +100,82 @@ static int group_teardown(void **state)
     return 0;
 }
 
+static void test_the_trail_is_searched(void **state)
+{
+    static const struct {
+        const char *query;
+        int status;
+        const char *text;
+    } asks[] = {{"purpose=care", 200, "\"entries\":["},
+                {"field=person.name&action=read&result=ok&limit=5", 200, "\"next_cursor\":"},
+                {"purpose=Care", 422, "invalid_name"},
+                {"field=name", 422, "invalid_name"},
+                {"action=reed", 422, "unknown_action"},
+                {"result=good", 422, "unknown_result"},
+                {"place=here", 400, "unknown_parameter"}};
+    char target[TEST_TARGET_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        (void)snprintf(target, sizeof target, "/v1/audit?%s", asks[i].query);
+        test_api_ask(&fixture, "GET", target, auditor.text, NULL, asks[i].status, asks[i].text);
+    }
+}
+
+#define EXPORT_TARGET_BYTES (API_CURSOR_BYTES + 128)
+
+static void export_ask(const char *query, struct api_response *ret)
+{
+    char target[EXPORT_TARGET_BYTES];
+    struct test_call call = {.method = "GET", .target = target, .token = auditor.text};
+
+    (void)snprintf(target, sizeof target, "/v1/audit/export%s", query);
+    test_call_make(&fixture.app, &call, ret);
+    assert_int_equal(ret->status, 200);
+    assert_true(ret->has_next_entry);
+}
+
+static void test_the_trail_is_exported(void **state)
+{
+    struct api_response response;
+    char query[EXPORT_TARGET_BYTES - 32];
+
+    (void)state;
+    export_ask("?limit=1", &response);
+    assert_string_equal(response.content_type, API_TYPE_NDJSON);
+    assert_memory_equal(response.body.bytes, "{\"seq\":0,\"entry\":{", 18);
+    assert_int_equal(response.next_entry, 1);
+    assert_true(response.next_cursor[0] != '\0');
+    (void)snprintf(query, sizeof query, "?limit=1&format=cef&cursor=%s", response.next_cursor);
+    api_response_done(&response);
+    export_ask(query, &response);
+    assert_string_equal(response.content_type, API_TYPE_TEXT);
+    assert_memory_equal(response.body.bytes, "CEF:0|Kluis|", 12);
+    assert_int_equal(response.next_entry, 2);
+    api_response_done(&response);
+    export_ask("?format=ocsf&entry=1&limit=10000", &response);
+    assert_string_equal(response.content_type, API_TYPE_NDJSON);
+    assert_string_equal(response.next_cursor, "");
+    api_response_done(&response);
+    test_api_ask(&fixture, "GET", "/v1/audit/export?format=csv", auditor.text, NULL, 422,
+                 "invalid_format");
+    test_api_ask(&fixture, "GET", "/v1/audit/export?limit=10001", auditor.text, NULL, 400,
+                 "invalid_limit");
+    test_api_ask(&fixture, "GET", "/v1/audit/export?limit=0", auditor.text, NULL, 400,
+                 "invalid_limit");
+    test_api_ask(&fixture, "GET", "/v1/audit/export?entry=-1", auditor.text, NULL, 400,
+                 "invalid_parameter");
+    test_api_ask(&fixture, "GET", "/v1/audit/export?cursor=x", auditor.text, NULL, 400,
+                 "invalid_cursor");
+    test_api_ask(&fixture, "GET", "/v1/audit/export", fixture.reader.text, NULL, 403,
+                 "role_forbidden");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_trail_is_searched),
+        cmocka_unit_test(test_the_trail_is_exported),
         cmocka_unit_test(test_a_period_is_added_up),
         cmocka_unit_test(test_a_review_is_signed_and_listed),
         cmocka_unit_test(test_a_reason_is_shown_and_checked),

@@ -25,6 +25,33 @@ static void test_the_table_is_in_order_and_finds_each(void **state)
     assert_null(vault_audit_action_find(""));
 }
 
+static void test_every_action_has_a_place_in_other_systems(void **state)
+{
+    size_t count = 0;
+    const struct vault_audit_action *actions = vault_audit_actions(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        const struct vault_audit_action *action = &actions[i];
+        const char *at;
+
+        assert_true(action->title != NULL && action->title[0] != '\0');
+        for (at = action->title; *at != '\0'; at++) {
+            assert_true(*at >= ' ' && *at < 0x7f && *at != '|' && *at != '\\');
+        }
+        assert_in_range(action->weight, VAULT_AUDIT_INFO, VAULT_AUDIT_CRITICAL);
+        if (action->ocsf_class == VAULT_OCSF_DATA) {
+            assert_in_range(action->ocsf_activity, VAULT_OCSF_DATA_READ, VAULT_OCSF_DATA_LIST);
+            assert_int_not_equal(action->effect, VAULT_AUDIT_RUNS);
+        } else {
+            assert_int_equal(action->ocsf_class, VAULT_OCSF_API);
+            assert_true((action->ocsf_activity >= VAULT_OCSF_API_CREATE &&
+                         action->ocsf_activity <= VAULT_OCSF_API_DELETE) ||
+                        action->ocsf_activity == VAULT_OCSF_API_OTHER);
+        }
+    }
+}
+
 static void test_looking_at_the_trail_changes_nothing(void **state)
 {
     size_t count = 0;
@@ -71,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_table_is_in_order_and_finds_each),
+        cmocka_unit_test(test_every_action_has_a_place_in_other_systems),
         cmocka_unit_test(test_looking_at_the_trail_changes_nothing),
         cmocka_unit_test(test_no_entry_is_begun_of_what_the_table_does_not_have),
     };

@@ -434,18 +434,28 @@ KL_MUST_USE enum kl_status vault_upkeep_run(struct vault *vault, struct kl_err *
 
 /* ---- audit (auditor, steward) ---- */
 
+/*
+ * What entries are looked for; NULL: any. All that is given has to hold. purpose and field (TYPE.FIELD) are names that an entry has in any place: a field that was
+ * shown, withheld, changed, searched for. result: "ok" or "refused".
+ */
 struct vault_audit_filter {
-    const struct kl_id *subject; /* NULL: all; an erased one is KL_ERR_NOT_FOUND */
+    const struct kl_id *subject; /* an erased one is KL_ERR_NOT_FOUND */
     const struct kl_id *credential;
+    const char *purpose;
+    const char *field;
+    const char *action;
+    const char *result;
     int64_t from_us; /* 0: from the start */
     int64_t to_us;   /* exclusive; 0: to the end */
 };
 /*
  * Entries, newest last, as a JSON array of the entries' own texts with their "seq" beside: [{"seq":n,"entry":{...}}]. Appended to ret.
  * An auditor's or steward's: the tenant's trail; an operator's who names no tenant: the vault's own. One call looks at a bounded part of
- * the trail: a page may hold fewer than limit, even none, and still have a cursor to go on. That it was read is itself an entry.
+ * the trail: a page may hold fewer than limit, even none, and still have a cursor to go on. That it was read, and what was looked for, is itself an entry.
+ * What names a subject, credential, purpose, field, action or result is found by the search index, the newest few thousand entries one by one.
  * from_us and to_us rely on the clock: entries written while it was wrong by more than an hour are found without them.
- * KL_ERR_INVALID "invalid_limit" (1..VAULT_PAGE_MAX), "invalid_cursor", "invalid_range" (from behind to). KL_ERR_FORBIDDEN. KL_ERR_NOT_FOUND.
+ * KL_ERR_INVALID "invalid_limit" (1..VAULT_PAGE_MAX), "invalid_cursor", "invalid_range" (from behind to), "invalid_name", "unknown_action", "unknown_result".
+ * KL_ERR_FORBIDDEN "role_forbidden"; "transfer": the credential's place is outside the EEA, and the policy lets nothing go there. KL_ERR_NOT_FOUND.
  */
 KL_MUST_USE enum kl_status vault_audit_list(struct vault *vault, const struct vault_caller *caller,
                                             const struct vault_audit_filter *filter, size_t limit,

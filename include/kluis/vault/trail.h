@@ -50,7 +50,8 @@ KL_MUST_USE enum kl_status vault_trail_consistency(struct vault *vault,
  * (null: its row is not there), leaf_hash what the stored tree has for it (null: it is damaged there); next is where to go on, size when there is no more. Numbers that are lost have no
  * entry, but for one that somebody put there: each is a leaf of the text {"lost":true}.
  *
- * limit  1..VAULT_PAGE_MAX. KL_ERR_INVALID "invalid_limit", "invalid_range": from lies behind the size.
+ * limit  1..VAULT_PAGE_MAX. KL_ERR_INVALID "invalid_limit", "invalid_range": from lies behind the size. KL_ERR_FORBIDDEN "transfer": the credential's place is outside
+ * the EEA, and the policy lets nothing go there.
  */
 KL_MUST_USE enum kl_status vault_trail_entries(struct vault *vault,
                                                const struct vault_caller *caller, int64_t from,
