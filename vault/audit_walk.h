@@ -22,7 +22,7 @@ struct vault_audit_walk {
     uint64_t next;
     uint64_t lost;
 };
-/* From number first on, as the trail is now. KL_ERR_NO_MEMORY. */
+/* From number first on, or from the first entry that did not go by a policy, as the trail is now. KL_ERR_NO_MEMORY; errors of reading a trail. */
 KL_MUST_USE enum kl_status vault_audit_walk_begin(struct vault_audit_walk *walk,
                                                   struct vault *vault, uint64_t tenant,
                                                   uint64_t first, struct kl_err *err);
@@ -33,7 +33,7 @@ KL_MUST_USE enum kl_status vault_audit_walk_next(struct vault_audit_walk *walk, 
                                                  struct kl_slice *ret_entry, struct kl_err *err);
 void vault_audit_walk_end(struct vault_audit_walk *walk); /* a zeroed one is fine */
 
-/* A number before which nothing of from_us or later lies; 0 for from_us 0. KL_ERR_CORRUPT "audit_damaged", KL_ERR_IO, KL_ERR_NO_MEMORY. */
+/* A number before which nothing of from_us or later lies; for from_us 0 that of the first entry that did not go by a policy. KL_ERR_CORRUPT "audit_damaged", KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant,
                                                   int64_t from_us, uint64_t *ret_seq,
                                                   struct kl_err *err);

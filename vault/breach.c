@@ -203,11 +203,12 @@ static void load_policies(struct vault_breach *breach)
 {
     const uint64_t *numbers = vault_breach_policies(breach->tally, &breach->policy_count);
     struct kl_err ignored = {0};
+    int64_t applied_us = 0;
     size_t i;
 
     for (i = 0; i < breach->policy_count; i++) {
         if (vault_policy_load_number(breach->vault, breach->tenant, numbers[i],
-                                     &breach->policies[i], &ignored) != KL_OK) {
+                                     &breach->policies[i], &applied_us, &ignored) != KL_OK) {
             breach->policies[i] = NULL;
             kl_err_clear(&ignored);
         }

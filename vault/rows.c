@@ -100,6 +100,13 @@ struct vault_row_key vault_row_tiled(uint64_t tenant)
     return key;
 }
 
+struct vault_row_key vault_row_pruned(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("pruned");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
 struct vault_row_key vault_row_unswept(uint64_t tenant)
 {
     struct vault_row_key key = vault_row_meta("unswept");
@@ -294,7 +301,8 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
 
 static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqUN";
 static const char *const tenant_metas[] = {"index",   "index-old", "horizon", "unswept",
-                                           "journal", "lost",      "tiles",   "unconfirmed"};
+                                           "journal", "lost",      "tiles",   "unconfirmed",
+                                           "pruned"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {
