@@ -32,7 +32,7 @@ enum kl_status vault_audit_walk_begin(struct vault_audit_walk *walk, struct vaul
     if (iter == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "audit: no iterator");
     }
-    *walk = (struct vault_audit_walk){.iter = iter, .next = first};
+    *walk = (struct vault_audit_walk){.iter = iter, .next = first, .pruned_until = pruned.until};
     return KL_OK;
 }
 

@@ -16,11 +16,13 @@
 /* An entry's time is when its request came, its place when it was committed: how far those may be apart. */
 #define VAULT_AUDIT_DISORDER_US (INT64_C(3600) * 1000000)
 
-/* lost: numbers passed over so far that no entry has (audit.h); next: the number behind the last entry that was given. */
+/* lost: numbers passed over so far that no entry has (audit.h); next: the number behind the last entry that was given; pruned_until: below it
+ * entries went by a policy. */
 struct vault_audit_walk {
     struct vault_iter *iter;
     uint64_t next;
     uint64_t lost;
+    uint64_t pruned_until;
 };
 /* From number first on, or from the first entry that did not go by a policy, as the trail is now. KL_ERR_NO_MEMORY; errors of reading a trail. */
 KL_MUST_USE enum kl_status vault_audit_walk_begin(struct vault_audit_walk *walk,

@@ -179,6 +179,7 @@ static enum kl_status go_over(struct vault_breach *breach, struct kl_err *err)
         vault_audit_walk_begin(&walk, breach->vault, breach->tenant, breach->first, err);
 
     breach->next = breach->first;
+    breach->pruned_until = walk.pruned_until;
     while (status == KL_OK && !past && !breach->more) {
         status = vault_audit_walk_next(&walk, &seq, &entry, err);
         if (status != KL_OK || seq >= breach->end) {

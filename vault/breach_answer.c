@@ -308,6 +308,7 @@ void vault_breach_write(const struct vault_breach *breach, const char *cursor,
     kl_json_add_int(out, "to", (int64_t)breach->next);
     kl_json_add_int(out, "of_credential", (int64_t)breach->of_credential);
     kl_json_add_int(out, "lost", (int64_t)breach->lost);
+    kl_json_add_int(out, "pruned_until", (int64_t)breach->pruned_until);
     kl_json_object_end(out);
     write_counts(breach, out);
     write_kinds(breach, "categories", false, out);
