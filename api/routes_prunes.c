@@ -16,8 +16,8 @@ API_HANDLER(api_prune_start)
         status = api_input_bool(body, "dry_run", "", &input.dry_run, err);
     }
     if (status == KL_OK && body != NULL) {
-        status = api_input_int(body, "per_second", "", VAULT_PRUNE_RATE_MIN,
-                               VAULT_PRUNE_RATE_MAX, 0, &input.per_second, err);
+        status = api_input_int(body, "per_second", "", VAULT_PRUNE_RATE_MIN, VAULT_PRUNE_RATE_MAX,
+                               0, &input.per_second, err);
     }
     if (status == KL_OK) {
         status = api_request_idempotency(request, NULL, 0, &idempotency, err);
@@ -25,7 +25,7 @@ API_HANDLER(api_prune_start)
     if (status == KL_OK) {
         (void)api_response_json(response, 202);
         status = vault_prune_start(request->vault, &request->caller, &input, &idempotency,
-                                       &response->body, &response->replayed, err);
+                                   &response->body, &response->replayed, err);
     }
     return status;
 }
@@ -34,7 +34,7 @@ API_HANDLER(api_prune_read)
 {
     (void)api_response_json(response, 200);
     return vault_prune_show(request->vault, &request->caller, &request->match.ids[0],
-                                &response->body, err);
+                            &response->body, err);
 }
 
 API_HANDLER(api_prune_list)

@@ -195,10 +195,11 @@ void kl_trail_check_end(struct kl_trail_check *check,
             kl_trail_find(check->findings, "tree_damaged", 0, 0,
                           "the entries are right, and parts of the stored tree cannot be read");
     } else if (check->suspects == 0) {
-        kl_trail_find(check->findings, "frontier_altered", 0, 0,
-                      "the entries, and the hashes of those that went by a policy, lead to another root than "
-                      "the signed head has: the frontier, or "
-                      "the entries and the stored tree together, were altered");
+        kl_trail_find(
+            check->findings, "frontier_altered", 0, 0,
+            "the entries, and the hashes of those that went by a policy, lead to another root than "
+            "the signed head has: the frontier, or "
+            "the entries and the stored tree together, were altered");
     } else if (!by_stored) {
         kl_trail_find(
             check->findings, "rewritten", 0, 0,

@@ -162,11 +162,52 @@ bool kl_trail_pruning_holds(const struct kl_trail_pruning *pruning)
 
     kl_buf_init(&text, KL_TRAIL_PRUNED_TEXT_MAX_BYTES);
     kl_trail_pruning_text(pruning, &text);
-    holds = kl_buf_status(&text, NULL) == KL_OK &&
-            crypto_sign_verify_detached(pruning->signature, text.bytes, text.size, pruning->key) ==
-                0;
+    holds =
+        kl_buf_status(&text, NULL) == KL_OK &&
+        crypto_sign_verify_detached(pruning->signature, text.bytes, text.size, pruning->key) == 0;
     kl_buf_done(&text);
     return holds;
+}
+
+/* ---- lines of a copy ---- */
+
+#define SEQ "{\"seq\":"
+#define ENTRY ",\"entry\":"
+#define LEAF ",\"leaf_hash\":\""
+
+bool kl_trail_line_is(struct kl_slice line)
+{
+    return line.size >= sizeof SEQ - 1 && memcmp(line.bytes, SEQ, sizeof SEQ - 1) == 0;
+}
+
+bool kl_trail_line_read(struct kl_slice line, uint64_t *ret_number, struct kl_slice *ret_entry,
+                        unsigned char ret_hash[KL_MERKLE_HASH_BYTES])
+{
+    const char *text = (const char *)line.bytes;
+    const char *end = text + sizeof SEQ - 1;
+    uint64_t number = 0;
+    size_t left = 0;
+
+    if (!kl_trail_line_is(line) || text[line.size - 1] != '}') {
+        return false;
+    }
+    for (; *end >= '0' && *end <= '9' && number <= INT64_MAX / 10 - 1; end++) {
+        number = number * 10 + (uint64_t)(*end - '0');
+    }
+    left = line.size - (size_t)(end - text);
+    *ret_number = number;
+    *ret_entry = kl_slice_of(NULL, 0);
+    if (end == text + sizeof SEQ - 1) {
+        return false;
+    }
+    if (left > sizeof ENTRY && memcmp(end, ENTRY, sizeof ENTRY - 1) == 0) {
+        *ret_entry = kl_slice_of(end + sizeof ENTRY - 1, left - sizeof ENTRY);
+        return true;
+    }
+    return left == sizeof LEAF - 1 + KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES) + 2 &&
+           memcmp(end, LEAF, sizeof LEAF - 1) == 0 && text[line.size - 2] == '"' &&
+           kl_base64_decode(end + sizeof LEAF - 1, KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES), ret_hash,
+                            KL_MERKLE_HASH_BYTES);
 }
 
 /* ---- policies ---- */
@@ -262,8 +303,9 @@ static void pruning_see(struct kl_trail_prunings *prunings, uint64_t number, str
     }
     if (status != KL_OK || pruning.until > number || !kl_trail_pruning_holds(&pruning) ||
         !prunings->is_key(prunings->context, pruning.key)) {
-        kl_trail_find(prunings->findings, "pruning_forged", number, number + 1,
-                      "the entry says that others went by a policy, and is not signed by the vault");
+        kl_trail_find(
+            prunings->findings, "pruning_forged", number, number + 1,
+            "the entry says that others went by a policy, and is not signed by the vault");
         return;
     }
     judge_times(prunings, number, &pruning);

@@ -34,8 +34,8 @@ static enum kl_status save_answer(struct saving *saving, const char *route,
     (void)fwrite(response.body.bytes, 1, response.body.size, saving->file);
     (void)fputc('\n', saving->file);
     if (ret_json != NULL)
-        status = kl_json_parse(response.body.bytes, response.body.size, ret_json,
-                               &saving->call->err);
+        status =
+            kl_json_parse(response.body.bytes, response.body.size, ret_json, &saving->call->err);
     cli_response_done(&response);
     return status;
 }
@@ -69,8 +69,7 @@ static bool save_lost(struct saving *saving, const struct kl_json_value *root)
 /* A hash that is damaged has no line: who checks the file finds that it is missing. */
 static bool save_pruned(struct saving *saving, const struct kl_json_value *root)
 {
-    struct kl_json_iter runs =
-        kl_json_iter(kl_json_member(kl_json_member(root, "pruned"), "runs"));
+    struct kl_json_iter runs = kl_json_iter(kl_json_member(kl_json_member(root, "pruned"), "runs"));
     const struct kl_json_value *run = NULL;
     const struct kl_json_value *hash = NULL;
     uint64_t number = 0;
@@ -173,11 +172,17 @@ enum cli_exit cli_audit_save(struct cli_call *call)
 
 /* ---- letting go ---- */
 
-static const struct cli_column run_columns[] = {
-    {"RUN", "id"},         {"STATE", "state"},   {"ENTRIES", "entries"},
-    {"FROM", "from"},      {"UNTIL", "until"},   {"OLDEST", "oldest_at"},
-    {"NEWEST", "newest_at"}, {"NEXT", "next_at"}, {"FOR EVER", "kept_for_ever"},
-    {"WAITS UNTIL", "waits_until"}, {"BLOCKED AT", "blocked_at"}};
+static const struct cli_column run_columns[] = {{"RUN", "id"},
+                                                {"STATE", "state"},
+                                                {"ENTRIES", "entries"},
+                                                {"FROM", "from"},
+                                                {"UNTIL", "until"},
+                                                {"OLDEST", "oldest_at"},
+                                                {"NEWEST", "newest_at"},
+                                                {"NEXT", "next_at"},
+                                                {"FOR EVER", "kept_for_ever"},
+                                                {"WAITS UNTIL", "waits_until"},
+                                                {"BLOCKED AT", "blocked_at"}};
 #define RUN_COLUMNS (sizeof run_columns / sizeof run_columns[0])
 
 enum cli_exit cli_audit_prune(struct cli_call *call)

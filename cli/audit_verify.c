@@ -22,8 +22,7 @@ static void print_people(const struct cli_trail_verify *verify)
                  verify->entries, verify->start, verify->lost, verify->link_count,
                  verify->kept_count);
     if (verify->pruned > 0)
-        (void)printf("of %" PRIu64
-                     " entries below number %" PRIu64
+        (void)printf("of %" PRIu64 " entries below number %" PRIu64
                      " only the hashes are there: they went by the policy\n",
                      verify->pruned, verify->check.pruned);
     for (size_t i = 0; i < verify->findings.count && i < KL_TRAIL_FINDINGS_MAX; i++) {
@@ -130,8 +129,7 @@ static enum kl_status verify_copy(struct cli_call *call, struct cli_trail_verify
     if (cli_call_is_set(call, "from") || cli_call_is_set(call, "all"))
         return kl_fail(&call->err, KL_ERR_INVALID, "invalid_option",
                        "heads that were kept are given as one more FILE", NULL);
-    enum kl_status status =
-        cli_trail_verify_files(verify, call->arguments, call->argument_count);
+    enum kl_status status = cli_trail_verify_files(verify, call->arguments, call->argument_count);
     if (status == KL_OK && cli_call_is_set(call, "known-key"))
         status = cli_trail_verify_key(verify, cli_call_value(call, "known-key"));
     return status;
@@ -145,8 +143,8 @@ enum cli_exit cli_audit_verify(struct cli_call *call)
         return CLI_FAILED;
     }
     verify->call = call;
-    enum kl_status status = call->argument_count > 0 ? verify_copy(call, verify)
-                                                     : verify_all(call, verify);
+    enum kl_status status =
+        call->argument_count > 0 ? verify_copy(call, verify) : verify_all(call, verify);
     if (status == KL_OK && call->format == CLI_FORMAT_JSON)
         status = print_json(call, verify);
     else if (status == KL_OK && call->format == CLI_FORMAT_CSV)

@@ -2,16 +2,12 @@
 #include "cli/trail_verify.h"
 
 #include "cli/common.h"
-#include "kluis/base/encode.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEQ "{\"seq\":"
-#define ENTRY ",\"entry\":"
-#define LEAF ",\"leaf_hash\":\""
 #define LOST_RANGES_MAX 65536
 #define LINE_MAX_BYTES (8 * 1024 * 1024) /* a chain of keys is the longest */
 
@@ -40,30 +36,6 @@ static enum kl_status not_a_copy(struct cli_trail_verify *verify, const char *fi
 }
 
 /* ---- lines ---- */
-
-/* What a line that begins with a number says: of an entry its exact bytes, else a hash. False: it is none. */
-static bool line_number(struct kl_slice line, uint64_t *ret_number, struct kl_slice *ret_entry,
-                        unsigned char ret_hash[KL_MERKLE_HASH_BYTES])
-{
-    const char *text = (const char *)line.bytes;
-    char *end = NULL;
-    if (line.size < sizeof SEQ || text[sizeof SEQ - 1] < '0' || text[sizeof SEQ - 1] > '9')
-        return false;
-    uint64_t number = strtoull(text + sizeof SEQ - 1, &end, 10);
-    size_t left = line.size - (size_t)(end - text);
-    if (number > INT64_MAX || left == 0 || text[line.size - 1] != '}')
-        return false;
-    *ret_number = number;
-    if (left > sizeof ENTRY && strncmp(end, ENTRY, sizeof ENTRY - 1) == 0) {
-        *ret_entry = kl_slice_of(end + sizeof ENTRY - 1, left - sizeof ENTRY);
-        return true;
-    }
-    *ret_entry = kl_slice_of(NULL, 0);
-    return left == sizeof LEAF - 1 + KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES) + 2 &&
-           strncmp(end, LEAF, sizeof LEAF - 1) == 0 && text[line.size - 2] == '"' &&
-           kl_base64_decode(end + sizeof LEAF - 1, KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES), ret_hash,
-                            KL_MERKLE_HASH_BYTES);
-}
 
 typedef enum kl_status (*line_visit)(struct copy *copy, struct kl_slice line, bool *ret_known);
 
@@ -124,7 +96,7 @@ static enum kl_status newest_head(struct copy *copy, struct kl_slice line, bool 
     const struct kl_json_value *root = NULL;
     struct kl_json *json = NULL;
     struct kl_trail_head head;
-    if (strncmp((const char *)line.bytes, SEQ, sizeof SEQ - 1) == 0)
+    if (kl_trail_line_is(line))
         return KL_OK;
     *ret_known = kl_json_parse(line.bytes, line.size, &json, NULL) == KL_OK;
     root = kl_json_root(json);
@@ -156,8 +128,8 @@ static enum kl_status other_lines(struct copy *copy, struct kl_slice line, bool 
     struct kl_trail_head head;
     uint64_t number = 0;
     enum kl_status status = KL_OK;
-    if (strncmp((const char *)line.bytes, SEQ, sizeof SEQ - 1) == 0) {
-        *ret_known = line_number(line, &number, &entry, hash);
+    if (kl_trail_line_is(line)) {
+        *ret_known = kl_trail_line_read(line, &number, &entry, hash);
         if (*ret_known && entry.size > 0 && number < verify->head.size)
             kl_trail_prunings_see(&verify->prunings, number, entry);
         return KL_OK;
@@ -197,8 +169,9 @@ static void pass_to(struct copy *copy, uint64_t until)
         while (i < copy->lost_count && (at < copy->lost[i].from || at >= copy->lost[i].until))
             i++;
         if (i == copy->lost_count) {
-            kl_trail_find(&verify->findings, until < verify->head.size ? "entry_dropped" : "truncated",
-                          at, until, "the copy has none of these");
+            kl_trail_find(&verify->findings,
+                          until < verify->head.size ? "entry_dropped" : "truncated", at, until,
+                          "the copy has none of these");
             copy->stopped = true;
         } else {
             cli_trail_verify_pass_lost(verify,
@@ -213,9 +186,9 @@ static enum kl_status take_line(struct copy *copy, struct kl_slice line, bool *r
     struct kl_trail_leaf leaf = {.has_text = true};
     unsigned char hash[KL_MERKLE_HASH_BYTES];
     struct kl_slice entry;
-    if (copy->stopped || strncmp((const char *)line.bytes, SEQ, sizeof SEQ - 1) != 0)
+    if (copy->stopped || !kl_trail_line_is(line))
         return KL_OK;
-    *ret_known = line_number(line, &leaf.index, &entry, hash);
+    *ret_known = kl_trail_line_read(line, &leaf.index, &entry, hash);
     if (!*ret_known || leaf.index >= verify->head.size)
         return KL_OK;
     pass_to(copy, leaf.index);
@@ -250,8 +223,8 @@ static int by_until(const void *one, const void *other)
 static void take_roots(struct copy *copy)
 {
     const struct kl_trail_prunings *prunings = &copy->verify->prunings;
-    copy->root_count = prunings->root_count < KL_TRAIL_PRUNINGS_MAX ? prunings->root_count
-                                                                    : KL_TRAIL_PRUNINGS_MAX;
+    copy->root_count =
+        prunings->root_count < KL_TRAIL_PRUNINGS_MAX ? prunings->root_count : KL_TRAIL_PRUNINGS_MAX;
     memcpy(copy->roots, prunings->roots, sizeof copy->roots);
     if (copy->root_count > 0)
         qsort(copy->roots, copy->root_count, sizeof copy->roots[0], by_until);
@@ -266,9 +239,10 @@ static void files_end(struct copy *copy)
         return;
     kl_merkle_root(&verify->check.of_texts, root);
     if (memcmp(root, verify->head.root, sizeof root) != 0)
-        kl_trail_find(&verify->findings, "rewritten", 0, verify->head.size,
-                      "the entries of the copy do not lead to the root of its head: one of them was "
-                      "edited, put in or taken out");
+        kl_trail_find(
+            &verify->findings, "rewritten", 0, verify->head.size,
+            "the entries of the copy do not lead to the root of its head: one of them was "
+            "edited, put in or taken out");
     kl_trail_prunings_end(&verify->prunings, verify->check.pruned);
 }
 

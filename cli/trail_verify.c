@@ -87,7 +87,8 @@ static bool hashes_of(const struct kl_json_value *value, struct kl_merkle_hash *
 
 /* ---- the head and its keys ---- */
 
-static void check_keys(struct cli_trail_verify *verify)
+static void check_keys(struct cli_trail_verify *verify,
+                       const unsigned char in_use[KL_TRAIL_KEY_BYTES])
 {
     const unsigned char *last = verify->first_key;
     if (verify->link_count > 0) {
@@ -96,7 +97,8 @@ static void check_keys(struct cli_trail_verify *verify)
             kl_trail_find(&verify->findings, "chain_broken", 0, 0,
                           "the chain does not begin with the first key");
     }
-    if (memcmp(last, verify->head.key, KL_TRAIL_KEY_BYTES) != 0)
+    if (memcmp(last, verify->head.key, KL_TRAIL_KEY_BYTES) != 0 ||
+        memcmp(last, in_use, KL_TRAIL_KEY_BYTES) != 0)
         kl_trail_find(&verify->findings, "chain_broken", 0, 0,
                       "the chain of keys does not lead to the one that signed the head");
 }
@@ -108,7 +110,11 @@ enum kl_status cli_trail_verify_take_keys(struct cli_trail_verify *verify,
     struct kl_json_iter iter = kl_json_iter(list);
     const struct kl_json_value *item = NULL;
     size_t count = kl_json_count(list);
-    if (count > KL_TRAIL_LINKS_MAX || !hash_of(root, "first_key", verify->first_key))
+    const char *tenant = kl_json_text(kl_json_member(root, "tenant"));
+    unsigned char in_use[KL_TRAIL_KEY_BYTES];
+    if (count > KL_TRAIL_LINKS_MAX || !hash_of(root, "first_key", verify->first_key) ||
+        !hash_of(root, "public_key", in_use) || tenant == NULL ||
+        strcmp(tenant, verify->head.tenant) != 0)
         return not_understood(verify->call);
     verify->links = calloc(count + 1, sizeof *verify->links);
     if (verify->links == NULL)
@@ -124,7 +130,7 @@ enum kl_status cli_trail_verify_take_keys(struct cli_trail_verify *verify,
                           verify->link_count + 1);
         verify->link_count++;
     }
-    check_keys(verify);
+    check_keys(verify, in_use);
     return KL_OK;
 }
 
@@ -612,8 +618,8 @@ static enum kl_status check_prunings(struct cli_trail_verify *verify)
 {
     const struct kl_trail_prunings *prunings = &verify->prunings;
     enum kl_status status = KL_OK;
-    for (size_t i = 0;
-         status == KL_OK && i < prunings->root_count && i < KL_TRAIL_PRUNINGS_MAX; i++) {
+    for (size_t i = 0; status == KL_OK && i < prunings->root_count && i < KL_TRAIL_PRUNINGS_MAX;
+         i++) {
         bool holds = true;
         status = check_size(verify, prunings->roots[i].until, prunings->roots[i].root, &holds);
         if (status == KL_OK && !holds)

@@ -291,8 +291,8 @@ static enum kl_status prunings_check(struct vault *vault, struct checking *check
                                      struct kl_err *err)
 {
     struct kl_trail_prunings *prunings = &checking->prunings;
-    size_t count = prunings->root_count < KL_TRAIL_PRUNINGS_MAX ? prunings->root_count
-                                                                : KL_TRAIL_PRUNINGS_MAX;
+    size_t count =
+        prunings->root_count < KL_TRAIL_PRUNINGS_MAX ? prunings->root_count : KL_TRAIL_PRUNINGS_MAX;
     struct vault_tree_reader *reader = NULL;
     enum kl_status status = KL_OK;
 
@@ -374,8 +374,7 @@ static enum kl_status check_rest(struct checking *checking, bool is_indexed, str
     if (status == KL_OK && is_indexed && indexed != checking->entries + left) {
         kl_trail_find(checking->findings, "index_damaged", 0, 0,
                       "the index of entries by their ids has %llu of %llu",
-                      (unsigned long long)indexed,
-                      (unsigned long long)(checking->entries + left));
+                      (unsigned long long)indexed, (unsigned long long)(checking->entries + left));
     }
     first = vault_row_audit(checking->tenant, checking->size);
     past = vault_row_audit(checking->tenant, UINT64_MAX);

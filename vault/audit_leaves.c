@@ -118,7 +118,7 @@ static enum kl_status walk_gap(struct walk *walk, uint64_t past, struct kl_err *
             range = vault_lost_at(walk->lost, walk->next);
             vault_lost_leaf(leaf.hash);
         }
-        leaf.kind = range != NULL                       ? VAULT_LEAF_LOST
+        leaf.kind = range != NULL                     ? VAULT_LEAF_LOST
                     : walk->next < walk->lost->pruned ? VAULT_LEAF_PRUNED
                                                       : VAULT_LEAF_MISSING;
         leaf.number = walk->next++;

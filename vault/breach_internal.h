@@ -39,7 +39,8 @@ struct vault_breach {
     uint64_t end;
     uint64_t of_credential;
     uint64_t lost;
-    uint64_t pruned_until; /* entries of lower numbers went by the policy: what they told is not known */
+    uint64_t
+        pruned_until; /* entries of lower numbers went by the policy: what they told is not known */
     bool more;
     bool may_name;
     struct vault_breach_tally *tally;

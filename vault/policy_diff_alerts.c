@@ -92,10 +92,9 @@ static void compare_audit(struct vault_diff *diff)
         struct kl_buf text;
 
         kl_buf_init(&text, TEXT_BYTES + KL_DURATION_TEXT_BYTES);
-        vault_policy_audit_text(diff->policies[side] == NULL
-                                    ? &nothing_said
-                                    : vault_policy_audit(diff->policies[side]),
-                                &text);
+        vault_policy_audit_text(
+            diff->policies[side] == NULL ? &nothing_said : vault_policy_audit(diff->policies[side]),
+            &text);
         texts[side] = kl_arena_text(diff->arena, text.bytes, text.size);
         if (texts[side] == NULL || text.failed)
             diff->no_memory = true;

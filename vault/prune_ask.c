@@ -56,8 +56,7 @@ enum kl_status vault_prune_start(struct vault *vault, const struct vault_caller 
 {
     const struct vault_prune_terms terms = {.dry_run = input->dry_run,
                                             .per_second = input->per_second};
-    const unsigned may =
-        input->dry_run ? VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR : VAULT_MAY_STEWARD;
+    const unsigned may = input->dry_run ? VAULT_MAY_STEWARD | VAULT_MAY_AUDITOR : VAULT_MAY_STEWARD;
     enum kl_status status = vault_act_allowed(vault, caller, may, vault_prune_job.action, err);
 
     if (status == KL_OK && terms.per_second != 0 &&
@@ -88,9 +87,9 @@ enum kl_status vault_prune_show(struct vault *vault, const struct vault_caller *
     if (status == KL_OK) {
         status = vault_job_read(vault, VAULT_JOB_PRUNE, run, &job, err);
     }
-    if (status == KL_OK && job.tenant != (caller->builtin == VAULT_BUILTIN_OPERATOR
-                                              ? (uint64_t)KMS_TENANT_VAULT
-                                              : caller->tenant)) {
+    if (status == KL_OK &&
+        job.tenant != (caller->builtin == VAULT_BUILTIN_OPERATOR ? (uint64_t)KMS_TENANT_VAULT
+                                                                 : caller->tenant)) {
         status = kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such job", NULL);
     }
     vault_job_done(&job);
@@ -106,13 +105,12 @@ enum kl_status vault_prune_list(struct vault *vault, const struct vault_caller *
         status = kl_fail(err, KL_ERR_INVALID, "invalid_limit", "a list holds at least 1", NULL);
     }
     limit = limit > VAULT_JOB_LIST_MAX ? VAULT_JOB_LIST_MAX : limit;
-    return status == KL_OK
-               ? vault_job_list(vault, VAULT_JOB_PRUNE,
-                                caller->builtin == VAULT_BUILTIN_OPERATOR
-                                    ? (uint64_t)KMS_TENANT_VAULT
-                                    : caller->tenant,
-                                limit, ret, err)
-               : status;
+    return status == KL_OK ? vault_job_list(vault, VAULT_JOB_PRUNE,
+                                            caller->builtin == VAULT_BUILTIN_OPERATOR
+                                                ? (uint64_t)KMS_TENANT_VAULT
+                                                : caller->tenant,
+                                            limit, ret, err)
+                           : status;
 }
 
 /* ---- by night ---- */

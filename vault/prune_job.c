@@ -28,12 +28,22 @@ struct run {
 static void cursor_write(const struct run *run, struct kl_buf *ret)
 {
     const struct vault_prune_stretch *stretch = &run->stretch;
-    const uint64_t numbers[] = {
-        run->tenant,           run->phase,    run->compact_from,  stretch->from,
-        stretch->until,        stretch->next, stretch->entries,   (uint64_t)stretch->oldest_us,
-        (uint64_t)stretch->newest_us,         (uint64_t)stretch->next_at_us,
-        stretch->blocked,      run->trails,   run->entries,       run->blocked,
-        (uint64_t)run->waits_us,              run->forever};
+    const uint64_t numbers[] = {run->tenant,
+                                run->phase,
+                                run->compact_from,
+                                stretch->from,
+                                stretch->until,
+                                stretch->next,
+                                stretch->entries,
+                                (uint64_t)stretch->oldest_us,
+                                (uint64_t)stretch->newest_us,
+                                (uint64_t)stretch->next_at_us,
+                                stretch->blocked,
+                                run->trails,
+                                run->entries,
+                                run->blocked,
+                                (uint64_t)run->waits_us,
+                                run->forever};
 
     kl_buf_clear(ret);
     kl_buf_add_byte(ret, CURSOR_FORMAT);
@@ -150,8 +160,8 @@ static enum kl_status looked(const struct work *work, const struct vault_prune_r
         return KL_OK;
     }
     if (!work->terms.dry_run) {
-        status = vault_prune_declare(work->vault, run->tenant, rule, work->now_us, &run->stretch,
-                                     err);
+        status =
+            vault_prune_declare(work->vault, run->tenant, rule, work->now_us, &run->stretch, err);
         run->phase = PHASE_REMOVE;
     }
     if (status == KL_OK) {

@@ -300,9 +300,9 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
 }
 
 static const char tenant_kinds[] = "PDHVLOBAFGJEIRwQqUN";
-static const char *const tenant_metas[] = {"index",   "index-old", "horizon", "unswept",
-                                           "journal", "lost",      "tiles",   "unconfirmed",
-                                           "pruned"};
+static const char *const tenant_metas[] = {"index",   "index-old",   "horizon",
+                                           "unswept", "journal",     "lost",
+                                           "tiles",   "unconfirmed", "pruned"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

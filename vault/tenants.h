@@ -78,8 +78,7 @@ KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenan
 KL_MUST_USE enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant,
                                                     uint64_t number,
                                                     struct vault_policy **ret_policy,
-                                                    int64_t *ret_applied_us,
-                                                    struct kl_err *err);
+                                                    int64_t *ret_applied_us, struct kl_err *err);
 /* The text of a policy that was applied, by its number: appended. KL_ERR_CORRUPT "policy_damaged": also when there is none of that number. */
 KL_MUST_USE enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant,
                                                   uint64_t number, struct kl_buf *ret_yaml,

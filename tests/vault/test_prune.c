@@ -69,9 +69,9 @@ static struct vault_pruned pruned_of(struct vault_fixture *fixture)
 {
     struct vault_pruned pruned = {.until = 99};
 
-    assert_int_equal(vault_trails_pruned(fixture_vault(fixture)->trails, fixture_tenant(fixture),
-                                         &pruned, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_trails_pruned(fixture_vault(fixture)->trails, fixture_tenant(fixture), &pruned, NULL),
+        KL_OK);
     return pruned;
 }
 
@@ -79,8 +79,8 @@ static size_t rows_below(struct vault_fixture *fixture, uint64_t until)
 {
     struct vault_row_key first = vault_row_audit(fixture_tenant(fixture), 0);
     struct vault_row_key past = vault_row_audit(fixture_tenant(fixture), until);
-    struct vault_iter *iter = vault_iter_new(fixture_vault(fixture)->data_store,
-                                             vault_row_slice(&first), vault_row_slice(&past), false);
+    struct vault_iter *iter = vault_iter_new(
+        fixture_vault(fixture)->data_store, vault_row_slice(&first), vault_row_slice(&past), false);
     struct kl_slice key;
     struct kl_slice value;
     size_t count = 0;
@@ -112,9 +112,9 @@ static void assert_checked(struct vault_fixture *fixture, const char *code)
     bool found = code == NULL;
 
     assert_non_null(findings);
-    assert_int_equal(vault_audit_check(fixture_vault(fixture), fixture_tenant(fixture), findings,
-                                       &size, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_audit_check(fixture_vault(fixture), fixture_tenant(fixture), findings, &size, NULL),
+        KL_OK);
     for (size_t i = 0; i < findings->count && i < KL_TRAIL_FINDINGS_MAX; i++) {
         found = found || strcmp(findings->items[i].code, code) == 0;
         if (code == NULL) {
@@ -173,9 +173,9 @@ static struct vault_prune_rule rule_at(struct vault_fixture *fixture, int64_t no
 {
     struct vault_prune_rule rule = {.policy = 77};
 
-    assert_int_equal(vault_prune_rule_read(fixture_vault(fixture), fixture_tenant(fixture), now_us,
-                                           &rule, NULL),
-                     KL_OK);
+    assert_int_equal(
+        vault_prune_rule_read(fixture_vault(fixture), fixture_tenant(fixture), now_us, &rule, NULL),
+        KL_OK);
     return rule;
 }
 
@@ -341,7 +341,8 @@ static void test_old_entries_go_and_the_tree_stays(void **state)
     assert_int_equal(run_at(fixture, now_us + 2 * YEAR + 3 * DAY, BY_HAND), 0);
     /* Those that stayed, and the declaration itself, go in their time. */
     append(fixture, 5, now_us + 9 * YEAR);
-    assert_int_equal(run_at(fixture, now_us + 9 * YEAR, BY_HAND), 43); /* two that were told above */
+    assert_int_equal(run_at(fixture, now_us + 9 * YEAR, BY_HAND),
+                     43); /* two that were told above */
     assert_checked(fixture, NULL);
 }
 
@@ -641,7 +642,8 @@ static void test_who_may(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, vault_fixture_setup, vault_fixture_teardown)
 
 int main(void)
 {

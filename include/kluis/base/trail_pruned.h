@@ -67,6 +67,16 @@ KL_MUST_USE enum kl_status kl_trail_pruning_read(struct kl_slice entry, const ch
 /* Whether the signature is right, by the key that it names itself. */
 bool kl_trail_pruning_holds(const struct kl_trail_pruning *pruning);
 
+/* ---- a copy of a trail ---- */
+
+/*
+ * A line of a copy that is about a number: {"seq":n,"entry":{…}} with the exact bytes of the entry, or {"seq":n,"leaf_hash":"…"} of one that went. The line is ended
+ * by a 0 byte behind it. ret_entry: a piece of line; empty: it is a hash, ret_hash. False: it is none, and what is returned says nothing.
+ */
+bool kl_trail_line_is(struct kl_slice line); /* whether it begins like one */
+bool kl_trail_line_read(struct kl_slice line, uint64_t *ret_number, struct kl_slice *ret_entry,
+                        unsigned char ret_hash[KL_MERKLE_HASH_BYTES]);
+
 /* ---- judging them, entry by entry ---- */
 
 /* A policy as its entry `policy_apply` says: until when its keep counts. */
@@ -92,7 +102,8 @@ struct kl_trail_prunings {
     void *context;
     struct kl_trail_findings *findings;
     uint64_t declared;
-    size_t root_count; /* of all, the newest KL_TRAIL_PRUNINGS_MAX of which are there, number n at n modulo that */
+    size_t
+        root_count; /* of all, the newest KL_TRAIL_PRUNINGS_MAX of which are there, number n at n modulo that */
     struct kl_trail_pruned_root roots[KL_TRAIL_PRUNINGS_MAX];
     size_t policy_count;
     struct kl_trail_policy policies[KL_TRAIL_POLICIES_MAX];
