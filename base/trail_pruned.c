@@ -9,6 +9,7 @@
 #define MONTHS_OF_YEAR 12
 #define DAYS_OF_LEAP_YEAR 366
 #define POLICY_ACTION "policy_apply"
+#define RESTORED_ACTION "data_restored"
 #define ACTION_TEXT(action) "\"action\":\"" action "\""
 
 bool kl_trail_keep_is_enough(const struct kl_duration *keep)
@@ -235,6 +236,10 @@ static void policy_see(struct kl_trail_prunings *prunings, const struct kl_json_
     char text[KL_DURATION_TEXT_BYTES];
     const char *result = kl_json_text(kl_json_member(root, "result"));
 
+    if (is_action(root, RESTORED_ACTION)) {
+        prunings->policy_count = 0; /* what was applied in the lost part is in force and unknown */
+        return;
+    }
     if (!is_action(root, POLICY_ACTION) || result == NULL || strcmp(result, "ok") != 0 ||
         !take_number(root, "number", &policy.number) ||
         !take_time(root, "at", text, &policy.at_us)) {
@@ -325,7 +330,8 @@ void kl_trail_prunings_see(struct kl_trail_prunings *prunings, uint64_t number,
 
     if (kl_trail_pruning_is(entry)) {
         pruning_see(prunings, number, entry);
-    } else if (holds_text(entry, ACTION_TEXT(POLICY_ACTION)) &&
+    } else if ((holds_text(entry, ACTION_TEXT(POLICY_ACTION)) ||
+                holds_text(entry, ACTION_TEXT(RESTORED_ACTION))) &&
                kl_json_parse(entry.bytes, entry.size, &json, NULL) == KL_OK) {
         policy_see(prunings, kl_json_root(json));
         kl_json_free(json);

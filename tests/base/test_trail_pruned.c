@@ -184,6 +184,8 @@ static void test_a_policy_that_counted_keeps_what_it_says(void **state)
     static const char *const forever[] = {POLICY("2021-01-01T00:00:00.000000Z", "null"), NULL};
     static const char *const just_over[] = {POLICY("2021-01-01T00:00:00.000000Z", "\"P6Y\""),
                                             POLICY("2022-01-30T00:00:00.000000Z", "\"P2Y\""), NULL};
+    static const char *const restored[] = {POLICY("2021-01-01T00:00:00.000000Z", "\"P6Y\""),
+                                           "{\"action\":\"data_restored\"}", NULL};
     static const char *const over[] = {POLICY("2021-01-01T00:00:00.000000Z", "\"P6Y\""),
                                        POLICY("2022-01-29T00:00:00.000000Z", "\"P2Y\""), NULL};
 
@@ -192,6 +194,7 @@ static void test_a_policy_that_counted_keeps_what_it_says(void **state)
     assert_judged(forever, right(), "pruned_early");
     assert_judged(just_over, right(), "pruned_early");
     assert_judged(over, right(), NULL);
+    assert_judged(restored, right(), NULL);
 }
 
 static void test_an_entry_of_another_action_is_passed_over(void **state)

@@ -289,6 +289,8 @@ def trail_holds(copy, key=None):
         entry = json.loads(text)
         if entry["action"] == "policy_apply" and entry["result"] == "ok":
             policies.append((moment(entry["at"]), entry["audit_keep"]))
+        if entry["action"] == "data_restored":
+            policies = []  # what was applied in the lost part is in force and unknown
         if entry["action"] == "trail_pruned":
             if not pruning_signed(entry, head["tenant"]) or entry["public_key"] not in chain or not entry["from"] < entry["until"] <= number:
                 return f"entry {number} is not the vault's"

@@ -1,9 +1,10 @@
 /* Old entries of a trail go by the policy's period, and the tree stays: what goes when, and over crashes, restores and tampering. */
 #include "vault/prune_job.h"
 
-#include "kluis/base/file.h"
 #include "kluis/vault/review.h"
 #include "kluis/vault/trail.h"
+#include "kluis/vault/webhook.h"
+#include "tests/support/store_fixture.h"
 #include "tests/support/test.h"
 #include "tests/support/vault_fixture.h"
 #include "vault/act.h"
@@ -12,7 +13,6 @@
 #include "vault/pruned.h"
 #include "vault/rows.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,10 +221,35 @@ static void test_a_shorter_period_waits_for_thirty_days(void **state)
     assert_false(vault_prune_is_over(&rule, now_us - YEAR, now_us + 140 * DAY));
 }
 
+/* How many events wait for the target of alerts. */
+static uint64_t told_of(struct vault_fixture *fixture)
+{
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_webhook_result *list = NULL;
+    size_t count = 0;
+
+    assert_int_equal(
+        vault_webhook_list(fixture_vault(fixture), &steward, fixture->arena, &list, &count, NULL),
+        KL_OK);
+    assert_int_equal(count, 1);
+    vault_caller_done(&steward);
+    return list[0].waiting;
+}
+
 static void test_that_a_period_was_shortened_is_said(void **state)
 {
+    static const struct vault_webhook_input input = {
+        .url = "https://siem.example.eu/kluis", .country = "BE", .events = VAULT_WEBHOOK_ALERTS};
     struct vault_fixture *fixture = *state;
+    struct vault_caller steward = admin_steward(fixture->admin);
+    struct vault_webhook_secret secret;
+    struct vault_webhook_result made;
     int64_t now_us = kl_time_now_us();
+
+    assert_int_equal(vault_webhook_add(fixture_vault(fixture), &steward, &input, NULL,
+                                       fixture->arena, &secret, &made, NULL),
+                     KL_OK);
+    vault_caller_done(&steward);
 
     apply_at(fixture, "audit: { keep: P6Y, keep_unreviewed: true }\n", now_us);
     assert_int_equal(fixture_trail(fixture, "audit_keep_counts_at"), 1);
@@ -232,38 +257,20 @@ static void test_that_a_period_was_shortened_is_said(void **state)
     assert_int_equal(fixture_trail(fixture, "audit_keep_counts_at"), 1);
     apply_at(fixture, "audit: { keep: P7Y }\n", now_us);
     assert_int_equal(fixture_trail(fixture, "audit_keep_counts_at"), 2);
+    assert_int_equal(told_of(fixture), 2);
     apply_at(fixture, "", now_us);
     assert_int_equal(fixture_trail(fixture, "audit_keep_counts_at"), 2);
+    assert_int_equal(told_of(fixture), 2);
 }
 
 /* ---- going ---- */
 
-/* Whether a piece of text is in any file of the store. */
 static bool is_in_files(struct vault_fixture *fixture, const char *piece)
 {
     char folder[ADMIN_PATH_BYTES];
-    char path[2 * ADMIN_PATH_BYTES];
-    const struct dirent *file = NULL;
-    bool found = false;
-    DIR *dir = NULL;
 
     fixture_path(fixture, "data/data", folder);
-    dir = opendir(folder);
-    assert_non_null(dir);
-    while ((file = readdir(dir)) != NULL) {
-        struct kl_buf bytes = {0};
-
-        if (strstr(file->d_name, ".sst") == NULL && strstr(file->d_name, ".log") == NULL) {
-            continue;
-        }
-        (void)snprintf(path, sizeof path, "%s/%s", folder, file->d_name);
-        if (kl_file_read(path, 64 * 1024 * 1024, &bytes, NULL) == KL_OK && bytes.size > 0) {
-            found = found || memmem(bytes.bytes, bytes.size, piece, strlen(piece)) != NULL;
-        }
-        kl_buf_done(&bytes);
-    }
-    (void)closedir(dir);
-    return found;
+    return store_files_hold(folder, piece);
 }
 
 static void assert_entries_told(struct vault_fixture *fixture, uint64_t until)

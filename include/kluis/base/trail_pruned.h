@@ -114,7 +114,7 @@ void kl_trail_prunings_begin(struct kl_trail_prunings *prunings, const char *ten
                              void *context, struct kl_trail_findings *findings);
 /*
  * An entry of the trail as it was hashed, in order. Of one that says that entries went: "pruning_forged" when it is not signed by a key of the trail,
- * or says what cannot be; "pruned_early" when what went was younger than the least, than it says itself, or than the policies before it allow.
+ * or says what cannot be; "pruned_early" when what went was younger than the least, than it says itself, or than the policies before it allow (those since data was last put back: what was applied in the lost part is unknown).
  */
 void kl_trail_prunings_see(struct kl_trail_prunings *prunings, uint64_t number,
                            struct kl_slice entry);

@@ -409,7 +409,7 @@ KL_MUST_USE enum kl_status vault_retention_list(struct vault *vault,
 
 /* ---- retention of the trail ---- */
 
-#define VAULT_PRUNE_RATE_MIN 1000
+#define VAULT_PRUNE_RATE_MIN 10000
 #define VAULT_PRUNE_RATE_MAX 1000000
 #define VAULT_PRUNE_RATE_DEFAULT 50000
 /* per_second: how many entries a second at most, VAULT_PRUNE_RATE_MIN..VAULT_PRUNE_RATE_MAX; 0: VAULT_PRUNE_RATE_DEFAULT. dry_run: only look. */
