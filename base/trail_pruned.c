@@ -201,7 +201,8 @@ bool kl_trail_line_read(struct kl_slice line, uint64_t *ret_number, struct kl_sl
     if (end == text + sizeof SEQ - 1) {
         return false;
     }
-    if (left > sizeof ENTRY && memcmp(end, ENTRY, sizeof ENTRY - 1) == 0) {
+    if (left > sizeof ENTRY && memcmp(end, ENTRY, sizeof ENTRY - 1) == 0 &&
+        end[sizeof ENTRY - 1] == '{' && text[line.size - 2] == '}') {
         *ret_entry = kl_slice_of(end + sizeof ENTRY - 1, left - sizeof ENTRY);
         return true;
     }
