@@ -51,6 +51,10 @@ enum api_exit api_command_policy_check(const struct kl_config *config, const cha
         return API_FAILED;
     (void)printf("%s: policy %s, version %s: valid, all its tests pass\n", file,
                  vault_policy_name(policy), vault_policy_version(policy));
+    if (!vault_policy_audit(policy)->has_keep)
+        (void)printf("%s: entries of the audit trail are kept for ever: audit: { keep: P6Y } says "
+                     "for how long\n",
+                     file);
     vault_policy_unref(policy);
     return API_DONE;
 }

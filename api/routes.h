@@ -133,6 +133,10 @@ API_HANDLER(api_audit_proof);
 API_HANDLER(api_audit_consistency);
 API_HANDLER(api_audit_entries);
 API_HANDLER(api_audit_keys);
+/* api/routes_prunes.c */
+API_HANDLER(api_prune_start);
+API_HANDLER(api_prune_read);
+API_HANDLER(api_prune_list);
 
 /* api/routes_sweeps.c */
 API_HANDLER(api_sweep_start);

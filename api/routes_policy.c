@@ -81,6 +81,24 @@ API_HANDLER(api_policy_put)
     return status;
 }
 
+/* policy NULL: it is not valid. */
+static void write_audit_keep(struct kl_json_out *out, const struct vault_policy *policy)
+{
+    struct kl_buf text;
+
+    kl_buf_init(&text, 2 * KL_DURATION_TEXT_BYTES);
+    if (policy != NULL) {
+        vault_policy_audit_text(vault_policy_audit(policy), &text);
+    }
+    kl_json_key(out, "audit_keep");
+    if (policy != NULL) {
+        kl_json_put_text_n(out, text.bytes, text.size);
+    } else {
+        kl_json_put_null(out);
+    }
+    kl_buf_done(&text);
+}
+
 API_HANDLER(api_policy_check)
 {
     struct vault_findings *findings = findings_new(request, err);
@@ -104,6 +122,7 @@ API_HANDLER(api_policy_check)
     kl_json_add_bool(&out, "valid", status == KL_OK);
     kl_json_key(&out, "findings");
     api_output_findings(&out, findings);
+    write_audit_keep(&out, policy);
     kl_json_object_end(&out);
     vault_policy_unref(policy);
     return KL_OK;

@@ -141,6 +141,21 @@ void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count)
     kl_merkle_fill(&check->of_stored, count, leaf);
 }
 
+void kl_trail_check_pruned(struct kl_trail_check *check,
+                           const unsigned char stored[KL_MERKLE_HASH_BYTES])
+{
+    static const unsigned char none[KL_MERKLE_HASH_BYTES];
+    const uint64_t index = check->of_texts.size;
+    window_end(check);
+    if (stored == NULL && !goes_on(check->findings, "tree_damaged", index))
+        kl_trail_find(check->findings, "tree_damaged", index, index + 1,
+                      "the entry went by a policy, and the hash of it that stays cannot be read");
+    check->has_hole = check->has_hole || stored == NULL;
+    kl_merkle_append(&check->of_texts, stored == NULL ? none : stored);
+    kl_merkle_append(&check->of_stored, stored == NULL ? none : stored);
+    check->pruned = index + 1;
+}
+
 /* ---- whose fault ---- */
 
 static bool is_root(const struct kl_merkle_tree *tree,
@@ -171,6 +186,8 @@ void kl_trail_check_end(struct kl_trail_check *check,
     bool by_texts = check->texts_whole && is_root(&check->of_texts, root);
     bool by_stored = is_root(&check->of_stored, root);
     window_end(check);
+    if (check->has_hole)
+        return; /* what is wrong was said, and nothing can be compared */
     if (by_texts) {
         if (check->suspects > 0)
             blame_tree(check);
@@ -178,9 +195,11 @@ void kl_trail_check_end(struct kl_trail_check *check,
             kl_trail_find(check->findings, "tree_damaged", 0, 0,
                           "the entries are right, and parts of the stored tree cannot be read");
     } else if (check->suspects == 0) {
-        kl_trail_find(check->findings, "frontier_altered", 0, 0,
-                      "the entries lead to another root than the signed head has: the frontier, or "
-                      "the entries and the stored tree together, were altered");
+        kl_trail_find(
+            check->findings, "frontier_altered", 0, 0,
+            "the entries, and the hashes of those that went by a policy, lead to another root than "
+            "the signed head has: the frontier, or "
+            "the entries and the stored tree together, were altered");
     } else if (!by_stored) {
         kl_trail_find(
             check->findings, "rewritten", 0, 0,

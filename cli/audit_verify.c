@@ -21,6 +21,10 @@ static void print_people(const struct cli_trail_verify *verify)
                  " numbers are lost; %zu changes of the key; %zu kept heads\n",
                  verify->entries, verify->start, verify->lost, verify->link_count,
                  verify->kept_count);
+    if (verify->pruned > 0)
+        (void)printf("of %" PRIu64 " entries below number %" PRIu64
+                     " only the hashes are there: they went by the policy\n",
+                     verify->pruned, verify->check.pruned);
     for (size_t i = 0; i < verify->findings.count && i < KL_TRAIL_FINDINGS_MAX; i++) {
         const struct kl_trail_finding *finding = &verify->findings.items[i];
         (void)printf("%s", finding->code);
@@ -69,6 +73,8 @@ static enum kl_status print_json(struct cli_call *call, const struct cli_trail_v
     kl_json_add_int(&out, "from", (int64_t)verify->start);
     kl_json_add_int(&out, "entries", (int64_t)verify->entries);
     kl_json_add_int(&out, "lost", (int64_t)verify->lost);
+    kl_json_add_int(&out, "pruned", (int64_t)verify->pruned);
+    kl_json_add_int(&out, "pruned_until", (int64_t)verify->check.pruned);
     kl_json_add_int(&out, "key_changes", (int64_t)verify->link_count);
     kl_json_add_int(&out, "kept_heads", (int64_t)verify->kept_count);
     kl_json_add_int(&out, "finding_count", (int64_t)verify->findings.count);
@@ -102,19 +108,31 @@ static void print_csv(const struct cli_trail_verify *verify)
 
 static enum kl_status verify_all(struct cli_call *call, struct cli_trail_verify *verify)
 {
-    const struct kl_merkle_tree none = {0};
     const char *from = cli_call_value(call, "from");
     enum kl_status status = cli_trail_verify_head(verify);
     if (status == KL_OK && cli_call_is_set(call, "known-key"))
         status = cli_trail_verify_key(verify, cli_call_value(call, "known-key"));
     if (status == KL_OK && from != NULL)
         status = cli_trail_verify_kept(verify, from);
-    kl_trail_check_begin(&verify->check, &none, &verify->findings);
+    if (status == KL_OK)
+        cli_trail_verify_begin(verify);
     if (status == KL_OK && from != NULL && !cli_call_is_set(call, "all"))
         status = cli_trail_verify_skip(verify);
     if (status == KL_OK)
         status = cli_trail_verify_entries(verify);
     return status == KL_OK ? cli_trail_verify_proofs(verify) : status;
+}
+
+/* Without a server. */
+static enum kl_status verify_copy(struct cli_call *call, struct cli_trail_verify *verify)
+{
+    if (cli_call_is_set(call, "from") || cli_call_is_set(call, "all"))
+        return kl_fail(&call->err, KL_ERR_INVALID, "invalid_option",
+                       "heads that were kept are given as one more FILE", NULL);
+    enum kl_status status = cli_trail_verify_files(verify, call->arguments, call->argument_count);
+    if (status == KL_OK && cli_call_is_set(call, "known-key"))
+        status = cli_trail_verify_key(verify, cli_call_value(call, "known-key"));
+    return status;
 }
 
 enum cli_exit cli_audit_verify(struct cli_call *call)
@@ -125,7 +143,8 @@ enum cli_exit cli_audit_verify(struct cli_call *call)
         return CLI_FAILED;
     }
     verify->call = call;
-    enum kl_status status = verify_all(call, verify);
+    enum kl_status status =
+        call->argument_count > 0 ? verify_copy(call, verify) : verify_all(call, verify);
     if (status == KL_OK && call->format == CLI_FORMAT_JSON)
         status = print_json(call, verify);
     else if (status == KL_OK && call->format == CLI_FORMAT_CSV)

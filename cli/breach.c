@@ -353,6 +353,10 @@ static void print_head(const struct cli_breach *breach)
     (void)printf(
         "  for      %s, %s%s%s\n", member(controller, "name"), member(controller, "contact"),
         member(controller, "dpo")[0] != '\0' ? "; officer " : "", member(controller, "dpo"));
+    if (breach->pruned_until > 0)
+        (void)printf(
+            "  entries below number %lld went by the policy: what they told is not known\n",
+            (long long)breach->pruned_until);
     if (breach->lost > 0)
         (void)printf("  %lld entries of the trail are lost: what they told is not known\n",
                      (long long)breach->lost);

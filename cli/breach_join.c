@@ -222,6 +222,7 @@ static enum kl_status take_piece(struct cli_breach *breach, const struct kl_json
     breach->entries_to = number_of(entries, "to");
     breach->of_credential += number_of(entries, "of_credential");
     breach->lost += number_of(entries, "lost");
+    breach->pruned_until = number_of(entries, "pruned_until");
     for (int list = 0; status == KL_OK && list < CLI_BREACH_LISTS; list++)
         status = take_list(&breach->lists[list], kl_json_member(piece, cli_breach_list_names[list]),
                            &numbers[list], err);
@@ -503,13 +504,17 @@ void cli_breach_write(const struct cli_breach *breach, struct kl_json_out *out)
                                        "controller", "processor",           NULL};
     kl_json_object_begin(out);
     copy_members(out, breach->head, asked);
-    kl_json_add_bool(out, "complete", breach->lost == 0);
+    /* The first entry that is there may be the first of the period, or of all that are. */
+    kl_json_add_bool(out, "complete",
+                     breach->lost == 0 && (breach->pruned_until == 0 ||
+                                           breach->entries_from > breach->pruned_until));
     kl_json_key(out, "entries");
     kl_json_object_begin(out);
     kl_json_add_int(out, "from", breach->entries_from);
     kl_json_add_int(out, "to", breach->entries_to);
     kl_json_add_int(out, "of_credential", breach->of_credential);
     kl_json_add_int(out, "lost", breach->lost);
+    kl_json_add_int(out, "pruned_until", breach->pruned_until);
     kl_json_object_end(out);
     write_counts(breach, out);
     write_types(breach, out);

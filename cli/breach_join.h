@@ -64,6 +64,7 @@ struct cli_breach {
     int64_t entries_to;
     int64_t of_credential;
     int64_t lost;
+    int64_t pruned_until;
     struct kl_json **pieces;
     size_t piece_count;
     void *by_slot; /* a tree of search.h */

@@ -209,6 +209,8 @@ static const struct cli_option verify_options[] = {
      "a key that is known to be the trail's (base64url): it must lead to the one in use"},
     STORE,
     END};
+static const struct cli_option prune_options[] = {
+    YES, {"dry-run", NULL, "say what would go and when, let nothing go"}, STORE, END};
 static const struct cli_option summary_options[] = {
     {"from", "TIME", "from this time on (RFC 3339)"},
     {"to", "TIME", "before this time"},
@@ -544,9 +546,16 @@ const struct cli_command cli_commands[] = {
     {"audit", "export", NULL, 0, 0, "the audit trail as lines, for a SIEM", audit_export_options,
      cli_audit_export},
     {"audit", "head", NULL, 0, 0, "the trail's signed head", store_options, cli_audit_head},
-    {"audit", "verify", NULL, 0, 0,
-     "check the trail: every entry, its tree, its heads and their keys", verify_options,
-     cli_audit_verify},
+    {"audit", "verify", "[FILE]...", 0, CLI_ARGUMENTS_MAX,
+     "check the trail: every entry, its tree, its heads and their keys; of a copy (audit save) without a server",
+     verify_options, cli_audit_verify},
+    {"audit", "save", "FILE", 1, 1, "take the trail down with what checking it needs",
+     store_options, cli_audit_save},
+    {"audit", "prune", NULL, 0, 0,
+     "let entries go that are older than the policy keeps them; --dry-run says which",
+     prune_options, cli_audit_prune},
+    {"audit", "prunes", NULL, 0, 0, "runs of that, newest first", retention_list_options,
+     cli_audit_prunes},
     {"audit", "summary", NULL, 0, 0, "a period of the trail added up, for its reviewer",
      summary_options, cli_audit_summary},
     {"audit", "review", NULL, 0, 0, "sign off a stretch of the trail", review_options,

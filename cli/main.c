@@ -70,13 +70,20 @@ static void say_error(const struct cli_call *call)
     (void)fprintf(stderr, " [%s]\n", call->err.code);
 }
 
+/* A copy of a trail is checked without one. */
+static bool needs_server(const struct cli_call *call)
+{
+    return call->command->run != cli_help &&
+           !(call->command->run == cli_audit_verify && call->argument_count > 0);
+}
+
 static enum cli_exit run(struct cli_call *call, const char *const *global)
 {
     enum cli_exit result = take_format(global[FORMAT], &call->format);
     if (result != CLI_DONE)
         return result;
     call->quiet = global[QUIET] != NULL;
-    if (call->command->run != cli_help &&
+    if (needs_server(call) &&
         (take_profile(call, global) != KL_OK ||
          cli_client_new(&call->profile, &call->client, &call->err) != KL_OK)) {
         say_error(call);

@@ -77,13 +77,19 @@ enum cli_exit cli_policy_check(struct cli_call *call)
         return CLI_FAILED;
     struct kl_json *json = NULL;
     bool valid = false;
-    if (kl_json_parse(response.body.bytes, response.body.size, &json, &call->err) == KL_OK)
+    const char *keep = NULL;
+    if (kl_json_parse(response.body.bytes, response.body.size, &json, &call->err) == KL_OK) {
         valid = kl_json_bool(kl_json_member(kl_json_root(json), "valid"));
+        keep = kl_json_text(kl_json_member(kl_json_root(json), "audit_keep"));
+    }
     if (call->format == CLI_FORMAT_JSON)
         cli_output_json(&response);
     else if (!call->quiet)
         (void)printf("%s: %s\n", call->arguments[0],
                      valid ? "valid, all its tests pass" : "not valid");
+    if (call->format != CLI_FORMAT_JSON && !call->quiet && keep != NULL)
+        (void)printf("entries of the audit trail are kept %s%s\n",
+                     strcmp(keep, "for ever") == 0 ? "" : "for ", keep);
     kl_json_free(json);
     cli_response_done(&response);
     return valid ? CLI_DONE : CLI_FAILED;

@@ -87,13 +87,34 @@ static bool hashes_of(const struct kl_json_value *value, struct kl_merkle_hash *
 
 /* ---- the head and its keys ---- */
 
-static enum kl_status take_links(struct cli_trail_verify *verify, const struct kl_json_value *root)
+static void check_keys(struct cli_trail_verify *verify,
+                       const unsigned char in_use[KL_TRAIL_KEY_BYTES])
+{
+    const unsigned char *last = verify->first_key;
+    if (verify->link_count > 0) {
+        last = verify->links[verify->link_count - 1].new_key;
+        if (memcmp(verify->links[0].old_key, verify->first_key, KL_TRAIL_KEY_BYTES) != 0)
+            kl_trail_find(&verify->findings, "chain_broken", 0, 0,
+                          "the chain does not begin with the first key");
+    }
+    if (memcmp(last, verify->head.key, KL_TRAIL_KEY_BYTES) != 0 ||
+        memcmp(last, in_use, KL_TRAIL_KEY_BYTES) != 0)
+        kl_trail_find(&verify->findings, "chain_broken", 0, 0,
+                      "the chain of keys does not lead to the one that signed the head");
+}
+
+enum kl_status cli_trail_verify_take_keys(struct cli_trail_verify *verify,
+                                          const struct kl_json_value *root)
 {
     const struct kl_json_value *list = kl_json_member(root, "links");
     struct kl_json_iter iter = kl_json_iter(list);
     const struct kl_json_value *item = NULL;
     size_t count = kl_json_count(list);
-    if (count > KL_TRAIL_LINKS_MAX || !hash_of(root, "first_key", verify->first_key))
+    const char *tenant = kl_json_text(kl_json_member(root, "tenant"));
+    unsigned char in_use[KL_TRAIL_KEY_BYTES];
+    if (count > KL_TRAIL_LINKS_MAX || !hash_of(root, "first_key", verify->first_key) ||
+        !hash_of(root, "public_key", in_use) || tenant == NULL ||
+        strcmp(tenant, verify->head.tenant) != 0)
         return not_understood(verify->call);
     verify->links = calloc(count + 1, sizeof *verify->links);
     if (verify->links == NULL)
@@ -109,6 +130,7 @@ static enum kl_status take_links(struct cli_trail_verify *verify, const struct k
                           verify->link_count + 1);
         verify->link_count++;
     }
+    check_keys(verify, in_use);
     return KL_OK;
 }
 
@@ -124,18 +146,24 @@ static bool is_key_of_trail(const struct cli_trail_verify *verify,
     return false;
 }
 
-static void check_keys(struct cli_trail_verify *verify)
+static bool is_key(void *context, const unsigned char key[KL_TRAIL_KEY_BYTES])
 {
-    const unsigned char *last = verify->first_key;
-    if (verify->link_count > 0) {
-        last = verify->links[verify->link_count - 1].new_key;
-        if (memcmp(verify->links[0].old_key, verify->first_key, KL_TRAIL_KEY_BYTES) != 0)
-            kl_trail_find(&verify->findings, "chain_broken", 0, 0,
-                          "the chain does not begin with the first key");
-    }
-    if (memcmp(last, verify->head.key, KL_TRAIL_KEY_BYTES) != 0)
-        kl_trail_find(&verify->findings, "chain_broken", 0, 0,
-                      "the chain of keys does not lead to the one that signed the head");
+    return is_key_of_trail(context, key);
+}
+
+void cli_trail_verify_begin(struct cli_trail_verify *verify)
+{
+    const struct kl_merkle_tree none = {0};
+    kl_trail_check_begin(&verify->check, &none, &verify->findings);
+    kl_trail_prunings_begin(&verify->prunings, verify->head.tenant, is_key, verify,
+                            &verify->findings);
+}
+
+void cli_trail_verify_check_head(struct cli_trail_verify *verify)
+{
+    if (!kl_trail_head_holds(&verify->head))
+        kl_trail_find(&verify->findings, "head_unsigned", 0, 0,
+                      "the signature of the head is not right");
 }
 
 enum kl_status cli_trail_verify_head(struct cli_trail_verify *verify)
@@ -149,16 +177,12 @@ enum kl_status cli_trail_verify_head(struct cli_trail_verify *verify)
     kl_json_free(json);
     if (status != KL_OK)
         return status;
-    if (!kl_trail_head_holds(&verify->head))
-        kl_trail_find(&verify->findings, "head_unsigned", 0, 0,
-                      "the signature of the head is not right");
+    cli_trail_verify_check_head(verify);
     json = NULL;
     cli_path_start(&path, "/v1/audit/keys");
     status = get(verify->call, &path, &json);
     if (status == KL_OK)
-        status = take_links(verify, kl_json_root(json));
-    if (status == KL_OK)
-        check_keys(verify);
+        status = cli_trail_verify_take_keys(verify, kl_json_root(json));
     kl_json_free(json);
     return status;
 }
@@ -192,7 +216,8 @@ static enum kl_status keep(struct cli_trail_verify *verify, const struct kl_trai
 }
 
 /* What can be said of a head without the entries. */
-static enum kl_status take_kept(struct cli_trail_verify *verify, const struct kl_trail_head *head)
+enum kl_status cli_trail_verify_take_kept(struct cli_trail_verify *verify,
+                                          const struct kl_trail_head *head)
 {
     if (!kl_trail_head_holds(head)) {
         kl_trail_find(&verify->findings, "head_unsigned", 0, 0,
@@ -242,7 +267,7 @@ static enum kl_status take_line(struct cli_trail_verify *verify, const char *sto
         of = kl_json_text(kl_json_member(kl_json_root(json), "store"));
     if (status == KL_OK && strcmp(head.tenant, verify->head.tenant) == 0 &&
         (of == NULL || store[0] == '\0' || strcmp(of, store) == 0))
-        status = take_kept(verify, &head);
+        status = cli_trail_verify_take_kept(verify, &head);
     kl_json_free(json);
     return status == KL_ERR_INVALID
                ? kl_fail(&verify->call->err, KL_ERR_INVALID, "invalid_head",
@@ -255,6 +280,12 @@ static int by_size(const void *one, const void *other)
     const struct kl_trail_head *a = one;
     const struct kl_trail_head *b = other;
     return a->size < b->size ? -1 : a->size > b->size;
+}
+
+void cli_trail_verify_sort_kept(struct cli_trail_verify *verify)
+{
+    if (verify->kept_count > 0)
+        qsort(verify->kept, verify->kept_count, sizeof *verify->kept, by_size);
 }
 
 /* A last line without its end is one that is being written, or was cut short by a crash. */
@@ -279,8 +310,7 @@ enum kl_status cli_trail_verify_kept(struct cli_trail_verify *verify, const char
         status = kl_fail(&verify->call->err, KL_ERR_IO, "file_error",
                          "the file of --from cannot be read", NULL);
     (void)fclose(file);
-    if (verify->kept_count > 0)
-        qsort(verify->kept, verify->kept_count, sizeof *verify->kept, by_size);
+    cli_trail_verify_sort_kept(verify);
     return status;
 }
 
@@ -443,7 +473,7 @@ static bool is_root(const struct kl_merkle_tree *tree,
 }
 
 /* The entries have come to a size: what is known of it. Of entries that are not right the stored tree may still be. */
-static void at_size(struct cli_trail_verify *verify)
+void cli_trail_verify_at_size(struct cli_trail_verify *verify)
 {
     uint64_t size = verify->check.of_texts.size;
     for (; verify->kept_next < verify->kept_count && verify->kept[verify->kept_next].size == size;
@@ -462,7 +492,7 @@ static void at_size(struct cli_trail_verify *verify)
 }
 
 /* Numbers that are lost, up to and without until. */
-static void pass_lost(struct cli_trail_verify *verify, uint64_t until)
+void cli_trail_verify_pass_lost(struct cli_trail_verify *verify, uint64_t until)
 {
     uint64_t from = verify->check.of_texts.size;
     for (; verify->kept_next < verify->kept_count && verify->kept[verify->kept_next].size < until;
@@ -470,7 +500,7 @@ static void pass_lost(struct cli_trail_verify *verify, uint64_t until)
         find_lost(verify, &verify->kept[verify->kept_next], from, until);
     kl_trail_check_lost(&verify->check, until - from);
     verify->lost += until - from;
-    at_size(verify);
+    cli_trail_verify_at_size(verify);
 }
 
 static enum kl_status take_entry(struct cli_trail_verify *verify, const struct kl_json_value *item)
@@ -482,31 +512,57 @@ static enum kl_status take_entry(struct cli_trail_verify *verify, const struct k
     if (leaf.index >= verify->head.size)
         return KL_OK;
     if (leaf.index > verify->check.of_texts.size)
-        pass_lost(verify, leaf.index);
+        cli_trail_verify_pass_lost(verify, leaf.index);
     leaf.has_text = kl_json_type(text) == KL_JSON_TEXT;
     leaf.has_stored = hash_of(item, "leaf_hash", leaf.stored);
-    if (leaf.has_text)
-        kl_merkle_leaf(kl_slice_of(kl_json_text(text), kl_json_text_bytes(text)), leaf.text);
+    if (leaf.has_text) {
+        struct kl_slice entry = kl_slice_of(kl_json_text(text), kl_json_text_bytes(text));
+        kl_merkle_leaf(entry, leaf.text);
+        kl_trail_prunings_see(&verify->prunings, leaf.index, entry);
+    }
     kl_trail_check_leaf(&verify->check, &leaf);
     verify->entries++;
-    at_size(verify);
+    cli_trail_verify_at_size(verify);
+    return KL_OK;
+}
+
+/* Consecutive numbers whose entries went by the policy. */
+static enum kl_status take_run(struct cli_trail_verify *verify, const struct kl_json_value *run)
+{
+    struct kl_json_iter iter = kl_json_iter(kl_json_member(run, "leaf_hashes"));
+    const struct kl_json_value *item = NULL;
+    uint64_t from = 0;
+    if (!number_of(run, "from", &from) || from < verify->check.of_texts.size)
+        return not_understood(verify->call);
+    if (from > verify->check.of_texts.size && from < verify->head.size)
+        cli_trail_verify_pass_lost(verify, from);
+    while (verify->check.of_texts.size < verify->head.size && kl_json_next(&iter, NULL, &item)) {
+        unsigned char hash[KL_MERKLE_HASH_BYTES];
+        kl_trail_check_pruned(&verify->check, hash_text(item, hash) ? hash : NULL);
+        verify->pruned++;
+        cli_trail_verify_at_size(verify);
+    }
     return KL_OK;
 }
 
 static enum kl_status take_page(struct cli_trail_verify *verify, const struct kl_json_value *root)
 {
+    const struct kl_json_value *pruned = kl_json_member(root, "pruned");
+    struct kl_json_iter runs = kl_json_iter(kl_json_member(pruned, "runs"));
     struct kl_json_iter iter = kl_json_iter(kl_json_member(root, "entries"));
     const struct kl_json_value *item = NULL;
     enum kl_status status = KL_OK;
     uint64_t before = verify->check.of_texts.size;
     uint64_t next = 0;
+    while (status == KL_OK && kl_json_next(&runs, NULL, &item))
+        status = take_run(verify, item);
     while (status == KL_OK && kl_json_next(&iter, NULL, &item))
         status = take_entry(verify, item);
     if (status == KL_OK && !number_of(root, "next", &next))
         status = not_understood(verify->call);
     next = next < verify->head.size ? next : verify->head.size;
     if (status == KL_OK && next > verify->check.of_texts.size)
-        pass_lost(verify, next);
+        cli_trail_verify_pass_lost(verify, next);
     return status == KL_OK && verify->check.of_texts.size == before ? not_understood(verify->call)
                                                                     : status;
 }
@@ -529,12 +585,48 @@ enum kl_status cli_trail_verify_entries(struct cli_trail_verify *verify)
                               (double)verify->check.of_texts.size / (double)verify->head.size);
     }
     cli_progress_end();
-    if (status == KL_OK)
+    if (status == KL_OK) {
         kl_trail_check_end(&verify->check, verify->head.root);
+        kl_trail_prunings_end(&verify->prunings, verify->check.pruned);
+    }
     return status;
 }
 
 /* ---- proofs ---- */
+
+/* Whether the trail's head goes on from a tree; a vault that cannot prove it has said why. */
+static enum kl_status check_size(struct cli_trail_verify *verify, uint64_t size,
+                                 const unsigned char root[KL_MERKLE_HASH_BYTES], bool *ret_holds)
+{
+    struct kl_merkle_hash proof[KL_MERKLE_PROOF_MAX];
+    struct kl_json *json = NULL;
+    struct cli_path path;
+    size_t count = 0;
+    bool given = false;
+    cli_path_start(&path, "/v1/audit/consistency");
+    query_number(&path, "from", size);
+    query_number(&path, "to", verify->head.size);
+    enum kl_status status = ask_proof(verify, &path, &json, proof, &count, &given);
+    *ret_holds = !given || kl_merkle_consistent(size, verify->head.size, root, verify->head.root,
+                                                proof, count);
+    kl_json_free(json);
+    return status;
+}
+
+/* The trees that entries of the trail say were pruned. */
+static enum kl_status check_prunings(struct cli_trail_verify *verify)
+{
+    const struct kl_trail_prunings *prunings = &verify->prunings;
+    enum kl_status status = KL_OK;
+    for (size_t i = 0; status == KL_OK && i < prunings->root_count && i < KL_TRAIL_PRUNINGS_MAX;
+         i++) {
+        bool holds = true;
+        status = check_size(verify, prunings->roots[i].until, prunings->roots[i].root, &holds);
+        if (status == KL_OK && !holds)
+            kl_trail_pruned_root_find(&verify->findings, &prunings->roots[i]);
+    }
+    return status;
+}
 
 enum kl_status cli_trail_verify_proofs(struct cli_trail_verify *verify)
 {
@@ -542,24 +634,14 @@ enum kl_status cli_trail_verify_proofs(struct cli_trail_verify *verify)
     if (verify->findings.count > 0)
         return KL_OK; /* what is wrong is known better than by this */
     for (size_t i = 0; status == KL_OK && i < verify->size_count; i++) {
-        struct kl_merkle_hash proof[KL_MERKLE_PROOF_MAX];
         const struct cli_trail_root *from = &verify->sizes[i];
-        struct kl_json *json = NULL;
-        struct cli_path path;
-        size_t count = 0;
-        bool given = false;
-        cli_path_start(&path, "/v1/audit/consistency");
-        query_number(&path, "from", from->size);
-        query_number(&path, "to", verify->head.size);
-        status = ask_proof(verify, &path, &json, proof, &count, &given);
-        if (status == KL_OK && given &&
-            !kl_merkle_consistent(from->size, verify->head.size, from->root, verify->head.root,
-                                  proof, count))
+        bool holds = true;
+        status = check_size(verify, from->size, from->root, &holds);
+        if (status == KL_OK && !holds)
             kl_trail_find(&verify->findings, "proof_wrong", 0, from->size,
                           "the entries are right, and what the vault proves of the first %" PRIu64
                           " is not: its stored tree is damaged",
                           from->size);
-        kl_json_free(json);
     }
-    return status;
+    return status == KL_OK ? check_prunings(verify) : status;
 }

@@ -5,6 +5,7 @@
 #include "vault/act.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
+#include "vault/pruned.h"
 #include "vault/signing.h"
 
 #include <string.h>
@@ -12,6 +13,9 @@
 /* What JSON makes of a text is at most six times as long; what surrounds it is less than this for an entry. */
 #define AROUND_ENTRY_BYTES 128
 #define PROOF_MAX_BYTES 8192
+/* Leaf hashes of entries that went by a policy, of one page. */
+#define PAGE_PRUNED_MAX 8192
+#define PRUNED_MAX_BYTES (PAGE_PRUNED_MAX * 128)
 /* So many lost numbers one page passes over at most: a second's work. */
 #define PAGE_LOST_MAX 2000000
 
@@ -67,6 +71,26 @@ struct inclusion {
     uint64_t size;
 };
 
+/* An id that leads to nothing may be that of an entry that went: what it was is nowhere, and its number still proves it. */
+static enum kl_status find_entry(struct vault *vault, uint64_t tenant, const struct kl_id *entry,
+                                 uint64_t *ret_index, struct kl_err *err)
+{
+    struct vault_pruned pruned = {.until = 0};
+    struct kl_err cause = {0};
+    enum kl_status status = vault_audit_find(vault->data_store, tenant, entry, ret_index, &cause);
+
+    if (status == KL_ERR_NOT_FOUND &&
+        vault_trails_pruned(vault->trails, tenant, &pruned, NULL) == KL_OK && pruned.until > 0) {
+        return kl_failf(err, KL_ERR_NOT_FOUND, "entry_pruned",
+                        "no entry that is kept has this id; those below number %llu went by the "
+                        "policy, and can be proved by their numbers alone",
+                        (unsigned long long)pruned.until);
+    }
+    return status == KL_OK
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
 static enum kl_status inclusion_find(struct vault *vault, uint64_t tenant, int64_t index,
                                      int64_t size, uint64_t today, struct inclusion *inclusion,
                                      struct kl_err *err)
@@ -76,8 +100,7 @@ static enum kl_status inclusion_find(struct vault *vault, uint64_t tenant, int64
     inclusion->index = (uint64_t)index;
     inclusion->size = size == -1 ? today : (uint64_t)size;
     if (inclusion->entry != NULL) {
-        status =
-            vault_audit_find(vault->data_store, tenant, inclusion->entry, &inclusion->index, err);
+        status = find_entry(vault, tenant, inclusion->entry, &inclusion->index, err);
     } else if (index < 0 || inclusion->index >= today) {
         status = kl_failf(err, KL_ERR_INVALID, "invalid_index",
                           "the audit trail has %llu entries, numbered from 0",
@@ -225,7 +248,8 @@ enum kl_status vault_trail_consistency(struct vault *vault, const struct vault_c
 
 /*
  * reader: NULL when the stored tree is damaged, which keeps nobody from reading. next: the number that the page goes on with; lost numbers
- * before it were passed over.
+ * before it were passed over. runs: consecutive numbers whose entries went by a policy, as far as they are written (in_run: the last of
+ * them goes on with run_next).
  */
 struct page {
     struct vault_tree_reader *reader;
@@ -239,10 +263,17 @@ struct page {
     uint64_t next;
     bool full;
     int line; /* of the transfer by which it leaves the EEA */
+    struct vault_pruned pruned;
+    struct kl_buf *runs_text;
+    struct kl_json_out *runs;
+    size_t run_hashes;
+    uint64_t run_next;
+    bool in_run;
 };
 
-/* The leaf that the stored tree has; null where it is damaged. */
-static enum kl_status put_stored(struct page *page, uint64_t number, struct kl_err *err)
+/* The leaf that the stored tree has, under key (NULL: in an array); null where it is damaged. */
+static enum kl_status put_stored(struct page *page, struct kl_json_out *out, const char *key,
+                                 uint64_t number, struct kl_err *err)
 {
     unsigned char stored[KL_MERKLE_HASH_BYTES];
     struct kl_err cause = {0};
@@ -251,9 +282,12 @@ static enum kl_status put_stored(struct page *page, uint64_t number, struct kl_e
                                 : vault_tree_leaf(page->reader, number, stored, &cause);
 
     if (status == KL_OK) {
-        add_hash(page->out, "leaf_hash", stored);
+        add_hash(out, key, stored);
     } else if (status == KL_ERR_CORRUPT) {
-        kl_json_add_text(page->out, "leaf_hash", NULL);
+        if (key != NULL) {
+            kl_json_key(out, key);
+        }
+        kl_json_put_null(out);
     } else {
         return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
     }
@@ -276,7 +310,7 @@ static enum kl_status page_put(struct page *page, const struct vault_leaf *leaf,
     } else {
         kl_json_put_null(page->out);
     }
-    status = put_stored(page, leaf->number, err);
+    status = put_stored(page, page->out, "leaf_hash", leaf->number, err);
     kl_json_object_end(page->out);
     page->count++;
     return status;
@@ -292,6 +326,32 @@ static bool was_entry(struct page *page, const struct vault_leaf *leaf)
            memcmp(stored, leaf->hash, sizeof stored) != 0;
 }
 
+static void run_end(struct page *page)
+{
+    if (page->in_run) {
+        kl_json_array_end(page->runs);
+        kl_json_object_end(page->runs);
+        page->in_run = false;
+    }
+}
+
+static enum kl_status page_put_pruned(struct page *page, uint64_t number, struct kl_err *err)
+{
+    if (page->run_next != number) {
+        run_end(page);
+    }
+    if (!page->in_run) {
+        kl_json_object_begin(page->runs);
+        kl_json_add_int(page->runs, "from", (int64_t)number);
+        kl_json_key(page->runs, "leaf_hashes");
+        kl_json_array_begin(page->runs);
+        page->in_run = true;
+    }
+    page->run_next = number + 1;
+    page->run_hashes++;
+    return put_stored(page, page->runs, NULL, number, err);
+}
+
 /* KL_ERR_BUSY, which goes no further, ends the walk when the page is full. */
 static enum kl_status page_leaf(void *visitor, const struct vault_leaf *leaf, struct kl_err *err)
 {
@@ -301,6 +361,9 @@ static enum kl_status page_leaf(void *visitor, const struct vault_leaf *leaf, st
     if (leaf->kind == VAULT_LEAF_LOST && !was_entry(page, leaf)) {
         page->full = page->passed++ == PAGE_LOST_MAX;
         status = page->full ? KL_ERR_BUSY : KL_OK;
+    } else if (leaf->number < page->pruned.until) {
+        page->full = page->run_hashes == PAGE_PRUNED_MAX;
+        status = page->full ? KL_ERR_BUSY : page_put_pruned(page, leaf->number, err);
     } else {
         page->full = page->count == page->limit ||
                      (page->count > 0 && page->text->size + leaf->entry.size + AROUND_ENTRY_BYTES >
@@ -344,6 +407,27 @@ static void page_lost(const struct page *page, uint64_t from)
     kl_json_array_end(page->out);
 }
 
+/* What went by a policy: up to which number, by which entry, and what of it the page has. */
+static void page_pruned(struct page *page)
+{
+    char id[KL_ID_TEXT_BYTES];
+
+    run_end(page);
+    kl_json_array_end(page->runs);
+    kl_json_key(page->out, "pruned");
+    if (page->pruned.until == 0) {
+        kl_json_put_null(page->out);
+        return;
+    }
+    kl_json_object_begin(page->out);
+    kl_json_add_int(page->out, "until", (int64_t)page->pruned.until);
+    kl_id_format("aud", &page->pruned.entry, id);
+    kl_json_add_text(page->out, "entry", id);
+    kl_json_key(page->out, "runs");
+    kl_json_put_raw(page->out, page->runs_text->bytes, page->runs_text->size);
+    kl_json_object_end(page->out);
+}
+
 static enum kl_status entries_note(struct vault *vault, const struct vault_caller *caller,
                                    uint64_t tenant, const struct page *page, uint64_t from,
                                    struct kl_err *err)
@@ -374,9 +458,13 @@ static enum kl_status entries_write(struct vault *vault, const struct vault_call
     kl_json_add_int(page->out, "from", (int64_t)from);
     status = page_fill(vault, tenant, page, err);
     page_lost(page, from);
+    page_pruned(page);
     kl_json_add_int(page->out, "next", (int64_t)page->next);
     kl_json_add_int(page->out, "size", (int64_t)page->size);
     kl_json_object_end(page->out);
+    if (status == KL_OK) {
+        status = kl_buf_status(page->runs_text, err);
+    }
     if (status == KL_OK) {
         status = kl_buf_status(page->text, err);
     }
@@ -391,6 +479,10 @@ static enum kl_status page_begin(struct vault *vault, uint64_t tenant, struct pa
 
     if (status == KL_OK) {
         status = vault_lost_read(vault->data_store, tenant, &page->lost, err);
+    }
+    if (status == KL_OK) {
+        status = vault_trails_pruned(vault->trails, tenant, &page->pruned, err);
+        page->lost.pruned = page->pruned.until;
     }
     if (status == KL_OK) {
         status = vault_tree_reader_new(vault->trails, tenant, &page->reader, &cause);
@@ -408,7 +500,9 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
 {
     struct page page = {.limit = limit, .next = (uint64_t)from};
     struct kl_json_out out;
+    struct kl_json_out runs;
     struct kl_buf text;
+    struct kl_buf runs_text;
     uint64_t tenant = 0;
     enum kl_status status =
         vault_act_shown_trail(vault, caller, "audit_read", &tenant, &page.line, err);
@@ -417,6 +511,11 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
     out = kl_json_out(&text);
     page.text = &text;
     page.out = &out;
+    kl_buf_init(&runs_text, PRUNED_MAX_BYTES);
+    runs = kl_json_out(&runs_text);
+    kl_json_array_begin(&runs);
+    page.runs_text = &runs_text;
+    page.runs = &runs;
     if (status == KL_OK && (limit < 1 || limit > VAULT_PAGE_MAX)) {
         status = kl_failf(err, KL_ERR_INVALID, "invalid_limit", "limit is 1 to %d", VAULT_PAGE_MAX);
     }
@@ -433,6 +532,7 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
         status = give(&text, ret, err);
     }
     kl_buf_done(&text);
+    kl_buf_done(&runs_text);
     vault_lost_done(&page.lost);
     vault_tree_reader_free(page.reader);
     return status;

@@ -3,12 +3,15 @@
 #include "kluis/base/encode.h"
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
+#include "kluis/base/trail_pruned.h"
 #include "vault/act.h"
 #include "vault/audit_index.h"
 #include "vault/audit_internal.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
+#include "vault/pruned.h"
 #include "vault/rows.h"
+#include "vault/signing.h"
 #include "vault/tenants.h"
 
 #include <stdlib.h>
@@ -26,6 +29,10 @@ struct checking {
     struct vault_trail_known known;
     struct kl_trail_findings *findings;
     struct kl_trail_check check;
+    struct vault_pruned pruned;
+    struct kl_trail_prunings prunings;
+    unsigned char (*trail_keys)[KL_TRAIL_KEY_BYTES]; /* all that the chain has */
+    size_t trail_key_count;
     struct vault_tile levels[VAULT_TILE_LEVELS];
     struct vault_tile of_level0;
     bool has_level0;
@@ -170,6 +177,15 @@ static enum kl_status check_leaf(void *visitor, const struct vault_leaf *leaf, s
         memcpy(judged.stored, checking->of_level0.hashes[at], sizeof judged.stored);
     }
     memcpy(judged.text, leaf->hash, sizeof judged.text);
+    if (leaf->kind == VAULT_LEAF_PRUNED) {
+        lost_run_end(checking);
+        kl_trail_check_pruned(&checking->check, judged.has_stored ? judged.stored : NULL);
+        compare_known(checking);
+        return join(checking, 0, judged.stored, err);
+    }
+    if (leaf->kind == VAULT_LEAF_ENTRY) {
+        kl_trail_prunings_see(&checking->prunings, leaf->number, leaf->entry);
+    }
     if (leaf->kind == VAULT_LEAF_LOST &&
         (!judged.has_stored || memcmp(judged.stored, leaf->hash, sizeof judged.stored) == 0)) {
         checking->lost_run++;
@@ -207,6 +223,99 @@ static enum kl_status frontier_read(struct vault_store *store, uint64_t tenant,
     return status;
 }
 
+/* ---- what went by a policy ---- */
+
+static void key_add(struct checking *checking, const unsigned char key[KL_TRAIL_KEY_BYTES])
+{
+    memcpy(checking->trail_keys[checking->trail_key_count++], key, KL_TRAIL_KEY_BYTES);
+}
+
+static enum kl_status add_link(void *visitor, const struct kl_trail_link *link, bool holds,
+                               struct kl_err *err)
+{
+    struct checking *checking = visitor;
+
+    (void)err;
+    if (holds && checking->trail_key_count < KL_TRAIL_LINKS_MAX) {
+        key_add(checking, link->old_key);
+    }
+    return KL_OK;
+}
+
+static bool is_key(void *context, const unsigned char key[KL_TRAIL_KEY_BYTES])
+{
+    const struct checking *checking = context;
+    size_t i = 0;
+
+    while (i < checking->trail_key_count &&
+           memcmp(checking->trail_keys[i], key, KL_TRAIL_KEY_BYTES) != 0) {
+        i++;
+    }
+    return i < checking->trail_key_count;
+}
+
+/* The keys of the trail, and the row that says what went; a chain that is damaged says less, and is told of elsewhere. */
+static enum kl_status prunings_begin(struct vault *vault, struct checking *checking,
+                                     struct kl_err *err)
+{
+    const struct vault_tenant *tenant = vault_tenants_by_number(vault, checking->tenant);
+    const char *name = tenant == NULL ? "" : tenant->name;
+    struct vault_signer signer = {.keys = NULL};
+    struct kl_err ignored = {0};
+    bool forged = false;
+    enum kl_status status = KL_OK;
+
+    checking->trail_keys = calloc(KL_TRAIL_LINKS_MAX + 1, sizeof checking->trail_keys[0]);
+    if (checking->trail_keys == NULL) {
+        return kl_fail_memory(err);
+    }
+    kl_trail_prunings_begin(&checking->prunings, name, is_key, checking, checking->findings);
+    if (vault_signing_each(vault->keys, checking->tenant, name, add_link, checking, &ignored) !=
+        KL_OK) {
+        kl_err_clear(&ignored);
+    }
+    if (vault_signer_get(vault->keys, checking->tenant, &signer, &ignored) == KL_OK) {
+        key_add(checking, signer.public_key);
+    }
+    status = vault_pruned_read(vault->keys, checking->store, checking->tenant, &checking->pruned,
+                               &forged, err);
+    if (status == KL_OK && forged) {
+        kl_trail_find(checking->findings, "pruning_forged", 0, 0,
+                      "the row that says which entries went by a policy is not the vault's");
+    }
+    checking->lost.pruned = checking->pruned.until;
+    return status;
+}
+
+/* What the entries say went, against the stored tree. */
+static enum kl_status prunings_check(struct vault *vault, struct checking *checking,
+                                     struct kl_err *err)
+{
+    struct kl_trail_prunings *prunings = &checking->prunings;
+    size_t count =
+        prunings->root_count < KL_TRAIL_PRUNINGS_MAX ? prunings->root_count : KL_TRAIL_PRUNINGS_MAX;
+    struct vault_tree_reader *reader = NULL;
+    enum kl_status status = KL_OK;
+
+    kl_trail_prunings_end(prunings, checking->check.pruned);
+    if (count == 0 ||
+        vault_tree_reader_new(vault->trails, checking->tenant, &reader, NULL) != KL_OK) {
+        return KL_OK;
+    }
+    for (size_t i = 0; status == KL_OK && i < count; i++) {
+        const struct kl_trail_pruned_root *root = &prunings->roots[i];
+        unsigned char own[KL_MERKLE_HASH_BYTES];
+
+        status = vault_tree_root(reader, root->until, own, err);
+        if (status == KL_OK && memcmp(own, root->root, sizeof own) != 0) {
+            kl_trail_pruned_root_find(checking->findings, root);
+        }
+        status = status == KL_ERR_CORRUPT ? KL_OK : status;
+    }
+    vault_tree_reader_free(reader);
+    return status;
+}
+
 /* How many rows lie between two keys. */
 static enum kl_status count_rows(struct vault_store *store, struct vault_row_key first,
                                  struct vault_row_key past, uint64_t *ret, struct kl_err *err)
@@ -229,6 +338,25 @@ static enum kl_status count_rows(struct vault_store *store, struct vault_row_key
     return status;
 }
 
+/* Entries that went and whose rows are there still; none may lie where rows were removed. */
+static enum kl_status count_left(const struct checking *checking, uint64_t *ret, struct kl_err *err)
+{
+    uint64_t again = 0;
+    enum kl_status status =
+        count_rows(checking->store, vault_row_audit(checking->tenant, 0),
+                   vault_row_audit(checking->tenant, checking->pruned.removed), &again, err);
+
+    if (status == KL_OK && again > 0) {
+        kl_trail_find(checking->findings, "entry_inserted", 0, checking->pruned.removed,
+                      "%llu entries lie where all went by a policy", (unsigned long long)again);
+    }
+    return status == KL_OK
+               ? count_rows(checking->store,
+                            vault_row_audit(checking->tenant, checking->pruned.removed),
+                            vault_row_audit(checking->tenant, checking->pruned.until), ret, err)
+               : status;
+}
+
 static enum kl_status check_rest(struct checking *checking, bool is_indexed, struct kl_err *err)
 {
     const struct kl_id none = {{0}};
@@ -236,15 +364,18 @@ static enum kl_status check_rest(struct checking *checking, bool is_indexed, str
     struct vault_row_key past;
     uint64_t behind = 0;
     uint64_t indexed = 0;
-    enum kl_status status = KL_OK;
+    uint64_t left = 0;
+    enum kl_status status = count_left(checking, &left, err);
 
     first.size = 9;
     past = vault_row_past(&first);
-    status = count_rows(checking->store, first, past, &indexed, err);
-    if (status == KL_OK && is_indexed && indexed != checking->entries) {
+    if (status == KL_OK) {
+        status = count_rows(checking->store, first, past, &indexed, err);
+    }
+    if (status == KL_OK && is_indexed && indexed != checking->entries + left) {
         kl_trail_find(checking->findings, "index_damaged", 0, 0,
                       "the index of entries by their ids has %llu of %llu",
-                      (unsigned long long)indexed, (unsigned long long)checking->entries);
+                      (unsigned long long)indexed, (unsigned long long)(checking->entries + left));
     }
     first = vault_row_audit(checking->tenant, checking->size);
     past = vault_row_audit(checking->tenant, UINT64_MAX);
@@ -265,7 +396,7 @@ static enum kl_status check_rest(struct checking *checking, bool is_indexed, str
 
 /* ---- the whole ---- */
 
-static enum kl_status check_run(struct checking *checking, struct kl_err *err)
+static enum kl_status check_run(struct vault *vault, struct checking *checking, struct kl_err *err)
 {
     const struct kl_merkle_tree none = {0};
     struct kl_merkle_tree frontier = {0};
@@ -276,6 +407,9 @@ static enum kl_status check_run(struct checking *checking, struct kl_err *err)
 
     if (status == KL_OK) {
         status = vault_lost_read(checking->store, checking->tenant, &checking->lost, err);
+    }
+    if (status == KL_OK) {
+        status = prunings_begin(vault, checking, err);
     }
     if (status != KL_OK) {
         return status;
@@ -294,6 +428,9 @@ static enum kl_status check_run(struct checking *checking, struct kl_err *err)
     if (status == KL_OK && frontier.size > 0) {
         kl_merkle_root(&frontier, root);
         kl_trail_check_end(&checking->check, root);
+    }
+    if (status == KL_OK) {
+        status = prunings_check(vault, checking, err);
     }
     if (status == KL_OK &&
         vault_tiled_read(checking->store, checking->tenant, &covered, &ignored) != KL_OK) {
@@ -317,7 +454,7 @@ enum kl_status vault_audit_check(struct vault *vault, uint64_t tenant,
     checking->findings = ret;
     status = vault_trails_known(vault->trails, tenant, &checking->known, err);
     if (status == KL_OK) {
-        status = check_run(checking, err);
+        status = check_run(vault, checking, err);
     }
     if (status == KL_OK) {
         status = vault_audit_index_check(vault, tenant, ret, err);
@@ -326,6 +463,7 @@ enum kl_status vault_audit_check(struct vault *vault, uint64_t tenant,
         *ret_size = checking->size;
     }
     vault_lost_done(&checking->lost);
+    free(checking->trail_keys);
     free(checking);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "kluis/base/log.h"
 #include "kluis/base/time.h"
 #include "vault/audit_internal.h"
+#include "vault/pruned.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
 
@@ -49,7 +50,7 @@ static enum kl_status position_read(struct vault *vault, const struct vault_row_
 enum kl_status vault_audit_indexed_read(struct vault *vault, uint64_t tenant,
                                         struct vault_audit_indexed *ret, struct kl_err *err)
 {
-    struct vault_row_key key = vault_row_audit_pruned(tenant);
+    struct vault_row_key key = vault_row_audit_index_pruned(tenant);
     struct vault_audit_indexed indexed = {0};
     uint64_t size = 0;
     enum kl_status status = position_read(vault, &key, &indexed.first, err);
@@ -85,7 +86,7 @@ void vault_audit_indexed_put(uint64_t tenant, uint64_t until, struct vault_batch
 void vault_audit_index_prune(uint64_t tenant, uint64_t until, struct vault_batch *batch)
 {
     uint64_t block = until / VAULT_POSTINGS_BLOCK;
-    struct vault_row_key key = vault_row_audit_pruned(tenant);
+    struct vault_row_key key = vault_row_audit_index_pruned(tenant);
     struct vault_row_key first = vault_row_postings(tenant, 0, 0, 0);
     struct vault_row_key past = vault_row_postings(tenant, block, 0, 0);
 
@@ -491,12 +492,20 @@ enum kl_status vault_audit_index_check(struct vault *vault, uint64_t tenant,
                                        struct kl_trail_findings *ret, struct kl_err *err)
 {
     struct vault_audit_indexed indexed = {0};
+    struct vault_pruned pruned = {.until = 0};
     struct kl_err cause = {0};
     struct kl_buf row;
+    uint64_t first = 0;
     enum kl_status status = vault_audit_indexed_read(vault, tenant, &indexed, err);
 
     kl_buf_init(&row, VAULT_STORE_VALUE_MAX_BYTES);
-    for (uint64_t block = indexed.first; status == KL_OK && block < indexed.until; block++) {
+    if (status == KL_OK) {
+        status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
+    }
+    /* Of a block in which the border lies the rows still have what went. */
+    first = (pruned.until + VAULT_POSTINGS_BLOCK - 1) / VAULT_POSTINGS_BLOCK;
+    first = first > indexed.first ? first : indexed.first;
+    for (uint64_t block = first; status == KL_OK && block < indexed.until; block++) {
         bool differs = false;
 
         kl_err_clear(&cause);

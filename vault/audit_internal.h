@@ -9,6 +9,7 @@
 #include "vault/audit.h"
 #include "vault/audit_tiles.h"
 #include "vault/audit_tree.h"
+#include "vault/pruned.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct vault_trail {
         covered; /* under the lock: how many entries of committed the stored tree has (audit_tiles.h) */
     bool
         broken; /* under the lock: rows that the stored tree is made of are damaged; it is let be until the vault is opened again */
+    struct vault_pruned pruned; /* under the lock */
     uint64_t published;         /* the publisher's: the size of the head that was given last */
     struct kl_merkle_tree next; /* the leader's */
     struct vault_edge

@@ -116,9 +116,11 @@ static enum kl_status walk_gap(struct walk *walk, uint64_t past, struct kl_err *
     while (status == KL_OK && walk->next < past) {
         if (range == NULL || range->until <= walk->next) {
             range = vault_lost_at(walk->lost, walk->next);
-            leaf.kind = range == NULL ? VAULT_LEAF_MISSING : VAULT_LEAF_LOST;
             vault_lost_leaf(leaf.hash);
         }
+        leaf.kind = range != NULL                     ? VAULT_LEAF_LOST
+                    : walk->next < walk->lost->pruned ? VAULT_LEAF_PRUNED
+                                                      : VAULT_LEAF_MISSING;
         leaf.number = walk->next++;
         status = walk->visit(walk->visitor, &leaf, err);
     }
@@ -143,7 +145,8 @@ enum kl_status vault_leaves_each(struct vault_store *store, uint64_t tenant,
                                  const struct vault_lost *lost, uint64_t from, uint64_t past,
                                  vault_leaf_visit visit, void *visitor, struct kl_err *err)
 {
-    struct vault_row_key first_key = vault_row_audit(tenant, from);
+    uint64_t rows_from = from < lost->pruned ? lost->pruned : from;
+    struct vault_row_key first_key = vault_row_audit(tenant, rows_from);
     struct vault_row_key past_key = vault_row_audit(tenant, past);
     struct walk walk = {.lost = lost, .next = from, .visit = visit, .visitor = visitor};
     struct vault_iter *iter = NULL;
@@ -153,6 +156,9 @@ enum kl_status vault_leaves_each(struct vault_store *store, uint64_t tenant,
 
     if (from >= past) {
         return KL_OK;
+    }
+    if (rows_from >= past) {
+        return walk_gap(&walk, past, err);
     }
     iter = vault_iter_new(store, vault_row_slice(&first_key), vault_row_slice(&past_key), false);
     if (iter == NULL) {

@@ -1,5 +1,6 @@
 #include "vault/audit_search.h"
 
+#include "vault/pruned.h"
 #include "vault/rows.h"
 
 #include <assert.h>
@@ -10,6 +11,9 @@ enum kl_status vault_audit_search_begin(struct vault_audit_search *search, struc
                                         size_t term_count, uint64_t first, uint64_t past,
                                         size_t entries_max, struct kl_err *err)
 {
+    struct vault_pruned pruned = {.until = 0};
+    enum kl_status status;
+
     assert(term_count <= VAULT_TERM_KINDS);
     *search = (struct vault_audit_search){.vault = vault,
                                           .tenant = tenant,
@@ -23,7 +27,10 @@ enum kl_status vault_audit_search_begin(struct vault_audit_search *search, struc
     }
     kl_buf_init(&search->row, VAULT_STORE_VALUE_MAX_BYTES);
     kl_buf_init(&search->entry, VAULT_STORE_VALUE_MAX_BYTES);
-    return vault_audit_indexed_read(vault, tenant, &search->indexed, err);
+    status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
+    search->next = search->next < pruned.until ? pruned.until : search->next;
+    return status == KL_OK ? vault_audit_indexed_read(vault, tenant, &search->indexed, err)
+                           : status;
 }
 
 void vault_audit_search_end(struct vault_audit_search *search)

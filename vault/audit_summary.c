@@ -44,6 +44,7 @@ struct summing {
     uint64_t first;
     uint64_t next;
     uint64_t lost;
+    uint64_t pruned_until; /* entries of lower numbers went by the policy */
     uint64_t counted;
     bool more; /* the period goes on behind this piece */
     bool
@@ -173,6 +174,7 @@ static enum kl_status go_over(struct summing *summing, struct kl_err *err)
         vault_audit_walk_begin(&walk, summing->vault, summing->tenant, summing->first, err);
 
     summing->next = summing->first;
+    summing->pruned_until = walk.pruned_until;
     while (status == KL_OK && !past && !summing->more) {
         status = vault_audit_walk_next(&walk, &seq, &entry, err);
         if (status == KL_OK) {
@@ -340,6 +342,7 @@ static enum kl_status write(struct summing *summing, struct kl_json_out *out, st
     kl_json_add_int(out, "to", (int64_t)summing->next);
     kl_json_add_int(out, "counted", (int64_t)summing->counted);
     kl_json_add_int(out, "lost", (int64_t)summing->lost);
+    kl_json_add_int(out, "pruned_until", (int64_t)summing->pruned_until);
     kl_json_object_end(out);
     kl_json_key(out, "acts");
     kl_json_array_begin(out);

@@ -2,6 +2,7 @@
 #include "vault/rows.h"
 #include "vault/signing.h"
 
+#include "kluis/base/log.h"
 #include "kluis/base/time.h"
 
 #include <stdio.h>
@@ -71,6 +72,23 @@ static enum kl_status trail_read(struct vault_trails *trails, uint64_t tenant,
     return status;
 }
 
+/* Of a tenant that was ended nobody asks. */
+static enum kl_status read_pruned(struct vault_trails *trails, struct vault_trail *trail,
+                                  struct kl_err *err)
+{
+    struct kl_err cause = {0};
+    bool forged = false;
+    enum kl_status status = vault_pruned_read(trails->keys, trails->store, trail->tenant,
+                                              &trail->pruned, &forged, &cause);
+
+    if (status == KL_OK && forged) {
+        kl_log(KL_LOG_ERROR, "audit_pruned_forged", KL_LOG_INT("tenant", trail->tenant));
+    }
+    return status == KL_OK || status == KL_ERR_GONE
+               ? KL_OK
+               : kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+}
+
 enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
                                struct vault_trail **ret_trail, struct kl_err *err)
 {
@@ -93,6 +111,9 @@ enum kl_status vault_trail_get(struct vault_trails *trails, uint64_t tenant,
     fresh->durable = fresh->committed;
     if (status == KL_OK) {
         status = vault_trail_stored_read(trails, fresh, err);
+    }
+    if (status == KL_OK) {
+        status = read_pruned(trails, fresh, err);
     }
     if (status != KL_OK) {
         free(fresh);

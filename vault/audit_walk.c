@@ -1,6 +1,7 @@
 #include "vault/audit_walk.h"
 
 #include "kluis/base/time.h"
+#include "vault/pruned.h"
 #include "vault/rows.h"
 
 #include <string.h>
@@ -16,15 +17,22 @@ static enum kl_status damaged(struct kl_err *err)
 enum kl_status vault_audit_walk_begin(struct vault_audit_walk *walk, struct vault *vault,
                                       uint64_t tenant, uint64_t first, struct kl_err *err)
 {
-    struct vault_row_key from = vault_row_audit(tenant, first);
+    struct vault_row_key from;
     struct vault_row_key past = vault_row_audit(tenant, UINT64_MAX);
-    struct vault_iter *iter =
-        vault_iter_new(vault->data_store, vault_row_slice(&from), vault_row_slice(&past), false);
+    struct vault_iter *iter = NULL;
+    struct vault_pruned pruned = {.until = 0};
+    enum kl_status status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
 
+    if (status != KL_OK) {
+        return status;
+    }
+    first = first < pruned.until ? pruned.until : first;
+    from = vault_row_audit(tenant, first);
+    iter = vault_iter_new(vault->data_store, vault_row_slice(&from), vault_row_slice(&past), false);
     if (iter == NULL) {
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "server busy", "audit: no iterator");
     }
-    *walk = (struct vault_audit_walk){.iter = iter, .next = first};
+    *walk = (struct vault_audit_walk){.iter = iter, .next = first, .pruned_until = pruned.until};
     return KL_OK;
 }
 
@@ -88,8 +96,13 @@ static enum kl_status halve(struct vault *vault, uint64_t tenant, int64_t wanted
     uint64_t found = 0;
     uint64_t low = 0;
     uint64_t high = 0;
-    enum kl_status status = vault_trails_size(vault->trails, tenant, &high, err);
+    struct vault_pruned pruned = {.until = 0};
+    enum kl_status status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
 
+    low = pruned.until;
+    if (status == KL_OK) {
+        status = vault_trails_size(vault->trails, tenant, &high, err);
+    }
     while (status == KL_OK && low < high) {
         uint64_t middle = low + (high - low) / 2;
 
@@ -110,9 +123,13 @@ static enum kl_status halve(struct vault *vault, uint64_t tenant, int64_t wanted
 enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant, int64_t from_us,
                                       uint64_t *ret_seq, struct kl_err *err)
 {
+    struct vault_pruned pruned = {.until = 0};
+
     if (from_us == 0) {
-        *ret_seq = 0;
-        return KL_OK;
+        enum kl_status status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
+
+        *ret_seq = pruned.until;
+        return status;
     }
     return halve(vault, tenant, from_us - VAULT_AUDIT_DISORDER_US, ret_seq, err);
 }

@@ -16,13 +16,15 @@
 /* An entry's time is when its request came, its place when it was committed: how far those may be apart. */
 #define VAULT_AUDIT_DISORDER_US (INT64_C(3600) * 1000000)
 
-/* lost: numbers passed over so far that no entry has (audit.h); next: the number behind the last entry that was given. */
+/* lost: numbers passed over so far that no entry has (audit.h); next: the number behind the last entry that was given; pruned_until: below it
+ * entries went by a policy. */
 struct vault_audit_walk {
     struct vault_iter *iter;
     uint64_t next;
     uint64_t lost;
+    uint64_t pruned_until;
 };
-/* From number first on, as the trail is now. KL_ERR_NO_MEMORY. */
+/* From number first on, or from the first entry that did not go by a policy, as the trail is now. KL_ERR_NO_MEMORY; errors of reading a trail. */
 KL_MUST_USE enum kl_status vault_audit_walk_begin(struct vault_audit_walk *walk,
                                                   struct vault *vault, uint64_t tenant,
                                                   uint64_t first, struct kl_err *err);
@@ -33,7 +35,7 @@ KL_MUST_USE enum kl_status vault_audit_walk_next(struct vault_audit_walk *walk, 
                                                  struct kl_slice *ret_entry, struct kl_err *err);
 void vault_audit_walk_end(struct vault_audit_walk *walk); /* a zeroed one is fine */
 
-/* A number before which nothing of from_us or later lies; 0 for from_us 0. KL_ERR_CORRUPT "audit_damaged", KL_ERR_IO, KL_ERR_NO_MEMORY. */
+/* A number before which nothing of from_us or later lies; for from_us 0 that of the first entry that did not go by a policy. KL_ERR_CORRUPT "audit_damaged", KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status vault_audit_first_from(struct vault *vault, uint64_t tenant,
                                                   int64_t from_us, uint64_t *ret_seq,
                                                   struct kl_err *err);

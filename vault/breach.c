@@ -3,6 +3,7 @@
 
 #include "vault/audit_leaves.h"
 #include "vault/audit_search.h"
+#include "vault/pruned.h"
 #include "vault/subject_internal.h"
 #include "vault/tenants.h"
 #include "vault/walks.h"
@@ -33,11 +34,16 @@ static bool is_sought(const struct vault_breach *breach, const struct vault_audi
 /* Behind the period, and behind what there was when the report began. */
 static enum kl_status take_past(struct vault_breach *breach, struct kl_err *err)
 {
+    struct vault_pruned pruned = {.until = 0};
     enum kl_status status =
         vault_audit_past_to(breach->vault, breach->tenant, breach->to_us, &breach->past, err);
 
     if (status == KL_OK && breach->past > breach->end) {
         breach->past = breach->end;
+    }
+    if (status == KL_OK) {
+        status = vault_trails_pruned(breach->vault->trails, breach->tenant, &pruned, err);
+        breach->pruned_until = pruned.until;
     }
     return status;
 }
@@ -125,11 +131,12 @@ static void load_policies(struct vault_breach *breach)
 {
     const uint64_t *numbers = vault_breach_policies(breach->tally, &breach->policy_count);
     struct kl_err ignored = {0};
+    int64_t applied_us = 0;
     size_t i;
 
     for (i = 0; i < breach->policy_count; i++) {
         if (vault_policy_load_number(breach->vault, breach->tenant, numbers[i],
-                                     &breach->policies[i], &ignored) != KL_OK) {
+                                     &breach->policies[i], &applied_us, &ignored) != KL_OK) {
             breach->policies[i] = NULL;
             kl_err_clear(&ignored);
         }

@@ -350,6 +350,12 @@ static void write_credentials(const struct vault_breach *breach, struct kl_json_
     kl_json_add_text(out, "recipient", breach->start == VAULT_BREACH_RECIPIENT ? sought : NULL);
 }
 
+/* Whether entries of the period may have gone by the policy's period: the first that is there is the first of all that are. */
+static bool is_pruned(const struct vault_breach *breach)
+{
+    return breach->pruned_until > 0 && breach->first <= breach->pruned_until;
+}
+
 /* That this report was made, and the trail behind that: what it says can be held against it. */
 static enum kl_status write_evidence(const struct vault_breach *breach, struct kl_json_out *out,
                                      struct kl_err *err)
@@ -384,13 +390,15 @@ enum kl_status vault_breach_write(const struct vault_breach *breach, const char 
     kl_json_add_time(out, "made_at", breach->caller->now_us);
     kl_json_add_time(out, "from", breach->from_us);
     kl_json_add_time(out, "to", breach->to_us);
-    kl_json_add_bool(out, "complete", breach->of_start && !breach->more && breach->lost == 0);
+    kl_json_add_bool(out, "complete",
+                     breach->of_start && !breach->more && breach->lost == 0 && !is_pruned(breach));
     kl_json_key(out, "entries");
     kl_json_object_begin(out);
     kl_json_add_int(out, "from", (int64_t)breach->first);
     kl_json_add_int(out, "to", (int64_t)breach->next);
     kl_json_add_int(out, "of_credential", (int64_t)breach->of_credential);
     kl_json_add_int(out, "lost", (int64_t)breach->lost);
+    kl_json_add_int(out, "pruned_until", (int64_t)breach->pruned_until);
     kl_json_object_end(out);
     status = vault_breach_write_counts(breach, out, err);
     if (status == KL_OK) {

@@ -114,7 +114,7 @@ static bool is_known(const struct vault_breach *breach, const char *name)
         struct vault_policy *policy = NULL;
 
         if (vault_policy_load_number(breach->vault, breach->tenant, number - 1, &policy,
-                                     &ignored) == KL_OK) {
+                                     &applied_us, &ignored) == KL_OK) {
             known = policy_has(breach, policy, name);
             vault_policy_unref(policy);
         }

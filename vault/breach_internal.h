@@ -50,6 +50,8 @@ struct vault_breach {
     uint64_t lost;
     bool whole;
     bool of_start; /* it begins where the period begins */
+    uint64_t
+        pruned_until; /* entries of lower numbers went by the policy: what they told is not known */
     bool more;
     bool may_name;
     struct vault_breach_tally *tally;

@@ -29,6 +29,7 @@ enum vault_job_kind {
     VAULT_JOB_BACKUP,    /* ids "bak_": create */
     VAULT_JOB_VERIFY,    /* ids "ver_": verify a backup */
     VAULT_JOB_RETENTION, /* ids "rtn_" */
+    VAULT_JOB_PRUNE,     /* ids "prn_" */
     VAULT_JOB_KINDS
 };
 enum vault_job_state { VAULT_JOB_RUNNING, VAULT_JOB_DONE, VAULT_JOB_FAILED };

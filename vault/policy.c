@@ -100,7 +100,7 @@ static void read_all(struct policy_parse *parse, const struct kl_yaml_node *root
         vault_policy_read_top,        vault_policy_read_sources,  vault_policy_read_purposes,
         vault_policy_read_recipients, vault_policy_read_records,  vault_policy_read_residency,
         vault_policy_read_roles,      vault_policy_read_requests, vault_policy_read_on_erase,
-        vault_policy_read_alerts};
+        vault_policy_read_alerts,     vault_policy_read_audit};
 
     if (!vault_policy_mapping(parse, root, "a policy", NULL))
         return;
@@ -372,6 +372,25 @@ bool vault_policy_event_known(const struct vault_policy *policy, int record, con
 bool vault_policy_returns_at_any_time(const struct vault_policy *policy)
 {
     return policy->returns_at_any_time;
+}
+
+const struct vault_policy_audit *vault_policy_audit(const struct vault_policy *policy)
+{
+    return &policy->audit;
+}
+
+void vault_policy_audit_text(const struct vault_policy_audit *audit, struct kl_buf *out)
+{
+    char keep[KL_DURATION_TEXT_BYTES];
+
+    if (!audit->has_keep) {
+        kl_buf_add_text(out, "for ever");
+        return;
+    }
+    kl_duration_format(&audit->keep, keep);
+    kl_buf_add_text(out, keep);
+    if (audit->keep_unreviewed)
+        kl_buf_add_text(out, ", and what no review covers");
 }
 
 const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy)

@@ -1,4 +1,4 @@
-/* From when on two policies have the use of a role told of: what differs, in words. It changes no answer. */
+/* From when on two policies have the use of a role told of, and for how long they keep the trail: what differs, in words. It changes no answer. */
 #include "vault/policy_diff_internal.h"
 
 #include <inttypes.h>
@@ -82,16 +82,40 @@ static void compare_windows(struct vault_diff *diff)
         add(diff, NULL, "window", texts);
 }
 
+/* Without a policy nothing says when the trail's entries go, as in one without the section. */
+static void compare_audit(struct vault_diff *diff)
+{
+    static const struct vault_policy_audit nothing_said = {.has_keep = false};
+    const char *texts[DIFF_SIDES] = {0};
+
+    for (int side = 0; side < DIFF_SIDES; side++) {
+        struct kl_buf text;
+
+        kl_buf_init(&text, TEXT_BYTES + KL_DURATION_TEXT_BYTES);
+        vault_policy_audit_text(
+            diff->policies[side] == NULL ? &nothing_said : vault_policy_audit(diff->policies[side]),
+            &text);
+        texts[side] = kl_arena_text(diff->arena, text.bytes, text.size);
+        if (texts[side] == NULL || text.failed)
+            diff->no_memory = true;
+        kl_buf_done(&text);
+    }
+    if (!diff->no_memory)
+        add(diff, NULL, "audit_keep", texts);
+}
+
 void vault_diff_alerts(struct vault_diff *diff)
 {
     diff->alerts =
-        kl_arena_array(diff->arena, ALERTS * (diff->roles.count + 1) + 1, sizeof diff->alerts[0]);
+        kl_arena_array(diff->arena, ALERTS * (diff->roles.count + 1) + 2, sizeof diff->alerts[0]);
     if (diff->alerts == NULL)
         diff->no_memory = true;
     for (int alert = 0; alert < ALERTS && !diff->no_memory; alert++)
         compare_alert(diff, (enum alert)alert);
     if (!diff->no_memory)
         compare_windows(diff);
+    if (!diff->no_memory)
+        compare_audit(diff);
 }
 
 size_t vault_diff_alert_count(const struct vault_diff *diff)

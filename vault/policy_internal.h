@@ -134,6 +134,7 @@ struct vault_policy {
     enum vault_residency residency;
     uint32_t alert_window_s; /* of all its alerts */
     bool returns_at_any_time;
+    struct vault_policy_audit audit;
     struct vault_policy_requests requests;
     struct vault_policy_controller controller;
     struct vault_policy_notice *notices; /* ended by a NULL name; NULL: none */
@@ -292,6 +293,7 @@ void vault_policy_read_roles(struct policy_parse *parse, policy_node root);
 void vault_policy_read_requests(struct policy_parse *parse, policy_node root);
 void vault_policy_read_on_erase(struct policy_parse *parse, policy_node root);
 void vault_policy_read_alerts(struct policy_parse *parse, policy_node root);
+void vault_policy_read_audit(struct policy_parse *parse, policy_node root);
 void vault_policy_check(struct policy_parse *parse);
 /* Check the shape of `tests`; run them too when nothing is wrong so far. */
 void vault_policy_read_tests(struct policy_parse *parse, policy_node root, bool run);

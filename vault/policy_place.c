@@ -1,5 +1,5 @@
 /*
- * The top of a policy, its residency with the transfers, and requests.
+ * The top of a policy, its residency with the transfers, requests, and for how long the audit trail is kept.
  */
 #include "vault/policy_internal.h"
 
@@ -147,7 +147,8 @@ void vault_policy_read_top(struct policy_parse *parse, policy_node root)
         "policy",    "version",   "controller",     "acting_as",          "notices",
         "residency", "records",   "purposes",       "forbidden_purposes", "recipients",
         "roles",     "on_erase",  "alerts",         "requests",           "sources",
-        "tests",     "processor", "return_of_data", "measures",           NULL};
+        "tests",     "processor", "return_of_data", "measures",           "audit",
+        NULL};
     static const char *const acting[] = {"controller", "joint_controller", "processor", NULL};
     static const char *const returning[] = {"at_end", "at_any_time", NULL};
     const char *version = NULL;
@@ -367,4 +368,27 @@ void vault_policy_read_requests(struct policy_parse *parse, policy_node root)
     read_period(parse, node, "extend_by", 2, &requests->extend_by);
     (void)vault_policy_bool(parse, kl_yaml_member(node, "verify_identity"), "verify_identity",
                             &requests->verify_identity);
+}
+
+void vault_policy_read_audit(struct policy_parse *parse, policy_node root)
+{
+    static const char *const keys[] = {"keep", "keep_unreviewed", NULL};
+    policy_node node = kl_yaml_member(root, "audit");
+    policy_node keep = kl_yaml_member(node, "keep");
+    struct vault_policy_audit *audit = &parse->policy->audit;
+
+    if (!vault_policy_mapping(parse, node, "audit", keys))
+        return;
+    if (keep != NULL && vault_policy_duration(parse, keep, &audit->keep)) {
+        audit->has_keep = kl_trail_keep_is_enough(&audit->keep);
+        if (!audit->has_keep)
+            vault_policy_error(parse, keep, "keep_too_short",
+                               "keep is " KL_TRAIL_KEEP_MIN
+                               " or more: who looks once a year must find the whole year");
+    }
+    (void)vault_policy_bool(parse, kl_yaml_member(node, "keep_unreviewed"), "keep_unreviewed",
+                            &audit->keep_unreviewed);
+    if (keep == NULL && audit->keep_unreviewed)
+        vault_policy_error(parse, node, "keep_missing",
+                           "without keep every entry is kept, reviewed or not");
 }

@@ -5,6 +5,7 @@
 #include "vault/place.h"
 #include "vault/rows.h"
 #include "vault/tenants.h"
+#include "vault/webhook_internal.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -108,8 +109,9 @@ static enum kl_status number_in_force(struct vault *vault, uint64_t tenant, uint
     return status;
 }
 
-enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint64_t number,
-                                      struct kl_buf *ret_yaml, struct kl_err *err)
+/* ret_applied_us: when it was put in force. */
+static enum kl_status row_read(struct vault *vault, uint64_t tenant, uint64_t number,
+                               struct kl_buf *ret_yaml, int64_t *ret_applied_us, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct vault_row_key key = vault_row_policy(tenant, number);
@@ -118,6 +120,7 @@ enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint
     struct kl_slice content;
     struct kl_slice yaml;
     struct kl_err cause = {0};
+    int64_t applied_us;
     uint8_t format;
 
     kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
@@ -138,7 +141,7 @@ enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint
     reader = kl_reader_of(content);
     format = kl_read_byte(&reader);
     (void)kl_read_byte(&reader);
-    (void)kl_read_u64be(&reader);
+    applied_us = (int64_t)kl_read_u64be(&reader);
     (void)kl_read_bytes(&reader, KL_ID_BYTES);
     yaml = kl_read_sized(&reader);
     if (!kl_reader_done(&reader) || format != ROW_FORMAT) {
@@ -147,10 +150,19 @@ enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint
     }
     kl_buf_add(ret_yaml, yaml.bytes, yaml.size);
     status = kl_buf_status(ret_yaml, err);
+    *ret_applied_us = applied_us;
 
 out:
     kl_buf_done(&row);
     return status;
+}
+
+enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant, uint64_t number,
+                                      struct kl_buf *ret_yaml, struct kl_err *err)
+{
+    int64_t applied_us = 0;
+
+    return row_read(vault, tenant, number, ret_yaml, &applied_us, err);
 }
 
 /* That of the policy in force. ret_number is set also when the text turns out damaged. */
@@ -168,13 +180,14 @@ static enum kl_status read_in_force(struct vault *vault, uint64_t tenant, struct
 }
 
 enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant, uint64_t number,
-                                        struct vault_policy **ret_policy, struct kl_err *err)
+                                        struct vault_policy **ret_policy, int64_t *ret_applied_us,
+                                        struct kl_err *err)
 {
     enum kl_status status = KL_OK;
     struct kl_buf yaml = {0};
 
     kl_buf_init(&yaml, VAULT_POLICY_BYTES_MAX + 1);
-    status = vault_policy_text_read(vault, tenant, number, &yaml, err);
+    status = row_read(vault, tenant, number, &yaml, ret_applied_us, err);
     if (status == KL_OK) {
         status = vault_policy_compile(yaml.bytes, yaml.size, ret_policy, err);
     }
@@ -315,7 +328,72 @@ enum kl_status vault_policy_put_back(struct vault *vault, uint64_t tenant, uint6
     return status == KL_OK ? rows_put(vault, tenant, number, row, batch, err) : status;
 }
 
+/* ---- how long the trail is kept ---- */
+
+/* Whether less of the trail is kept than before; without a policy all of it was. */
+static bool is_shortened(const struct vault_policy *was, const struct vault_policy *policy)
+{
+    const struct vault_policy_audit *now = vault_policy_audit(policy);
+    const struct vault_policy_audit *before = was == NULL ? NULL : vault_policy_audit(was);
+
+    if (!now->has_keep) {
+        return false;
+    }
+    return before == NULL || !before->has_keep ||
+           kl_time_add(0, &now->keep) < kl_time_add(0, &before->keep) ||
+           (before->keep_unreviewed && !now->keep_unreviewed);
+}
+
+static void add_keep(const struct vault_policy *policy, struct kl_json_out *out)
+{
+    const struct vault_policy_audit *audit = vault_policy_audit(policy);
+    char keep[KL_DURATION_TEXT_BYTES];
+
+    kl_duration_format(&audit->keep, keep);
+    kl_json_add_text(out, "audit_keep", audit->has_keep ? keep : NULL);
+    kl_json_add_bool(out, "audit_keep_unreviewed", audit->keep_unreviewed || !audit->has_keep);
+}
+
+/* A shorter period: whoever watches the tenant is told, and has until counts_at to object. */
+static enum kl_status tell_shortened(struct vault *vault, const struct vault_caller *caller,
+                                     const struct vault_policy *policy, uint64_t number,
+                                     struct vault_act *act, struct vault_batch *batch,
+                                     struct vault_webhook_put *ret_put, struct kl_err *err)
+{
+    const struct kl_duration delay = {.days = KL_TRAIL_KEEP_DELAY_DAYS};
+    const int64_t counts_us = kl_time_add(caller->now_us, &delay);
+    struct vault_webhook_said said = {.id = kl_id_new(),
+                                      .kind = VAULT_WEBHOOK_ALERTS,
+                                      .type = "kluis.audit.keep_shortened",
+                                      .at_us = caller->now_us};
+    char id[KL_ID_TEXT_BYTES];
+    struct kl_buf data;
+    struct kl_json_out out = kl_json_out(&data);
+    enum kl_status status;
+
+    kl_buf_init(&data, VAULT_WEBHOOK_DATA_MAX_BYTES);
+    kl_json_object_begin(&out);
+    kl_json_add_int(&out, "policy", (int64_t)number);
+    add_keep(policy, &out);
+    kl_json_add_time(&out, "counts_at", counts_us);
+    kl_id_format("aud", &act->entry.id, id);
+    kl_json_add_text(&out, "entry", id);
+    kl_json_object_end(&out);
+    status = kl_buf_status(&data, err);
+    if (status == KL_OK) {
+        said.data = kl_buf_slice(&data);
+        status = vault_webhook_put(vault, caller->tenant, NULL, &said, batch, ret_put, err);
+    }
+    kl_buf_done(&data);
+    if (status == KL_OK) {
+        kl_json_add_time(&act->out, "audit_keep_counts_at", counts_us);
+        vault_webhook_put_say(ret_put, &act->out);
+    }
+    return status;
+}
+
 static enum kl_status store_policy(struct vault *vault, const struct vault_caller *caller,
+                                   const struct vault_policy *was,
                                    const struct vault_policy *policy, uint64_t number,
                                    struct kl_slice yaml, struct kl_err *err)
 {
@@ -328,6 +406,7 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     struct vault_act *acts[1] = {&act};
     struct vault_closing closing = {
         .kind = VAULT_CLOSING_POLICY, .tenant = caller->tenant, .policy = number};
+    struct vault_webhook_put put = {.count = 0};
     struct vault_batch *batch = vault_batch_new();
 
     kl_buf_init(&row, VAULT_POLICY_BYTES_MAX + ROW_HEADER_MAX_BYTES);
@@ -335,6 +414,7 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     kl_json_add_text(&act.out, "policy", vault_policy_name(policy));
     kl_json_add_text(&act.out, "version", vault_policy_version(policy));
     kl_json_add_int(&act.out, "number", (int64_t)number);
+    add_keep(policy, &act.out);
     write_row(caller, yaml, &row);
     status = kl_buf_status(&row, err);
     if (status == KL_OK) {
@@ -354,12 +434,16 @@ static enum kl_status store_policy(struct vault *vault, const struct vault_calle
     status = rows_put(vault, caller->tenant, number, kl_buf_slice(&row), batch, err);
     closing.at_us = caller->now_us;
     closing.body = kl_buf_slice(&row);
+    if (status == KL_OK && is_shortened(was, policy)) {
+        status = tell_shortened(vault, caller, policy, number, &act, batch, &put, err);
+    }
     if (status == KL_OK) {
         status = vault_journal_write(vault, &closing, err);
     }
     if (status == KL_OK) {
         status = vault_act_commit_closing(vault, acts, 1, batch, &closing, err);
     }
+    vault_webhook_put_end(vault, &put, status == KL_OK);
 
 out:
     vault_journal_end(vault, &closing);
@@ -401,7 +485,6 @@ static enum kl_status put_in_force(struct vault *vault, const struct vault_calle
     if (now != NULL) {
         status = check_in_use(vault, caller->tenant, now, policy, err);
     }
-    vault_policy_unref(now);
     if (status == KL_OK) {
         status = check_store(vault, policy, err);
     }
@@ -409,8 +492,9 @@ static enum kl_status put_in_force(struct vault *vault, const struct vault_calle
         status = vault_copies_allowed(vault, policy, caller->now_us, err);
     }
     if (status == KL_OK) {
-        status = store_policy(vault, caller, policy, number + 1, yaml, err);
+        status = store_policy(vault, caller, now, policy, number + 1, yaml, err);
     }
+    vault_policy_unref(now);
     if (status == KL_OK) {
         vault_tenant_policy_swap(vault, tenant, policy, number + 1);
         *ret_number = number + 1;

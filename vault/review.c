@@ -6,6 +6,7 @@
 #include "vault/audit_walk.h"
 #include "vault/credentials.h"
 #include "vault/idempotency.h"
+#include "vault/pruned.h"
 #include "vault/remark.h"
 #include "vault/review_row.h"
 #include "vault/rows.h"
@@ -41,10 +42,15 @@ static enum kl_status find_gaps(struct vault *vault, uint64_t tenant, uint64_t s
 {
     struct vault_review_walk walk = {0};
     struct vault_review_span span = {.counts = false};
+    struct vault_pruned pruned = {.until = 0};
     uint64_t covered = 0;
     size_t count = 0;
-    enum kl_status status = vault_review_walk_begin(&walk, vault, tenant, 0, NULL, err);
+    enum kl_status status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
 
+    if (status == KL_OK) {
+        status = vault_review_walk_begin(&walk, vault, tenant, 0, NULL, err);
+    }
+    covered = pruned.until;
     while (status == KL_OK) {
         status = vault_review_walk_next(&walk, &span, err);
         if (status == KL_OK && span.counts) {
@@ -61,6 +67,23 @@ static enum kl_status find_gaps(struct vault *vault, uint64_t tenant, uint64_t s
     return KL_OK;
 }
 
+enum kl_status vault_review_first_gap(struct vault *vault, uint64_t tenant, uint64_t *ret_from,
+                                      struct kl_err *err)
+{
+    struct gap gap = {0, 0};
+    uint64_t size = 0;
+    size_t count = 0;
+    enum kl_status status = vault_trails_size(vault->trails, tenant, &size, err);
+
+    if (status == KL_OK) {
+        status = find_gaps(vault, tenant, size, &gap, 1, &count, err);
+    }
+    if (status == KL_OK) {
+        *ret_from = count == 0 ? size : gap.from;
+    }
+    return status;
+}
+
 /* ---- what a review covers ---- */
 
 static enum kl_status take_range(struct vault *vault, uint64_t tenant,
@@ -68,6 +91,7 @@ static enum kl_status take_range(struct vault *vault, uint64_t tenant,
                                  struct vault_review *review, struct kl_err *err)
 {
     struct gap gap = {0, 0};
+    struct vault_pruned pruned = {.until = 0};
     size_t count = 0;
     int64_t from = input->from;
     enum kl_status status =
@@ -87,6 +111,15 @@ static enum kl_status take_range(struct vault *vault, uint64_t tenant,
         return kl_failf(err, KL_ERR_INVALID, "invalid_range",
                         "a review covers from..to - 1 of the trail's entries, at most %d",
                         VAULT_REVIEW_ENTRIES_MAX);
+    }
+    if (status == KL_OK) {
+        status = vault_trails_pruned(vault->trails, tenant, &pruned, err);
+    }
+    if (status == KL_OK && (uint64_t)from < pruned.until) {
+        kl_err_where(err, "/from");
+        return kl_failf(err, KL_ERR_INVALID, "entry_pruned",
+                        "entries below number %llu went by the policy: nobody can look at them",
+                        (unsigned long long)pruned.until);
     }
     review->from = (uint64_t)from;
     review->to = (uint64_t)input->to;

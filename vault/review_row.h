@@ -70,6 +70,9 @@ void vault_review_walk_end(struct vault_review_walk *walk);
 KL_MUST_USE enum kl_status vault_review_get(struct vault *vault, uint64_t tenant, uint64_t from,
                                             const struct kl_id *id, struct kl_buf *ret,
                                             struct kl_err *err);
+/* The number of the first entry, of those that did not go by a policy, that no review which counts covers; the size: there is none. As the walk. */
+KL_MUST_USE enum kl_status vault_review_first_gap(struct vault *vault, uint64_t tenant,
+                                                  uint64_t *ret_from, struct kl_err *err);
 /* What a review says of itself, as in span. False: it is none. */
 bool vault_review_parse(struct kl_slice text, struct vault_review_span *ret);
 

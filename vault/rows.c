@@ -107,9 +107,16 @@ struct vault_row_key vault_row_audit_indexed(uint64_t tenant)
     return key;
 }
 
-struct vault_row_key vault_row_audit_pruned(uint64_t tenant)
+struct vault_row_key vault_row_audit_index_pruned(uint64_t tenant)
 {
-    struct vault_row_key key = vault_row_meta("audit-pruned");
+    struct vault_row_key key = vault_row_meta("audit-index-pruned");
+    row_add_u64(&key, tenant);
+    return key;
+}
+
+struct vault_row_key vault_row_pruned(uint64_t tenant)
+{
+    struct vault_row_key key = vault_row_meta("pruned");
     row_add_u64(&key, tenant);
     return key;
 }
@@ -317,9 +324,10 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
 }
 
 static const char tenant_kinds[] = "PDHVLOBAFGJKEIRwQqUN";
-static const char *const tenant_metas[] = {"index",       "index-old",   "horizon", "unswept",
-                                           "journal",     "lost",        "tiles",   "unconfirmed",
-                                           "audit-index", "audit-pruned"};
+static const char *const tenant_metas[] = {
+    "index", "index-old", "horizon",     "unswept",     "journal",
+    "lost",  "tiles",     "unconfirmed", "audit-index", "audit-index-pruned",
+    "pruned"};
 
 bool vault_row_tenant_prefix(uint64_t tenant, size_t i, struct vault_row_key *ret)
 {

@@ -13,10 +13,11 @@
  *   'M' "lost" tenant8 from8              numbers of the trail that were lost with a newer data/: until which (audit.h)
  *   'M' "tiles" tenant8                   how many entries of the trail the stored tree ('G') and the index ('J') cover
  *   'M' "audit-index" tenant8             below which block of the trail the search index ('K') is whole (audit_index.h)
- *   'M' "audit-pruned" tenant8            below which block the search index was dropped, with the entries
+ *   'M' "audit-index-pruned" tenant8      below which block the search index was dropped, with the entries
+ *   'M' "pruned" tenant8                  below which number entries of the trail went by the policy's period (pruned.h)
  *   'M' "unswept" tenant8                 something was erased, removed or rectified since the last new index was begun
  *   'M' "horizon" tenant8                 nothing overwritten before horizon8 can be read; last8, when a sweep last came to its end
- *   'M' "sweep-night", "retention-night"  when the last nightly sweep, or search for what is due, was started
+ *   'M' "sweep-night", "retention-night", "prune-night"  when the last nightly sweep, search for what is due, or pruning of trails, was started
  *   'M' "unconfirmed" tenant8 er16        a receipt that waits for a mirror: for which generation
  *   'T' name                              tenant (JSON)
  *   'P' tenant8 version8                  policy text with its header; version 0 holds the number of the one in force
@@ -75,7 +76,8 @@ struct vault_row_key vault_row_journal(uint64_t tenant);
 struct vault_row_key vault_row_lost(uint64_t tenant, uint64_t from);
 struct vault_row_key vault_row_tiled(uint64_t tenant);
 struct vault_row_key vault_row_audit_indexed(uint64_t tenant);
-struct vault_row_key vault_row_audit_pruned(uint64_t tenant);
+struct vault_row_key vault_row_audit_index_pruned(uint64_t tenant);
+struct vault_row_key vault_row_pruned(uint64_t tenant);
 struct vault_row_key vault_row_unswept(uint64_t tenant);
 struct vault_row_key vault_row_horizon(uint64_t tenant);
 struct vault_row_key vault_row_unconfirmed(uint64_t home, const struct kl_id *receipt);

@@ -74,11 +74,11 @@ KL_MUST_USE enum kl_status vault_policy_load(struct vault *vault, uint64_t tenan
                                              struct vault_policy **ret_policy, uint64_t *ret_number,
                                              struct kl_err *err);
 
-/* One that was in force at some time, by its number, likewise. KL_ERR_CORRUPT "policy_damaged": there is none of that number, or it is damaged. */
+/* One that was in force at some time, by its number, likewise; and when it was put in force. KL_ERR_CORRUPT "policy_damaged": there is none of that number, or it is damaged. */
 KL_MUST_USE enum kl_status vault_policy_load_number(struct vault *vault, uint64_t tenant,
                                                     uint64_t number,
                                                     struct vault_policy **ret_policy,
-                                                    struct kl_err *err);
+                                                    int64_t *ret_applied_us, struct kl_err *err);
 /* The text of a policy that was applied, by its number: appended. KL_ERR_CORRUPT "policy_damaged": also when there is none of that number. */
 KL_MUST_USE enum kl_status vault_policy_text_read(struct vault *vault, uint64_t tenant,
                                                   uint64_t number, struct kl_buf *ret_yaml,

@@ -7,6 +7,7 @@
 #include "vault/job.h"
 #include "vault/journal.h"
 #include "vault/mirrors.h"
+#include "vault/prune_job.h"
 #include "vault/retained.h"
 #include "vault/retention_job.h"
 #include "vault/rotation.h"
@@ -20,7 +21,7 @@
 const struct vault_job_type *const vault_job_types[VAULT_JOB_KINDS] = {
     [VAULT_JOB_ROTATION] = &vault_rotation_job,   [VAULT_JOB_SWEEP] = &vault_sweep_job,
     [VAULT_JOB_BACKUP] = &vault_backup_job,       [VAULT_JOB_VERIFY] = &vault_verify_job,
-    [VAULT_JOB_RETENTION] = &vault_retention_job,
+    [VAULT_JOB_RETENTION] = &vault_retention_job, [VAULT_JOB_PRUNE] = &vault_prune_job,
 };
 
 static const struct vault_upkeep_task tenants_task = {"tenants", 60000, vault_tenants_due};
@@ -40,6 +41,7 @@ const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
     &retained_task,
     &vault_retention_nightly,
     &vault_sweep_nightly,
+    &vault_prune_nightly,
     &vault_files_task,
     &mirrors_place_task,
     &vault_statistics_task,

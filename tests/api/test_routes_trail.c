@@ -178,6 +178,37 @@ static void test_only_who_may_see_the_trail_may_have_it_proved(void **state)
                  fixture.vault.operator_token.text, NULL, 403, "role_forbidden");
 }
 
+static void test_a_run_that_lets_entries_go_is_asked_for_and_shown(void **state)
+{
+    char id[TEST_ID_BYTES];
+    char target[TEST_TARGET_BYTES];
+    struct test_call call = {.method = "POST",
+                             .target = "/v1/audit/prunes",
+                             .token = steward(),
+                             .body = "{\"dry_run\":true}"};
+    struct api_response response;
+
+    (void)state;
+    test_call_make(&fixture.app, &call, &response);
+    assert_int_equal(response.status, 202);
+    test_call_text(&response, "id", id, sizeof id);
+    api_response_done(&response);
+    assert_memory_equal(id, "prn_", 4);
+    (void)snprintf(target, sizeof target, "/v1/audit/prunes/%s", id);
+    ask(target, 200, "\"dry_run\":true");
+    ask("/v1/audit/prunes", 200, id);
+    ask("/v1/audit/prunes/prn_00000000000000000000000000", 404, "not_found");
+    ask("/v1/audit/entries?limit=1", 200, "\"pruned\":null");
+    test_api_ask(&fixture, "POST", "/v1/audit/prunes", steward(), "{\"dry\":true}", 422,
+                 "unknown_key");
+    test_api_ask(&fixture, "POST", "/v1/audit/prunes", steward(), "{\"per_second\":1}", 422,
+                 "invalid_value");
+    test_api_ask(&fixture, "POST", "/v1/audit/prunes?tenant=default",
+                 fixture.vault.operator_token.text, "{\"dry_run\":true}", 403, "role_forbidden");
+    test_api_ask(&fixture, "GET", target, fixture.vault.operator_token.text, NULL, 404,
+                 "not_found");
+}
+
 static int group_setup(void **state)
 {
     (void)state;
@@ -200,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_pages_of_entries_join),
         cmocka_unit_test(test_what_is_asked_is_checked),
         cmocka_unit_test(test_only_who_may_see_the_trail_may_have_it_proved),
+        cmocka_unit_test(test_a_run_that_lets_entries_go_is_asked_for_and_shown),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

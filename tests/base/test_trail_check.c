@@ -203,9 +203,53 @@ static void test_more_findings_than_there_is_room_for_are_counted(void **state)
     assert_string_equal(findings.items[KL_TRAIL_FINDINGS_MAX - 1].detail, "number 99");
 }
 
+/* Of the first entries the hashes alone are there. */
+static void run_pruned(struct trail *trail, size_t pruned, size_t hole)
+{
+    struct kl_merkle_tree none = {0};
+    struct kl_trail_check check;
+
+    kl_trail_check_begin(&check, &none, &trail->findings);
+    for (size_t i = 0; i < trail->count; i++) {
+        if (i < pruned) {
+            kl_trail_check_pruned(&check, i == hole ? NULL : trail->leaves[i].stored);
+        } else {
+            kl_trail_check_leaf(&check, &trail->leaves[i]);
+        }
+    }
+    assert_int_equal(check.pruned, pruned);
+    kl_trail_check_end(&check, trail->root);
+}
+
+static void test_hashes_stand_for_entries_that_went(void **state)
+{
+    struct trail trail = whole();
+
+    (void)state;
+    run_pruned(&trail, 17, COUNT);
+    assert_int_equal(trail.findings.count, 0);
+    trail = whole();
+    trail.leaves[20].text[3] ^= 1;
+    run_pruned(&trail, 17, COUNT);
+    assert_int_equal(trail.findings.count, 1);
+    assert_string_equal(trail.findings.items[0].code, "entry_edited");
+    trail = whole();
+    trail.leaves[5].stored[3] ^= 1;
+    run_pruned(&trail, 17, COUNT);
+    assert_int_equal(trail.findings.count, 1);
+    assert_string_equal(trail.findings.items[0].code, "frontier_altered");
+    trail = whole();
+    run_pruned(&trail, 17, 6);
+    assert_int_equal(trail.findings.count, 1);
+    assert_string_equal(trail.findings.items[0].code, "tree_damaged");
+    assert_int_equal(trail.findings.items[0].from, 6);
+    assert_int_equal(trail.findings.items[0].until, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hashes_stand_for_entries_that_went),
         cmocka_unit_test(test_nothing_is_found_in_what_is_right),
         cmocka_unit_test(test_an_edited_entry_is_named_wherever_it_is),
         cmocka_unit_test(test_entries_that_are_gone_are_named_together),

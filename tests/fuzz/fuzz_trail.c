@@ -1,5 +1,6 @@
-/* Heads of a trail and links of its keys, as a file or a server gives them: what is taken reads back as the same. */
+/* Heads of a trail, links of its keys, entries that say what went, and lines of a copy, as a file or a server gives them: what is taken reads back as the same. */
 #include "kluis/base/trail.h"
+#include "kluis/base/trail_pruned.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -39,12 +40,56 @@ static void link_of(const struct kl_json_value *value)
     }
 }
 
+static bool is_key(void *context, const unsigned char key[KL_TRAIL_KEY_BYTES])
+{
+    (void)context;
+    return key[0] != 0;
+}
+
+static void pruning_of(struct kl_slice entry)
+{
+    static struct kl_trail_findings findings;
+    static struct kl_trail_prunings prunings;
+    struct kl_trail_pruning pruning;
+    struct kl_buf text;
+
+    findings.count = 0;
+    kl_trail_prunings_begin(&prunings, "default", is_key, NULL, &findings);
+    kl_trail_prunings_see(&prunings, 7, entry);
+    kl_trail_prunings_see(&prunings, 8, entry);
+    kl_trail_prunings_end(&prunings, 9);
+    if (kl_trail_pruning_read(entry, "default", &pruning, NULL) == KL_OK) {
+        kl_buf_init(&text, KL_TRAIL_PRUNED_TEXT_MAX_BYTES);
+        kl_trail_pruning_text(&pruning, &text);
+        assert(kl_buf_status(&text, NULL) == KL_OK && pruning.from < pruning.until);
+        kl_buf_done(&text);
+    }
+}
+
+static void line_of(struct kl_slice line)
+{
+    unsigned char hash[KL_MERKLE_HASH_BYTES];
+    struct kl_slice entry;
+    uint64_t number = 0;
+
+    if (kl_trail_line_read(line, &number, &entry, hash)) {
+        assert(number <= INT64_MAX && entry.size < line.size);
+        pruning_of(entry);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct kl_json *json = NULL;
+    struct kl_buf line;
 
+    kl_buf_init(&line, size + 1);
+    kl_buf_add(&line, data, size);
+    line_of(kl_buf_slice(&line)); /* a buffer ends with a 0 byte */
+    pruning_of(kl_slice_of(data, size));
+    kl_buf_done(&line);
     if (kl_json_parse(data, size, &json, NULL) == KL_OK) {
         head_of(kl_json_root(json));
         link_of(kl_json_root(json));

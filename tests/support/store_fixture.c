@@ -1,9 +1,14 @@
 #include "tests/support/store_fixture.h"
 
+#include "kluis/base/file.h"
+
 #include <assert.h>
+#include <dirent.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)
@@ -89,4 +94,37 @@ size_t store_fixture_rows(struct vault_store *store, char kind)
     }
     vault_iter_free(iter);
     return count;
+}
+
+#define FILE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+static bool file_holds(const char *folder, const char *name, const char *piece)
+{
+    char path[PATH_MAX];
+    struct kl_buf bytes = {0};
+    bool holds = false;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    /* A table may go away while one looks. */
+    if (kl_file_read(path, FILE_MAX_BYTES, &bytes, NULL) == KL_OK && bytes.size > 0) {
+        holds = memmem(bytes.bytes, bytes.size, piece, strlen(piece)) != NULL;
+    }
+    kl_buf_done(&bytes);
+    return holds;
+}
+
+bool store_files_hold(const char *folder, const char *piece)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *file = NULL;
+    bool holds = false;
+
+    assert(dir != NULL);
+    while ((file = readdir(dir)) != NULL) {
+        if (strstr(file->d_name, ".sst") != NULL || strstr(file->d_name, ".log") != NULL) {
+            holds = holds || file_holds(folder, file->d_name, piece);
+        }
+    }
+    (void)closedir(dir);
+    return holds;
 }

@@ -5,6 +5,7 @@
 #include "tests/support/kms_fixture.h"
 #include "vault/store/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store_fixture {
@@ -26,5 +27,8 @@ void store_fixture_reopen(struct store_fixture *fixture);
 void store_fixture_remove(const char *folder);
 /* How many rows start with that byte. */
 size_t store_fixture_rows(struct vault_store *store, char kind);
+
+/* Whether a text is in any table or log of a store. */
+bool store_files_hold(const char *folder, const char *piece);
 
 #endif

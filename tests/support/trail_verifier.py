@@ -1,11 +1,16 @@
 """Checks what a Kluis vault proves about its audit trail, with nothing but the standard library, RFC 9162 and RFC 8032.
 
     python3 trail_verifier.py HEAD.json PROOF.json ENTRY.txt     # a head as GET /v1/audit/head has it, a proof, and the entry's text
+    python3 trail_verifier.py COPY.ndjson                        # a whole trail as `kluis audit save` takes it down
 
-Signed are five lines (head) or nine (change of key), as api/openapi.json says. Hashes, keys and signatures are base64url."""
+Signed are five lines (head), nine (change of key) or ten (entries that went by the policy), as api/openapi.json says. Hashes, keys and signatures
+are base64url."""
 import base64
+import calendar
+import datetime
 import hashlib
 import json
+import re
 import sys
 
 # ---- Ed25519 verification, RFC 8032 section 5.1 ------------------------------------------------------------------------------------
@@ -182,7 +187,131 @@ def continues(old, new, proof):
             and consistent(old["size"], new["size"], raw(old["root_hash"]), raw(new["root_hash"]), [raw(one) for one in proof["hashes"]]))
 
 
-def main(head, proof, entry):
+# ---- a whole trail -----------------------------------------------------------------------------------------------------------------
+
+LOST = b'{"lost":true}'
+KEEP_MIN, KEEP_DELAY_DAYS = "P1Y", 30
+
+
+class Tree:
+    """The frontier of a tree that grows."""
+
+    def __init__(self):
+        self.size, self.peaks = 0, []
+
+    def append(self, leaf):
+        height, size = 0, self.size
+        while size & 1:
+            leaf, size, height = node_hash(self.peaks.pop(), leaf), size >> 1, height + 1
+        self.peaks.append(leaf)
+        self.size += 1
+
+    def root(self):
+        if not self.peaks:
+            return hashlib.sha256(b"").digest()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+
+def later(at, keep):
+    """A time and an ISO 8601 duration of years, months, weeks and days; a day is cut to the last of its month."""
+    years, months, weeks, days = (int(one or 0) for one in re.fullmatch(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?", keep).groups())
+    month = at.month - 1 + months + 12 * years
+    year, month = at.year + month // 12, month % 12 + 1
+    at = at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))
+    return at + datetime.timedelta(days=7 * weeks + days)
+
+
+def moment(text):
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def pruning_signed(entry, tenant):
+    """An entry trail_pruned is signed by the key that it names."""
+    lines = ["kluis-audit-pruned-v1", tenant, str(entry["from"]), str(entry["until"]), entry["root_hash"], str(entry["policy"]), entry["keep"],
+             entry["oldest_at"], entry["newest_at"], entry["at"]]
+    return not any("\n" in line for line in lines) and signed_by(
+        raw(entry["public_key"]), "".join(line + "\n" for line in lines).encode(), raw(entry["signature"]))
+
+
+def in_time(entry, policies):
+    """What went was old enough: by the least, by what the entry says, and by all policies seen that counted then."""
+    at, newest = moment(entry["at"]), moment(entry["newest_at"])
+    keeps = [KEEP_MIN, entry["keep"]]
+    for i, (_, keep) in enumerate(policies):
+        over = policies[i + 1][0] if i + 1 < len(policies) else None
+        if over is None or over + datetime.timedelta(days=KEEP_DELAY_DAYS) > at:
+            keeps.append(keep)
+    return moment(entry["oldest_at"]) <= newest and all(keep is not None and later(newest, keep) <= at for keep in keeps)
+
+
+def trail_holds(copy, key=None):
+    """Lines as `kluis audit save` writes them: the entries, and the hashes of those that went, make the tree of the newest head, and of every other; what went was declared,
+    signed, in time, as a part of that tree. key: one of the trail's, or that of its newest head is taken. Returns what is wrong, or None."""
+    heads, keys, lost, numbered = [], None, set(), []
+    for line in copy:
+        if line.startswith(b'{"seq":'):
+            numbered.append(line)
+            continue
+        value = json.loads(line)
+        if "links" in value:
+            keys = value
+        elif "lost" in value:
+            lost.update(range(value["lost"]["from"], value["lost"]["until"]))
+        else:
+            heads.append(value)
+    head = max(heads, key=lambda one: one["size"])
+    if not all(head_holds(one) and one["tenant"] == head["tenant"] for one in heads):
+        return "a head is not signed"
+    chain = {keys["first_key"], *(link["new_key"] for link in keys["links"])}
+    if not chain_leads(keys, keys["first_key"], head["public_key"]) or keys["public_key"] != head["public_key"] or keys["tenant"] != head["tenant"] or (key or head["public_key"]) not in chain:
+        return "the keys lead to no head"
+    if not all(one["public_key"] in chain for one in heads):
+        return "a head is of another key"
+    tree, roots, policies, declared, pruned, prunings = Tree(), {}, [], 0, 0, []
+    for line in numbered:
+        match = re.fullmatch(rb'\{"seq":(\d+),(?:"entry":(\{.*\})|"leaf_hash":"([A-Za-z0-9_-]{43})")\}', line)
+        if match is None:
+            return "a line is none"
+        number, text, hashed = int(match[1]), match[2], match[3]
+        while tree.size < number and tree.size in lost:
+            tree.append(leaf_hash(LOST))
+            roots[tree.size] = tree.root()
+        if number != tree.size or number >= head["size"]:
+            return f"number {tree.size} is missing"
+        tree.append(leaf_hash(text) if text is not None else raw(hashed.decode()))
+        roots[tree.size] = tree.root()
+        if text is None:
+            pruned = number + 1
+            continue
+        entry = json.loads(text)
+        if entry["action"] == "policy_apply" and entry["result"] == "ok":
+            policies.append((moment(entry["at"]), entry["audit_keep"]))
+        if entry["action"] == "data_restored":
+            policies = []  # what was applied in the lost part is in force and unknown
+        if entry["action"] == "trail_pruned":
+            if not pruning_signed(entry, head["tenant"]) or entry["public_key"] not in chain or not entry["from"] < entry["until"] <= number:
+                return f"entry {number} is not the vault's"
+            if not in_time(entry, policies):
+                return f"entry {number} says what went too early"
+            prunings.append(entry)
+            declared = max(declared, entry["until"])
+    while tree.size < head["size"] and tree.size in lost:
+        tree.append(leaf_hash(LOST))
+        roots[tree.size] = tree.root()
+    if any(roots.get(one["size"]) != raw(one["root_hash"]) for one in [*heads, *({"size": one["until"], **one} for one in prunings)] if one["size"] > 0):
+        return "the entries do not make a tree that was signed"
+    return None if pruned <= declared else "entries went that the vault did not declare"
+
+
+def main(head, proof=None, entry=None):
+    if proof is None:
+        with open(head, "rb") as file:
+            wrong = trail_holds(file.read().splitlines())
+        print("the whole trail holds" if wrong is None else f"it does not hold: {wrong}")
+        return 0 if wrong is None else 1
     with open(head, encoding="utf-8") as one, open(proof, encoding="utf-8") as two, open(entry, "rb") as three:
         holds = proof_holds(json.load(one), json.load(two), three.read())
     print("the entry is in the trail of that head" if holds else "it does not hold")

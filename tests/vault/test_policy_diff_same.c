@@ -97,6 +97,7 @@ static const struct member policy_left[] = {
     MEMBER(struct vault_policy, alerts, TOLD),
     MEMBER(struct vault_policy, role_alerts, TOLD),
     MEMBER(struct vault_policy, alert_window_s, TOLD),
+    MEMBER(struct vault_policy, audit, "how long the trail is kept is told of beside alerts"),
     MEMBER(struct vault_policy, record_count, NUMBERS),
     MEMBER(struct vault_policy, field_count, NUMBERS),
     MEMBER(struct vault_policy, purpose_count, NUMBERS),

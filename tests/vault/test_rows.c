@@ -37,6 +37,7 @@ static void test_keys_are_laid_out_as_the_header_says(void **state)
     assert_key(vault_row_index(1), "Mindex" TENANT, 14);
     assert_key(vault_row_index_old(1, 2, 3), "Mindex-old" TENANT "\0\0\0\2\0\0\0\3", 26);
     assert_key(vault_row_journal(1), "Mjournal" TENANT, 16);
+    assert_key(vault_row_pruned(1), "Mpruned" TENANT, 15);
     assert_key(vault_row_lost(1, 0x102), "Mlost" TENANT SLOT, 21);
     assert_key(vault_row_tenant("default"), "Tdefault", 8);
     assert_key(vault_row_policy(1, 0x102), "P" TENANT SLOT, 17);

@@ -141,6 +141,28 @@ static void test_a_batch_that_holds_too_large_a_value_writes_nothing(void **stat
     vault_batch_free(batch);
 }
 
+static void test_what_was_removed_is_in_no_file_after_compacting(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct vault_batch *batch = vault_batch_new();
+    put(fixture->store, "a1", "stays-before");
+    put(fixture->store, "b1", "goes-by-itself");
+    put(fixture->store, "b2", "goes-by-range");
+    put(fixture->store, "c1", "stays-behind");
+    vault_store_compact(fixture->store, text("a"), text("z"));
+    assert_true(store_files_hold(fixture->path, "goes-by-range"));
+    vault_batch_remove(batch, text("b1"));
+    vault_batch_remove_range(batch, text("b2"), text("b9"));
+    assert_int_equal(vault_store_apply(fixture->store, batch, false, NULL), KL_OK);
+    vault_batch_free(batch);
+    vault_store_compact(fixture->store, text("b"), text("c"));
+    assert_false(store_files_hold(fixture->path, "goes-by-range"));
+    assert_false(store_files_hold(fixture->path, "goes-by-itself"));
+    assert_row(fixture->store, "a1", "stays-before");
+    assert_row(fixture->store, "b2", NULL);
+    assert_row(fixture->store, "c1", "stays-behind");
+}
+
 static void test_batches_join_and_are_searched(void **state)
 {
     (void)state;
@@ -460,6 +482,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_batch_is_applied_in_order),
         STORE_TEST(test_a_batch_that_holds_too_large_a_value_writes_nothing),
         cmocka_unit_test(test_batches_join_and_are_searched),
+        STORE_TEST(test_what_was_removed_is_in_no_file_after_compacting),
         STORE_TEST(test_a_cleared_batch_is_as_a_new_one),
         STORE_TEST(test_ranges_go_both_ways),
         STORE_TEST(test_an_iterator_seeks_within_its_range),

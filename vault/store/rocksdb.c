@@ -306,6 +306,21 @@ enum kl_status vault_store_checkpoint(struct vault_store *store, const char *pat
     return error == NULL ? KL_OK : store_fail(err, error, "copy the store");
 }
 
+/* rocksdb::BottommostLevelCompaction::kForce: rows that were removed lie in the last level, and it is passed over otherwise. */
+#define COMPACT_LAST_LEVEL_TOO 2
+
+void vault_store_compact(struct vault_store *store, struct kl_slice first,
+                         struct kl_slice past_last)
+{
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, COMPACT_LAST_LEVEL_TOO);
+    rocksdb_compact_range_opt(store->db, options, (const char *)first.bytes, first.size,
+                              (const char *)past_last.bytes, past_last.size);
+    rocksdb_compactoptions_destroy(options);
+}
+
 struct vault_iter {
     rocksdb_iterator_t *rocks;
     rocksdb_readoptions_t *read;

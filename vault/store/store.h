@@ -81,6 +81,13 @@ KL_MUST_USE enum kl_status vault_store_apply(struct vault_store *store, struct v
 KL_MUST_USE enum kl_status vault_store_checkpoint(struct vault_store *store, const char *path,
                                                   struct kl_err *err);
 
+/*
+ * Write the files anew that hold rows of [first, past_last), so that what was removed there is in none of them; as long as rows and files are
+ * many. Reads and writes go on; a failure shows at the next write. Copies (checkpoint) and files that an iterator still reads keep theirs.
+ */
+void vault_store_compact(struct vault_store *store, struct kl_slice first,
+                         struct kl_slice past_last);
+
 /* An iterator over [first, past_last) as of its making; past_last may be empty for "to the end". NULL when out of memory. One thread. */
 struct vault_iter;
 struct vault_iter *vault_iter_new(struct vault_store *store, struct kl_slice first,

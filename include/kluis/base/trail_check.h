@@ -26,6 +26,7 @@
  *   rewritten        neither agrees with the signed head
  *   fork             a head that was kept is not of this trail: its history was rewritten
  *   truncated        a head that was kept has more entries than the trail
+ *   pruned_undeclared, pruned_early, pruning_forged                 entries that are said to have gone by a policy (kluis/base/trail_pruned.h)
  *   head_unsigned, key_unknown, chain_broken, proof_wrong          signatures and proofs
  */
 struct kl_trail_finding {
@@ -57,6 +58,8 @@ struct kl_trail_check {
     bool stored_whole; /* no hash was */
     struct kl_trail_findings *findings;
     size_t suspects; /* findings about entries, until it is known whose fault they are */
+    uint64_t pruned; /* behind the last number whose text went by a policy; 0: none did */
+    bool has_hole;   /* neither text nor hash is there: no tree can be made */
     int shift;
     size_t held;
     struct kl_trail_leaf window[3];
@@ -68,6 +71,9 @@ void kl_trail_check_begin(struct kl_trail_check *check, const struct kl_merkle_t
 void kl_trail_check_leaf(struct kl_trail_check *check, const struct kl_trail_leaf *leaf);
 /* count numbers that were lost: each a leaf of KL_TRAIL_LOST_ENTRY. */
 void kl_trail_check_lost(struct kl_trail_check *check, uint64_t count);
+/* The next number, whose text went by a policy: the hash that the stored tree has; NULL: it is damaged there. */
+void kl_trail_check_pruned(struct kl_trail_check *check,
+                           const unsigned char stored[KL_MERKLE_HASH_BYTES]);
 /* All came: compare with the root that was signed, and say what is wrong. */
 void kl_trail_check_end(struct kl_trail_check *check,
                         const unsigned char root[KL_MERKLE_HASH_BYTES]);

@@ -407,6 +407,37 @@ KL_MUST_USE enum kl_status vault_retention_list(struct vault *vault,
                                                 const struct vault_caller *caller, size_t limit,
                                                 struct kl_buf *ret, struct kl_err *err);
 
+/* ---- retention of the trail ---- */
+
+#define VAULT_PRUNE_RATE_MIN 10000
+#define VAULT_PRUNE_RATE_MAX 1000000
+#define VAULT_PRUNE_RATE_DEFAULT 50000
+/* per_second: how many entries a second at most, VAULT_PRUNE_RATE_MIN..VAULT_PRUNE_RATE_MAX; 0: VAULT_PRUNE_RATE_DEFAULT. dry_run: only look. */
+struct vault_prune_input {
+    int64_t per_second;
+    bool dry_run;
+};
+/*
+ * Let the entries of the tenant's trail go that are older than its policy keeps them (its section `audit`); vault/prune.h says which and how.
+ * A steward, of its tenant; an auditor may only look (dry_run). Done every night as well, for all tenants, but while a restore is unfinished. ret: the job as JSON
+ * {"id","state","started_at","ended_at","progress","failed_code"?,"tenant","nightly","dry_run","trails","entries","blocked","from","until",
+ * "oldest_at","newest_at","next_at","blocked_at","kept_for_ever","waits_until"}: entries from..until - 1 went (or would), of those times;
+ * next_at: when the first that stays may go; blocked_at: the number of an entry that is not what was hashed, or is not there, behind which nothing goes; waits_until:
+ * until then what policies before said counts too. Of a nightly run only sums. KL_ERR_INVALID "invalid_rate",
+ * "invalid_idempotency_key", "idempotency_key_reused"; KL_ERR_BUSY "jobs_waiting".
+ */
+KL_MUST_USE enum kl_status vault_prune_start(struct vault *vault, const struct vault_caller *caller,
+                                             const struct vault_prune_input *input,
+                                             const struct vault_idempotency *idempotency,
+                                             struct kl_buf *ret, bool *ret_replayed,
+                                             struct kl_err *err);
+/* As vault_sweep_show() and vault_sweep_list(): a steward and an auditor of their tenant's runs, an operator of nightly ones. */
+KL_MUST_USE enum kl_status vault_prune_show(struct vault *vault, const struct vault_caller *caller,
+                                            const struct kl_id *run, struct kl_buf *ret,
+                                            struct kl_err *err);
+KL_MUST_USE enum kl_status vault_prune_list(struct vault *vault, const struct vault_caller *caller,
+                                            size_t limit, struct kl_buf *ret, struct kl_err *err);
+
 /* ---- upkeep ---- */
 
 /*

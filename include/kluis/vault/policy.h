@@ -12,6 +12,7 @@
 #include "kluis/base/buf.h"
 #include "kluis/base/status.h"
 #include "kluis/base/time.h"
+#include "kluis/base/trail_pruned.h"
 #include "kluis/vault/residency.h"
 #include "kluis/vault/value.h"
 
@@ -349,6 +350,20 @@ struct vault_policy_requests {
 const struct vault_policy_requests *vault_policy_requests(const struct vault_policy *policy);
 /* Whether the tenant's steward may export all of it before it is ended too (tenant_export.h): `return_of_data: at_any_time`. */
 bool vault_policy_returns_at_any_time(const struct vault_policy *policy);
+
+/*
+ * The section `audit`: for how long entries of the tenant's trail are kept at least (KL_TRAIL_KEEP_MIN or more); without it, for ever. What is older
+ * goes by night, but for what no review covers where keep_unreviewed says so. A period that is shorter than the one before counts after
+ * KL_TRAIL_KEEP_DELAY_DAYS: until then whoever watches the tenant's policies can object, and put the longer one back.
+ */
+struct vault_policy_audit {
+    bool has_keep;
+    bool keep_unreviewed;
+    struct kl_duration keep;
+};
+const struct vault_policy_audit *vault_policy_audit(const struct vault_policy *policy);
+/* "P6Y", "P6Y, and what no review covers", "for ever". Appended. */
+void vault_policy_audit_text(const struct vault_policy_audit *audit, struct kl_buf *out);
 
 /*
  * The section `on_erase`: what is kept of those who are erased, in counts of at least that many people, and the purpose that an objection

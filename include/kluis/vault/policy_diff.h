@@ -76,7 +76,8 @@ struct vault_diff_extent {
 
 /*
  * From when on the use of a role is told of: no answer changes by it. role NULL: of every role that has no line of its own. alert: "volume",
- * "refusals", "hours", "window". was, now: "500 at once, 1000 an hour", "08:00-18:00 UTC, weekdays", "any", "off", "PT3600S".
+ * "refusals", "hours", "window"; "audit_keep": for how long entries of the trail are kept. was, now: "500 at once, 1000 an hour",
+ * "08:00-18:00 UTC, weekdays", "any", "off", "PT3600S", "for ever", "P6Y".
  */
 struct vault_diff_alert {
     const char *role;

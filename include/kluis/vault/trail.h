@@ -29,7 +29,7 @@
  * entry  its id; NULL: the entry of number index ("entry" is then not told).
  * size   -1: of today.
  *
- * KL_ERR_NOT_FOUND "not_found": no entry has that id. KL_ERR_INVALID "invalid_index": it is not below the size; "invalid_size": there never was
+ * KL_ERR_NOT_FOUND "not_found": no entry has that id; "entry_pruned": none that is kept has, and entries went by the policy: they are proved by number. KL_ERR_INVALID "invalid_index": it is not below the size; "invalid_size": there never was
  * a tree of that size, or the entry is not in it.
  */
 KL_MUST_USE enum kl_status vault_trail_inclusion(struct vault *vault,
@@ -48,7 +48,8 @@ KL_MUST_USE enum kl_status vault_trail_consistency(struct vault *vault,
 /*
  * Entries by number, from from on: {"tenant","from","next","size","entries":[{"index","text","leaf_hash"}],"lost":[{"from","until"}]}. text is the entry as it was hashed
  * (null: its row is not there), leaf_hash what the stored tree has for it (null: it is damaged there); next is where to go on, size when there is no more. Numbers that are lost have no
- * entry, but for one that somebody put there: each is a leaf of the text {"lost":true}.
+ * entry, but for one that somebody put there: each is a leaf of the text {"lost":true}. Before "next" is "pruned": null, or {"until","entry","runs":[{"from","leaf_hashes":[...]}]}:
+ * below until entries went by the policy, as entry (its id) says (kluis/base/trail_pruned.h); in the place of their texts are their leaf hashes (null: damaged), consecutive ones.
  *
  * limit  1..VAULT_PAGE_MAX. KL_ERR_INVALID "invalid_limit", "invalid_range": from lies behind the size. KL_ERR_FORBIDDEN "transfer": the credential's place is outside
  * the EEA, and the policy lets nothing go there.

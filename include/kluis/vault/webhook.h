@@ -42,7 +42,8 @@
 
 /* What a target may be told of; bits. A test comes whatever it asked for. */
 enum vault_webhook_events {
-    VAULT_WEBHOOK_ALERTS = 1, /* "alerts": kluis.alert.volume, .refusals, .hours */
+    VAULT_WEBHOOK_ALERTS =
+        1, /* "alerts": kluis.alert.volume, .refusals, .hours; kluis.audit.keep_shortened */
     VAULT_WEBHOOK_HEADS =
         2, /* "heads": kluis.audit.head, the trail's signed heads, when the server publishes them */
     VAULT_WEBHOOK_ALL = 3
