@@ -112,6 +112,7 @@ static bool is_known(const struct vault_breach *breach, const char *name)
     for (number = caller->policy_number; !known && number > 1 && looked_at < POLICIES_LOOKED_AT_MAX;
          number--, looked_at++) {
         struct vault_policy *policy = NULL;
+        int64_t applied_us = 0;
 
         if (vault_policy_load_number(breach->vault, breach->tenant, number - 1, &policy,
                                      &applied_us, &ignored) == KL_OK) {
