@@ -76,7 +76,7 @@ static enum cli_exit run(struct cli_call *call, const char *const *global)
     if (result != CLI_DONE)
         return result;
     call->quiet = global[QUIET] != NULL;
-    if (call->command->run != cli_help &&
+    if (!cli_command_is_offline(call->command) &&
         (take_profile(call, global) != KL_OK ||
          cli_client_new(&call->profile, &call->client, &call->err) != KL_OK)) {
         say_error(call);

@@ -31,6 +31,7 @@
  *   'G' tenant8 level1 tile8              256 hashes of the trail's tree, of height 8 * level; fewer at its right edge; level 255: its last leaves (audit_tiles.h)
  *   'J' tenant8 aud8 seq8                 the number of an entry, by the first half of its id; empty
  *   'E' tenant8 er16                      receipt (signed JSON)
+ *   'e' tenant8 er16                      the number of the audit entry of that erasure
  *   'U' tenant8 from8 rev16               a review of the trail from entry from8 on, sealed (review_row.h)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
  *   'w' tenant8 slot8 kind1 value8        a row 'H', 'V' or 'L' of a subject that is being sealed anew (values.h)
@@ -89,6 +90,7 @@ struct vault_row_key vault_row_frontier(uint64_t tenant);
 struct vault_row_key vault_row_tile(uint64_t tenant, uint8_t level, uint64_t tile);
 struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *entry, uint64_t seq);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
+struct vault_row_key vault_row_receipt_entry(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
 /* kind, and the id of what there may be more than one of (NULL: none). */

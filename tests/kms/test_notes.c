@@ -105,7 +105,7 @@ static void test_more_old_notes_than_one_batch_are_forgotten(void **state)
 static void root_hash_make(const struct kms_fixture *fixture, uint64_t generation,
                            unsigned char ret_hash[KMS_ROOT_HASH_BYTES])
 {
-    static const unsigned char root_page[28] = {'P', 1, [18] = 0xff};
+    static const unsigned char root_page[28] = {'P', 1, [18] = 0xff, [19] = 0xff};
     const struct kms_storage *face = memory_storage_face(fixture->storage);
     struct kms_state state;
     struct kl_buf text;

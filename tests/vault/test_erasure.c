@@ -258,7 +258,7 @@ static void test_a_stored_receipt_is_signed_and_names_nobody_without_the_secret(
     assert_true(kl_base64_decode(text_of(answer_json, "subject_secret"),
                                  strlen(text_of(answer_json, "subject_secret")), secret,
                                  sizeof secret));
-    vault_receipt_commit(secret, &made.id, NULL, commitment);
+    kl_receipt_commit(secret, &made.id, NULL, commitment);
     kl_base64(commitment, sizeof commitment, commitment_text);
     assert_string_equal(text_of(stored_json, "commitment"), commitment_text);
     assert_string_equal(text_of(stored_json, "kind"), "subject");
