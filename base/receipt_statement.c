@@ -220,7 +220,8 @@ static bool same_lines(const struct kl_json_value *around, const struct kl_json_
     static const char *const members[] = {"basis", "until", "commitment"};
     struct kl_json_iter iters[2] = {kl_json_iter(around), kl_json_iter(said)};
     const struct kl_json_value *lines[2] = {NULL, NULL};
-    bool same = kl_json_count(around) == kl_json_count(said);
+    bool same = kl_json_type(around) == KL_JSON_ARRAY && kl_json_type(said) == KL_JSON_ARRAY &&
+                kl_json_count(around) == kl_json_count(said);
     size_t i;
 
     while (same && kl_json_next(&iters[0], NULL, &lines[0]) &&
@@ -281,15 +282,18 @@ void kl_receipt_check_answer(const struct kl_receipt *receipt, struct kl_receipt
 /* Whom the answer itself names. False: it does not, or not with the secret. */
 static bool person_of_answer(const struct kl_receipt *receipt, struct kl_receipt_person *ret)
 {
-    const char *subject = kl_json_text(kl_json_member(receipt->answer, "subject"));
-    const char *record = kl_json_text(kl_json_member(receipt->answer, "record"));
+    const struct kl_json_value *subject = kl_json_member(receipt->answer, "subject");
+    const struct kl_json_value *record = kl_json_member(receipt->answer, "record");
 
-    if (subject == NULL || kl_id_parse("sub", subject, &ret->subject, NULL) != KL_OK ||
+    *ret = (struct kl_receipt_person){.has_record = kl_json_type(record) != KL_JSON_ABSENT};
+    if (!kl_receipt_is_id(subject, "sub") ||
+        kl_id_parse("sub", kl_json_text(subject), &ret->subject, NULL) != KL_OK ||
         !kl_receipt_bytes(receipt->answer, "subject_secret", ret->secret, sizeof ret->secret)) {
         return false;
     }
-    ret->has_record = record != NULL;
-    return record == NULL || kl_id_parse("rec", record, &ret->record, NULL) == KL_OK;
+    return !ret->has_record ||
+           (kl_receipt_is_id(record, "rec") &&
+            kl_id_parse("rec", kl_json_text(record), &ret->record, NULL) == KL_OK);
 }
 
 static bool commits(const struct kl_json_value *value, const struct kl_receipt_person *person,
@@ -308,13 +312,15 @@ static bool lines_commit(const struct kl_receipt *receipt, const struct kl_recei
 {
     struct kl_json_iter iter = kl_json_iter(kl_json_member(receipt->answer, "retained"));
     const struct kl_json_value *line = NULL;
-    const char *text = NULL;
+    const struct kl_json_value *id = NULL;
     struct kl_id record;
 
     while (kl_json_next(&iter, NULL, &line)) {
-        text = kl_json_text(kl_json_member(line, "record"));
-        if (text != NULL &&
-            (kl_id_parse("rec", text, &record, NULL) != KL_OK || !commits(line, person, &record))) {
+        id = kl_json_member(line, "record");
+        if (kl_json_type(id) != KL_JSON_ABSENT &&
+            (!kl_receipt_is_id(id, "rec") ||
+             kl_id_parse("rec", kl_json_text(id), &record, NULL) != KL_OK ||
+             !commits(line, person, &record))) {
             return false;
         }
     }
@@ -350,7 +356,7 @@ void kl_receipt_check_person(const struct kl_receipt *receipt,
                              const struct kl_receipt_person *person,
                              struct kl_receipt_checks *checks)
 {
-    struct kl_receipt_person named;
+    struct kl_receipt_person named = {0};
 
     if (person != NULL) {
         check_commitment(receipt, person, checks);

@@ -51,7 +51,7 @@ static const char *take_links(struct links *links, const struct kl_json_value *k
     unsigned char first[KL_TRAIL_KEY_BYTES];
     unsigned char last[KL_TRAIL_KEY_BYTES];
 
-    if (kl_json_type(list) != KL_JSON_ARRAY ||
+    if (kl_json_type(list) != KL_JSON_ARRAY || tenant == NULL ||
         !kl_receipt_bytes(keys, "first_key", first, sizeof first) ||
         !kl_receipt_bytes(keys, "public_key", last, sizeof last)) {
         return "the keys of the trail cannot be read";
@@ -118,7 +118,7 @@ static void check_chain(struct looking *looking)
     const struct kl_json_value *keys = kl_json_member(looking->trail, "keys");
     const char *wrong = NULL;
 
-    if (kl_json_type(keys) != KL_JSON_ABSENT) {
+    if (kl_json_type(kl_json_member(looking->trail, "proof")) != KL_JSON_ABSENT) {
         wrong = take_links(&looking->links, keys);
     }
     if (wrong == NULL && kl_json_type(looking->trust->keys) != KL_JSON_ABSENT) {
@@ -197,8 +197,8 @@ static const char *wrong_head(struct looking *looking)
         return "the key that you trust did not sign the head, and no chain of signatures leads "
                "from one to the other";
     }
-    if (!is_trail_of(looking->receipt->said, head.tenant) ||
-        (tenant != NULL && strcmp(tenant, head.tenant) != 0)) {
+    if (!is_trail_of(looking->receipt->said, head.tenant) || tenant == NULL ||
+        strcmp(tenant, head.tenant) != 0) {
         return "the head is of another trail than this receipt";
     }
     looking->head = head;
