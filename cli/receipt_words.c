@@ -69,8 +69,8 @@ static void print_what(const struct kl_json_value *said)
                                                 : "all that was kept about one person",
                     stdout);
     }
-    (void)printf(": %" PRId64 " records, %" PRId64 " fields\n", number_of(said, "records_erased"),
-                 number_of(said, "fields_erased"));
+    (void)printf(" (records: %" PRId64 ", fields: %" PRId64 ")\n",
+                 number_of(said, "records_erased"), number_of(said, "fields_erased"));
 }
 
 static void print_why(const struct kl_json_value *said)
@@ -150,12 +150,12 @@ static void print_finality(const struct kl_json_value *said)
 {
     static const char *const sentences[] = {
         "the old root key lay where old blocks are kept, or in software: a copy of it may be left",
-        "the old root key was overwritten in place: no copy of the data, older ones included, "
-        "opens any more",
-        "the old root key was destroyed in a hardware token: no copy of the data, older ones "
-        "included, opens any more",
-        "the old root key was overwritten in place, there and in every mirror: no copy of the "
-        "data, older ones included, opens any more"};
+        "the old root key was overwritten in place: what was shredded opens in no copy of the data "
+        "any more, older ones included",
+        "the old root key was destroyed in a hardware token: what was shredded opens in no copy of "
+        "the data any more, older ones included",
+        "the old root key was destroyed where it lay and in every mirror: what was shredded opens "
+        "in no copy of the data any more, older ones included"};
     const struct kl_json_value *mirrors = kl_json_member(said, "mirrors");
     size_t pending = kl_json_count(kl_json_member(mirrors, "pending"));
     const char *finality = text_of(said, "finality");
@@ -165,11 +165,11 @@ static void print_finality(const struct kl_json_value *said)
     put_plain(finality);
     (void)printf(": %s", known ? sentences[finality[1] - '0'] : "not a class that is known");
     if (pending > 0)
-        (void)printf("; but %zu mirrors had not followed when this was signed, and hold the old "
+        (void)printf("; but mirrors that had not followed when this was signed (%zu) hold the old "
                      "root key until they do: ask for the receipt again",
                      pending);
     else if (number_of(mirrors, "confirmed") > 0)
-        (void)printf("; %" PRId64 " mirrors have followed", number_of(mirrors, "confirmed"));
+        (void)printf("; mirrors that followed: %" PRId64, number_of(mirrors, "confirmed"));
     (void)putchar('\n');
 }
 

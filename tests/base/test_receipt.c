@@ -298,13 +298,14 @@ static const char *failed_of(struct make make)
     return failed(made(&make), 0, NULL);
 }
 
-static enum kl_receipt_state state_of(const char *code)
+/* -1: it was not looked at. */
+static int state_of(const char *code)
 {
     size_t i;
 
     for (i = 0; i < checks.count; i++) {
         if (strcmp(checks.items[i].code, code) == 0) {
-            return checks.items[i].state;
+            return (int)checks.items[i].state;
         }
     }
     return (enum kl_receipt_state) - 1;
