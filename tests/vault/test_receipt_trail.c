@@ -46,7 +46,7 @@ static int state_of(struct vault_fixture *fixture, const struct kl_buf *text, co
                     bool *ret_holds)
 {
     struct kl_receipt_checks *checks = calloc(1, sizeof *checks);
-    struct kl_receipt_check found = {.state = (enum kl_receipt_state) - 1};
+    int found = -1;
     struct kl_receipt_trust trust = {0};
     struct kl_receipt *receipt = NULL;
     struct vault_signer signer;
