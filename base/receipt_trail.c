@@ -10,11 +10,16 @@
 #define EARLIER_MAX_US (3600 * KL_TIME_SECOND_US)
 #define LATER_MAX_US (7 * KL_TIME_DAY_US)
 
-/* Changes of the key of one trail, each signed by both of its keys; in any order. */
-struct links {
-    struct kl_trail_link *items;
+/* A whole chain: the key before the first change, and the changes, each signed by both of its keys and going on after the one before. */
+struct chain {
+    bool there;
+    unsigned char first[KL_TRAIL_KEY_BYTES];
+    struct kl_trail_link *links; /* room for KL_TRAIL_LINKS_MAX */
     size_t count;
 };
+
+/* That of the receipt, and what else is known of the same keys. */
+#define CHAINS 2
 
 /* A receipt that is looked at. */
 struct looking {
@@ -22,7 +27,7 @@ struct looking {
     const struct kl_json_value *trail;
     const struct kl_receipt_trust *trust;
     struct kl_receipt_checks *checks;
-    struct links links;
+    struct chain chains[CHAINS];
     bool has_head;
     struct kl_trail_head head;
     bool has_leaf; /* that it is in the trail, was shown */
@@ -40,96 +45,102 @@ static bool link_holds(const struct kl_trail_link *link, const struct kl_trail_l
     return kl_trail_link_holds(link, before != NULL || link->number == 1 ? before : &imagined);
 }
 
-/* NULL: all is well. Every link is looked at, needed or not. */
-static const char *take_links(struct links *links, const struct kl_json_value *keys)
+/* NULL: all is well, and the chain is there. Every link is looked at, needed or not. */
+static const char *take_chain(struct chain *chain, const struct kl_json_value *keys)
 {
     const struct kl_json_value *list = kl_json_member(keys, "links");
     const char *tenant = kl_json_text(kl_json_member(keys, "tenant"));
     struct kl_json_iter iter = kl_json_iter(list);
     const struct kl_json_value *item = NULL;
-    const struct kl_trail_link *before = NULL;
-    unsigned char first[KL_TRAIL_KEY_BYTES];
+    const unsigned char *at = chain->first;
     unsigned char last[KL_TRAIL_KEY_BYTES];
 
     if (kl_json_type(list) != KL_JSON_ARRAY || tenant == NULL ||
-        !kl_receipt_bytes(keys, "first_key", first, sizeof first) ||
+        !kl_receipt_bytes(keys, "first_key", chain->first, sizeof chain->first) ||
         !kl_receipt_bytes(keys, "public_key", last, sizeof last)) {
         return "the keys of the trail cannot be read";
     }
     while (kl_json_next(&iter, NULL, &item)) {
-        struct kl_trail_link *link = &links->items[links->count];
+        struct kl_trail_link *link = chain->links + chain->count;
 
-        if (links->count == 2 * KL_RECEIPT_LINKS_MAX) {
-            return "there are too many changes of the key";
+        if (chain->count == KL_TRAIL_LINKS_MAX ||
+            kl_trail_link_read(item, tenant, link, NULL) != KL_OK) {
+            return "a change of the key cannot be read, or there are too many";
         }
-        if (kl_trail_link_read(item, tenant, link, NULL) != KL_OK) {
-            return "a change of the key cannot be read";
-        }
-        if (memcmp(before == NULL ? first : before->new_key, link->old_key, sizeof first) != 0 ||
-            !link_holds(link, before)) {
+        if (memcmp(at, link->old_key, sizeof last) != 0 ||
+            !link_holds(link, chain->count == 0 ? NULL : link - 1)) {
             return "a change of the key is not signed by the keys that it names, or does not go "
                    "on after the one before";
         }
-        before = link;
-        links->count++;
+        at = link->new_key;
+        chain->count++;
     }
-    return memcmp(before == NULL ? first : before->new_key, last, sizeof last) == 0
-               ? NULL
-               : "the changes of the key do not lead to the one that is said to be in use";
+    if (memcmp(at, last, sizeof last) != 0) {
+        return "the changes of the key do not lead to the one that is said to be in use";
+    }
+    chain->there = true;
+    return NULL;
 }
 
-/* A link is signed by both keys: who trusts either may go to the other. */
-static bool leads(const struct links *links, const unsigned char from[KL_TRAIL_KEY_BYTES],
-                  const unsigned char to[KL_TRAIL_KEY_BYTES])
+static bool is_in(const struct chain *chain, const unsigned char key[KL_TRAIL_KEY_BYTES])
 {
-    bool reached[2 * KL_RECEIPT_LINKS_MAX] = {false};
-    bool more = true;
-    bool found = memcmp(from, to, KL_TRAIL_KEY_BYTES) == 0;
+    bool found = memcmp(chain->first, key, KL_TRAIL_KEY_BYTES) == 0;
     size_t i;
-    size_t k;
 
-    for (i = 0; i < links->count; i++) {
-        reached[i] = memcmp(links->items[i].old_key, from, KL_TRAIL_KEY_BYTES) == 0 ||
-                     memcmp(links->items[i].new_key, from, KL_TRAIL_KEY_BYTES) == 0;
+    for (i = 0; chain->there && !found && i < chain->count; i++) {
+        found = memcmp(chain->links[i].new_key, key, KL_TRAIL_KEY_BYTES) == 0;
     }
-    while (more) {
-        more = false;
-        for (i = 0; i < links->count; i++) {
-            for (k = 0; reached[i] && k < links->count; k++) {
-                if (!reached[k] && (memcmp(links->items[i].old_key, links->items[k].new_key,
-                                           KL_TRAIL_KEY_BYTES) == 0 ||
-                                    memcmp(links->items[i].new_key, links->items[k].old_key,
-                                           KL_TRAIL_KEY_BYTES) == 0)) {
-                    reached[k] = true;
-                    more = true;
-                }
-            }
-        }
-    }
-    for (i = 0; !found && i < links->count; i++) {
-        found = reached[i] && (memcmp(links->items[i].old_key, to, KL_TRAIL_KEY_BYTES) == 0 ||
-                               memcmp(links->items[i].new_key, to, KL_TRAIL_KEY_BYTES) == 0);
+    return chain->there && found;
+}
+
+static bool share_a_key(const struct chain *a, const struct chain *b)
+{
+    bool found = a->there && is_in(b, a->first);
+    size_t i;
+
+    for (i = 0; a->there && !found && i < a->count; i++) {
+        found = is_in(b, a->links[i].new_key);
     }
     return found;
 }
 
+/* A link is signed by both keys: who trusts either may go to the other. */
+static bool leads(const struct looking *looking, const unsigned char to[KL_TRAIL_KEY_BYTES])
+{
+    const unsigned char *from = looking->trust->key;
+    const struct chain *chains = looking->chains;
+    bool from_in[CHAINS];
+    bool to_in[CHAINS];
+    size_t i;
+
+    for (i = 0; i < CHAINS; i++) {
+        from_in[i] = is_in(&chains[i], from);
+        to_in[i] = is_in(&chains[i], to);
+    }
+    return memcmp(from, to, KL_TRAIL_KEY_BYTES) == 0 || (from_in[0] && to_in[0]) ||
+           (from_in[1] && to_in[1]) ||
+           ((from_in[0] || from_in[1]) && (to_in[0] || to_in[1]) &&
+            share_a_key(&chains[0], &chains[1]));
+}
+
 static void check_chain(struct looking *looking)
 {
-    const struct kl_json_value *keys = kl_json_member(looking->trail, "keys");
     const char *wrong = NULL;
+    size_t count = 0;
 
     if (kl_json_type(kl_json_member(looking->trail, "proof")) != KL_JSON_ABSENT) {
-        wrong = take_links(&looking->links, keys);
+        wrong = take_chain(&looking->chains[0], kl_json_member(looking->trail, "keys"));
     }
     if (wrong == NULL && kl_json_type(looking->trust->keys) != KL_JSON_ABSENT) {
-        wrong = take_links(&looking->links, looking->trust->keys);
+        wrong = take_chain(&looking->chains[1], looking->trust->keys);
     }
+    count = looking->chains[0].count + looking->chains[1].count;
     if (wrong != NULL) {
         kl_receipt_say(looking->checks, "chain", KL_RECEIPT_FAILED, "%s", wrong);
-    } else if (looking->links.count > 0) {
+    } else if (count > 0) {
         kl_receipt_say(looking->checks, "chain", KL_RECEIPT_HOLDS,
-                       "the key was changed %zu times; each change is signed by both keys",
-                       looking->links.count);
+                       "changes of the key that are told of: %zu; each is signed by both keys",
+                       count);
     }
 }
 
@@ -139,7 +150,7 @@ static void check_key(struct looking *looking)
     unsigned char key[KL_TRAIL_KEY_BYTES];
 
     if (!kl_receipt_bytes(looking->receipt->said, "public_key", key, sizeof key) ||
-        !leads(&looking->links, trusted, key)) {
+        !leads(looking, key)) {
         kl_receipt_say(looking->checks, "key", KL_RECEIPT_FAILED,
                        "the key that you trust did not sign it, and no chain of signatures leads "
                        "from one to the other");
@@ -193,7 +204,7 @@ static const char *wrong_head(struct looking *looking)
     if (!kl_trail_head_holds(&head)) {
         return "the signature of the head does not fit";
     }
-    if (!leads(&looking->links, looking->trust->key, head.key)) {
+    if (!leads(looking, head.key)) {
         return "the key that you trust did not sign the head, and no chain of signatures leads "
                "from one to the other";
     }
@@ -492,11 +503,13 @@ enum kl_status kl_receipt_check_trail(const struct kl_receipt *receipt,
 {
     struct looking looking = {
         .receipt = receipt, .trail = kl_receipt_trail(receipt), .trust = trust, .checks = checks};
+    struct kl_trail_link *links = calloc(CHAINS * KL_TRAIL_LINKS_MAX, sizeof *links);
 
-    looking.links.items = calloc(2 * KL_RECEIPT_LINKS_MAX + 1, sizeof *looking.links.items);
-    if (looking.links.items == NULL) {
+    if (links == NULL) {
         return kl_fail_memory(err);
     }
+    looking.chains[0].links = links;
+    looking.chains[1].links = links + KL_TRAIL_LINKS_MAX;
     check_chain(&looking);
     check_key(&looking);
     if (kl_json_type(kl_json_member(looking.trail, "proof")) == KL_JSON_ABSENT) {
@@ -507,6 +520,6 @@ enum kl_status kl_receipt_check_trail(const struct kl_receipt *receipt,
         check_entry(&looking);
     }
     check_tenant(&looking);
-    free(looking.links.items);
+    free(links);
     return KL_OK;
 }

@@ -17,11 +17,16 @@ const char *cli_receipt_state(enum kl_receipt_state state)
 
 /* ---- pieces ---- */
 
-/* What a file says goes to a terminal: nothing in it moves the cursor. */
+/* What a file says goes to a terminal: no control character of it (C0, DEL, C1 in UTF-8) moves the cursor. */
 static void put_plain(const char *text)
 {
-    for (; *text != '\0'; text++)
-        (void)putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)text[0];
+        unsigned char next = (unsigned char)text[1];
+        bool c1 = byte == 0xc2 && next >= 0x80 && next <= 0x9f;
+        (void)putchar(byte < 0x20 || byte == 0x7f || c1 ? '?' : byte);
+        text += c1 ? 1 : 0;
+    }
 }
 
 static const char *text_of(const struct kl_json_value *value, const char *key)

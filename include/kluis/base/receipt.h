@@ -19,7 +19,6 @@
 
 #define KL_RECEIPT_FILE_MAX_BYTES (4 * 1024 * 1024)
 #define KL_RECEIPT_SECRET_BYTES 32
-#define KL_RECEIPT_LINKS_MAX 256 /* changes of the key beside one receipt */
 #define KL_RECEIPT_CHECKS_MAX 16
 #define KL_RECEIPT_DETAIL_BYTES 320
 
