@@ -124,9 +124,11 @@ static bool take_options(int argc, char **argv, const struct cli_command *comman
                          struct cli_call *call, const char *global[CLI_OPTIONS_MAX])
 {
     struct option options[2 * CLI_OPTIONS_MAX + 1] = {{0}};
-    size_t count = fill_options(options, cli_global_options, GLOBAL_BASE);
+    size_t count = 0;
+    /* First, as getopt takes the first of a name: a command that needs no server may have a --key of its own. */
     if (command != NULL)
-        count += fill_options(options + count, command->options, COMMAND_BASE);
+        count = fill_options(options, command->options, COMMAND_BASE);
+    count += fill_options(options + count, cli_global_options, GLOBAL_BASE);
     assert(count <= 2 * CLI_OPTIONS_MAX);
 
     optind = 0;

@@ -168,16 +168,3 @@ enum cli_exit cli_audit_reviews(struct cli_call *call)
     cli_response_done(&response);
     return result;
 }
-
-enum cli_exit cli_receipt_show(struct cli_call *call)
-{
-    struct cli_path path;
-    struct cli_response response;
-    cli_path_start(&path, "/v1/erasures");
-    cli_path_segment(&path, call->arguments[0]);
-    if (cli_call_send(call, "GET", path.text, NULL, &response) != KL_OK)
-        return CLI_FAILED;
-    enum cli_exit result = cli_common_print_receipt(call, &response);
-    cli_response_done(&response);
-    return result;
-}

@@ -61,6 +61,8 @@ struct cli_call {
     struct kl_err err;
 };
 
+/* Whether it needs no server, and no configuration to find one. */
+bool cli_command_is_offline(const struct cli_command *command);
 /* The table, ended by a NULL noun. */
 extern const struct cli_command cli_commands[];
 /* Options that every command takes, ended by a NULL name. */
@@ -182,6 +184,7 @@ enum cli_exit cli_audit_review(struct cli_call *call);
 enum cli_exit cli_audit_reviews(struct cli_call *call);
 enum cli_exit cli_report_breach(struct cli_call *call);
 enum cli_exit cli_receipt_show(struct cli_call *call);
+enum cli_exit cli_receipt_verify(struct cli_call *call);
 enum cli_exit cli_store_list(struct cli_call *call);
 enum cli_exit cli_store_add(struct cli_call *call);
 enum cli_exit cli_tenant_create(struct cli_call *call);

@@ -249,6 +249,15 @@ static const struct cli_option tenant_create_options[] = {
     {"grace", "DURATION", "how long it can come back after its end (ISO 8601)"},
     END};
 static const struct cli_option retained_read_options[] = {PURPOSE, END};
+static const struct cli_option receipt_verify_options[] = {
+    {"key", "KEY",
+     "a key that is known to be the tenant's (of the end of a tenant the vault's): in base64url, or a file with it, with a signed head, or with the keys "
+     "of the trail"},
+    {"subject", "SUBJECT", "whether it is about this person; needs --secret"},
+    {"record", "RECORD", "and about this record of theirs"},
+    {"secret", "FILE",
+     "the secret that the answer to the erasure told once, in base64url; - for standard input"},
+    {NULL, NULL, NULL}};
 static const struct cli_option consent_receipt_options[] = {
     RECIPIENT, {"consent", "ID", "this one; without it the newest"}, END};
 static const struct cli_option consent_due_options[] = {
@@ -565,8 +574,12 @@ const struct cli_command cli_commands[] = {
     {"report", "breach", "[CREDENTIAL...]", 0, CLI_ARGUMENTS_MAX,
      "what credentials did, for the report of a breach (GDPR art. 33, 34)", breach_options,
      cli_report_breach},
-    {"receipt", "show", "RECEIPT", 1, 1, "the receipt of an erasure", store_options,
+    {"receipt", "show", "RECEIPT", 1, 1,
+     "the receipt of an erasure; with --format json all that proves it, for a file", store_options,
      cli_receipt_show},
+    {"receipt", "verify", "FILE", 1, 1,
+     "check a receipt from a file, without a server: signature, audit entry, about whom",
+     receipt_verify_options, cli_receipt_verify},
     {"store", "list", NULL, 0, 0, "the stores of the vault, their countries, and how they are",
      NULL, cli_store_list},
     {"store", "add", "STORE", 1, 1,
@@ -589,3 +602,8 @@ const struct cli_command cli_commands[] = {
     {"help", NULL, "[NOUN] [VERB]", 0, 2, "show help", help_options, cli_help},
     {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };
+
+bool cli_command_is_offline(const struct cli_command *command)
+{
+    return command->run == cli_help || command->run == cli_receipt_verify;
+}

@@ -73,7 +73,7 @@ static void say_error(const struct cli_call *call)
 /* A copy of a trail is checked without one. */
 static bool needs_server(const struct cli_call *call)
 {
-    return call->command->run != cli_help &&
+    return !cli_command_is_offline(call->command) &&
            !(call->command->run == cli_audit_verify && call->argument_count > 0);
 }
 

@@ -74,8 +74,8 @@ uint64_t kms_flight_wait(struct kms_flight *flight)
 
 /* ---- one batch ---- */
 
-/* Rows that each batch has: meta, batch id, what the places of the root key add. */
-#define BATCH_OTHERS_MAX (2 + KMS_MOVE_ROWS_MAX)
+/* Rows that each batch has: meta, batch id, root hashes, what the places of the root key add. */
+#define BATCH_OTHERS_MAX (3 + KMS_MOVE_ROWS_MAX)
 
 struct batch {
     struct kms_storage_write *writes;
@@ -83,6 +83,8 @@ struct batch {
     unsigned char (*note_keys)[KMS_NOTE_KEY_BYTES];
     unsigned char *notes; /* version byte and note, one after the other */
     unsigned char meta[KMS_META_BYTES];
+    unsigned char roots_key[KMS_ROOTS_KEY_BYTES];
+    unsigned char roots[KMS_ROOTS_BYTES]; /* version, root hashes */
 };
 
 static void batch_done(struct batch *batch)
@@ -131,11 +133,36 @@ static void batch_put_dead(struct batch *batch, const struct kms_plan *plan)
     }
 }
 
+/* The notes say which generation was made; what it was made of and what it became goes with them. */
+static void batch_put_notes(struct batch *batch, const struct kms *kms,
+                            struct kms_request **requests, size_t count, uint64_t generation)
+{
+    unsigned char *note = batch->notes;
+
+    for (size_t i = 0; i < count; i++) {
+        if (requests[i]->note_bytes == 0) {
+            continue;
+        }
+        kms_note_key(generation, (uint32_t)i, batch->note_keys[i]);
+        note[0] = KMS_FORMAT_VERSION;
+        memcpy(note + 1, requests[i]->note, requests[i]->note_bytes);
+        batch_put(batch, (struct kl_slice){batch->note_keys[i], KMS_NOTE_KEY_BYTES},
+                  (struct kl_slice){note, 1 + requests[i]->note_bytes});
+        note += 1 + requests[i]->note_bytes;
+    }
+    if (note != batch->notes) {
+        kms_roots_key(generation, batch->roots_key);
+        batch->roots[0] = KMS_FORMAT_VERSION;
+        memcpy(batch->roots + 1, kms->root_hash, KMS_ROOT_HASH_BYTES);
+        batch_put(batch, (struct kl_slice){batch->roots_key, sizeof batch->roots_key},
+                  (struct kl_slice){batch->roots, sizeof batch->roots});
+    }
+}
+
 static void batch_fill(struct batch *batch, const struct kms_plan *plan, struct kms_move *move,
                        struct kms_request **requests, size_t count, const struct kms_meta *meta)
 {
     struct kms *kms = plan->kms;
-    unsigned char *note = batch->notes;
 
     for (size_t i = 0; i < plan->copies_count; i++) {
         const struct kms_copy *copy = plan->copies[i];
@@ -147,17 +174,7 @@ static void batch_fill(struct batch *batch, const struct kms_plan *plan, struct 
         batch_put(batch, (struct kl_slice){copy->row_key, sizeof copy->row_key}, value);
     }
     batch_put_dead(batch, plan);
-    for (size_t i = 0; i < count; i++) {
-        if (requests[i]->note_bytes == 0) {
-            continue;
-        }
-        kms_note_key(meta->generation, (uint32_t)i, batch->note_keys[i]);
-        note[0] = KMS_FORMAT_VERSION;
-        memcpy(note + 1, requests[i]->note, requests[i]->note_bytes);
-        batch_put(batch, (struct kl_slice){batch->note_keys[i], KMS_NOTE_KEY_BYTES},
-                  (struct kl_slice){note, 1 + requests[i]->note_bytes});
-        note += 1 + requests[i]->note_bytes;
-    }
+    batch_put_notes(batch, kms, requests, count, meta->generation);
     kms_meta_write(meta, batch->meta);
     batch_put(batch, kms_meta_key, (struct kl_slice){batch->meta, sizeof batch->meta});
     batch->count +=
@@ -177,10 +194,16 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
                             .created_us = kms->created_us,
                             .root_key_since_us = kl_time_now_us()};
     struct kl_err failure = {0};
+    unsigned char *root_hash = NULL;
     enum kl_status status;
 
     memcpy(meta.store_id, kms->store_id, KMS_STORE_ID_BYTES);
     kms_plan_seal(plan, kl_secret_peek(kms->root.staged), meta.generation);
+    root_hash = batch->roots + 1 + KMS_ROOT_HASH_BYTES;
+    kms_root_hash(
+        kms->store_id, meta.generation,
+        (struct kl_slice){plan->copies[0]->row, kms_page_row_bytes(&plan->copies[0]->page.address)},
+        root_hash);
     batch_fill(batch, plan, move, requests, count, &meta);
     flight_start(&kms->flight);
     status = kms_rows_apply_room(&kms->rows, batch->writes, batch->count, true, &failure);
@@ -199,6 +222,7 @@ static enum kl_status attempt(struct kms *kms, struct kms_plan *plan, struct bat
         (void)pthread_rwlock_wrlock(&kms->lock);
         kms_plan_swap(plan);
         kms->generation = meta.generation;
+        memcpy(kms->root_hash, root_hash, KMS_ROOT_HASH_BYTES);
         kms->root_key_since_us = meta.root_key_since_us;
         kms->commits++;
         kms->place = kms->first->report;

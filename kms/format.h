@@ -44,6 +44,8 @@
  *                            version: a tree was shredded; rows of its pages, and of trees below it, are still to be removed
  *   'N' generation u64 index u32
  *                            version, the note
+ *   'H' generation u64       version, root hash of the generation before (32 bytes), root hash of this one: of a commit with notes, as long
+ *                            as they are kept
  *   'V' ...                  rows of the layer above, as it writes them
  *   'Q'                      version, 16 random bytes, fresh with every batch: stores with the same ones hold the same rows
  *   'X' mirror id 16         version, state (1 joining, 2 member), since u64 (microseconds), folder (size u32, bytes), label (the same):
@@ -78,6 +80,9 @@
  *        associated data: bytes 0..63
  *   136  zero
  *  4064  BLAKE2b-256 of bytes 0..4063
+ *
+ * ROOT HASH of a generation: BLAKE2b-256 over "kluis/key-root/1", store id 16, generation u64, and the row of the root page as it is stored:
+ * version, nonce, ciphertext, tag. The root page holds what opens every page below it.
  *
  * SEALED VALUE: version, salt 24, commitment 32, ciphertext, tag 16.
  *
@@ -114,6 +119,7 @@
 #define KMS_ROW_TENANTS 'T'
 #define KMS_ROW_DEAD 'D'
 #define KMS_ROW_NOTE 'N'
+#define KMS_ROW_ROOTS 'H'
 #define KMS_ROW_BATCH 'Q'
 #define KMS_ROW_MIRROR 'X'
 #define KMS_ROW_MIRROR_SELF 'Y'
@@ -122,6 +128,8 @@
 #define KMS_SLOTS_KEY_BYTES (1 + 8)
 #define KMS_DEAD_KEY_BYTES (1 + 1 + 8 + 8)
 #define KMS_NOTE_KEY_BYTES (1 + 8 + 4)
+#define KMS_ROOTS_KEY_BYTES (1 + 8)
+#define KMS_ROOTS_BYTES (1 + 2 * KMS_ROOT_HASH_BYTES)
 #define KMS_META_BYTES (1 + 16 + 8 + 8 + 8)
 #define KMS_MARK_BYTES (1 + 8)
 #define KMS_ROW_MAX_BYTES 8192
@@ -144,6 +152,8 @@
 #define KMS_TOKEN_NONCE_BYTES 12
 #define KMS_TOKEN_TAG_BYTES 16
 #define KMS_TOKEN_WRAPPED_BYTES (1 + KMS_TOKEN_NONCE_BYTES + KMS_KEY_BYTES + KMS_TOKEN_TAG_BYTES)
+
+#define KMS_ROOT_HASH_DOMAIN "kluis/key-root/1"
 
 #define KMS_SEAL_DOMAIN "kluis/seal/1"
 #define KMS_MAC_DOMAIN "kluis/mac/1"

@@ -19,7 +19,7 @@
 /*
  * Lock order: the gate of the rows, then the lock of the mirrors, then nothing; slots.lock, then nothing; flight.lock, then nothing; lock, then that of a shard of keys. No other two are held together.
  *
- * lock    guards the cache, generation, since and commits. Its read side is held while a key is used, at most one sealed value long;
+ * lock    guards the cache, generation, its root hash, since and commits. Its read side is held while a key is used, at most one sealed value long;
  *         its write side while pages come in or a commit swaps them. Never across storage, the root file or a hook.
  * flight  tells whether a commit is between its batch and its swap; then rows and pages do not agree.
  * root, first  the leader's of a commit; kms_open and kms_close before and after all threads.
@@ -61,6 +61,7 @@ struct kms {
     struct kms_cache cache;
     struct kms_keys keys; /* has locks of its own */
     uint64_t generation;
+    unsigned char root_hash[KMS_ROOT_HASH_BYTES];
     int64_t created_us;
     int64_t root_key_since_us;
     uint64_t commits;

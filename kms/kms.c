@@ -258,6 +258,7 @@ static enum kl_status root_page_load(struct kms *kms, struct kl_err *err)
     if (status == KL_OK || status == KL_ERR_NOT_FOUND) {
         status = kms_page_open(&binding, kl_secret_peek(kms->root.current), kl_buf_slice(&row),
                                kms->cache.root->entries, err);
+        kms_root_hash(kms->store_id, kms->generation, kl_buf_slice(&row), kms->root_hash);
     } else {
         status = kl_fail(err, status, "key_store_io", "the key store could not be read", "%s",
                          reading.log_text);
@@ -480,6 +481,7 @@ void kms_state(struct kms *kms, struct kms_state *ret_state)
     (void)pthread_rwlock_rdlock(&kms->lock);
     memcpy(ret_state->store_id, kms->store_id, sizeof ret_state->store_id);
     ret_state->generation = kms->generation;
+    memcpy(ret_state->root_hash, kms->root_hash, sizeof ret_state->root_hash);
     ret_state->root_key_since_us = kms->root_key_since_us;
     ret_state->created_us = kms->created_us;
     ret_state->finality = kms->place.finality;

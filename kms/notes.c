@@ -1,4 +1,4 @@
-/* Notes of past commits: rows that were written with the commit, until their tellings are safe elsewhere. */
+/* Notes of past commits, and their root hashes: rows that were written with the commit, until their tellings are safe elsewhere. */
 #include "kms/internal.h"
 
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #define FORGET_BATCH 1024
 
 static const unsigned char note_prefix[1] = {KMS_ROW_NOTE};
+static const unsigned char roots_prefix[1] = {KMS_ROW_ROOTS};
 
 struct each {
     uint64_t after;
@@ -51,7 +52,35 @@ enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_note_visit vi
                           visit_row, &each, err);
 }
 
-/* Keys of old notes, a batch of them. */
+enum kl_status kms_root_hashes(struct kms *kms, uint64_t generation, struct kms_root_hashes *ret,
+                               struct kl_err *err)
+{
+    unsigned char key[KMS_ROOTS_KEY_BYTES];
+    struct kl_err reading = {0};
+    struct kl_buf row;
+    enum kl_status status;
+
+    kms_roots_key(generation, key);
+    kl_buf_init(&row, KMS_ROW_MAX_BYTES);
+    status = kms_rows_get(&kms->rows, (struct kl_slice){key, sizeof key}, &row, &reading);
+    if (status == KL_ERR_NOT_FOUND) {
+        status = kl_fail(err, status, "key_root_hashes_unknown",
+                         "the root hashes of this change of the keys are not known", NULL);
+    } else if (status != KL_OK) {
+        status = kl_fail(err, status, "key_store_io", "the key store could not be read", "%s",
+                         reading.log_text);
+    } else if (row.size != KMS_ROOTS_BYTES || row.bytes[0] != KMS_FORMAT_VERSION) {
+        status = kl_fail(err, KL_ERR_CORRUPT, "key_root_hashes_corrupt", "the key store is damaged",
+                         "root hashes cannot be read");
+    } else {
+        memcpy(ret->from, row.bytes + 1, sizeof ret->from);
+        memcpy(ret->to, row.bytes + 1 + sizeof ret->from, sizeof ret->to);
+    }
+    kl_buf_done(&row);
+    return status;
+}
+
+/* Keys of old notes and root hashes, a batch of them. */
 struct old_notes {
     uint64_t up_to;
     size_t count;
@@ -64,19 +93,19 @@ static enum kl_status collect_row(void *visitor, struct kl_slice key, struct kl_
                                   struct kl_err *err)
 {
     struct old_notes *old = visitor;
-    uint64_t generation = 0;
 
     (void)value;
     (void)err;
-    if (!note_key_parse(key, &generation) || generation > old->up_to || old->more) {
+    if ((key.size != KMS_NOTE_KEY_BYTES && key.size != KMS_ROOTS_KEY_BYTES) ||
+        kl_get_u64be(key.bytes + 1) > old->up_to || old->more) {
         return KL_OK;
     }
     if (old->count == FORGET_BATCH) {
         old->more = true;
         return KL_OK;
     }
-    memcpy(old->keys[old->count], key.bytes, KMS_NOTE_KEY_BYTES);
-    old->writes[old->count].key = (struct kl_slice){old->keys[old->count], KMS_NOTE_KEY_BYTES};
+    memcpy(old->keys[old->count], key.bytes, key.size);
+    old->writes[old->count].key = (struct kl_slice){old->keys[old->count], key.size};
     old->writes[old->count].value = (struct kl_slice){NULL, 0};
     old->count++;
     return KL_OK;
@@ -92,6 +121,11 @@ static enum kl_status forget_batch(struct kms *kms, struct old_notes *old, struc
     old->more = false;
     status = storage->range(storage->context, (struct kl_slice){note_prefix, sizeof note_prefix},
                             collect_row, old, err);
+    if (status == KL_OK) {
+        status =
+            storage->range(storage->context, (struct kl_slice){roots_prefix, sizeof roots_prefix},
+                           collect_row, old, err);
+    }
     if (status != KL_OK || old->count == 0) {
         return status;
     }

@@ -103,6 +103,22 @@ void kms_page_seal(const struct kms_page_binding *binding, const unsigned char k
                                                      sizeof ad, NULL, nonce, key);
 }
 
+void kms_root_hash(const unsigned char store_id[KMS_STORE_ID_BYTES], uint64_t generation,
+                   struct kl_slice row, unsigned char ret_hash[KMS_ROOT_HASH_BYTES])
+{
+    unsigned char number[8];
+    crypto_generichash_state state;
+
+    kl_put_u64be(number, generation);
+    crypto_generichash_init(&state, NULL, 0, KMS_ROOT_HASH_BYTES);
+    crypto_generichash_update(&state, (const unsigned char *)KMS_ROOT_HASH_DOMAIN,
+                              sizeof KMS_ROOT_HASH_DOMAIN - 1);
+    crypto_generichash_update(&state, store_id, KMS_STORE_ID_BYTES);
+    crypto_generichash_update(&state, number, sizeof number);
+    crypto_generichash_update(&state, row.bytes, row.size);
+    crypto_generichash_final(&state, ret_hash, KMS_ROOT_HASH_BYTES);
+}
+
 static bool entries_known(const struct kms_address *address, const unsigned char *entries)
 {
     size_t count = kms_address_entries(address);

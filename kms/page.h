@@ -35,6 +35,9 @@ struct kms_page_binding {
 /* key must be fresh for every version of a page. ret_row has kms_page_row_bytes(). */
 void kms_page_seal(const struct kms_page_binding *binding, const unsigned char key[KMS_KEY_BYTES],
                    const unsigned char *entries, unsigned char *ret_row);
+/* The root hash (format.h) of a root page as it was sealed: row, row_bytes. */
+void kms_root_hash(const unsigned char store_id[KMS_STORE_ID_BYTES], uint64_t generation,
+                   struct kl_slice row, unsigned char ret_hash[KMS_ROOT_HASH_BYTES]);
 /*
  * KL_ERR_CORRUPT "key_page_corrupt": another key, page, store or generation, tampering, or an unknown version or entry.
  * ret_entries is wiped then; it has kms_page_bytes().

@@ -244,3 +244,9 @@ void kms_note_key(uint64_t generation, uint32_t index, unsigned char ret_key[KMS
     kl_put_u64be(ret_key + 1, generation);
     kl_put_u32be(ret_key + 9, index);
 }
+
+void kms_roots_key(uint64_t generation, unsigned char ret_key[KMS_ROOTS_KEY_BYTES])
+{
+    ret_key[0] = KMS_ROW_ROOTS;
+    kl_put_u64be(ret_key + 1, generation);
+}

@@ -78,5 +78,6 @@ void kms_slots_key(uint64_t tenant, unsigned char ret_key[KMS_SLOTS_KEY_BYTES]);
 
 void kms_dead_key(const struct kms_address *spine, unsigned char ret_key[KMS_DEAD_KEY_BYTES]);
 void kms_note_key(uint64_t generation, uint32_t index, unsigned char ret_key[KMS_NOTE_KEY_BYTES]);
+void kms_roots_key(uint64_t generation, unsigned char ret_key[KMS_ROOTS_KEY_BYTES]);
 
 #endif

@@ -38,11 +38,13 @@ enum vault_audit_meaning {
 struct vault_caller;
 /*
  * An entry made, not yet placed in the trail. hash is its leaf hash, id the one that its text names. caller: whose use it is, outliving the
- * entry; NULL: nobody's who is watched.
+ * entry; NULL: nobody's who is watched. receipt: of the erasure that it is about, whose row then tells its number (vault_row_receipt_entry), outliving
+ * the entry; NULL: none.
  */
 struct vault_audit_entry {
     uint64_t tenant;
     struct kl_id id;
+    const struct kl_id *receipt;
     const struct vault_caller *caller;
     enum vault_audit_meaning meaning;
     struct kl_buf json;
@@ -129,7 +131,11 @@ KL_MUST_USE enum kl_status vault_trails_numbers(struct vault_trails *trails, uin
 /* How many entries a tenant's trail has, the lost ones too. Any thread. */
 KL_MUST_USE enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant,
                                              uint64_t *ret_size, struct kl_err *err);
-/* The same, with the root hash (RFC 9162 section 2.1.1). Any thread. */
+/* The tree of all that was committed; durable: that reached the disk. Any thread. */
+KL_MUST_USE enum kl_status vault_trails_tree(struct vault_trails *trails, uint64_t tenant,
+                                             bool durable, struct kl_merkle_tree *ret_tree,
+                                             struct kl_err *err);
+/* Its size, with the root hash (RFC 9162 section 2.1.1). Any thread. */
 KL_MUST_USE enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant,
                                              uint64_t *ret_size,
                                              unsigned char ret_root[VAULT_AUDIT_HASH_BYTES],

@@ -1,12 +1,11 @@
 /* Proofs and entries for who checks the trail. */
 #include "kluis/vault/trail.h"
 
-#include "kluis/base/encode.h"
 #include "vault/act.h"
 #include "vault/audit_leaves.h"
 #include "vault/audit_proof.h"
+#include "vault/audit_write.h"
 #include "vault/pruned.h"
-#include "vault/signing.h"
 
 #include <string.h>
 
@@ -18,28 +17,6 @@
 #define PRUNED_MAX_BYTES (PAGE_PRUNED_MAX * 128)
 /* So many lost numbers one page passes over at most: a second's work. */
 #define PAGE_LOST_MAX 2000000
-
-static void add_hash(struct kl_json_out *out, const char *key,
-                     const unsigned char hash[KL_MERKLE_HASH_BYTES])
-{
-    char text[KL_BASE64_CHARS(KL_MERKLE_HASH_BYTES) + 1];
-
-    kl_base64(hash, KL_MERKLE_HASH_BYTES, text);
-    if (key != NULL) {
-        kl_json_key(out, key);
-    }
-    kl_json_put_text(out, text);
-}
-
-static void add_proof(struct kl_json_out *out, const struct vault_tree_proof *proof)
-{
-    kl_json_key(out, "hashes");
-    kl_json_array_begin(out);
-    for (size_t i = 0; i < proof->count; i++) {
-        add_hash(out, NULL, proof->hashes[i].bytes);
-    }
-    kl_json_array_end(out);
-}
 
 /* What was written to text goes to ret, whole or not at all. */
 static enum kl_status give(const struct kl_buf *text, struct kl_buf *ret, struct kl_err *err)
@@ -116,41 +93,6 @@ static enum kl_status inclusion_find(struct vault *vault, uint64_t tenant, int64
     return status;
 }
 
-static enum kl_status inclusion_write(struct vault_tree_reader *reader, const char *tenant_name,
-                                      const struct inclusion *inclusion, struct kl_json_out *out,
-                                      struct kl_err *err)
-{
-    unsigned char leaf[KL_MERKLE_HASH_BYTES];
-    unsigned char root[KL_MERKLE_HASH_BYTES];
-    char id[KL_ID_TEXT_BYTES];
-    struct vault_tree_proof proof = {0};
-    enum kl_status status =
-        vault_tree_inclusion(reader, inclusion->index, inclusion->size, &proof, err);
-
-    if (status == KL_OK) {
-        status = vault_tree_leaf(reader, inclusion->index, leaf, err);
-    }
-    if (status == KL_OK) {
-        status = vault_tree_root(reader, inclusion->size, root, err);
-    }
-    if (status != KL_OK) {
-        return status;
-    }
-    kl_json_object_begin(out);
-    kl_json_add_text(out, "tenant", tenant_name);
-    if (inclusion->entry != NULL) {
-        kl_id_format("aud", inclusion->entry, id);
-        kl_json_add_text(out, "entry", id);
-    }
-    kl_json_add_int(out, "leaf_index", (int64_t)inclusion->index);
-    kl_json_add_int(out, "size", (int64_t)inclusion->size);
-    add_hash(out, "leaf_hash", leaf);
-    add_proof(out, &proof);
-    add_hash(out, "root_hash", root);
-    kl_json_object_end(out);
-    return KL_OK;
-}
-
 enum kl_status vault_trail_inclusion(struct vault *vault, const struct vault_caller *caller,
                                      const struct kl_id *entry, int64_t index, int64_t size,
                                      struct kl_buf *ret, struct kl_err *err)
@@ -169,7 +111,8 @@ enum kl_status vault_trail_inclusion(struct vault *vault, const struct vault_cal
             inclusion_find(vault, tenant, index, size, vault_tree_size(reader), &inclusion, err);
     }
     if (status == KL_OK) {
-        status = inclusion_write(reader, caller->tenant_name, &inclusion, &out, err);
+        status = vault_audit_inclusion_write(reader, caller->tenant_name, inclusion.entry,
+                                             inclusion.index, inclusion.size, &out, err);
     }
     if (status == KL_OK) {
         status = give(&text, ret, err);
@@ -203,9 +146,9 @@ static enum kl_status consistency_write(struct vault_tree_reader *reader, const 
     kl_json_add_text(out, "tenant", tenant_name);
     kl_json_add_int(out, "from", (int64_t)from);
     kl_json_add_int(out, "to", (int64_t)to);
-    add_hash(out, "from_root_hash", from_root);
-    add_hash(out, "to_root_hash", to_root);
-    add_proof(out, &proof);
+    vault_audit_add_hash(out, "from_root_hash", from_root);
+    vault_audit_add_hash(out, "to_root_hash", to_root);
+    vault_audit_add_hashes(out, &proof);
     kl_json_object_end(out);
     return KL_OK;
 }
@@ -282,7 +225,7 @@ static enum kl_status put_stored(struct page *page, struct kl_json_out *out, con
                                 : vault_tree_leaf(page->reader, number, stored, &cause);
 
     if (status == KL_OK) {
-        add_hash(out, key, stored);
+        vault_audit_add_hash(out, key, stored);
     } else if (status == KL_ERR_CORRUPT) {
         if (key != NULL) {
             kl_json_key(out, key);
@@ -540,89 +483,17 @@ enum kl_status vault_trail_entries(struct vault *vault, const struct vault_calle
 
 /* ---- keys ---- */
 
-struct chain {
-    const char *tenant_name;
-    struct kl_buf *text;
-    struct kl_json_out *out;
-    unsigned char first[KL_TRAIL_KEY_BYTES];
-    unsigned char last[KL_TRAIL_KEY_BYTES];
-};
-
-static enum kl_status chain_link(void *visitor, const struct kl_trail_link *link, bool holds,
-                                 struct kl_err *err)
-{
-    struct chain *chain = visitor;
-    enum kl_status status = KL_OK;
-    struct kl_buf text;
-
-    if (!holds) {
-        return kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
-                       "what is kept beside the keys about the signing key is damaged",
-                       "link %lu of the chain does not hold", (unsigned long)link->number);
-    }
-    if (link->number == 1) {
-        memcpy(chain->first, link->old_key, sizeof chain->first);
-    }
-    memcpy(chain->last, link->new_key, sizeof chain->last);
-    kl_buf_init(&text, KL_TRAIL_JSON_MAX_BYTES);
-    kl_trail_link_write(link, &text);
-    status = kl_buf_status(&text, err);
-    if (status == KL_OK) {
-        kl_json_put_raw(chain->out, text.bytes, text.size);
-    }
-    kl_buf_done(&text);
-    return status;
-}
-
-/* A change of the key in between makes the two disagree: KL_ERR_BUSY then, and all is looked up again. */
-static enum kl_status keys_with(void *context, const struct vault_signer *signer,
-                                struct kl_err *err)
-{
-    struct chain *chain = context;
-    struct vault_signing_state state = {0};
-    enum kl_status status = KL_OK;
-
-    kl_buf_clear(chain->text);
-    *chain->out = kl_json_out(chain->text);
-    memcpy(chain->first, signer->public_key, sizeof chain->first);
-    memcpy(chain->last, signer->public_key, sizeof chain->last);
-    kl_json_object_begin(chain->out);
-    kl_json_key(chain->out, "links");
-    kl_json_array_begin(chain->out);
-    status = vault_signing_each(signer->keys, signer->place.tenant, chain->tenant_name, chain_link,
-                                chain, err);
-    kl_json_array_end(chain->out);
-    add_hash(chain->out, "first_key", chain->first);
-    add_hash(chain->out, "public_key", signer->public_key);
-    kl_json_add_text(chain->out, "tenant", chain->tenant_name);
-    kl_json_object_end(chain->out);
-    if (status == KL_OK) {
-        status = vault_signing_state(signer->keys, signer->place.tenant, &state, err);
-    }
-    if (status == KL_OK && state.number != signer->number) {
-        return kl_fail(err, KL_ERR_BUSY, "signing_key_changed",
-                       "the signing key was changed meanwhile; try again", NULL);
-    }
-    if (status == KL_OK && memcmp(chain->last, signer->public_key, sizeof chain->last) != 0) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "signing_key_damaged",
-                         "what is kept beside the keys about the signing key is damaged",
-                         "the chain does not lead to the key in use");
-    }
-    return status;
-}
-
 enum kl_status vault_trail_keys(struct vault *vault, const struct vault_caller *caller,
                                 struct kl_buf *ret, struct kl_err *err)
 {
-    struct kl_json_out out;
     struct kl_buf text;
-    struct chain chain = {.tenant_name = caller->tenant_name, .text = &text, .out = &out};
     uint64_t tenant = 0;
     enum kl_status status = vault_act_own_trail(vault, caller, "audit_keys", &tenant, err);
 
     kl_buf_init(&text, (size_t)(KL_TRAIL_LINKS_MAX + 1) * KL_TRAIL_JSON_MAX_BYTES);
     if (status == KL_OK) {
-        status = vault_signing_with(vault->keys, tenant, keys_with, &chain, err);
+        status = vault_audit_keys_write(vault->keys, tenant, caller->tenant_name,
+                                        KL_TRAIL_LINKS_MAX, &text, err);
     }
     if (status == KL_OK) {
         status = give(&text, ret, err);

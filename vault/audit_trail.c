@@ -144,6 +144,17 @@ void vault_trail_touch(struct vault_trails *trails, struct vault_trail *trail)
     }
 }
 
+static void put_number_of_receipt(const struct vault_audit_entry *entry, uint64_t number,
+                                  struct vault_batch *batch)
+{
+    unsigned char bytes[8];
+    if (entry->receipt != NULL) {
+        struct vault_row_key key = vault_row_receipt_entry(entry->tenant, entry->receipt);
+        kl_put_u64be(bytes, number);
+        vault_batch_put(batch, vault_row_slice(&key), kl_slice_of(bytes, sizeof(bytes)));
+    }
+}
+
 static enum kl_status append_one(struct vault_trails *trails, const struct vault_audit_entry *entry,
                                  struct vault_batch *batch, struct kl_err *err)
 {
@@ -157,6 +168,7 @@ static enum kl_status append_one(struct vault_trails *trails, const struct vault
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&entry->json));
         vault_batch_put(batch, vault_row_slice(&by_id), kl_slice_text(""));
+        put_number_of_receipt(entry, trail->next.size, batch);
         kl_merkle_append(&trail->next, entry->hash);
         vault_trail_touch(trails, trail);
     }
@@ -235,14 +247,14 @@ void vault_trails_applied(struct vault_trails *trails, bool ok, bool synced)
     }
 }
 
-static enum kl_status trail_committed(struct vault_trails *trails, uint64_t tenant,
-                                      struct kl_merkle_tree *ret_tree, struct kl_err *err)
+enum kl_status vault_trails_tree(struct vault_trails *trails, uint64_t tenant, bool durable,
+                                 struct kl_merkle_tree *ret_tree, struct kl_err *err)
 {
     struct vault_trail *trail = NULL;
     enum kl_status status = vault_trail_get(trails, tenant, &trail, err);
     if (status == KL_OK) {
         pthread_mutex_lock(&trails->lock);
-        *ret_tree = trail->committed;
+        *ret_tree = durable ? trail->durable : trail->committed;
         pthread_mutex_unlock(&trails->lock);
     }
     return status;
@@ -252,7 +264,7 @@ enum kl_status vault_trails_size(struct vault_trails *trails, uint64_t tenant, u
                                  struct kl_err *err)
 {
     struct kl_merkle_tree tree;
-    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    enum kl_status status = vault_trails_tree(trails, tenant, false, &tree, err);
     if (status == KL_OK) {
         *ret_size = tree.size;
     }
@@ -263,7 +275,7 @@ enum kl_status vault_trails_root(struct vault_trails *trails, uint64_t tenant, u
                                  unsigned char ret_root[VAULT_AUDIT_HASH_BYTES], struct kl_err *err)
 {
     struct kl_merkle_tree tree;
-    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    enum kl_status status = vault_trails_tree(trails, tenant, false, &tree, err);
     if (status == KL_OK) {
         *ret_size = tree.size;
         kl_merkle_root(&tree, ret_root);
@@ -316,7 +328,7 @@ enum kl_status vault_trails_head(struct vault_trails *trails, uint64_t tenant,
                                  const char *tenant_name, struct kl_buf *ret, struct kl_err *err)
 {
     struct kl_merkle_tree tree;
-    enum kl_status status = trail_committed(trails, tenant, &tree, err);
+    enum kl_status status = vault_trails_tree(trails, tenant, false, &tree, err);
     return status == KL_OK ? vault_trails_head_of(trails, tenant, tenant_name, &tree, ret, err)
                            : status;
 }

@@ -224,8 +224,8 @@ static enum kl_status erase_prepare(struct vault_erase_plan *plan, enum vault_er
     }
     status = note_fill(plan, reason, fields, err);
     if (secret != NULL) {
-        vault_receipt_commit(secret, &plan->subject.base.subject, record_id,
-                             plan->erasing.note.commitment);
+        kl_receipt_commit(secret, &plan->subject.base.subject, record_id,
+                          plan->erasing.note.commitment);
     }
     if (status == KL_OK && plan->kept_count > 0) {
         status = vault_retained_keep(plan->vault, &plan->subject, plan->kept, plan->kept_count,
@@ -267,6 +267,8 @@ static enum kl_status answer(struct vault_erase_plan *plan, const struct vault_e
                              struct kl_err *err)
 {
     struct kl_id *records = kl_arena_array(plan->arena, plan->kept_count, sizeof *records);
+    enum kl_status status = KL_OK;
+    struct kl_buf trail;
     size_t i;
 
     if (records == NULL) {
@@ -275,9 +277,13 @@ static enum kl_status answer(struct vault_erase_plan *plan, const struct vault_e
     for (i = 0; i < plan->kept_count; i++) {
         records[i] = plan->subject.records[plan->kept[i].record].id;
     }
-    return vault_receipt_answer(kl_buf_slice(&plan->erasing.receipt), asked->subject,
-                                asked->kind == VAULT_NOTE_RECORD ? asked->record : NULL, records,
-                                plan->kept_count, secret, ret_receipt, err);
+    kl_buf_init(&trail, VAULT_RECEIPT_TRAIL_MAX_BYTES);
+    vault_receipt_trail(plan->vault, plan->subject.tenant, &plan->erasing.note.id, &trail);
+    status = vault_receipt_answer(kl_buf_slice(&plan->erasing.receipt), asked->subject,
+                                  asked->kind == VAULT_NOTE_RECORD ? asked->record : NULL, records,
+                                  plan->kept_count, secret, kl_buf_slice(&trail), ret_receipt, err);
+    kl_buf_done(&trail);
+    return status;
 }
 
 static enum kl_status plan_record(struct vault_erase_plan *plan, const struct kl_id *record,

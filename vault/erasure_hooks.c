@@ -220,7 +220,8 @@ static void note_unconfirmed(struct vault_batch *batch, uint64_t home, const str
 }
 
 static enum kl_status finish_receipt(struct vault *vault, const struct vault_note *note,
-                                     uint64_t home, struct vault_erasing *work, uint64_t generation,
+                                     uint64_t home, const struct vault_audit_entry *entry,
+                                     struct vault_erasing *work, uint64_t generation,
                                      struct vault_batch *batch, struct kl_err *err)
 {
     enum kl_status status = KL_OK;
@@ -230,7 +231,7 @@ static enum kl_status finish_receipt(struct vault *vault, const struct vault_not
 
     kl_buf_init(&receipt, VAULT_RECEIPT_MAX_BYTES);
     vault_mirrors_of(vault, generation, &of);
-    status = vault_receipt_write(vault, note, home, generation, &of, &receipt, err);
+    status = vault_receipt_write(vault, note, home, generation, entry, &of, &receipt, err);
     if (status == KL_OK) {
         vault_batch_put(batch, vault_row_slice(&key), kl_buf_slice(&receipt));
         if (of.pending_count > 0) {
@@ -347,17 +348,21 @@ static enum kl_status finish_one(struct vault *vault, const struct vault_note *n
     if (home == note->tenant || note->kind == VAULT_NOTE_TENANT) {
         status = finish_rows(vault, note, work, batch, err);
     } /* else its rows go with its tenant's */
+    if (status == KL_OK) {
+        status = vault_erasure_entry(act, vault, note, home, generation, err);
+    }
+    if (status == KL_OK) {
+        status = vault_subject_act_end(act, err);
+    }
     if (status == KL_OK && vault_note_has_receipt(note)) {
-        status = finish_receipt(vault, note, home, work, generation, batch, err);
+        act->entry.receipt = &note->id;
+        status = finish_receipt(vault, note, home, &act->entry, work, generation, batch, err);
     }
     if (status == KL_OK && note->once && home == note->tenant) {
         status = vault_idempotency_remember_mark(
             vault, &note->mark, note->at_us, kl_slice_of(note->id.bytes, KL_ID_BYTES), batch, err);
     }
-    if (status == KL_OK) {
-        status = vault_erasure_entry(act, vault, note, home, generation, err);
-    }
-    return status == KL_OK ? vault_subject_act_end(act, err) : status;
+    return status;
 }
 
 /* ---- finish: commits ---- */

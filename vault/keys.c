@@ -16,6 +16,7 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     uint64_t tenant = vault_act_trail(caller);
     struct vault_signer signer;
     char key_text[KL_BASE64_CHARS(KMS_PUBLIC_KEY_BYTES) + 1];
+    char root_text[KL_BASE64_CHARS(KMS_ROOT_HASH_BYTES) + 1];
     char store_id[2 * KMS_STORE_ID_BYTES + 1];
     struct vault_readiness readiness;
     struct kms_state state;
@@ -37,9 +38,11 @@ enum kl_status vault_keys_state(struct vault *vault, const struct vault_caller *
     kms_state(vault->keys, &state);
     kl_base64(signer.public_key, sizeof signer.public_key, key_text);
     kl_hex(state.store_id, sizeof state.store_id, store_id);
+    kl_base64(state.root_hash, sizeof state.root_hash, root_text);
     out = kl_json_out(ret);
     kl_json_object_begin(&out);
     kl_json_add_int(&out, "generation", (int64_t)state.generation);
+    kl_json_add_text(&out, "key_tree_root", root_text);
     kl_json_add_time(&out, "root_key_since", state.root_key_since_us);
     kl_json_add_text(&out, "custodian", state.custodian_kind);
     kl_json_add_text(&out, "finality", kms_finality_name(state.finality));

@@ -1,4 +1,4 @@
-#include "vault/receipt.h"
+#include "vault/receipt_internal.h"
 
 #include "kluis/base/encode.h"
 #include "vault/act.h"
@@ -17,10 +17,6 @@
 /* From the comma to the end: `,"signature":"` 86 characters `"}` */
 #define TAIL_BYTES (sizeof SIGNATURE_MEMBER - 1 + SIGNATURE_CHARS + 2)
 
-/* Of the answer: each line as the receipt has it, again inside the signed text with its quotes escaped, and with the id of its record. */
-#define ANSWER_LINE_BYTES (2 * VAULT_RECEIPT_LINE_BYTES + 12 + 48)
-_Static_assert(VAULT_RETAINED_MAX *ANSWER_LINE_BYTES + 3 * 8192 <= VAULT_RECEIPT_ANSWER_MAX_BYTES,
-               "an answer fits");
 _Static_assert(VAULT_RECEIPT_MAX_BYTES <= VAULT_STORE_VALUE_MAX_BYTES, "a receipt fits");
 
 const char *vault_erase_reason_name(enum vault_erase_reason reason)
@@ -41,25 +37,10 @@ const char *vault_erase_reason_name(enum vault_erase_reason reason)
     return "other";
 }
 
-void vault_receipt_commit(const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
-                          const struct kl_id *subject, const struct kl_id *record,
-                          unsigned char ret_commitment[VAULT_COMMITMENT_BYTES])
-{
-    crypto_generichash_state state;
-
-    crypto_generichash_init(&state, secret, VAULT_SUBJECT_SECRET_BYTES, VAULT_COMMITMENT_BYTES);
-    crypto_generichash_update(&state, subject->bytes, KL_ID_BYTES);
-    if (record != NULL) {
-        crypto_generichash_update(&state, record->bytes, KL_ID_BYTES);
-    }
-    crypto_generichash_final(&state, ret_commitment, VAULT_COMMITMENT_BYTES);
-    sodium_memzero(&state, sizeof state);
-}
-
 /* ---- writing ---- */
 
-static void add_id(struct kl_json_out *out, const char *key, const char *prefix,
-                   const struct kl_id *id)
+void vault_receipt_add_id(struct kl_json_out *out, const char *key, const char *prefix,
+                          const struct kl_id *id)
 {
     char text[KL_ID_TEXT_BYTES];
 
@@ -67,8 +48,8 @@ static void add_id(struct kl_json_out *out, const char *key, const char *prefix,
     kl_json_add_text(out, key, text);
 }
 
-static void add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes,
-                      size_t size)
+void vault_receipt_add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes,
+                             size_t size)
 {
     char text[KL_BASE64_CHARS(64) + 1];
 
@@ -76,7 +57,8 @@ static void add_bytes(struct kl_json_out *out, const char *key, const unsigned c
     kl_json_add_text(out, key, text);
 }
 
-static void copy_member(struct kl_json_out *out, const struct kl_json_value *from, const char *key)
+void vault_receipt_copy_member(struct kl_json_out *out, const struct kl_json_value *from,
+                               const char *key)
 {
     struct kl_buf text;
 
@@ -137,7 +119,7 @@ static enum kl_status add_line(void *visitor, const struct vault_retained *row, 
     kl_json_object_begin(out);
     kl_json_add_text(out, "basis", row->basis);
     kl_json_add_time(out, "until", row->until_us);
-    add_bytes(out, "commitment", row->commitment, VAULT_COMMITMENT_BYTES);
+    vault_receipt_add_bytes(out, "commitment", row->commitment, VAULT_COMMITMENT_BYTES);
     kl_json_object_end(out);
     return KL_OK;
 }
@@ -169,9 +151,10 @@ static enum kl_status add_tenant(struct vault *vault, const struct vault_note *n
         kl_json_key(out, "audit");
         kl_json_object_begin(out);
         kl_json_add_int(out, "size", (int64_t)size);
-        add_bytes(out, "root_hash", root, sizeof root);
+        vault_receipt_add_bytes(out, "root_hash", root, sizeof root);
         kl_json_object_end(out);
-        add_bytes(out, "tenant_public_key", note->public_key, sizeof note->public_key);
+        vault_receipt_add_bytes(out, "tenant_public_key", note->public_key,
+                                sizeof note->public_key);
     }
     return status;
 }
@@ -182,7 +165,7 @@ static enum kl_status add_erased(struct vault *vault, const struct vault_note *n
     enum kl_status status = KL_OK;
 
     if (note->kind == VAULT_NOTE_RETAINED) {
-        add_id(out, "of", "er", &note->of);
+        vault_receipt_add_id(out, "of", "er", &note->of);
     }
     kl_json_add_int(out, "records_erased", note->records);
     kl_json_add_int(out, "fields_erased", note->fields);
@@ -219,11 +202,55 @@ static void add_keys(const struct vault_mirrors_of *of, uint64_t generation,
     kl_json_object_end(out);
 }
 
-static enum kl_status write_body(struct vault *vault, const struct vault_note *note,
-                                 uint64_t generation, const struct vault_mirrors_of *of,
-                                 struct kl_json_out *out, struct kl_err *err)
+/* Of a commit that an older version made nobody wrote them down. */
+static enum kl_status add_root_hashes(struct vault *vault, uint64_t generation,
+                                      struct kl_json_out *out, struct kl_err *err)
+{
+    struct kms_root_hashes hashes;
+    struct kl_err cause = {0};
+    enum kl_status status = kms_root_hashes(vault->keys, generation, &hashes, &cause);
+
+    if (status != KL_OK && status != KL_ERR_NOT_FOUND && status != KL_ERR_CORRUPT) {
+        return kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
+    }
+    kl_json_key(out, "key_tree_root");
+    kl_json_object_begin(out);
+    if (status == KL_OK) {
+        vault_receipt_add_bytes(out, "from", hashes.from, sizeof hashes.from);
+        vault_receipt_add_bytes(out, "to", hashes.to, sizeof hashes.to);
+    } else {
+        kl_json_add_text(out, "from", NULL);
+        kl_json_add_text(out, "to", NULL);
+    }
+    kl_json_object_end(out);
+    return KL_OK;
+}
+
+static void add_entry(const struct vault_audit_entry *entry, struct kl_json_out *out)
+{
+    kl_json_key(out, "entry");
+    kl_json_object_begin(out);
+    vault_receipt_add_id(out, "id", "aud", &entry->id);
+    vault_receipt_add_bytes(out, "leaf_hash", entry->hash, sizeof entry->hash);
+    kl_json_object_end(out);
+}
+
+struct writing {
+    struct vault *vault;
+    const struct vault_note *note;
+    uint64_t generation;
+    const struct vault_audit_entry *entry;
+    const struct vault_mirrors_of *of;
+    struct kl_buf *ret;
+};
+
+static enum kl_status write_body(const struct writing *writing, struct kl_json_out *out,
+                                 struct kl_err *err)
 {
     enum kl_status status = KL_OK;
+    struct vault *vault = writing->vault;
+    const struct vault_note *note = writing->note;
+    uint64_t generation = writing->generation;
     const struct vault_tenant *tenant = vault_tenants_by_number(vault, note->tenant);
     bool of_tenant = note->kind == VAULT_NOTE_TENANT;
     const char *known = tenant == NULL ? NULL : tenant->name;
@@ -232,16 +259,16 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
 
     kms_state(vault->keys, &state);
     kl_hex(vault->store_id, KMS_STORE_ID_BYTES, store);
-    add_id(out, "receipt", "er", &note->id);
+    vault_receipt_add_id(out, "receipt", "er", &note->id);
     kl_json_add_text(out, "kind", kind_name(note->kind));
     kl_json_add_text(out, "store", store);
     kl_json_add_text(out, "tenant", of_tenant ? note->name : known);
     kl_json_add_time(out, "erased_at", erased_at(&state, note, generation));
     kl_json_add_text(out, "reason", vault_erase_reason_name(note->reason));
-    add_id(out, "credential", "cred", &note->credential);
+    vault_receipt_add_id(out, "credential", "cred", &note->credential);
     kl_json_add_text(out, "request_id", note->request_id);
     if (vault_note_has_request(note)) {
-        add_id(out, "request", "req", &note->request);
+        vault_receipt_add_id(out, "request", "req", &note->request);
     }
     if (of_tenant) {
         status = add_tenant(vault, note, out, err);
@@ -249,9 +276,13 @@ static enum kl_status write_body(struct vault *vault, const struct vault_note *n
         status = add_erased(vault, note, out, err);
         add_traces(vault, note, erased_at(&state, note, generation), out);
     }
-    add_keys(of, generation, out);
+    add_keys(writing->of, generation, out);
+    if (status == KL_OK) {
+        status = add_root_hashes(vault, generation, out, err);
+    }
+    add_entry(writing->entry, out);
     if (!of_tenant) {
-        add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
+        vault_receipt_add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
     }
     kl_json_add_text(out, "algorithm", "Ed25519");
     return status;
@@ -276,14 +307,6 @@ enum kl_status vault_receipt_sign(const struct vault_signer *signer, const struc
     return status;
 }
 
-struct writing {
-    struct vault *vault;
-    const struct vault_note *note;
-    uint64_t generation;
-    const struct vault_mirrors_of *of;
-    struct kl_buf *ret;
-};
-
 static enum kl_status write_with(void *context, const struct vault_signer *signer,
                                  struct kl_err *err)
 {
@@ -295,8 +318,8 @@ static enum kl_status write_with(void *context, const struct vault_signer *signe
     kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
     out = kl_json_out(&text);
     kl_json_object_begin(&out);
-    status = write_body(writing->vault, writing->note, writing->generation, writing->of, &out, err);
-    add_bytes(&out, "public_key", signer->public_key, sizeof signer->public_key);
+    status = write_body(writing, &out, err);
+    vault_receipt_add_bytes(&out, "public_key", signer->public_key, sizeof signer->public_key);
     kl_json_object_end(&out);
     if (status == KL_OK) {
         status = kl_buf_status(&text, err);
@@ -310,11 +333,16 @@ static enum kl_status write_with(void *context, const struct vault_signer *signe
 
 enum kl_status vault_receipt_write(struct vault *vault, const struct vault_note *note,
                                    uint64_t home, uint64_t generation,
+                                   const struct vault_audit_entry *entry,
                                    const struct vault_mirrors_of *of, struct kl_buf *ret,
                                    struct kl_err *err)
 {
-    struct writing writing = {
-        .vault = vault, .note = note, .generation = generation, .of = of, .ret = ret};
+    struct writing writing = {.vault = vault,
+                              .note = note,
+                              .generation = generation,
+                              .entry = entry,
+                              .of = of,
+                              .ret = ret};
 
     return vault_signing_with(vault->keys, home, write_with, &writing, err);
 }
@@ -340,9 +368,9 @@ static void write_anew(const struct kl_json_value *stored, const struct vault_mi
         } else if (strcmp(name, "mirrors") == 0) {
             vault_mirrors_add(out, of);
         } else if (strcmp(name, "public_key") == 0) {
-            add_bytes(out, name, signer->public_key, sizeof signer->public_key);
+            vault_receipt_add_bytes(out, name, signer->public_key, sizeof signer->public_key);
         } else if (strcmp(name, "signature") != 0) {
-            copy_member(out, stored, name);
+            vault_receipt_copy_member(out, stored, name);
         }
     }
     kl_json_object_end(out);
@@ -393,9 +421,9 @@ static enum kl_status invalid(struct kl_err *err)
     return kl_fail(err, KL_ERR_INVALID, "invalid_receipt", "this is not a receipt", NULL);
 }
 
-/* The signed text, and the signature. */
-static enum kl_status split(struct kl_slice receipt, struct kl_buf *ret_signed,
-                            unsigned char ret_signature[KMS_SIGNATURE_BYTES], struct kl_err *err)
+enum kl_status vault_receipt_split(struct kl_slice receipt, struct kl_buf *ret_signed,
+                                   unsigned char ret_signature[KMS_SIGNATURE_BYTES],
+                                   struct kl_err *err)
 {
     const char *tail = NULL;
 
@@ -442,7 +470,7 @@ enum kl_status vault_receipt_verify(struct kl_slice receipt,
     kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
     status = named_key(receipt, key, err);
     if (status == KL_OK) {
-        status = split(receipt, &text, signature, err);
+        status = vault_receipt_split(receipt, &text, signature, err);
     }
     if (status == KL_OK && public_key != NULL && sodium_memcmp(public_key, key, sizeof key) != 0) {
         status = kl_fail(err, KL_ERR_CORRUPT, "bad_signature",
@@ -455,180 +483,4 @@ enum kl_status vault_receipt_verify(struct kl_slice receipt,
     }
     kl_buf_done(&text);
     return status;
-}
-
-/* ---- the answer ---- */
-
-/* What was retained, with the records' ids where they are known. */
-static void answer_retained(const struct kl_json_value *stored, const struct kl_id *retained,
-                            size_t retained_count, struct kl_json_out *out)
-{
-    static const char *const members[] = {"basis", "until", "commitment"};
-    const struct kl_json_value *item = NULL;
-    struct kl_json_iter iter = kl_json_iter(kl_json_member(stored, "retained"));
-    size_t count = 0;
-    size_t i;
-
-    kl_json_key(out, "retained");
-    kl_json_array_begin(out);
-    for (; kl_json_next(&iter, NULL, &item); count++) {
-        kl_json_object_begin(out);
-        if (count < retained_count) {
-            add_id(out, "record", "rec", &retained[count]);
-        }
-        for (i = 0; i < sizeof members / sizeof members[0]; i++) {
-            copy_member(out, item, members[i]);
-        }
-        kl_json_object_end(out);
-    }
-    kl_json_array_end(out);
-}
-
-static void write_answer(const struct kl_json_value *stored, const struct kl_buf *signed_text,
-                         const struct kl_id *subject, const struct kl_id *record,
-                         const struct kl_id *retained, size_t retained_count,
-                         const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
-                         struct kl_json_out *out)
-{
-    static const char *const proof[] = {"algorithm", "public_key", "signature", "commitment",
-                                        "generation"};
-    static const char *const members[] = {"erased_at", "records_erased", "notify", "finality"};
-    static const char *const later[] = {"mirrors", "lookup_traces_until",
-                                        "request"}; /* not in all */
-    size_t i;
-
-    kl_json_object_begin(out);
-    copy_member(out, stored, "receipt");
-    if (subject != NULL) {
-        add_id(out, "subject", "sub", subject);
-    }
-    if (record != NULL) {
-        add_id(out, "record", "rec", record);
-    }
-    for (i = 0; i < sizeof members / sizeof members[0]; i++) {
-        copy_member(out, stored, members[i]);
-    }
-    for (i = 0; i < sizeof later / sizeof later[0]; i++) {
-        if (kl_json_type(kl_json_member(stored, later[i])) != KL_JSON_ABSENT) {
-            copy_member(out, stored, later[i]);
-        }
-    }
-    answer_retained(stored, retained, retained_count, out);
-    if (secret != NULL) {
-        add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
-    }
-    kl_json_key(out, "proof");
-    kl_json_object_begin(out);
-    for (i = 0; i < sizeof proof / sizeof proof[0]; i++) {
-        copy_member(out, stored, proof[i]);
-    }
-    kl_json_key(out, "signed");
-    kl_json_put_text_n(out, signed_text->bytes, signed_text->size);
-    kl_json_object_end(out);
-    kl_json_object_end(out);
-}
-
-enum kl_status vault_receipt_answer(struct kl_slice receipt, const struct kl_id *subject,
-                                    const struct kl_id *record, const struct kl_id *retained,
-                                    size_t retained_count,
-                                    const unsigned char secret[VAULT_SUBJECT_SECRET_BYTES],
-                                    struct kl_buf *ret, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    unsigned char signature[KMS_SIGNATURE_BYTES];
-    struct kl_json *json = NULL;
-    struct kl_json_out out;
-    struct kl_buf text;
-
-    kl_buf_init(&text, VAULT_RECEIPT_MAX_BYTES);
-    status = kl_json_parse(receipt.bytes, receipt.size, &json, err);
-    if (status == KL_OK) {
-        status = split(receipt, &text, signature, err);
-    }
-    if (status == KL_OK) {
-        out = kl_json_out(ret);
-        write_answer(kl_json_root(json), &text, subject, record, retained, retained_count, secret,
-                     &out);
-        status = kl_buf_status(ret, err);
-    }
-    kl_json_free(json);
-    kl_buf_done(&text);
-    return status;
-}
-
-enum kl_status vault_receipt_again(struct vault *vault, uint64_t tenant,
-                                   const struct kl_id *receipt, const struct kl_id *subject,
-                                   struct kl_buf *ret, struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_row_key key = vault_row_receipt(tenant, receipt);
-    struct kl_err cause = {0};
-    struct kl_buf row;
-
-    kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
-    status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, &cause);
-    if (status == KL_OK) {
-        status = vault_receipt_answer(kl_buf_slice(&row), subject, NULL, NULL, 0, NULL, ret, err);
-    } else if (status == KL_ERR_NOT_FOUND) {
-        status = kl_fail(err, KL_ERR_CORRUPT, "receipt_missing",
-                         "the receipt of this erasure is not there any more", NULL);
-    } else {
-        status = kl_fail(err, status, cause.code, cause.client_text, "%s", cause.log_text);
-    }
-    kl_buf_done(&row);
-    return status;
-}
-
-/* ---- reading a stored one ---- */
-
-/* Whose receipts a caller may be shown: an operator's are those that the vault itself signed. */
-static uint64_t home_of(const struct vault_caller *caller)
-{
-    return caller->builtin == VAULT_BUILTIN_OPERATOR ? (uint64_t)KMS_TENANT_VAULT : caller->tenant;
-}
-
-static bool may_read(const struct vault_caller *caller)
-{
-    struct vault_query erase =
-        vault_query_of(caller, VAULT_ACTION_ERASE, VAULT_NONE, VAULT_NONE, NULL);
-    struct vault_query report =
-        vault_query_of(caller, VAULT_ACTION_REPORT, VAULT_NONE, VAULT_NONE, NULL);
-
-    if (caller->builtin != VAULT_BUILTIN_NONE) {
-        return true;
-    }
-    if (caller->policy == NULL || caller->role == VAULT_NONE || caller->bound) {
-        return false;
-    }
-    return vault_policy_may(caller->policy, &erase) || vault_policy_may(caller->policy, &report);
-}
-
-enum kl_status vault_receipt_read(struct vault *vault, const struct vault_caller *caller,
-                                  const struct kl_id *receipt, struct kl_buf *ret,
-                                  struct kl_err *err)
-{
-    enum kl_status status = KL_OK;
-    struct vault_row_key key;
-    struct kl_err own = {0};
-    struct kl_buf row;
-
-    err = err == NULL ? &own : err;
-    kl_buf_init(&row, VAULT_RECEIPT_MAX_BYTES);
-    if (!may_read(caller)) {
-        status = kl_fail(err, KL_ERR_FORBIDDEN, "role_forbidden",
-                         "the role of this credential does not allow this", NULL);
-    } else {
-        key = vault_row_receipt(home_of(caller), receipt);
-        status = vault_store_get(vault->data_store, vault_row_slice(&key), &row, err);
-    }
-    if (status == KL_ERR_NOT_FOUND) {
-        kl_err_clear(err);
-        status = kl_fail(err, KL_ERR_NOT_FOUND, "not_found", "there is no such receipt", NULL);
-    }
-    if (status == KL_OK) {
-        kl_buf_add(ret, row.bytes, row.size);
-        status = kl_buf_status(ret, err);
-    }
-    kl_buf_done(&row);
-    return vault_subject_refused(vault, caller, "receipt_read", VAULT_NONE, status, err);
 }

@@ -338,8 +338,8 @@ enum kl_status vault_retained_end(struct vault *vault, const struct vault_caller
         status = vault_not_found(err);
     }
     if (status == KL_OK) {
-        kl_buf_add(ret_receipt, ending.erasing.receipt.bytes, ending.erasing.receipt.size);
-        status = kl_buf_status(ret_receipt, err);
+        status = vault_receipt_hand_out(vault, ending.tenant, &ending.erasing.note.id,
+                                        kl_buf_slice(&ending.erasing.receipt), ret_receipt, err);
     }
     kl_buf_done(&ending.erasing.receipt);
     kl_arena_free(arena);

@@ -55,8 +55,8 @@ static enum kl_status line_take(struct vault *vault, struct vault_subject *subje
     ret->until_us = line->until_us;
     (void)snprintf(ret->basis, sizeof ret->basis, "%s", line->basis);
     if (secret != NULL) {
-        vault_receipt_commit(secret, &subject->base.subject, &subject->records[line->record].id,
-                             ret->commitment);
+        kl_receipt_commit(secret, &subject->base.subject, &subject->records[line->record].id,
+                          ret->commitment);
     }
     return vault_head_value_take(vault, &subject->head, &ret->value, err);
 }

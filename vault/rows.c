@@ -261,6 +261,13 @@ struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *rece
     return key;
 }
 
+struct vault_row_key vault_row_receipt_entry(uint64_t tenant, const struct kl_id *receipt)
+{
+    struct vault_row_key key = row_of_tenant('e', tenant);
+    row_add(&key, receipt->bytes, KL_ID_BYTES);
+    return key;
+}
+
 struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review)
 {
     struct vault_row_key key = row_of_tenant('U', tenant);
@@ -323,7 +330,7 @@ struct vault_row_key vault_row_rotation(uint64_t tenant, const struct kl_id *rot
     return key;
 }
 
-static const char tenant_kinds[] = "PDHVLOBAFGJKEIRwQqUN";
+static const char tenant_kinds[] = "PDHVLOBAFGJKEeIRwQqUN";
 static const char *const tenant_metas[] = {
     "index", "index-old", "horizon",     "unswept",     "journal",
     "lost",  "tiles",     "unconfirmed", "audit-index", "audit-index-pruned",

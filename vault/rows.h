@@ -35,6 +35,7 @@
  *   'J' tenant8 aud8 seq8                 the number of an entry, by the first half of its id; empty
  *   'K' tenant8 block8 kind1 bucket1      where in a block of the trail which terms are (audit_postings.h)
  *   'E' tenant8 er16                      receipt (signed JSON)
+ *   'e' tenant8 er16                      the number of the audit entry of that erasure
  *   'U' tenant8 from8 rev16               a review of the trail from entry from8 on, sealed (review_row.h)
  *   'I' tenant8 mac16                     idempotency: slot and value in clear, answer sealed
  *   'w' tenant8 slot8 kind1 value8        a row 'H', 'V' or 'L' of a subject that is being sealed anew (values.h)
@@ -98,6 +99,7 @@ struct vault_row_key vault_row_audit_id(uint64_t tenant, const struct kl_id *ent
 struct vault_row_key vault_row_postings(uint64_t tenant, uint64_t block, uint8_t kind,
                                         uint8_t bucket);
 struct vault_row_key vault_row_receipt(uint64_t tenant, const struct kl_id *receipt);
+struct vault_row_key vault_row_receipt_entry(uint64_t tenant, const struct kl_id *receipt);
 struct vault_row_key vault_row_review(uint64_t tenant, uint64_t from, const struct kl_id *review);
 struct vault_row_key vault_row_idempotency(uint64_t tenant, const unsigned char mac[16]);
 /* kind, and the id of what there may be more than one of (NULL: none). */

@@ -280,8 +280,8 @@ static enum kl_status end_now(struct vault *vault, const struct vault_caller *ca
     vault_note_who(&erasing.note, caller);
     status = shred(vault, tenant, early, &erasing, err);
     if (status == KL_OK) {
-        kl_buf_add(ret_receipt, erasing.receipt.bytes, erasing.receipt.size);
-        status = kl_buf_status(ret_receipt, err);
+        status = vault_receipt_hand_out(vault, KMS_TENANT_VAULT, &erasing.note.id,
+                                        kl_buf_slice(&erasing.receipt), ret_receipt, err);
     }
     if (status == KL_OK) {
         *ret_ends_us = 0;

@@ -72,6 +72,20 @@ static void test_wrong_calls_are_usage_errors_and_leave_the_call_untouched(void 
     assert_null(call.command);
 }
 
+static void test_a_command_without_a_server_has_a_key_of_its_own(void **state)
+{
+    (void)state;
+    struct cli_call call = {0};
+    const char *global[CLI_OPTIONS_MAX] = {NULL};
+    assert_int_equal(PARSE("receipt", "verify", "r.json", "--key", "-abc"), CLI_DONE);
+    assert_true(cli_command_is_offline(call.command));
+    assert_string_equal(cli_call_value(&call, "key"), "-abc");
+    assert_null(global[6]);
+    assert_int_equal(PARSE("status", "--key", "client.key"), CLI_DONE);
+    assert_false(cli_command_is_offline(call.command));
+    assert_string_equal(global[6], "client.key");
+}
+
 static void test_help_needs_no_arguments_of_the_command(void **state)
 {
     (void)state;
@@ -95,7 +109,8 @@ static void test_every_command_has_a_summary_a_function_and_options_that_fit(voi
              option != NULL && option->name != NULL; option++, count++)
             for (const struct cli_option *global = cli_global_options; global->name != NULL;
                  global++)
-                assert_string_not_equal(option->name, global->name);
+                if (!cli_command_is_offline(command)) /* it has no use for one to reach a server */
+                    assert_string_not_equal(option->name, global->name);
         assert_true(count < CLI_OPTIONS_MAX);
     }
 }
@@ -106,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_options_may_stand_before_and_behind_the_arguments),
         cmocka_unit_test(test_words_behind_two_dashes_are_arguments),
         cmocka_unit_test(test_wrong_calls_are_usage_errors_and_leave_the_call_untouched),
+        cmocka_unit_test(test_a_command_without_a_server_has_a_key_of_its_own),
         cmocka_unit_test(test_help_needs_no_arguments_of_the_command),
         cmocka_unit_test(test_every_command_has_a_summary_a_function_and_options_that_fit),
     };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #define SEEN_MAX 16
 
@@ -95,9 +96,89 @@ static void test_more_old_notes_than_one_batch_are_forgotten(void **state)
     for (unsigned i = 0; i < 1500; i++) {
         commit_note(fixture->kms, "n", 1);
     }
-    assert_int_equal(memory_storage_counts(fixture->storage).rows, rows + 1500);
+    assert_int_equal(memory_storage_counts(fixture->storage).rows, rows + 2 * 1500);
     assert_int_equal(kms_notes_forget(fixture->kms, 1500, NULL), KL_OK);
-    assert_int_equal(memory_storage_counts(fixture->storage).rows, rows + 1);
+    assert_int_equal(memory_storage_counts(fixture->storage).rows, rows + 2);
+}
+
+/* What the hash is said to be of, with nothing of kms. */
+static void root_hash_make(const struct kms_fixture *fixture, uint64_t generation,
+                           unsigned char ret_hash[KMS_ROOT_HASH_BYTES])
+{
+    static const unsigned char root_page[28] = {'P', 1, [18] = 0xff, [19] = 0xff};
+    const struct kms_storage *face = memory_storage_face(fixture->storage);
+    struct kms_state state;
+    struct kl_buf text;
+
+    kms_state(fixture->kms, &state);
+    kl_buf_init(&text, 8192);
+    kl_buf_add_text(&text, "kluis/key-root/1");
+    kl_buf_add(&text, state.store_id, sizeof state.store_id);
+    kl_buf_add_u64be(&text, generation);
+    assert_int_equal(
+        face->get(face->context, kl_slice_of(root_page, sizeof root_page), &text, NULL), KL_OK);
+    crypto_generichash(ret_hash, KMS_ROOT_HASH_BYTES, text.bytes, text.size, NULL, 0);
+    kl_buf_done(&text);
+}
+
+static void test_root_hashes_are_of_the_sealed_root_page_before_and_after(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    unsigned char before[KMS_ROOT_HASH_BYTES];
+    unsigned char after[KMS_ROOT_HASH_BYTES];
+    struct kms_root_hashes hashes;
+    struct kms_state now;
+
+    for (uint64_t generation = 2; generation < 5; generation++) {
+        root_hash_make(fixture, generation - 1, before);
+        commit_note(fixture->kms, "note", 4);
+        root_hash_make(fixture, generation, after);
+        assert_int_equal(kms_root_hashes(fixture->kms, generation, &hashes, NULL), KL_OK);
+        assert_memory_equal(hashes.from, before, sizeof before);
+        assert_memory_equal(hashes.to, after, sizeof after);
+        assert_memory_not_equal(hashes.from, hashes.to, sizeof before);
+        kms_state(fixture->kms, &now);
+        assert_memory_equal(now.root_hash, after, sizeof after);
+        if (generation == 3) {
+            kms_fixture_reopen(fixture); /* as after a crash: they came with the notes */
+            assert_int_equal(kms_root_hashes(fixture->kms, generation, &hashes, NULL), KL_OK);
+            assert_memory_equal(hashes.to, after, sizeof after);
+        }
+    }
+}
+
+static void test_root_hashes_go_with_their_notes(void **state)
+{
+    struct kms_fixture *fixture = *state;
+    struct kms_root_hashes hashes = {.from = {1}};
+    struct kl_err err = {0};
+
+    assert_int_equal(kms_root_hashes(fixture->kms, 1, &hashes, &err), KL_ERR_NOT_FOUND);
+    assert_string_equal(err.code, "key_root_hashes_unknown");
+    assert_int_equal(hashes.from[0], 1);
+    commit_note(fixture->kms, "note", 4);
+    commit_note(fixture->kms, NULL, 0);
+    commit_note(fixture->kms, "note", 4);
+    assert_int_equal(kms_root_hashes(fixture->kms, 2, &hashes, NULL), KL_OK);
+    assert_int_equal(kms_root_hashes(fixture->kms, 3, &hashes, NULL), KL_ERR_NOT_FOUND);
+    assert_int_equal(kms_notes_forget(fixture->kms, 2, NULL), KL_OK);
+    assert_int_equal(kms_root_hashes(fixture->kms, 2, &hashes, NULL), KL_ERR_NOT_FOUND);
+    assert_int_equal(kms_root_hashes(fixture->kms, 4, &hashes, NULL), KL_OK);
+}
+
+static void test_damaged_root_hashes_are_refused(void **state)
+{
+    static const unsigned char key[9] = {'H', [8] = 2};
+    struct kms_fixture *fixture = *state;
+    struct kms_root_hashes hashes;
+    struct kl_err err = {0};
+
+    commit_note(fixture->kms, "note", 4);
+    memory_storage_put(fixture->storage, kl_slice_of(key, sizeof key), kl_slice_text("?"));
+    assert_int_equal(kms_root_hashes(fixture->kms, 2, &hashes, &err), KL_ERR_CORRUPT);
+    assert_string_equal(err.code, "key_root_hashes_corrupt");
+    memory_storage_fail_get(fixture->storage, 'H');
+    assert_int_equal(kms_root_hashes(fixture->kms, 2, &hashes, NULL), KL_ERR_IO);
 }
 
 static void test_the_largest_note_is_kept_whole(void **state)
@@ -172,6 +253,9 @@ int main(void)
         TEST(test_notes_come_in_the_order_of_their_generations),
         TEST(test_forgotten_notes_do_not_come_again),
         TEST(test_more_old_notes_than_one_batch_are_forgotten),
+        TEST(test_root_hashes_are_of_the_sealed_root_page_before_and_after),
+        TEST(test_root_hashes_go_with_their_notes),
+        TEST(test_damaged_root_hashes_are_refused),
         TEST(test_the_largest_note_is_kept_whole),
         TEST(test_a_visitor_can_stop),
         TEST(test_a_damaged_note_is_refused),

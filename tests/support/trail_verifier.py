@@ -2,6 +2,7 @@
 
     python3 trail_verifier.py HEAD.json PROOF.json ENTRY.txt     # a head as GET /v1/audit/head has it, a proof, and the entry's text
     python3 trail_verifier.py COPY.ndjson                        # a whole trail as `kluis audit save` takes it down
+    python3 trail_verifier.py RECEIPT.json KEY                   # a receipt of an erasure, by a public key that is known
 
 Signed are five lines (head), nine (change of key) or ten (entries that went by the policy), as api/openapi.json says. Hashes, keys and signatures
 are base64url."""
@@ -171,12 +172,16 @@ def chain_leads(keys, first, last):
     return at == last
 
 
-def proof_holds(head, proof, entry):
-    """The entry (bytes) is in the trail whose signed head that is."""
-    leaf = leaf_hash(entry)
+def inclusion_holds(head, proof, leaf):
+    """An entry with that leaf hash is in the trail whose signed head that is."""
     return (head_holds(head) and proof["tenant"] == head["tenant"] and proof["size"] == head["size"]
             and raw(proof["leaf_hash"]) == leaf and raw(proof["root_hash"]) == raw(head["root_hash"])
             and includes(proof["leaf_index"], proof["size"], leaf, [raw(one) for one in proof["hashes"]], raw(head["root_hash"])))
+
+
+def proof_holds(head, proof, entry):
+    """The entry (bytes) is."""
+    return inclusion_holds(head, proof, leaf_hash(entry))
 
 
 def continues(old, new, proof):
@@ -306,15 +311,121 @@ def trail_holds(copy, key=None):
     return None if pruned <= declared else "entries went that the vault did not declare"
 
 
-def main(head, proof=None, entry=None):
-    if proof is None:
-        with open(head, "rb") as file:
-            wrong = trail_holds(file.read().splitlines())
+# ---- receipts of erasures ----------------------------------------------------------------------------------------------------------
+
+ACTIONS = {"subject": "erase", "record": "erase_record", "retained": "retention_end", "tenant": "tenant_end"}
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def identifier(prefix, text):
+    """The 16 bytes of an id, in its one form."""
+    if text[:len(prefix) + 1] != prefix + "_" or len(text) != len(prefix) + 27:
+        raise ValueError("not an id")
+    number = 0
+    for digit in text[len(prefix) + 1:]:
+        number = number * 32 + CROCKFORD.index(digit)
+    return number.to_bytes(16, "big")
+
+
+def commitment(secret, subject, record=None):
+    return hashlib.blake2b(identifier("sub", subject) + (identifier("rec", record) if record else b""), digest_size=32, key=raw(secret)).digest()
+
+
+def taken_apart(document):
+    """What was signed, its bytes, and where signature and trail stand; of what GET gives, or of the answer to an erasure."""
+    if "proof" in document:
+        return json.loads(document["proof"]["signed"]), document["proof"]["signed"].encode(), document["proof"]
+    said = {name: value for name, value in document.items() if name not in ("signature", "trail")}
+    return said, json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode(), document
+
+
+def same_around(document, said):
+    """The answer to an erasure repeats what was signed, and names subject and records besides."""
+    proof = document["proof"]
+    lines = [{name: value for name, value in line.items() if name != "record"} for line in document["retained"]]
+    return (lines == said["retained"]
+            and all(document.get(name) == said.get(name) for name in
+                    ("receipt", "erased_at", "records_erased", "notify", "finality", "mirrors", "lookup_traces_until", "request"))
+            and all(proof[name] == said[name] for name in ("algorithm", "public_key", "commitment", "generation", "key_tree_root")))
+
+
+def linked(keys):
+    """The pairs of keys of a whole chain; each change is signed by both."""
+    links = keys["links"]
+    at = keys["first_key"]
+    for i, link in enumerate(links):
+        if link["old_key"] != at or not chain_leads({"tenant": keys["tenant"], "links": [link]}, link["old_key"], link["new_key"]):
+            raise ValueError("a broken chain")
+        if i > 0 and link["number"] != links[i - 1]["number"] + 1:
+            raise ValueError("a gap in the chain")
+        at = link["new_key"]
+    if at != keys["public_key"]:
+        raise ValueError("the chain leads elsewhere")
+    return [keys["first_key"], *(link["new_key"] for link in links)]
+
+
+def entry_fits(entry, said):
+    """The entry is of this erasure."""
+    pairs = ["receipt", "reason", "credential", "request_id", "request", "of"]
+    if entry["id"] != said["entry"]["id"] or entry["action"] != ACTIONS[said["kind"]] or entry["result"] != "ok":
+        return False
+    if any(entry.get(name) != said.get(name) for name in pairs) or entry["generation"] != said["generation"]["to"]:
+        return False
+    if said["kind"] == "tenant":
+        return (entry["tenant"], entry["audit_size"], entry["audit_root_hash"], entry["tenant_public_key"]) == (
+            said["tenant"], said["audit"]["size"], said["audit"]["root_hash"], said["tenant_public_key"])
+    return (entry["records"], entry["fields"]) == (said["records_erased"], said["fields_erased"])
+
+
+def receipt_holds(document, key):
+    """Signed by that key, or by one that a chain of signatures ties to it; and its erasure is in the trail, under a head signed likewise."""
+    said, text, place = taken_apart(document)
+    trail = place["trail"]
+    known = linked(trail["keys"])
+    if key not in known or said["public_key"] not in known or trail["head"]["public_key"] not in known:
+        return False
+    if not signed_by(raw(said["public_key"]), text, raw(place["signature"])):
+        return False
+    tenant = "" if said["kind"] == "tenant" else said["tenant"]
+    if not trail["head"]["tenant"] == trail["keys"]["tenant"] == tenant:
+        return False
+    if trail["entry"] is None:  # its text is gone: the receipt names the leaf
+        leaf = raw(said["entry"]["leaf_hash"])
+        if not inclusion_holds(trail["head"], trail["proof"], leaf):
+            return False
+    elif not proof_holds(trail["head"], trail["proof"], trail["entry"].encode()):
+        return False
+    elif trail["proof"]["leaf_hash"] != said["entry"]["leaf_hash"] or not entry_fits(json.loads(trail["entry"]), said):
+        return False
+    if "proof" not in document:
+        return True
+    return same_around(document, said) and ("subject_secret" not in document or about(
+        document, document["subject_secret"], document["subject"], document.get("record")))
+
+
+def about(document, secret, subject, record=None):
+    """It is about that person (and record), and each line that names its record about that."""
+    said, _, _ = taken_apart(document)
+    return raw(said["commitment"]) == commitment(secret, subject, record) and all(
+        raw(line["commitment"]) == commitment(secret, subject, line["record"]) for line in document["retained"] if "record" in line)
+
+
+def read(path, mode="r"):
+    with open(path, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+        return file.read()
+
+
+def main(*words):
+    if len(words) == 1:
+        wrong = trail_holds(read(words[0], "rb").splitlines())
         print("the whole trail holds" if wrong is None else f"it does not hold: {wrong}")
-        return 0 if wrong is None else 1
-    with open(head, encoding="utf-8") as one, open(proof, encoding="utf-8") as two, open(entry, "rb") as three:
-        holds = proof_holds(json.load(one), json.load(two), three.read())
-    print("the entry is in the trail of that head" if holds else "it does not hold")
+        holds = wrong is None
+    elif len(words) == 2:
+        holds = receipt_holds(json.loads(read(words[0])), words[1])
+        print("the receipt holds" if holds else "it does not hold")
+    else:
+        holds = proof_holds(json.loads(read(words[0])), json.loads(read(words[1])), read(words[2], "rb"))
+        print("the entry is in the trail of that head" if holds else "it does not hold")
     return 0 if holds else 1
 
 

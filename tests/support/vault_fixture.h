@@ -81,6 +81,8 @@ void fixture_erase(struct vault_fixture *fixture, const struct kl_id *subject);
 enum kl_status fixture_try_erase(struct vault_fixture *fixture, const char *role,
                                  const struct kl_id *subject, enum vault_erase_reason reason,
                                  struct kl_buf *ret_receipt);
+/* Make the stored receipt of one that was handed out: without its last member, "trail"; the test fails when it has none. */
+void fixture_receipt_cut(struct kl_buf *receipt);
 /* Change the last byte of the head row: of the last record's manifest. */
 void fixture_damage(struct vault_fixture *fixture, const struct kl_id *subject);
 

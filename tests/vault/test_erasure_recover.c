@@ -2,6 +2,7 @@
 #include "tests/support/cut_short.h"
 #include "tests/support/vault_fixture.h"
 
+#include "kluis/base/encode.h"
 #include "kluis/base/json.h"
 #include "tests/support/test.h"
 #include "vault/erasure.h"
@@ -200,6 +201,21 @@ static void test_an_older_copy_is_noticed_even_when_only_the_notes_tell(void **s
 
 /* ---- a commit cut short ---- */
 
+/* The receipt that recovery wrote says what the key tree was before and after the commit, as one that was written at once. */
+static void assert_has_root_hashes(struct kl_slice receipt,
+                                   const unsigned char from[KMS_ROOT_HASH_BYTES],
+                                   const unsigned char to[KMS_ROOT_HASH_BYTES])
+{
+    char texts[2][KL_BASE64_CHARS(KMS_ROOT_HASH_BYTES) + 1];
+    char piece[160];
+
+    kl_base64(from, KMS_ROOT_HASH_BYTES, texts[0]);
+    kl_base64(to, KMS_ROOT_HASH_BYTES, texts[1]);
+    (void)snprintf(piece, sizeof piece, "\"key_tree_root\":{\"from\":\"%s\",\"to\":\"%s\"}",
+                   texts[0], texts[1]);
+    assert_non_null(memmem(receipt.bytes, receipt.size, piece, strlen(piece)));
+}
+
 /* The process ends after the point of no return, before audit entry and receipt; what prepare wrote is lost with it. */
 static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_open(void **state)
 {
@@ -217,13 +233,17 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
     struct kl_buf answer;
     struct kl_id none = {0};
     uint64_t tenant = dpo.tenant;
+    struct kms_state before;
+    struct kms_state after;
 
     kl_buf_init(&answer, 65536);
+    kms_state(fixture_vault(fixture)->keys, &before);
     cut_short_after_the_commit(fixture);
     assert_int_equal(vault_subject_erase(fixture_vault(fixture), &dpo, &made.id,
                                          VAULT_ERASE_REQUEST, &answer, &err),
                      KL_ERR_UNAVAILABLE);
     assert_int_equal(answer.size, 0);
+    kms_state(fixture_vault(fixture)->keys, &after);
     vault_caller_done(&dpo);
     fixture_reopen(fixture);
     assert_int_equal(fixture_trail(fixture, "\"action\":\"erase\""), 1);
@@ -238,6 +258,7 @@ static void test_an_erasure_cut_short_after_its_commit_is_finished_at_the_next_o
                           vault_row_slice(&past), false);
     assert_true(vault_iter_next(iter, &key, &value));
     assert_int_equal(vault_receipt_verify(value, NULL, NULL), KL_OK);
+    assert_has_root_hashes(value, before.root_hash, after.root_hash);
     assert_false(vault_iter_next(iter, &key, &value));
     vault_iter_free(iter);
     fixture_reopen(fixture);

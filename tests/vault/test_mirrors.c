@@ -294,6 +294,7 @@ static void erase(struct vault_fixture *fixture, const struct kl_id *subject, st
                      KL_OK);
     assert_int_equal(vault_receipt_read(fixture_vault(fixture), &dpo, ret_id, ret_stored, NULL),
                      KL_OK);
+    fixture_receipt_cut(ret_stored);
     kl_json_free(json);
     kl_buf_done(&answer);
     vault_caller_done(&dpo);

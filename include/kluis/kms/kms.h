@@ -44,6 +44,7 @@ struct kms_staged;
 #define KMS_MAC_BYTES 32
 #define KMS_PUBLIC_KEY_BYTES 32
 #define KMS_SIGNATURE_BYTES 64
+#define KMS_ROOT_HASH_BYTES 32
 
 /*
  * A place in the tree. tenant: slot of the store tree. slot: slot of the tenant's tree. value: slot of the subject's tree, or
@@ -313,6 +314,19 @@ KL_MUST_USE enum kl_status kms_notes_each(struct kms *kms, uint64_t after, kms_n
 /* Notes up to and including that generation are safe elsewhere; not synced. KL_ERR_IO, KL_ERR_NO_MEMORY. */
 KL_MUST_USE enum kl_status kms_notes_forget(struct kms *kms, uint64_t up_to, struct kl_err *err);
 
+/*
+ * The root hashes before and after the commit that made a generation, of one that has notes: they were written with them and are forgotten with
+ * them. A root hash (BLAKE2b-256, kms/format.h says over what) is of the sealed root page as it lies on the disk: it names one state of the key
+ * tree, for whoever has that page, and tells nothing of a key. KL_ERR_NOT_FOUND "key_root_hashes_unknown": not of such a commit, or an older
+ * version made it. KL_ERR_CORRUPT "key_root_hashes_corrupt", KL_ERR_IO. Any thread.
+ */
+struct kms_root_hashes {
+    unsigned char from[KMS_ROOT_HASH_BYTES];
+    unsigned char to[KMS_ROOT_HASH_BYTES];
+};
+KL_MUST_USE enum kl_status kms_root_hashes(struct kms *kms, uint64_t generation,
+                                           struct kms_root_hashes *ret, struct kl_err *err);
+
 /* ---- rows of the layer above, beside the keys ---- */
 
 /*
@@ -455,8 +469,9 @@ KL_MUST_USE enum kl_status kms_custodian_change(struct kms *kms,
 
 struct kms_state {
     unsigned char store_id[KMS_STORE_ID_BYTES];
-    uint64_t generation;       /* of the root key in use */
-    int64_t root_key_since_us; /* when it came into use */
+    uint64_t generation;                          /* of the root key in use */
+    unsigned char root_hash[KMS_ROOT_HASH_BYTES]; /* of that generation; kms_root_hashes() */
+    int64_t root_key_since_us;                    /* when it came into use */
     int64_t created_us;
     enum kms_finality finality;
     char custodian_kind[16];

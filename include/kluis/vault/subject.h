@@ -438,7 +438,7 @@ const char *vault_erase_reason_name(enum vault_erase_reason reason);
  * Shred a subject's key and all index entries that name them. When this returns KL_OK the old root key is destroyed. Of each record is kept
  * (vault_retained_read()) what a hold keeps, which is all of it, and what each purpose with the basis legal_obligation and a clock keeps, which is the fields that
  * are for it (a clock that was not started starts now): each until its own end, and each a line of its own in the receipt.
- * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody).
+ * ret_receipt  appended: the receipt as JSON, with "subject" named (the stored one names nobody), and in "proof" all that proves it offline (receipt.h).
  * Needs `erase` on every field that the subject has, or it is KL_ERR_FORBIDDEN "withheld". An error of kms_commit() after the old root key
  * was destroyed: the erasure is done, its receipt follows at the next open.
  */
@@ -473,7 +473,9 @@ KL_MUST_USE enum kl_status vault_record_erase(struct vault *vault,
                                               const struct kl_id *record,
                                               enum vault_erase_reason reason,
                                               struct kl_buf *ret_receipt, struct kl_err *err);
-/* A stored receipt, without the subject, appended. For stewards, auditors and roles that may erase or report; KL_ERR_FORBIDDEN "role_forbidden". */
+/*
+ * A stored receipt, without the subject, appended, with the proof of its entry in the trail as of now. For stewards, auditors and roles that may erase or report; KL_ERR_FORBIDDEN "role_forbidden".
+ */
 KL_MUST_USE enum kl_status vault_receipt_read(struct vault *vault,
                                               const struct vault_caller *caller,
                                               const struct kl_id *receipt, struct kl_buf *ret,

@@ -350,7 +350,7 @@ void blobs_collect(struct blobs *blobs, const struct rows *rows)
         }
         /* What is sealed must not be passed over: a new kind of row is to be looked at here. */
         if (kind == 0 ||
-            strchr(row->keys ? "MPSTDNVQXWYC" : "MTPCDHVLOBAFEIRwQqUNGJK", kind) == NULL) {
+            strchr(row->keys ? "MPSTDNHVQXWYC" : "MTPCDHVLOBAFEeIRwQqUNGJK", kind) == NULL) {
             stop("a row of a kind not known here: %c", kind);
         }
         if (row->keys) {
