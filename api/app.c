@@ -145,6 +145,15 @@ static enum kl_status find_caller(struct api_request *request, struct kl_err *er
     return status;
 }
 
+/* Of who is let in, so that nobody else learns of it. */
+static enum kl_status check_space(struct api_request *request, struct kl_err *err)
+{
+    return request->has_caller
+               ? vault_space_check(request->vault,
+                                   (request->match.route->flags & API_ROUTE_WHEN_LOW) != 0, err)
+               : KL_OK;
+}
+
 static enum kl_status take_body(struct api_request *request, api_body_read read_body,
                                 void *read_context, struct api_response *response,
                                 struct kl_err *err)
@@ -217,6 +226,9 @@ static enum kl_status run(struct api_request *request, api_body_read read_body, 
     }
     if (status == KL_OK) {
         status = find_caller(request, err);
+    }
+    if (status == KL_OK) {
+        status = check_space(request, err);
     }
     if (status == KL_OK) {
         status = take_body(request, read_body, read_context, response, err);

@@ -57,12 +57,20 @@ struct vault_commit {
     bool of_keys;  /* of a hook of kms: also of a tenant that is marked dying */
 };
 
+/*
+ * failed: called when a group could not be written, or the trail could not be gone on with, before anybody is told; may end the process; NULL: the
+ * committer takes no more. NULL when out of memory.
+ */
 struct vault_committer *vault_committer_new(struct vault_store *store,
                                             struct vault_index_store *index,
-                                            struct vault_trails *trails);
+                                            struct vault_trails *trails,
+                                            void (*failed)(const struct kl_err *err));
 void vault_committer_free(struct vault_committer *committer);
 /* Whether a write failed, so that no more are taken. Any thread. */
 bool vault_committer_failed(const struct vault_committer *committer);
+/* How many requests were written, and with how many syncs. Any thread. */
+void vault_committer_counts(const struct vault_committer *committer, uint64_t *ret_commits,
+                            uint64_t *ret_syncs);
 
 /*
  * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; KL_ERR_NOT_FOUND

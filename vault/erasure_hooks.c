@@ -3,6 +3,7 @@
 
 #include "kluis/base/log.h"
 #include "vault/aside.h"
+#include "vault/fail_stop.h"
 #include "vault/files.h"
 #include "vault/mirrors.h"
 #include "vault/receipt.h"
@@ -572,8 +573,7 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
 static void fatal(void *context, const struct kl_err *err)
 {
     (void)context;
-    kl_log_err(KL_LOG_ERROR, "key_store_failed", err);
-    abort();
+    vault_fail_stop(err);
 }
 
 void vault_erasure_hooks_set(struct vault *vault)

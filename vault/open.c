@@ -6,6 +6,7 @@
 #include "vault/audit_check.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
+#include "vault/fail_stop.h"
 #include "vault/files.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
@@ -15,6 +16,7 @@
 #include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/secret_hash.h"
+#include "vault/space.h"
 #include "vault/subject_secret.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
@@ -109,6 +111,7 @@ void vault_close(struct vault *vault)
     kms_close(vault->keys);
     vault_store_close(vault->data_store);
     vault_store_close(vault->keys_store);
+    vault_space_free(vault->space);
     free(vault->data_dir);
     vault_turn_done(&vault->ending);
     vault_turn_done(&vault->turn);
@@ -154,7 +157,7 @@ static enum kl_status store_open(const struct vault_options *options, const char
 {
     char path[VAULT_PATH_MAX_BYTES];
     const struct vault_store_options store = {
-        .path = path, .create = create, .cache_bytes = cache_bytes};
+        .path = path, .create = create, .cache_bytes = cache_bytes, .failed = vault_fail_stop};
     enum kl_status status = vault_path(options->data_dir, name, path, err);
 
     return status == KL_OK ? vault_store_open(&store, ret_store, err) : status;
@@ -211,7 +214,11 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     if (status != KL_OK) {
         return status;
     }
-    vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
+    if (options->reserve_bytes > 0) {
+        vault_files_headroom(vault->files, options->reserve_bytes);
+    }
+    vault->committer =
+        vault_committer_new(vault->data_store, vault->index, vault->trails, vault_fail_stop);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
     vault->waiting = vault_waiting_new();
@@ -306,7 +313,11 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     vault->country = stamp.country;
     memcpy(vault->store_id, stamp.store_id, sizeof vault->store_id);
-    status = vault_keys_open(vault, options, false, err);
+    status = vault_space_new(options->data_dir, vault->name, options->reserve_bytes, false, NULL,
+                             &vault->space, err); /* before: a full disk gets room to open on */
+    if (status == KL_OK) {
+        status = vault_keys_open(vault, options, false, err);
+    }
     if (status == KL_OK) {
         status = vault_restore_settle(options->data_dir, err);
     }

@@ -9,6 +9,7 @@
 #include "vault/retained.h"
 #include "vault/retention_job.h"
 #include "vault/rotation.h"
+#include "vault/space.h"
 #include "vault/statistics.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
@@ -30,17 +31,11 @@ static const struct vault_upkeep_task alerts_task = {"alerts", 10000, vault_aler
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
-    &vault_trail_task,
-    &vault_audit_tree_task,
-    &vault_journal_task,
-    &mirrors_task,
-    &tenants_task,
-    &retained_task,
-    &vault_retention_nightly,
-    &vault_sweep_nightly,
-    &vault_files_task,
-    &mirrors_place_task,
-    &vault_statistics_task,
-    &alerts_task,
-    NULL,
+    &vault_space_task,      &vault_trail_task,
+    &vault_audit_tree_task, &vault_journal_task,
+    &mirrors_task,          &tenants_task,
+    &retained_task,         &vault_retention_nightly,
+    &vault_sweep_nightly,   &vault_files_task,
+    &mirrors_place_task,    &vault_statistics_task,
+    &alerts_task,           NULL,
 };

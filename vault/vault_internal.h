@@ -116,6 +116,7 @@ struct vault {
     atomic_uint diffs;               /* policies being compared on live data; policy_diff_live.c */
     struct vault_alerts *alerts;     /* how credentials are used; alerts.h */
     struct vault_webhooks *webhooks; /* webhook_internal.h */
+    struct vault_space *space;       /* space.h; NULL while the vault is being made */
 };
 
 /* ---- helpers of every operation ---- */

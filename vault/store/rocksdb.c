@@ -35,6 +35,7 @@ struct vault_store {
     rocksdb_writeoptions_t *write_synced;
     rocksdb_writeoptions_t *write_unsynced;
     atomic_bool failed;
+    void (*on_failure)(const struct kl_err *err);
 };
 
 /* Turn RocksDB's error text into ours, and free it. It names files, never keys or values. */
@@ -161,6 +162,7 @@ enum kl_status vault_store_open(const struct vault_store_options *options,
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
                        "store: no memory");
     }
+    store->on_failure = options->failed;
     store->options = store_options(options);
     store->read = rocksdb_readoptions_create();
     store->write_synced = rocksdb_writeoptions_create();
@@ -276,6 +278,9 @@ enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *
     }
     struct kl_err first = {.status = KL_OK};
     status = store_fail(&first, error, "write");
+    if (store->on_failure != NULL) {
+        store->on_failure(&first);
+    }
     if (!atomic_exchange(&store->failed, true)) {
         kl_log_err(KL_LOG_ERROR, "store_failed", &first);
     }

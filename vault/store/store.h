@@ -27,6 +27,9 @@ struct vault_store_options {
     size_t cache_bytes; /* block cache; 0: 64 MiB */
     bool
         read_only; /* not with create: a store at rest is read as it is, nothing in it is changed, and apply fails */
+    void (*failed)(
+        const struct kl_err *
+            err); /* called where a write or sync failed, before anybody is told; may end the process; NULL: nothing */
     bool
         disk_may_go; /* a second copy: a disk that fails under it must not end the process (rocksdb.c) */
 };
