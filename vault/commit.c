@@ -63,8 +63,7 @@ static void commit_group(void *context, struct kl_group_item **items, size_t cou
 
 struct vault_committer *vault_committer_new(struct vault_store *store,
                                             struct vault_index_store *index,
-                                            struct vault_trails *trails,
-                                            void (*failed)(const struct kl_err *err))
+                                            struct vault_trails *trails)
 {
     struct vault_committer *committer = calloc(1, sizeof(*committer));
     if (committer == NULL) {
@@ -82,7 +81,6 @@ struct vault_committer *vault_committer_new(struct vault_store *store,
     committer->store = store;
     committer->index = index;
     committer->trails = trails;
-    committer->on_failure = failed;
     committer->batch = vault_batch_new();
     committer->scratch = vault_batch_new();
     committer->group = kl_group_new(commit_group, committer, VAULT_COMMIT_GROUP_MAX);
@@ -91,6 +89,12 @@ struct vault_committer *vault_committer_new(struct vault_store *store,
         return NULL;
     }
     return committer;
+}
+
+void vault_committer_on_failure(struct vault_committer *committer,
+                                void (*failed)(const struct kl_err *err))
+{
+    committer->on_failure = failed;
 }
 
 bool vault_committer_failed(const struct vault_committer *committer)

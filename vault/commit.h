@@ -57,14 +57,15 @@ struct vault_commit {
     bool of_keys;  /* of a hook of kms: also of a tenant that is marked dying */
 };
 
-/*
- * failed: called when a group could not be written, or the trail could not be gone on with, before anybody is told; may end the process; NULL: the
- * committer takes no more. NULL when out of memory.
- */
 struct vault_committer *vault_committer_new(struct vault_store *store,
                                             struct vault_index_store *index,
-                                            struct vault_trails *trails,
-                                            void (*failed)(const struct kl_err *err));
+                                            struct vault_trails *trails);
+/*
+ * What is called from now on when a group could not be written, or the trail cannot be gone on with, before anybody is told; it may end the process. Before
+ * other threads submit.
+ */
+void vault_committer_on_failure(struct vault_committer *committer,
+                                void (*failed)(const struct kl_err *err));
 void vault_committer_free(struct vault_committer *committer);
 /* Whether a write failed, so that no more are taken. Any thread. */
 bool vault_committer_failed(const struct vault_committer *committer);

@@ -157,7 +157,7 @@ static enum kl_status store_open(const struct vault_options *options, const char
 {
     char path[VAULT_PATH_MAX_BYTES];
     const struct vault_store_options store = {
-        .path = path, .create = create, .cache_bytes = cache_bytes, .failed = vault_fail_stop};
+        .path = path, .create = create, .cache_bytes = cache_bytes};
     enum kl_status status = vault_path(options->data_dir, name, path, err);
 
     return status == KL_OK ? vault_store_open(&store, ret_store, err) : status;
@@ -217,8 +217,7 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     if (options->reserve_bytes > 0) {
         vault_files_headroom(vault->files, options->reserve_bytes);
     }
-    vault->committer =
-        vault_committer_new(vault->data_store, vault->index, vault->trails, vault_fail_stop);
+    vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
     vault->rekeying = vault_rekeying_new();
     vault->waiting = vault_waiting_new();
@@ -288,6 +287,15 @@ enum kl_status vault_country_check(const struct vault_stamp *stamp, const char *
             stamp->country.code, configured.code);
     }
     return KL_OK;
+}
+
+/* From now on others rely on what is written. Before, a failure is that of the opening: of several stores this one is away then. */
+static void fail_stop_begin(struct vault *vault)
+{
+    vault_store_on_failure(vault->keys_store, vault_fail_stop);
+    vault_store_on_failure(vault->data_store, vault_fail_stop);
+    vault_committer_on_failure(vault->committer, vault_fail_stop);
+    vault->is_open = true;
 }
 
 enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault,
@@ -369,6 +377,7 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
         vault_close(vault);
         return status;
     }
+    fail_stop_begin(vault);
     *ret_vault = vault;
     return KL_OK;
 }

@@ -9,7 +9,7 @@ void half_open(struct half *half)
 {
     half->index = vault_index_new(half->base->keys->kms, half->base->store);
     half->trails = vault_trails_new(half->base->keys->kms, half->base->store);
-    half->committer = vault_committer_new(half->base->store, half->index, half->trails, NULL);
+    half->committer = vault_committer_new(half->base->store, half->index, half->trails);
     assert(half->committer != NULL);
 }
 

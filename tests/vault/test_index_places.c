@@ -270,7 +270,7 @@ static int setup(void **state)
     kms_hooks_set(storm->base->keys->kms, &hooks);
     storm->index = vault_index_new(storm->base->keys->kms, storm->base->store);
     storm->trails = vault_trails_new(storm->base->keys->kms, storm->base->store);
-    storm->committer = vault_committer_new(storm->base->store, storm->index, storm->trails, NULL);
+    storm->committer = vault_committer_new(storm->base->store, storm->index, storm->trails);
     *state = storm;
     return 0;
 }
@@ -320,7 +320,7 @@ static void test_writers_erasers_and_readers_agree(void **state)
     vault_committer_free(storm->committer);
     store_fixture_reopen(storm->base);
     storm->index = vault_index_new(storm->base->keys->kms, storm->base->store);
-    storm->committer = vault_committer_new(storm->base->store, storm->index, storm->trails, NULL);
+    storm->committer = vault_committer_new(storm->base->store, storm->index, storm->trails);
     assert_people(storm);
 }
 

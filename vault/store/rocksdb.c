@@ -162,7 +162,6 @@ enum kl_status vault_store_open(const struct vault_store_options *options,
         return kl_fail(err, KL_ERR_NO_MEMORY, "no_memory", "the server is out of memory",
                        "store: no memory");
     }
-    store->on_failure = options->failed;
     store->options = store_options(options);
     store->read = rocksdb_readoptions_create();
     store->write_synced = rocksdb_writeoptions_create();
@@ -181,6 +180,11 @@ enum kl_status vault_store_open(const struct vault_store_options *options,
 out:
     vault_store_close(store);
     return status;
+}
+
+void vault_store_on_failure(struct vault_store *store, void (*failed)(const struct kl_err *err))
+{
+    store->on_failure = failed;
 }
 
 void vault_store_close(struct vault_store *store)

@@ -27,9 +27,6 @@ struct vault_store_options {
     size_t cache_bytes; /* block cache; 0: 64 MiB */
     bool
         read_only; /* not with create: a store at rest is read as it is, nothing in it is changed, and apply fails */
-    void (*failed)(
-        const struct kl_err *
-            err); /* called where a write or sync failed, before anybody is told; may end the process; NULL: nothing */
     bool
         disk_may_go; /* a second copy: a disk that fails under it must not end the process (rocksdb.c) */
 };
@@ -37,6 +34,8 @@ struct vault_store_options {
 KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options,
                                             struct vault_store **ret_store, struct kl_err *err);
 void vault_store_close(struct vault_store *store);
+/* What is called from now on where a write or sync failed, before anybody is told; it may end the process. Before other threads use the store. */
+void vault_store_on_failure(struct vault_store *store, void (*failed)(const struct kl_err *err));
 
 /*
  * A batch: one thread at a time. Its bytes are ciphertext and bookkeeping, so it does not wipe. put and remove copy. Keys are
