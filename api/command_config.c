@@ -47,7 +47,7 @@ const struct kl_config_key api_config_keys[] = {
      "webhooks may go to addresses that are not public"},
     {"threads", KL_CONFIG_INT, "128", 1, 1024, "N", "requests worked on at once"},
     {"cache-mib", KL_CONFIG_INT, "64", 8, 1048576, "N", "the store's block cache"},
-    {"reserve-mib", KL_CONFIG_INT, "256", 16, 1048576, "N",
+    {"reserve-mib", KL_CONFIG_INT, "256", 128, 1048576, "N",
      "free room of each disk of the vault below which only erasures and the like are done"},
     {"body-max-kib", KL_CONFIG_INT, "1024", 16, 65536, "N", "the largest request body"},
     {"file-max-bytes", KL_CONFIG_INT, "5368709120", 1, VAULT_FILE_MAX_BYTES_LIMIT, "N",

@@ -11,7 +11,7 @@
 #define ROUTES_MAX 128 /* API_ROUTES and one for what has no route */
 
 static const int STATUSES[] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 410, 411,
-                               412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505};
+                               412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505, 507};
 #define STATUSES_COUNT (sizeof STATUSES / sizeof STATUSES[0])
 
 /* Upper bounds in microseconds; what is slower falls under +Inf only. */

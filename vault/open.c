@@ -152,12 +152,14 @@ enum kl_status vault_options_check(const struct vault_options *options, struct k
 }
 
 static enum kl_status store_open(const struct vault_options *options, const char *name,
-                                 size_t cache_bytes, bool create, struct vault_store **ret_store,
-                                 struct kl_err *err)
+                                 size_t cache_bytes, size_t write_buffer_bytes, bool create,
+                                 struct vault_store **ret_store, struct kl_err *err)
 {
     char path[VAULT_PATH_MAX_BYTES];
-    const struct vault_store_options store = {
-        .path = path, .create = create, .cache_bytes = cache_bytes};
+    const struct vault_store_options store = {.path = path,
+                                              .create = create,
+                                              .cache_bytes = cache_bytes,
+                                              .write_buffer_bytes = write_buffer_bytes};
     enum kl_status status = vault_path(options->data_dir, name, path, err);
 
     return status == KL_OK ? vault_store_open(&store, ret_store, err) : status;
@@ -170,7 +172,8 @@ enum kl_status vault_keys_open(struct vault *vault, const struct vault_options *
     struct kms_options keys = {.custodian = vault_custodian_options(options),
                                .mirrors = vault_mirror_source()};
 
-    status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, create, &vault->keys_store, err);
+    status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, VAULT_KEYS_WRITE_BUFFER_BYTES,
+                        create, &vault->keys_store, err);
     if (status != KL_OK) {
         return status;
     }
@@ -191,7 +194,8 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
                                bool create, struct kl_err *err)
 {
     enum kl_status status =
-        store_open(options, VAULT_DATA_DIR, options->cache_bytes, create, &vault->data_store, err);
+        store_open(options, VAULT_DATA_DIR, options->cache_bytes, VAULT_STORE_WRITE_BUFFER_BYTES,
+                   create, &vault->data_store, err);
 
     if (status != KL_OK) {
         return status;

@@ -17,18 +17,26 @@
 #define LOOK_INTERVAL_MS 1000
 #define BALLAST_NAME "ballast"
 #define MIB ((uint64_t)1024 * 1024)
+/* Ballast is made where there is so much, low or not: what it takes, it no longer lacks. */
+#define BALLAST_ROOM_BYTES (VAULT_SPACE_BALLAST_BYTES + 2 * VAULT_SPACE_TABLES_BYTES)
 /* st_blocks counts these, whatever the file system's blocks are: stat(2). */
 #define STAT_BLOCK_BYTES 512
 
 static const char *const NAMES[VAULT_SPACE_PLACES] = {
     [VAULT_SPACE_DATA] = "data", [VAULT_SPACE_KEYS] = "keys", [VAULT_SPACE_FILES] = "files"};
 
-/* ballast: its path, empty where this place needs none of its own. warned: that it cannot be made was logged. */
+_Static_assert(VAULT_SPACE_BALLAST_BYTES > VAULT_SPACE_TABLES_BYTES, "it is enough for a start");
+
+/*
+ * ballast: its path, empty where this place has none of its own. owner: the place whose ballast lies on the same file system; NULL: there is none. cannot:
+ * it takes no blocks beforehand, which was logged.
+ */
 struct place {
     char path[VAULT_PATH_MAX_BYTES];
     char ballast[VAULT_PATH_MAX_BYTES];
+    struct place *owner;
     bool seen; /* it could be looked at */
-    bool warned;
+    bool cannot;
     atomic_uint_fast64_t free_bytes;
     atomic_bool low;
     atomic_uint_fast64_t ballast_bytes;
@@ -57,15 +65,16 @@ static uint64_t enough(const struct vault_space *space)
     return space->reserve_bytes + space->reserve_bytes / 4;
 }
 
-static uint64_t ballast_wanted(const struct vault_space *space)
+/* What a place is to have of ballast, and has not. */
+static uint64_t lacking(const struct place *place)
 {
-    return space->reserve_bytes / 2;
-}
+    uint64_t has = 0;
 
-/* Less than this is next to nothing. */
-static uint64_t nothing_left(const struct vault_space *space)
-{
-    return space->reserve_bytes / 16;
+    if (place->owner == NULL || place->owner->cannot) {
+        return 0;
+    }
+    has = atomic_load(&place->owner->ballast_bytes);
+    return has < VAULT_SPACE_BALLAST_BYTES ? VAULT_SPACE_BALLAST_BYTES - has : 0;
 }
 
 /* ---- ballast ---- */
@@ -81,15 +90,23 @@ static enum kl_status ballast_place(struct vault_space *space, const char *data_
                                     enum vault_space_place i, struct kl_err *err)
 {
     struct place *place = &space->places[i];
-    struct stat own = {0};
-    struct stat data = {0};
+    struct place *data = &space->places[VAULT_SPACE_DATA];
     struct stat dir = {0};
+    struct stat own = {0};
+    struct stat of_data = {0};
 
-    if (stat(place->path, &own) != 0 || stat(data_dir, &dir) != 0 ||
-        stat(space->places[VAULT_SPACE_DATA].path, &data) != 0 ||
-        (i != VAULT_SPACE_DATA && own.st_dev == data.st_dev)) {
+    if (space->reserve_bytes == 0 || stat(data_dir, &dir) != 0 || stat(place->path, &own) != 0 ||
+        stat(data->path, &of_data) != 0) {
         return KL_OK;
     }
+    if (i != VAULT_SPACE_DATA && own.st_dev == of_data.st_dev) {
+        place->owner = data->owner;
+        return KL_OK;
+    }
+    if (i == VAULT_SPACE_FILES) { /* nothing of what an erasure writes lies there */
+        return KL_OK;
+    }
+    place->owner = place;
     return vault_path(own.st_dev == dir.st_dev ? data_dir : place->path, BALLAST_NAME,
                       place->ballast, err);
 }
@@ -119,38 +136,32 @@ static void ballast_make(struct vault_space *space, size_t i)
     struct place *place = &space->places[i];
     int fd = open(place->ballast, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)ballast_wanted(space)) == 0) {
-        place->warned = false;
+    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)VAULT_SPACE_BALLAST_BYTES) == 0) {
         atomic_store(&place->ballast_bytes, ballast_has(place));
-    } else {
-        if (!place->warned) {
-            kl_log(KL_LOG_WARNING, "ballast_not_made", KL_LOG_TEXT("store", space->store),
-                   KL_LOG_TEXT("place", NAMES[i]), KL_LOG_TEXT("text", strerror(errno)));
-        }
-        place->warned = true;
-        (void)unlink(place->ballast);
+    } else if (errno != ENOSPC) { /* somebody else was faster */
+        kl_log(KL_LOG_WARNING, "ballast_not_made", KL_LOG_TEXT("store", space->store),
+               KL_LOG_TEXT("place", NAMES[i]), KL_LOG_TEXT("text", strerror(errno)));
+        place->cannot = true;
     }
     if (fd >= 0) {
         (void)close(fd);
     }
+    if (ballast_has(place) == 0) {
+        (void)unlink(place->ballast);
+    }
 }
 
-/* An older one, of a smaller reserve, is made larger; one that is larger stays until it is given up. */
 static void ballast_see(struct vault_space *space, size_t i, bool make)
 {
     struct place *place = &space->places[i];
-    uint64_t free_bytes = atomic_load(&place->free_bytes);
-    uint64_t has = ballast_has(place);
-    uint64_t wanted = ballast_wanted(space);
 
-    atomic_store(&place->ballast_bytes, has);
-    if (!place->seen) {
+    if (place->ballast[0] == '\0' || !place->seen || space->look_only) {
         return;
     }
-    if (free_bytes < nothing_left(space)) {
+    if (atomic_load(&place->free_bytes) < VAULT_SPACE_TABLES_BYTES) {
         ballast_give_up(space, i);
-    } else if (make && has < wanted && free_bytes >= enough(space) &&
-               free_bytes - enough(space) >= wanted - has) {
+    } else if (make && lacking(place) > 0 &&
+               atomic_load(&place->free_bytes) >= BALLAST_ROOM_BYTES) {
         ballast_make(space, i);
     }
 }
@@ -169,7 +180,7 @@ static void place_look(struct vault_space *space, size_t i)
         return;
     }
     bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    low = bytes < (was ? enough(space) : space->reserve_bytes);
+    low = bytes < (was ? enough(space) : space->reserve_bytes) + lacking(place);
     place->seen = true;
     atomic_store(&place->free_bytes, bytes);
     atomic_store(&place->low, low);
@@ -189,14 +200,15 @@ void vault_space_look(struct vault_space *space, bool make)
         return;
     }
     for (size_t i = 0; i < VAULT_SPACE_PLACES; i++) {
+        atomic_store(&space->places[i].ballast_bytes, ballast_has(&space->places[i]));
+    }
+    for (size_t i = 0; i < VAULT_SPACE_PLACES; i++) {
         place_look(space, i);
         low = low || atomic_load(&space->places[i].low);
     }
     atomic_store(&space->low, low);
     for (size_t i = 0; i < VAULT_SPACE_PLACES; i++) {
-        if (space->places[i].ballast[0] != '\0' && space->reserve_bytes > 0) {
-            ballast_see(space, i, make && !low);
-        }
+        ballast_see(space, i, make);
     }
     atomic_store(&space->looking, false);
 }
@@ -255,9 +267,7 @@ enum kl_status vault_space_new(const char *data_dir, const char *store, uint64_t
         status = vault_path(data_dir, NAMES[i], space->places[i].path, err);
     }
     for (size_t i = 0; i < VAULT_SPACE_PLACES && status == KL_OK; i++) {
-        if (i != VAULT_SPACE_FILES && !look_only) { /* nothing that is erased is written there */
-            status = ballast_place(space, data_dir, i, err);
-        }
+        status = ballast_place(space, data_dir, (enum vault_space_place)i, err);
     }
     if (status != KL_OK) {
         vault_space_free(space);

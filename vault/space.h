@@ -5,11 +5,12 @@
  * is LOW from when any place has less, until all have a quarter more, so that it does not turn to and fro. While it is low only what frees room,
  * protects people or helps the operator is done (API_ROUTE_WHEN_LOW), out of the reserve.
  *
- * BALLAST: free room can be taken by any other program. So half a reserve more is taken beforehand, as blocks of a file "ballast" of size 0 (a copy or
- * a backup of it is empty), in the data directory, and in keys/ or data/ where that is another file system. When a place has next to nothing
- * left its ballast is given up, before the store is opened too, and made again when there is enough for it and the reserve. What an erasure writes
- * fits into the blocks that the logs of RocksDB have taken; what follows from it (a log that is full becomes a table, a start begins new files)
- * takes what the ballast gave. A program that goes on writing gets that as well: then the disk is full, and a write fails (fail_stop.h).
+ * BALLAST: free room can be taken by any other program. So VAULT_SPACE_BALLAST_BYTES are taken beforehand, as blocks of a file "ballast" of size 0 (a copy or
+ * a backup of it is empty), in the data directory, and in keys/ or data/ where that is another file system. When a place has less than what the logs of
+ * both databases need to become tables, its ballast is given up, before the store is opened too; it is made again when there is room. What it
+ * lacks is taken for room that is not there, so that a store which was low still is when it has given up its ballast. What an erasure writes fits into the
+ * blocks that RocksDB has taken for its logs; tables and new logs, at a start too, take what the ballast gave. A program that goes on writing gets
+ * that as well: then the disk is full, and a write fails (fail_stop.h).
  *
  * Threads: any; looking is done by one at a time, and who comes meanwhile does not wait.
  */
@@ -18,10 +19,17 @@
 
 #include "kluis/base/status.h"
 #include "kluis/vault/vault.h"
+#include "vault/key_storage.h"
+#include "vault/store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/statvfs.h>
+
+/* Tables of both logs, and new logs as large. */
+#define VAULT_SPACE_TABLES_BYTES \
+    ((uint64_t)VAULT_STORE_WRITE_BUFFER_BYTES + VAULT_KEYS_WRITE_BUFFER_BYTES)
+#define VAULT_SPACE_BALLAST_BYTES ((uint64_t)128 * 1024 * 1024)
 
 struct vault_space;
 struct vault_upkeep_task;

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #define MIB ((uint64_t)1024 * 1024)
-#define RESERVE (16 * MIB)
+#define RESERVE (256 * MIB)
+#define BALLAST VAULT_SPACE_BALLAST_BYTES
+#define TABLES VAULT_SPACE_TABLES_BYTES
 #define PATH_BYTES 256
 
 /* What the disks of data/, keys/ and files/ say; UINT64_MAX: they do not answer. */
@@ -103,23 +105,25 @@ static uint64_t ballast_of(const struct fixture *fixture)
     return stat(fixture->ballast, &file) == 0 ? (uint64_t)file.st_blocks * 512 : 0;
 }
 
+/* What a disk has to have where ballast lacks: without any it counts as taken. */
 static void test_less_than_the_reserve_is_low_until_there_is_a_quarter_more(void **state)
 {
+    const uint64_t lacks = BALLAST;
     struct vault_space *space;
 
-    all_have(RESERVE);
-    space = begin(*state, RESERVE, false);
+    all_have(RESERVE + lacks);
+    space = begin(*state, RESERVE, true);
     assert_false(vault_space_is_low(space));
-    all_have(RESERVE - 4096);
+    all_have(RESERVE + lacks - 4096);
     vault_space_look(space, true);
     assert_true(vault_space_is_low(space));
-    all_have(RESERVE + RESERVE / 4 - 4096);
+    all_have(RESERVE + lacks + RESERVE / 4 - 4096);
     vault_space_look(space, true);
     assert_true(vault_space_is_low(space));
-    all_have(RESERVE + RESERVE / 4);
+    all_have(RESERVE + lacks + RESERVE / 4);
     vault_space_look(space, true);
     assert_false(vault_space_is_low(space));
-    all_have(RESERVE);
+    all_have(RESERVE + lacks);
     vault_space_look(space, true);
     assert_false(vault_space_is_low(space));
 }
@@ -131,8 +135,8 @@ static void test_one_place_is_enough_to_be_low_and_is_named(void **state)
     char reason[160];
 
     for (int i = 0; i < VAULT_SPACE_PLACES; i++) {
-        all_have(100 * MIB);
-        space = begin(*state, RESERVE, false);
+        all_have(1000 * MIB);
+        space = begin(*state, RESERVE, true);
         vault_space_reason(space, reason, sizeof reason);
         assert_string_equal(reason, "");
         free_of[i] = 3 * MIB;
@@ -141,7 +145,7 @@ static void test_one_place_is_enough_to_be_low_and_is_named(void **state)
         vault_space_reason(space, reason, sizeof reason);
         assert_int_equal(
             strncmp(reason, vault_space_place_name((enum vault_space_place)i), strlen("data")), 0);
-        assert_non_null(strstr(reason, "3 MiB free, and 16 are kept"));
+        assert_non_null(strstr(reason, "3 MiB free, and 256 are kept"));
         vault_space_tell(space, &figures);
         assert_true(figures.low);
         for (int other = 0; other < VAULT_SPACE_PLACES; other++) {
@@ -175,57 +179,84 @@ static void test_without_a_reserve_it_is_never_low(void **state)
     vault_space_look(space, true);
     assert_false(vault_space_is_low(space));
     assert_false(vault_space_is_low(NULL));
+    all_have(1000 * MIB);
+    vault_space_look(space, true);
     assert_int_equal(ballast_of(*state), 0);
 }
 
-static void test_ballast_is_made_where_there_is_room_for_it_and_given_up_at_the_end(void **state)
+/* A space whose ballast is made. */
+static struct vault_space *with_ballast(struct fixture *fixture)
+{
+    struct vault_space *space;
+
+    all_have(1000 * MIB);
+    space = begin(fixture, RESERVE, false);
+    vault_space_look(space, true);
+    if (ballast_of(fixture) == 0) {
+        skip(); /* a file system that takes no blocks beforehand */
+    }
+    return space;
+}
+
+static void test_ballast_is_made_where_there_is_room_and_given_up_where_there_is_none(void **state)
 {
     struct fixture *fixture = *state;
     struct vault_space_figures figures;
     struct vault_space *space;
     struct stat file;
 
-    all_have(RESERVE + RESERVE / 4 + RESERVE / 2 - 4096);
+    all_have(BALLAST + 2 * TABLES - 4096);
     space = begin(fixture, RESERVE, false);
     vault_space_look(space, true);
     assert_int_equal(ballast_of(fixture), 0);
-    all_have(RESERVE + RESERVE / 4 + RESERVE / 2);
-    vault_space_look(space, false);
+    all_have(BALLAST + 2 * TABLES);
+    vault_space_look(space, false); /* by a request */
     assert_int_equal(ballast_of(fixture), 0);
-    vault_space_look(space, true);
-    if (ballast_of(fixture) == 0) {
-        skip(); /* a file system that takes no blocks beforehand */
-    }
-    assert_true(ballast_of(fixture) >= RESERVE / 2);
+    vault_space_free(space);
+    space = with_ballast(fixture);
+    assert_true(ballast_of(fixture) >= BALLAST);
     assert_int_equal(stat(fixture->ballast, &file), 0);
     assert_int_equal(file.st_size, 0); /* so a copy has nothing of it */
     vault_space_tell(space, &figures);
     assert_int_equal(figures.ballast_bytes, ballast_of(fixture));
 
-    all_have(RESERVE / 16);
+    all_have(TABLES);
     vault_space_look(space, true);
-    assert_true(ballast_of(fixture) >= RESERVE / 2);
+    assert_true(ballast_of(fixture) >= BALLAST);
     free_of[VAULT_SPACE_FILES] = 0; /* whose disk has none */
     vault_space_look(space, true);
-    assert_true(ballast_of(fixture) >= RESERVE / 2);
-    free_of[VAULT_SPACE_DATA] = RESERVE / 16 - 4096;
+    assert_true(ballast_of(fixture) >= BALLAST);
+    free_of[VAULT_SPACE_DATA] = TABLES - 4096;
     vault_space_look(space, false);
     assert_int_equal(ballast_of(fixture), 0);
     vault_space_tell(space, &figures);
     assert_int_equal(figures.ballast_bytes, 0);
 }
 
+static void test_who_gave_up_the_ballast_is_low_still(void **state)
+{
+    struct vault_space *space = with_ballast(*state);
+
+    all_have(RESERVE);
+    vault_space_look(space, true);
+    assert_false(vault_space_is_low(space));
+    all_have(TABLES - 4096);
+    vault_space_look(space, true);
+    assert_true(vault_space_is_low(space));
+    assert_int_equal(ballast_of(*state), 0);
+    all_have(TABLES + BALLAST + RESERVE / 4); /* with what it gave, and something more */
+    vault_space_look(space, true);
+    assert_true(vault_space_is_low(space));
+    all_have(RESERVE + RESERVE / 4 + BALLAST);
+    vault_space_look(space, true);
+    assert_false(vault_space_is_low(space));
+}
+
 static void test_ballast_is_given_up_before_a_vault_is_opened_on_a_full_disk(void **state)
 {
     struct fixture *fixture = *state;
-    struct vault_space *space;
+    struct vault_space *space = with_ballast(fixture);
 
-    all_have(100 * MIB);
-    space = begin(fixture, RESERVE, false);
-    vault_space_look(space, true);
-    if (ballast_of(fixture) == 0) {
-        skip();
-    }
     vault_space_free(space);
     all_have(0);
     space = begin(fixture, RESERVE, true); /* somebody looks only */
@@ -236,26 +267,6 @@ static void test_ballast_is_given_up_before_a_vault_is_opened_on_a_full_disk(voi
     assert_int_equal(ballast_of(fixture), 0);
 }
 
-static void test_ballast_grows_with_the_reserve_and_stays_when_it_shrinks(void **state)
-{
-    struct fixture *fixture = *state;
-    uint64_t before;
-
-    all_have(200 * MIB);
-    vault_space_look(begin(fixture, RESERVE, false), true);
-    before = ballast_of(fixture);
-    if (before == 0) {
-        skip();
-    }
-    vault_space_free(fixture->space);
-    vault_space_look(begin(fixture, 2 * RESERVE, false), true);
-    assert_true(ballast_of(fixture) >= RESERVE);
-    before = ballast_of(fixture);
-    vault_space_free(fixture->space);
-    vault_space_look(begin(fixture, RESERVE, false), true);
-    assert_int_equal(ballast_of(fixture), before);
-}
-
 static void test_a_link_in_the_place_of_the_ballast_is_not_followed(void **state)
 {
     struct fixture *fixture = *state;
@@ -263,9 +274,24 @@ static void test_a_link_in_the_place_of_the_ballast_is_not_followed(void **state
 
     (void)snprintf(target, sizeof target, "%s/data/target", fixture->dir);
     assert_int_equal(symlink(target, fixture->ballast), 0);
-    all_have(200 * MIB);
+    all_have(1000 * MIB);
     vault_space_look(begin(fixture, RESERVE, false), true);
     assert_int_equal(access(target, F_OK), -1);
+}
+
+static void test_where_no_ballast_can_be_made_none_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct vault_space *space;
+
+    assert_int_equal(mkdir(fixture->ballast, 0700), 0); /* in its place */
+    all_have(1000 * MIB);
+    space = begin(fixture, RESERVE, false);
+    vault_space_look(space, true);
+    all_have(RESERVE);
+    vault_space_look(space, true);
+    assert_false(vault_space_is_low(space));
+    (void)rmdir(fixture->ballast);
 }
 
 int main(void)
@@ -276,10 +302,11 @@ int main(void)
         TEST(test_one_place_is_enough_to_be_low_and_is_named),
         TEST(test_a_disk_that_does_not_answer_stays_what_it_was),
         TEST(test_without_a_reserve_it_is_never_low),
-        TEST(test_ballast_is_made_where_there_is_room_for_it_and_given_up_at_the_end),
+        TEST(test_ballast_is_made_where_there_is_room_and_given_up_where_there_is_none),
+        TEST(test_who_gave_up_the_ballast_is_low_still),
         TEST(test_ballast_is_given_up_before_a_vault_is_opened_on_a_full_disk),
-        TEST(test_ballast_grows_with_the_reserve_and_stays_when_it_shrinks),
         TEST(test_a_link_in_the_place_of_the_ballast_is_not_followed),
+        TEST(test_where_no_ballast_can_be_made_none_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

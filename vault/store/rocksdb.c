@@ -75,6 +75,9 @@ static rocksdb_options_t *store_options(const struct vault_store_options *option
     rocksdb_options_set_level_compaction_dynamic_level_bytes(result, 1);
     rocksdb_options_set_avoid_unnecessary_blocking_io(result, 1);
     rocksdb_options_set_max_open_files(result, OPEN_FILES_MAX);
+    rocksdb_options_set_write_buffer_size(result, options->write_buffer_bytes != 0
+                                                      ? options->write_buffer_bytes
+                                                      : VAULT_STORE_WRITE_BUFFER_BYTES);
     /*
      * Debian 12's RocksDB is built with its assertions on, and one of them ends the process at the second write to any file that could not
      * be written before. Rows are not written again once they failed; its own log is written at the worst moment, so where the disk may go

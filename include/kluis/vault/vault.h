@@ -171,7 +171,7 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
 /*
  * The room that the file systems of the data directory have. low: one has less than the reserve; it is over when all have a quarter more. Then only what
  * frees room, protects people or helps the operator is to be done. ballast_bytes: what lies in the data directory to be given up when the disk is
- * full all the same, about half of the reserve for each file system with a database.
+ * full all the same (vault/space.h).
  */
 enum vault_space_place {
     VAULT_SPACE_DATA,
