@@ -287,8 +287,10 @@ void api_app_answer(struct api_app *app, const struct api_head *head, api_body_r
 void api_request_log(const struct api_request *request, const struct kl_err *err)
 {
     int http_status = api_problem_status(err);
+    bool told = strcmp(err->code, "storage_low") ==
+                0; /* once, by the vault: the log may lie on that disk */
 
-    if (http_status >= 500) {
+    if (http_status >= 500 && !told) {
         kl_log(
             http_status == 500 ? KL_LOG_ERROR : KL_LOG_WARNING, "request_failed",
             KL_LOG_TEXT("request_id", request->request_id),

@@ -242,7 +242,7 @@ void vault_space_reason(const struct vault_space *space, char *ret, size_t ret_b
         if (atomic_load(&place->low)) {
             (void)snprintf(ret, ret_bytes, "%s/ has %llu MiB free, and %llu are kept for erasures",
                            NAMES[i], (unsigned long long)(atomic_load(&place->free_bytes) / MIB),
-                           (unsigned long long)(space->reserve_bytes / MIB));
+                           (unsigned long long)((space->reserve_bytes + lacking(place)) / MIB));
         }
     }
 }

@@ -53,7 +53,7 @@ void vault_space_look(struct vault_space *space, bool make);
 bool vault_space_is_low(const struct vault_space *space);
 /* All 0 for NULL. */
 void vault_space_tell(const struct vault_space *space, struct vault_space_figures *ret);
-/* "files has 3 MiB free, and 256 are kept for erasures"; empty: it is not low. */
+/* "keys/ has 3 MiB free, and 384 are kept for erasures", with what the ballast lacks; empty: it is not low. */
 void vault_space_reason(const struct vault_space *space, char *ret, size_t ret_bytes);
 
 /* Upkeep: looks once a second. */

@@ -172,7 +172,7 @@ static void test_it_is_told_to_operators_and_load_balancers(void **state)
                  "\"storage\":{\"low\":true,\"reserve_bytes\":268435456,\"ballast_bytes\":0,"
                  "\"free_bytes\":{\"data\":3145728,\"keys\":3145728,\"files\":3145728}}");
     test_api_ask(&fixture, "GET", "/v1/keys", operator_token, NULL, 200,
-                 "data/ has 3 MiB free, and 256 are kept for erasures");
+                 "data/ has 3 MiB free, and 384 are kept for erasures");
     test_api_ask(&fixture, "GET", "/metrics", operator_token, NULL, 200,
                  "kluis_storage_free_bytes{store=\"main\",place=\"keys\"} 3145728\n");
     test_api_ask(&fixture, "GET", "/metrics", operator_token, NULL, 200,

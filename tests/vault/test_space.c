@@ -145,7 +145,7 @@ static void test_one_place_is_enough_to_be_low_and_is_named(void **state)
         vault_space_reason(space, reason, sizeof reason);
         assert_int_equal(
             strncmp(reason, vault_space_place_name((enum vault_space_place)i), strlen("data")), 0);
-        assert_non_null(strstr(reason, "3 MiB free, and 256 are kept"));
+        assert_non_null(strstr(reason, "3 MiB free, and 384 are kept"));
         vault_space_tell(space, &figures);
         assert_true(figures.low);
         for (int other = 0; other < VAULT_SPACE_PLACES; other++) {
