@@ -145,6 +145,15 @@ static enum kl_status find_caller(struct api_request *request, struct kl_err *er
     return status;
 }
 
+/* Of who is let in, so that nobody else learns of it. */
+static enum kl_status check_space(struct api_request *request, struct kl_err *err)
+{
+    return request->has_caller
+               ? vault_space_check(request->vault,
+                                   (request->match.route->flags & API_ROUTE_WHEN_LOW) != 0, err)
+               : KL_OK;
+}
+
 static enum kl_status take_body(struct api_request *request, api_body_read read_body,
                                 void *read_context, struct api_response *response,
                                 struct kl_err *err)
@@ -219,6 +228,9 @@ static enum kl_status run(struct api_request *request, api_body_read read_body, 
         status = find_caller(request, err);
     }
     if (status == KL_OK) {
+        status = check_space(request, err);
+    }
+    if (status == KL_OK) {
         status = take_body(request, read_body, read_context, response, err);
     }
     if (status == KL_OK) {
@@ -275,8 +287,10 @@ void api_app_answer(struct api_app *app, const struct api_head *head, api_body_r
 void api_request_log(const struct api_request *request, const struct kl_err *err)
 {
     int http_status = api_problem_status(err);
+    bool told = strcmp(err->code, "storage_low") ==
+                0; /* once, by the vault: the log may lie on that disk */
 
-    if (http_status >= 500) {
+    if (http_status >= 500 && !told) {
         kl_log(
             http_status == 500 ? KL_LOG_ERROR : KL_LOG_WARNING, "request_failed",
             KL_LOG_TEXT("request_id", request->request_id),

@@ -10,7 +10,8 @@
 #include "kluis/vault/stores.h"
 
 /* Exit statuses: done; refused or failed; called wrongly. */
-enum api_exit { API_DONE = 0, API_FAILED = 1, API_USAGE = 2 };
+/* API_DISK: a disk failed, or is full; starting again may help, and is what is to be done. */
+enum api_exit { API_DONE = 0, API_FAILED = 1, API_USAGE = 2, API_DISK = VAULT_EXIT_DISK };
 
 /* Every key of the configuration; a flag, a line of the file and a variable KLUISD_<KEY> each. Ended by a NULL name. */
 extern const struct kl_config_key api_config_keys[];

@@ -47,6 +47,8 @@ const struct kl_config_key api_config_keys[] = {
      "webhooks may go to addresses that are not public"},
     {"threads", KL_CONFIG_INT, "128", 1, 1024, "N", "requests worked on at once"},
     {"cache-mib", KL_CONFIG_INT, "64", 8, 1048576, "N", "the store's block cache"},
+    {"reserve-mib", KL_CONFIG_INT, "256", 128, 1048576, "N",
+     "free room of each disk of the vault below which only erasures and the like are done"},
     {"body-max-kib", KL_CONFIG_INT, "1024", 16, 65536, "N", "the largest request body"},
     {"file-max-bytes", KL_CONFIG_INT, "5368709120", 1, VAULT_FILE_MAX_BYTES_LIMIT, "N",
      "the largest file that a field takes"},
@@ -118,14 +120,15 @@ enum kl_status api_config_read(int *argc, char **argv, struct kl_config **ret_co
 enum kl_status api_config_vault(const struct kl_config *config, struct vault_options *ret_options,
                                 struct kl_err *err)
 {
-    struct vault_options options = {.data_dir = kl_config_text(config, "data"),
-                                    .country = kl_config_text(config, "country"),
-                                    .custodian = kl_config_text(config, "custodian"),
-                                    .accept_f0 = kl_config_bool(config, "accept-f0"),
-                                    .leftover_pin_file =
-                                        kl_config_text(config, "leftover-pin-file"),
-                                    .cache_bytes = (size_t)kl_config_int(config, "cache-mib") << 20,
-                                    .check_audit = kl_config_bool(config, "audit")};
+    struct vault_options options = {
+        .data_dir = kl_config_text(config, "data"),
+        .country = kl_config_text(config, "country"),
+        .custodian = kl_config_text(config, "custodian"),
+        .accept_f0 = kl_config_bool(config, "accept-f0"),
+        .leftover_pin_file = kl_config_text(config, "leftover-pin-file"),
+        .cache_bytes = (size_t)kl_config_int(config, "cache-mib") << 20,
+        .reserve_bytes = (uint64_t)kl_config_int(config, "reserve-mib") << 20,
+        .check_audit = kl_config_bool(config, "audit")};
     if (options.data_dir == NULL)
         return kl_fail(err, KL_ERR_INVALID, "usage", "--data DIR is needed", NULL);
     if (options.custodian == NULL)

@@ -205,5 +205,7 @@ enum api_exit api_command_serve(const struct kl_config *config)
         return API_DONE;
     kl_log_err(KL_LOG_ERROR, "server_not_started", &err);
     api_command_say(&err);
+    if (err.status == KL_ERR_IO || strcmp(err.code, "vault_disk_full") == 0)
+        return API_DISK;
     return strcmp(err.code, "usage") == 0 ? API_USAGE : API_FAILED;
 }

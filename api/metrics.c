@@ -11,7 +11,7 @@
 #define ROUTES_MAX 128 /* API_ROUTES and one for what has no route */
 
 static const int STATUSES[] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 410, 411,
-                               412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505};
+                               412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 503, 505, 507};
 #define STATUSES_COUNT (sizeof STATUSES / sizeof STATUSES[0])
 
 /* Upper bounds in microseconds; what is slower falls under +Inf only. */
@@ -227,6 +227,10 @@ static const struct {
      FIGURE(webhooks_dropped)},
     {"kluis_webhook_events_waiting", "gauge", "Events that wait for their targets.",
      FIGURE(webhooks_waiting)},
+    {"kluis_commits_total", "counter",
+     "Requests whose audit entries and changes were written and synced.", FIGURE(commits)},
+    {"kluis_commit_syncs_total", "counter", "Syncs of the store that these requests shared.",
+     FIGURE(commit_syncs)},
     {"kluis_key_mirrors", "gauge", "Mirrors of the keys.", FIGURE(key_mirrors)},
     {"kluis_key_mirrors_out_of_step", "gauge", "Mirrors that keep erasures and rotations waiting.",
      FIGURE(key_mirrors_out_of_step)},
@@ -260,9 +264,45 @@ static void write_ready(struct kl_buf *out, const struct vault_stores *stores, s
     }
 }
 
+/* The room of each file system; which directories these are, operators know. */
+static void write_space(struct kl_buf *out, const struct vault_space_figures *spaces,
+                        const char *const *names, size_t count)
+{
+    write_family(out, "kluis_storage_free_bytes", "gauge",
+                 "Free bytes of the file system of each place.");
+    for (size_t i = 0; i < count; i++) {
+        for (size_t p = 0; names[i] != NULL && p < VAULT_SPACE_PLACES; p++) {
+            kl_buf_addf(out, "kluis_storage_free_bytes{store=\"%s\",place=\"%s\"} %" PRIu64 "\n",
+                        names[i], vault_space_place_name((enum vault_space_place)p),
+                        spaces[i].places[p].free_bytes);
+        }
+    }
+    write_family(out, "kluis_storage_reserve_bytes", "gauge",
+                 "Below so many free bytes of any place only erasures and the like are done.");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL) {
+            write_of_store(out, "kluis_storage_reserve_bytes", names[i], spaces[i].reserve_bytes);
+        }
+    }
+    write_family(out, "kluis_storage_ballast_bytes", "gauge",
+                 "Bytes that are given up when a disk is full all the same.");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL) {
+            write_of_store(out, "kluis_storage_ballast_bytes", names[i], spaces[i].ballast_bytes);
+        }
+    }
+    write_family(out, "kluis_storage_low", "gauge", "1 while a place has less than the reserve.");
+    for (size_t i = 0; i < count; i++) {
+        if (names[i] != NULL) {
+            write_of_store(out, "kluis_storage_low", names[i], spaces[i].low ? 1 : 0);
+        }
+    }
+}
+
 static void write_stores(struct kl_buf *out, const struct vault_stores *stores)
 {
     struct vault_figures figures[VAULT_STORES_MAX] = {{0}};
+    struct vault_space_figures spaces[VAULT_STORES_MAX];
     const char *names[VAULT_STORES_MAX] = {NULL};
     size_t count = vault_stores_count(stores);
 
@@ -272,9 +312,11 @@ static void write_stores(struct kl_buf *out, const struct vault_stores *stores)
             names[i] = NULL;
         } else {
             vault_figures(store, &figures[i]);
+            vault_space_figures(store, &spaces[i]);
         }
     }
     write_ready(out, stores, count);
+    write_space(out, spaces, names, count);
     for (size_t f = 0; f < sizeof STORE_FIGURES / sizeof STORE_FIGURES[0]; f++) {
         write_family(out, STORE_FIGURES[f].name, STORE_FIGURES[f].type, STORE_FIGURES[f].help);
         for (size_t i = 0; i < count; i++) {

@@ -23,6 +23,12 @@ typedef enum kl_status (*api_handler)(struct api_request *request, struct api_re
 #define API_ROUTE_STREAM 64u /* a body of any type and size, which the handler takes in pieces */
 #define API_ROUTE_CLOSED \
     128u /* a steward may, in its tenant's grace period too: vault_scope.closed_too */
+/*
+ * Also while a store has less room than its reserve (503 storage_low for all else): what frees room (erasing, ending, sweeping), what protects people and
+ * must not wait (withdrawing, objecting, restricting, revoking, bringing a tenant back before its keys are shredded), and how operators see what is the
+ * matter. None of it writes more than it frees, or more than a few rows. Of a batch the erasures.
+ */
+#define API_ROUTE_WHEN_LOW 256u
 
 /*
  * pattern      "/v1/subjects/{sub}": literal segments, and in braces the prefix of an id, or

@@ -311,6 +311,9 @@ static enum kl_status take_operation(struct batch *batch, const struct kl_json_v
         kl_err_where(&why, "/reference");
         reference = NULL;
     }
+    if (status == KL_OK) { /* the request may, for the sake of erasures */
+        status = vault_space_check(batch->request->vault, strcmp(op, "erase") == 0, &why);
+    }
     if (status == KL_OK && strcmp(op, "read") == 0) {
         status = take_read(batch, operation, reference, &why);
         if (status == KL_OK) {

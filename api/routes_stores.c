@@ -3,6 +3,23 @@
 #include "api/output.h"
 #include "api/routes.h"
 
+static void write_space(struct kl_json_out *out, const struct vault_space_figures *space)
+{
+    kl_json_key(out, "storage");
+    kl_json_object_begin(out);
+    kl_json_add_bool(out, "low", space->low);
+    kl_json_add_int(out, "reserve_bytes", (int64_t)space->reserve_bytes);
+    kl_json_add_int(out, "ballast_bytes", (int64_t)space->ballast_bytes);
+    kl_json_key(out, "free_bytes");
+    kl_json_object_begin(out);
+    for (size_t i = 0; i < VAULT_SPACE_PLACES; i++) {
+        kl_json_add_int(out, vault_space_place_name((enum vault_space_place)i),
+                        (int64_t)space->places[i].free_bytes);
+    }
+    kl_json_object_end(out);
+    kl_json_object_end(out);
+}
+
 static void write_store(struct kl_json_out *out, const struct vault_store_result *store)
 {
     kl_json_object_begin(out);
@@ -15,6 +32,7 @@ static void write_store(struct kl_json_out *out, const struct vault_store_result
         kl_json_add_int(out, "tenants", (int64_t)store->tenants);
         kl_json_add_int(out, "generation", (int64_t)store->generation);
         kl_json_add_text(out, "finality", store->finality);
+        write_space(out, &store->space);
     } else {
         kl_json_add_text(out, "code", store->code);
         kl_json_add_text(out, "reason", store->reason);

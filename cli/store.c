@@ -7,8 +7,8 @@
 static const struct cli_column store_columns[] = {
     {"STORE", "name"},          {"COUNTRY", "country"},       {"STATE", "state"},
     {"TENANTS", "tenants"},     {"GENERATION", "generation"}, {"FINALITY", "finality"},
-    {"DIRECTORY", "directory"}, {"CUSTODIAN", "custodian"},   {"WHY", "reason"},
-    {"TRIED", "tried_at"}};
+    {"DIRECTORY", "directory"}, {"CUSTODIAN", "custodian"},   {"LOW", "storage.low"},
+    {"WHY", "reason"},          {"TRIED", "tried_at"}};
 #define COLUMN_COUNT (sizeof store_columns / sizeof store_columns[0])
 
 enum cli_exit cli_store_list(struct cli_call *call)

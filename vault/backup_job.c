@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -228,6 +229,22 @@ static enum kl_status manifest_begin(struct vault *vault, struct vault_backup_ru
     return status;
 }
 
+/* A full disk is not begun with; where it is the vault's own, the reserve stays free. */
+static enum kl_status room_check(struct vault *vault, const struct vault_backup_run *run,
+                                 struct kl_err *err)
+{
+    struct vault_space_figures space;
+    struct stat data = {0};
+    struct stat dir = {0};
+
+    vault_space_figures(vault, &space);
+    if (stat(vault->data_dir, &data) != 0 || fstat(run->dir, &dir) != 0 ||
+        data.st_dev != dir.st_dev) {
+        space.reserve_bytes = 0;
+    }
+    return vault_backup_room(run->work, space.reserve_bytes, err);
+}
+
 static enum kl_status copy_begin(struct vault *vault, struct vault_backup_run *run,
                                  struct kl_err *err)
 {
@@ -250,6 +267,9 @@ static enum kl_status copy_begin(struct vault *vault, struct vault_backup_run *r
         status =
             vault_backup_copy_new(path, run->dir, run->name, &run->before.files, &run->work, err);
     }
+    if (status == KL_OK) {
+        status = room_check(vault, run, err);
+    }
     run->began_us = kl_time_monotonic_us();
     return status;
 }
@@ -263,6 +283,11 @@ static enum kl_status run_begin(struct vault *vault, const struct vault_job *job
     vault_backup_run_free(vault); /* of a job that ended otherwise */
     if (run == NULL) {
         return kl_fail_memory(err);
+    }
+    status = vault_space_check(vault, false, err); /* its copy would keep what others free */
+    if (status != KL_OK) {
+        free(run);
+        return status;
     }
     vault->backup_run = run;
     run->id = job->id;

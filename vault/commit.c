@@ -40,7 +40,10 @@ struct vault_committer {
     struct vault_index_store *index;
     struct vault_trails *trails;
     struct kl_group *group;
+    void (*on_failure)(const struct kl_err *err);
     atomic_bool failed;
+    atomic_uint_fast64_t commits;
+    atomic_uint_fast64_t syncs;
 
     /* the leader's */
     struct vault_batch *batch;
@@ -88,9 +91,22 @@ struct vault_committer *vault_committer_new(struct vault_store *store,
     return committer;
 }
 
+void vault_committer_on_failure(struct vault_committer *committer,
+                                void (*failed)(const struct kl_err *err))
+{
+    committer->on_failure = failed;
+}
+
 bool vault_committer_failed(const struct vault_committer *committer)
 {
     return atomic_load(&committer->failed);
+}
+
+void vault_committer_counts(const struct vault_committer *committer, uint64_t *ret_commits,
+                            uint64_t *ret_syncs)
+{
+    *ret_commits = atomic_load_explicit(&committer->commits, memory_order_relaxed);
+    *ret_syncs = atomic_load_explicit(&committer->syncs, memory_order_relaxed);
 }
 
 void vault_committer_free(struct vault_committer *committer)
@@ -395,6 +411,13 @@ static void commit_group(void *context, struct kl_group_item **items, size_t cou
     }
     if (ok && vault_batch_count(committer->batch) > 0) {
         ok = vault_store_apply(committer->store, committer->batch, sync, &group_err) == KL_OK;
+    }
+    if (ok && sync) {
+        atomic_fetch_add_explicit(&committer->commits, count, memory_order_relaxed);
+        atomic_fetch_add_explicit(&committer->syncs, 1, memory_order_relaxed);
+    }
+    if (!ok && !atomic_load(&committer->failed) && committer->on_failure != NULL) {
+        committer->on_failure(&group_err);
     }
     vault_index_applied(committer->index, ok);
     vault_trails_applied(committer->trails, ok, sync);

@@ -60,9 +60,18 @@ struct vault_commit {
 struct vault_committer *vault_committer_new(struct vault_store *store,
                                             struct vault_index_store *index,
                                             struct vault_trails *trails);
+/*
+ * What is called from now on when a group could not be written, or the trail cannot be gone on with, before anybody is told; it may end the process. Before
+ * other threads submit.
+ */
+void vault_committer_on_failure(struct vault_committer *committer,
+                                void (*failed)(const struct kl_err *err));
 void vault_committer_free(struct vault_committer *committer);
 /* Whether a write failed, so that no more are taken. Any thread. */
 bool vault_committer_failed(const struct vault_committer *committer);
+/* How many requests were written, and with how many syncs. Any thread. */
+void vault_committer_counts(const struct vault_committer *committer, uint64_t *ret_commits,
+                            uint64_t *ret_syncs);
 
 /*
  * Returns when the group was applied and synced. KL_ERR_PRECONDITION "head_changed"; KL_ERR_GONE "subject_dying"; KL_ERR_NOT_FOUND

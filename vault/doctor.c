@@ -390,7 +390,8 @@ enum kl_status vault_doctor(const struct vault_options *options, struct kl_buf *
     }
     vault_report_begin(&report, ret);
     vault_check_store(options, &report);
-    vault_check_machine(options->data_dir, &report);
+    vault_check_space(options, &report);
+    vault_check_machine(&report);
     vault_report_end(&report);
     return kl_buf_status(ret, err);
 }

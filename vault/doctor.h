@@ -23,8 +23,10 @@ void vault_check(struct vault_report *report, const char *name, enum vault_check
 struct vault_options;
 void vault_check_store(const struct vault_options *options, struct vault_report *report);
 
-/* Core dumps, locked memory, free space, swap. data_dir may be missing. */
-void vault_check_machine(const char *data_dir, struct vault_report *report);
+/* Core dumps, locked memory, swap. */
+void vault_check_machine(struct vault_report *report);
+/* Free space of the data directory, which may be missing, against the reserve. */
+void vault_check_space(const struct vault_options *options, struct vault_report *report);
 
 /*
  * What becomes of an overwritten block of that file: its mount, the volumes and the disk below it, and what to change. what: the place, for

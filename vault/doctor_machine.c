@@ -1,17 +1,17 @@
 /* What the machine could do to keys and data: core dumps, swap, too little memory or space. */
 #include "vault/doctor.h"
+#include "vault/space.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
+#include <unistd.h>
 
 #define MIB (UINT64_C(1024) * 1024)
 #define LOCKED_LEAST (1 * MIB)
 #define LOCKED_GOOD (16 * MIB)
-#define SPACE_LEAST (100 * MIB)
 #define SPACE_GOOD (1024 * MIB)
 
 /* The first line of a small file of /proc, cut; "" when it cannot be read. ret_lines: how many lines it has. */
@@ -83,30 +83,40 @@ static void check_locked_memory(struct vault_report *report)
             : "raise it: LimitMEMLOCK=64M in the unit, or ulimit -l; keys are kept in locked memory only");
 }
 
-static void check_space(const char *data_dir, struct vault_report *report)
+void vault_check_space(const struct vault_options *options, struct vault_report *report)
 {
-    struct statvfs info;
-    uint64_t space;
-    char text[128];
+    struct vault_space_figures space;
+    struct vault_space *looked = NULL;
+    uint64_t least = UINT64_MAX;
     enum vault_check_state state = VAULT_CHECK_OK;
+    char text[128];
 
-    if (statvfs(data_dir, &info) != 0) {
+    if (access(options->data_dir, F_OK) != 0 ||
+        vault_space_new(options->data_dir, "", options->reserve_bytes, true, NULL, &looked, NULL) !=
+            KL_OK) {
         vault_check(report, "free_space", VAULT_CHECK_FAILED, "cannot look at the data directory",
                     "check the path");
         return;
     }
-    space = (uint64_t)info.f_bavail * (uint64_t)info.f_frsize;
-    if (space < SPACE_LEAST) {
+    vault_space_tell(looked, &space);
+    for (size_t i = 0; i < VAULT_SPACE_PLACES; i++) {
+        least = space.places[i].free_bytes < least ? space.places[i].free_bytes : least;
+    }
+    if (space.low) {
         state = VAULT_CHECK_FAILED;
-    } else if (space < SPACE_GOOD) {
+    } else if (least < SPACE_GOOD + space.reserve_bytes) {
         state = VAULT_CHECK_WARNING;
     }
-    (void)snprintf(text, sizeof text, "%llu MiB free for the data directory",
-                   (unsigned long long)(space / MIB));
+    (void)snprintf(text, sizeof text,
+                   "%llu MiB free for the data directory, of which %llu are kept for erasures",
+                   (unsigned long long)(least / MIB),
+                   (unsigned long long)(space.reserve_bytes / MIB));
     vault_check(report, "free_space", state, text,
                 state == VAULT_CHECK_OK
                     ? ""
-                    : "make room: a vault that cannot write its audit trail answers nothing");
+                    : "make room: below what is kept for erasures (reserve-mib) nothing "
+                      "else is answered");
+    vault_space_free(looked);
 }
 
 static void check_swap(struct vault_report *report)
@@ -128,10 +138,9 @@ static void check_swap(struct vault_report *report)
     }
 }
 
-void vault_check_machine(const char *data_dir, struct vault_report *report)
+void vault_check_machine(struct vault_report *report)
 {
     check_core_dumps(report);
     check_locked_memory(report);
-    check_space(data_dir, report);
     check_swap(report);
 }

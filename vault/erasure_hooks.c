@@ -3,6 +3,7 @@
 
 #include "kluis/base/log.h"
 #include "vault/aside.h"
+#include "vault/fail_stop.h"
 #include "vault/files.h"
 #include "vault/mirrors.h"
 #include "vault/receipt.h"
@@ -576,9 +577,12 @@ static enum kl_status finish(void *context, uint64_t generation, struct kms_requ
 
 static void fatal(void *context, const struct kl_err *err)
 {
-    (void)context;
-    kl_log_err(KL_LOG_ERROR, "key_store_failed", err);
-    abort();
+    const struct vault *vault = context;
+
+    if (vault->is_open) {
+        vault_fail_stop(err);
+    }
+    kl_log_err(KL_LOG_ERROR, "key_store_failed", err); /* kms takes no more writes */
 }
 
 void vault_erasure_hooks_set(struct vault *vault)

@@ -5,6 +5,7 @@
 #include "vault/request_rows.h"
 #include "vault/retention_job.h"
 #include "vault/rows.h"
+#include "vault/space.h"
 #include "vault/tenants.h"
 #include "vault/vault_internal.h"
 #include "vault/webhook_internal.h"
@@ -68,6 +69,8 @@ void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness)
     } else if (vault_committer_failed(vault->committer)) {
         (void)snprintf(ret_readiness->reason, sizeof ret_readiness->reason,
                        "a write failed: nothing more is written until the server is started again");
+    } else if (vault_space_is_low(vault->space)) {
+        vault_space_reason(vault->space, ret_readiness->reason, sizeof ret_readiness->reason);
     } else if (is_any_broken(vault)) {
         (void)snprintf(
             ret_readiness->reason, sizeof ret_readiness->reason,
@@ -182,4 +185,5 @@ void vault_figures(struct vault *vault, struct vault_figures *ret_figures)
     ret_figures->alerts_refusals = vault_alerts_raised(vault->alerts, VAULT_ALERT_REFUSALS);
     ret_figures->alerts_hours = vault_alerts_raised(vault->alerts, VAULT_ALERT_HOURS);
     vault_webhooks_count(vault->webhooks, ret_figures);
+    vault_committer_counts(vault->committer, &ret_figures->commits, &ret_figures->commit_syncs);
 }

@@ -1,6 +1,8 @@
 /* A file's chunks: sealed one by one on the way in, opened one by one on the way out. */
 #include "vault/files.h"
 
+#include "vault/fail_stop.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +18,15 @@ enum kl_status vault_file_fail(struct kl_err *err, const char *what)
     }
     return kl_fail(err, KL_ERR_IO, "file_io", "the file could not be read or written",
                    "could not %s: %m", what);
+}
+
+void vault_file_failed(const char *what)
+{
+    struct kl_err err = {0};
+
+    (void)kl_fail(&err, KL_ERR_IO, "file_io", "the file could not be read or written",
+                  "could not %s: %m", what);
+    vault_fail_stop(&err);
 }
 
 static enum kl_status damaged(struct kl_err *err)
@@ -105,8 +116,11 @@ static enum kl_status write_all(int fd, struct kl_slice bytes, struct kl_err *er
     while (at < bytes.size) {
         ssize_t put = write(fd, bytes.bytes + at, bytes.size - at);
 
-        if (put < 0 && errno != EINTR) {
+        if (put < 0 && (errno == ENOSPC || errno == EDQUOT)) {
             return vault_file_fail(err, "write a file");
+        }
+        if (put < 0 && errno != EINTR) {
+            vault_file_failed("write a file");
         }
         at += put > 0 ? (size_t)put : 0;
     }
@@ -133,7 +147,7 @@ static enum kl_status chunk_write(struct vault_file_writer *writer, bool last, s
     if (status == KL_OK && writer->unsynced >= SYNC_EVERY_BYTES) {
         writer->unsynced = 0;
         if (fdatasync(writer->fd) != 0) {
-            status = vault_file_fail(err, "sync a file");
+            vault_file_failed("sync a file");
         }
     }
     return status;

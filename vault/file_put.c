@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The room on the disk is looked at again each time that so many bytes came. */
-#define ROOM_EVERY_BYTES ((uint64_t)64 * 1024 * 1024)
+/* The room on the disk is looked at again each time that so many bytes came: others may be taking it. */
+#define ROOM_EVERY_BYTES ((uint64_t)4 * 1024 * 1024)
 
 struct vault_upload {
     struct vault *vault;

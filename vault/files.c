@@ -2,6 +2,7 @@
 
 #include "kluis/base/file.h"
 #include "kluis/base/log.h"
+#include "vault/fail_stop.h"
 #include "vault/rows.h"
 #include "vault/stamp.h"
 #include "vault/upkeep.h"
@@ -25,6 +26,7 @@
 
 struct vault_files {
     char dir[VAULT_PATH_MAX_BYTES];
+    uint64_t headroom_bytes;
     pthread_mutex_t lock; /* guards what follows */
     struct kms_place uploading[VAULT_UPLOADS_MAX];
     size_t uploading_count;
@@ -33,10 +35,21 @@ struct vault_files {
 
 /* ---- life ---- */
 
+/* Whether names in it are durable is not known after a failure, and a later sync would not tell. */
+static void dir_sync(const char *path)
+{
+    struct kl_err err = {0};
+
+    if (kl_dir_sync(path, &err) != KL_OK) {
+        vault_fail_stop(&err);
+    }
+}
+
 static enum kl_status dir_make(const char *path, const char *parent, struct kl_err *err)
 {
     if (mkdir(path, 0700) == 0) {
-        return kl_dir_sync(parent, err);
+        dir_sync(parent);
+        return KL_OK;
     }
     return errno == EEXIST ? KL_OK : vault_file_fail(err, "make a folder of files");
 }
@@ -57,6 +70,7 @@ enum kl_status vault_files_new(const char *data_dir, struct vault_files **ret, s
         free(files);
         return status;
     }
+    files->headroom_bytes = VAULT_FILES_HEADROOM_BYTES;
     (void)pthread_mutex_init(&files->lock, NULL);
     memset(files->changed, true, sizeof files->changed);
     *ret = files;
@@ -69,6 +83,11 @@ void vault_files_free(struct vault_files *files)
         (void)pthread_mutex_destroy(&files->lock);
         free(files);
     }
+}
+
+void vault_files_headroom(struct vault_files *files, uint64_t bytes)
+{
+    files->headroom_bytes = bytes;
 }
 
 /* ---- who is writing ---- */
@@ -173,7 +192,7 @@ enum kl_status vault_files_room(struct vault_files *files, uint64_t bytes, struc
         return vault_file_fail(err, "ask for the room on the disk");
     }
     if ((uint64_t)disk.f_bavail * disk.f_frsize <
-        vault_file_sealed_bytes(bytes) + VAULT_FILES_HEADROOM_BYTES) {
+        vault_file_sealed_bytes(bytes) + files->headroom_bytes) {
         errno = ENOSPC;
         return vault_file_fail(err, "take a file of that size");
     }
@@ -213,15 +232,10 @@ enum kl_status vault_files_keep(struct vault_files *files, const struct vault_fi
     char folder[VAULT_PATH_MAX_BYTES];
     enum kl_status status = KL_OK;
 
-    if (fsync(fd) != 0) {
-        status = vault_file_fail(err, "sync a file");
+    if (fsync(fd) != 0 || close(fd) != 0) {
+        vault_file_failed("sync a file");
     }
-    if (close(fd) != 0 && status == KL_OK) {
-        status = vault_file_fail(err, "close a file");
-    }
-    if (status == KL_OK) {
-        status = file_path(files, place, VAULT_FILE_PART, part, err);
-    }
+    status = file_path(files, place, VAULT_FILE_PART, part, err);
     if (status == KL_OK) {
         status = file_path(files, place, "", path, err);
     }
@@ -231,7 +245,10 @@ enum kl_status vault_files_keep(struct vault_files *files, const struct vault_fi
     if (status == KL_OK && rename(part, path) != 0) {
         status = vault_file_fail(err, "name a file");
     }
-    return status == KL_OK ? kl_dir_sync(folder, err) : status;
+    if (status == KL_OK) {
+        dir_sync(folder);
+    }
+    return status;
 }
 
 void vault_files_drop(struct vault_files *files, const struct vault_file_place *place)

@@ -48,7 +48,7 @@ struct vault_upkeep_task;
 #define VAULT_FILE_ROW_BYTES 16
 #define VAULT_FILE_SEALED_BYTES (VAULT_FILE_CHUNK_BYTES + KMS_SEAL_OVERHEAD_BYTES)
 #define VAULT_FILE_CONTEXT_BYTES (10 + 8 + 8 + 1)
-/* An upload leaves so much of the disk to the databases, which must never find it full. */
+/* An upload leaves so much of the disk to the databases, which must never find it full; vault_files_headroom() says otherwise. */
 #define VAULT_FILES_HEADROOM_BYTES ((uint64_t)64 * 1024 * 1024)
 
 /* Which file: its value slot, its id, and how many bytes of plaintext it has. */
@@ -81,6 +81,8 @@ KL_MUST_USE enum kl_status vault_file_find(struct vault_store *store,
 KL_MUST_USE enum kl_status vault_files_new(const char *data_dir, struct vault_files **ret,
                                            struct kl_err *err);
 void vault_files_free(struct vault_files *files);
+/* Before any upload. */
+void vault_files_headroom(struct vault_files *files, uint64_t bytes);
 
 /* Somebody is writing files of that value slot. KL_ERR_BUSY "uploads_under_way". */
 KL_MUST_USE enum kl_status vault_files_uploading_begin(struct vault_files *files,
@@ -178,6 +180,11 @@ void vault_file_writer_done(struct vault_file_writer *writer); /* wipes */
 enum kl_status vault_file_seal_now(void *keys, const struct kms_place *place, struct kl_slice aad,
                                    struct kl_slice plain, struct kl_buf *ret, struct kl_err *err);
 
+/*
+ * errno of a sync that failed, or of a write that did not for want of room: the end of the process (fail_stop.h). A file that found no room is only given up: it
+ * has no name yet, and nobody was told of it.
+ */
+_Noreturn void vault_file_failed(const char *what);
 /* errno of a failed write or open, as "vault_disk_full" or "file_io". what: for the log. */
 enum kl_status vault_file_fail(struct kl_err *err, const char *what);
 

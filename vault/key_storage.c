@@ -98,8 +98,11 @@ struct kms_storage vault_key_storage(struct vault_store *store)
 static enum kl_status mirror_open(void *context, const char *dir, bool create,
                                   struct kms_storage *ret_storage, struct kl_err *err)
 {
-    const struct vault_store_options options = {
-        .path = dir, .create = create, .cache_bytes = MIRROR_CACHE_BYTES, .disk_may_go = true};
+    const struct vault_store_options options = {.path = dir,
+                                                .create = create,
+                                                .cache_bytes = MIRROR_CACHE_BYTES,
+                                                .write_buffer_bytes = VAULT_KEYS_WRITE_BUFFER_BYTES,
+                                                .disk_may_go = true};
     struct vault_store *store = NULL;
     enum kl_status status = vault_store_open(&options, &store, err);
 

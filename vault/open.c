@@ -6,6 +6,7 @@
 #include "vault/audit_check.h"
 #include "vault/backup.h"
 #include "vault/credentials.h"
+#include "vault/fail_stop.h"
 #include "vault/files.h"
 #include "vault/idempotency.h"
 #include "vault/journal.h"
@@ -15,6 +16,7 @@
 #include "vault/retained.h"
 #include "vault/rows.h"
 #include "vault/secret_hash.h"
+#include "vault/space.h"
 #include "vault/subject_secret.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
@@ -109,6 +111,7 @@ void vault_close(struct vault *vault)
     kms_close(vault->keys);
     vault_store_close(vault->data_store);
     vault_store_close(vault->keys_store);
+    vault_space_free(vault->space);
     free(vault->data_dir);
     vault_turn_done(&vault->ending);
     vault_turn_done(&vault->turn);
@@ -149,12 +152,14 @@ enum kl_status vault_options_check(const struct vault_options *options, struct k
 }
 
 static enum kl_status store_open(const struct vault_options *options, const char *name,
-                                 size_t cache_bytes, bool create, struct vault_store **ret_store,
-                                 struct kl_err *err)
+                                 size_t cache_bytes, size_t write_buffer_bytes, bool create,
+                                 struct vault_store **ret_store, struct kl_err *err)
 {
     char path[VAULT_PATH_MAX_BYTES];
-    const struct vault_store_options store = {
-        .path = path, .create = create, .cache_bytes = cache_bytes};
+    const struct vault_store_options store = {.path = path,
+                                              .create = create,
+                                              .cache_bytes = cache_bytes,
+                                              .write_buffer_bytes = write_buffer_bytes};
     enum kl_status status = vault_path(options->data_dir, name, path, err);
 
     return status == KL_OK ? vault_store_open(&store, ret_store, err) : status;
@@ -167,7 +172,8 @@ enum kl_status vault_keys_open(struct vault *vault, const struct vault_options *
     struct kms_options keys = {.custodian = vault_custodian_options(options),
                                .mirrors = vault_mirror_source()};
 
-    status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, create, &vault->keys_store, err);
+    status = store_open(options, VAULT_KEYS_DIR, KEYS_CACHE_BYTES, VAULT_KEYS_WRITE_BUFFER_BYTES,
+                        create, &vault->keys_store, err);
     if (status != KL_OK) {
         return status;
     }
@@ -188,7 +194,8 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
                                bool create, struct kl_err *err)
 {
     enum kl_status status =
-        store_open(options, VAULT_DATA_DIR, options->cache_bytes, create, &vault->data_store, err);
+        store_open(options, VAULT_DATA_DIR, options->cache_bytes, VAULT_STORE_WRITE_BUFFER_BYTES,
+                   create, &vault->data_store, err);
 
     if (status != KL_OK) {
         return status;
@@ -210,6 +217,9 @@ enum kl_status vault_data_open(struct vault *vault, const struct vault_options *
     status = vault_files_new(vault->data_dir, &vault->files, err);
     if (status != KL_OK) {
         return status;
+    }
+    if (options->reserve_bytes > 0) {
+        vault_files_headroom(vault->files, options->reserve_bytes);
     }
     vault->committer = vault_committer_new(vault->data_store, vault->index, vault->trails);
     vault->credentials = vault_credentials_new();
@@ -283,6 +293,15 @@ enum kl_status vault_country_check(const struct vault_stamp *stamp, const char *
     return KL_OK;
 }
 
+/* From now on others rely on what is written. Before, a failure is that of the opening: of several stores this one is away then. */
+static void fail_stop_begin(struct vault *vault)
+{
+    vault_store_on_failure(vault->keys_store, vault_fail_stop);
+    vault_store_on_failure(vault->data_store, vault_fail_stop);
+    vault_committer_on_failure(vault->committer, vault_fail_stop);
+    vault->is_open = true;
+}
+
 enum kl_status vault_open(const struct vault_options *options, struct vault **ret_vault,
                           struct kl_err *err)
 {
@@ -306,7 +325,11 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
     }
     vault->country = stamp.country;
     memcpy(vault->store_id, stamp.store_id, sizeof vault->store_id);
-    status = vault_keys_open(vault, options, false, err);
+    status = vault_space_new(options->data_dir, vault->name, options->reserve_bytes, false, NULL,
+                             &vault->space, err); /* before: a full disk gets room to open on */
+    if (status == KL_OK) {
+        status = vault_keys_open(vault, options, false, err);
+    }
     if (status == KL_OK) {
         status = vault_restore_settle(options->data_dir, err);
     }
@@ -358,6 +381,7 @@ enum kl_status vault_open(const struct vault_options *options, struct vault **re
         vault_close(vault);
         return status;
     }
+    fail_stop_begin(vault);
     *ret_vault = vault;
     return KL_OK;
 }

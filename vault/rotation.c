@@ -77,6 +77,9 @@ static enum kl_status step(struct vault *vault, struct vault_job *job, bool *ret
     struct vault_rotation rotation;
     enum kl_status status = params_read(job, &rotation, err);
 
+    if (status == KL_OK) { /* it writes what it makes anew beside the old */
+        status = vault_space_check(vault, false, err);
+    }
     if (status == KL_OK) {
         status = rotation.level->step(vault, job, &rotation, ret_done, err);
     }

@@ -368,6 +368,7 @@ enum kl_status vault_stores_wrap(struct vault *main, const struct vault_stores_o
     stores->common = (struct vault_options){.accept_f0 = main->accept_f0,
                                             .argon2_light = main->argon2_light,
                                             .cache_bytes = options->main.cache_bytes,
+                                            .reserve_bytes = options->main.reserve_bytes,
                                             .leftover_pin_file = options->main.leftover_pin_file};
     stores->secret = options->secret;
     stores->secret_context = options->secret_context;
@@ -456,6 +457,7 @@ static void describe_open(struct vault *vault, struct vault_store_result *ret)
     ret->state = VAULT_STORE_OPEN;
     ret->country = vault->country;
     ret->generation = state.generation;
+    vault_space_figures(vault, &ret->space);
     (void)snprintf(ret->finality, sizeof ret->finality, "%s", kms_finality_name(state.finality));
     (void)snprintf(ret->directory, sizeof ret->directory, "%s", vault->data_dir);
     (void)pthread_rwlock_rdlock(&vault->tenants.lock);

@@ -66,6 +66,7 @@ static void check_other(const struct vault_stores_options *options,
                     "without it this store stays away");
     }
     store.passphrase = secret == NULL ? NULL : (const char *)kl_secret_peek(secret);
+    vault_check_space(&store, report);
     vault_check_store(&store, report);
     if (row->next[0] != '\0') {
         vault_check(
@@ -91,7 +92,8 @@ enum kl_status vault_stores_doctor(const struct vault_stores_options *options, s
     }
     vault_report_begin(&report, ret);
     vault_check_store(&options->main, &report);
-    vault_check_machine(options->main.data_dir, &report);
+    vault_check_space(&options->main, &report);
+    vault_check_machine(&report);
     if (list_read(&options->main, &rows, &count, &cause) != KL_OK) {
         say_no_list(&cause, &report);
     }

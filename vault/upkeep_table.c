@@ -11,6 +11,7 @@
 #include "vault/retained.h"
 #include "vault/retention_job.h"
 #include "vault/rotation.h"
+#include "vault/space.h"
 #include "vault/statistics.h"
 #include "vault/sweep.h"
 #include "vault/tenants.h"
@@ -32,6 +33,7 @@ static const struct vault_upkeep_task alerts_task = {"alerts", 10000, vault_aler
 static const struct vault_upkeep_task retained_task = {"retained", 600000, vault_retained_due};
 
 const struct vault_upkeep_task *const vault_upkeep_tasks[] = {
+    &vault_space_task,
     &vault_trail_task,
     &vault_audit_tree_task,
     &vault_audit_index_task,

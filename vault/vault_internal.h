@@ -75,6 +75,8 @@ struct vault_requests_counted {
 struct vault {
     char name[VAULT_STORE_NAME_MAX_BYTES + 1]; /* of the store */
     bool is_main;                              /* no store of another vault */
+    bool
+        is_open; /* set once, before others have it: what fails from then on ends the process (fail_stop.h) */
     struct vault_country country;
     unsigned char store_id[KMS_STORE_ID_BYTES];
     struct vault_store *keys_store;
@@ -116,6 +118,7 @@ struct vault {
     atomic_uint diffs;               /* policies being compared on live data; policy_diff_live.c */
     struct vault_alerts *alerts;     /* how credentials are used; alerts.h */
     struct vault_webhooks *webhooks; /* webhook_internal.h */
+    struct vault_space *space;       /* space.h; NULL while the vault is being made */
 };
 
 /* ---- helpers of every operation ---- */

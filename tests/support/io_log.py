@@ -22,6 +22,8 @@ class Watch:
         self.log, self.control = self.folder / "io.log", self.folder / "io.control"
         self.control.write_bytes(bytes(24))
 
+    FAIL = 2  # in the place of after: that change fails
+
     def environment(self, kill_at=0, after=False, log=True):
         more = {"KLUIS_IO_LOG": str(self.log)} if log else {}
         self.control.write_bytes(struct.pack("=QQQ", 0, kill_at, int(after)))

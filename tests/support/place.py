@@ -20,7 +20,7 @@ class Place(Vault):
         self.log_path = pathlib.Path(f"{folder}.log")
         self.common = ["--data", str(self.folder / "data"), "--custodian", f"file:{self.folder}/root/root.key", "--accept-f0",
                        "--allow-unlocked-memory"]
-        self.flags = ["--threads", "16"]  # it is started thousands of times
+        self.flags = ["--threads", "16", "--reserve-mib", "128"]  # it is started thousands of times
 
     def make(self):
         (self.folder / "root").mkdir(parents=True)

@@ -184,6 +184,14 @@ static void test_what_inside_writes_counts_only_when_it_succeeds(void **state)
     assert_int_equal(half_head(half, 200), 5);
 }
 
+static unsigned failures;
+
+static void note_failure(const struct kl_err *err)
+{
+    assert_int_not_equal(err->status, KL_OK);
+    failures++;
+}
+
 static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
 {
     struct half *half = *state;
@@ -196,6 +204,7 @@ static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
     int nowhere = open("/dev/null", O_WRONLY);
     int stderr_before = dup(STDERR_FILENO);
     dup2(nowhere, STDERR_FILENO); /* it is logged, once */
+    vault_committer_on_failure(half->committer, note_failure);
     enum kl_status status = submit_audit(half, "read");
     dup2(stderr_before, STDERR_FILENO);
     close(stderr_before);
@@ -204,6 +213,7 @@ static void test_a_trail_that_cannot_be_written_stops_all_commits(void **state)
     assert_int_equal(submit_head(half, 100, 0, 1, &err), KL_ERR_UNAVAILABLE);
     assert_string_equal(err.code, "audit_unavailable");
     assert_int_equal(half_head(half, 100), 0);
+    assert_int_equal(failures, 1);
 }
 
 /* ---- the dying ---- */

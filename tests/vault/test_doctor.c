@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #define TEXT_BYTES 65536
 
@@ -255,7 +257,7 @@ static void test_little_lockable_memory_is_said(void **state)
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &small), 0);
     kl_buf_init(&text, TEXT_BYTES);
     vault_report_begin(&report, &text);
-    vault_check_machine("/", &report);
+    vault_check_machine(&report);
     vault_report_end(&report);
     assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &before), 0);
     assert_int_equal(kl_json_parse(text.bytes, text.size, &json, NULL), KL_OK);
@@ -263,6 +265,40 @@ static void test_little_lockable_memory_is_said(void **state)
     assert_state(json, "core_dumps", "ok");
     kl_json_free(json);
     kl_buf_done(&text);
+}
+
+/* What is said of the room of a folder when so much is kept. */
+static void assert_space(const char *folder, uint64_t reserve_bytes, const char *expected)
+{
+    const struct vault_options options = {.data_dir = folder, .reserve_bytes = reserve_bytes};
+    struct kl_json *json = NULL;
+    struct vault_report report;
+    struct kl_buf text;
+
+    kl_buf_init(&text, TEXT_BYTES);
+    vault_report_begin(&report, &text);
+    vault_check_space(&options, &report);
+    vault_report_end(&report);
+    assert_int_equal(kl_json_parse(text.bytes, text.size, &json, NULL), KL_OK);
+    assert_state(json, "free_space", expected);
+    kl_json_free(json);
+    kl_buf_done(&text);
+}
+
+static void test_room_is_held_against_the_reserve(void **state)
+{
+    const struct admin_fixture *fixture = *state;
+    char ballast[ADMIN_PATH_BYTES + 16];
+    struct statvfs disk;
+    uint64_t bytes;
+
+    assert_int_equal(statvfs(fixture->data, &disk), 0);
+    bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    assert_space(fixture->data, 2 * bytes, "failed");
+    assert_space(fixture->data, bytes - bytes / 8,
+                 bytes / 8 > (UINT64_C(1) << 30) ? "ok" : "warning");
+    (void)snprintf(ballast, sizeof ballast, "%s/ballast", fixture->data);
+    assert_int_equal(access(ballast, F_OK), -1);
 }
 
 #define EMPTY(test) cmocka_unit_test_setup_teardown(test, admin_setup_empty, admin_teardown)
@@ -281,6 +317,7 @@ int main(void)
         EMPTY(test_a_passphrase_that_was_not_given),
         OPENED(test_doctor_changes_nothing_that_matters),
         EMPTY(test_doctor_needs_a_directory_and_a_custodian),
+        OPENED(test_room_is_held_against_the_reserve),
         cmocka_unit_test(test_little_lockable_memory_is_said),
     };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHUNK VAULT_FILE_CHUNK_BYTES
@@ -179,14 +180,13 @@ static void test_chunks_of_another_file_do_not_open(void **state)
     free(other.sealed);
 }
 
-static void test_a_write_that_fails_says_why(void **state)
+static void test_a_write_without_room_says_so(void **state)
 {
     struct vault_fixture *fixture = *state;
     struct vault_file_place place = {.of = {fixture_tenant(fixture), 4096, 1}, .id = 1};
     struct vault_file_writer writer;
     unsigned char *bytes = file_bytes(6, 2 * CHUNK);
     int full = open("/dev/full", O_WRONLY);
-    int readable = open("/dev/null", O_RDONLY);
 
     vault_file_writer_init(&writer, vault_file_seal_now, fixture_vault(fixture)->keys, &place,
                            full);
@@ -194,15 +194,64 @@ static void test_a_write_that_fails_says_why(void **state)
                      KL_ERR_UNAVAILABLE);
     assert_string_equal(fixture->err.code, "vault_disk_full");
     vault_file_writer_done(&writer);
-    kl_err_clear(&fixture->err);
-    vault_file_writer_init(&writer, vault_file_seal_now, fixture_vault(fixture)->keys, &place,
-                           readable);
-    assert_int_equal(vault_file_writer_end(&writer, &fixture->err), KL_ERR_IO);
-    assert_string_equal(fixture->err.code, "file_io");
-    vault_file_writer_done(&writer);
     (void)close(full);
-    (void)close(readable);
     free(bytes);
+}
+
+/* Keys do not go along into a child. */
+static enum kl_status seal_nothing(void *context, const struct kms_place *place,
+                                   struct kl_slice aad, struct kl_slice plain, struct kl_buf *ret,
+                                   struct kl_err *err)
+{
+    (void)context;
+    (void)place;
+    (void)plain;
+    kl_buf_add(ret, aad.bytes, aad.size);
+    return kl_buf_status(ret, err);
+}
+
+static void write_what_fails(struct vault_fixture *fixture)
+{
+    struct vault_file_place place = {.of = {fixture_tenant(fixture), 4096, 1}, .id = 1};
+    struct vault_file_writer writer;
+
+    vault_file_writer_init(&writer, seal_nothing, NULL, &place, open("/dev/null", O_RDONLY));
+    _exit(vault_file_writer_end(&writer, &fixture->err) == KL_OK ? 0 : 1);
+}
+
+static void sync_what_fails(struct vault_fixture *fixture)
+{
+    struct vault_file_place place = {.of = {fixture_tenant(fixture), 4096, 1}, .id = 1};
+    int ends[2];
+
+    if (pipe(ends) == 0) { /* which cannot be synced */
+        _exit(vault_files_keep(fixture_vault(fixture)->files, &place, ends[1], &fixture->err) ==
+                      KL_OK
+                  ? 0
+                  : 1);
+    }
+    _exit(2);
+}
+
+static void assert_ends_the_process(struct vault_fixture *fixture,
+                                    void (*work)(struct vault_fixture *fixture))
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        (void)dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); /* it is logged */
+        work(fixture);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), VAULT_EXIT_DISK);
+}
+
+static void test_a_write_or_sync_that_fails_otherwise_ends_the_process(void **state)
+{
+    assert_ends_the_process(*state, write_what_fails);
+    assert_ends_the_process(*state, sync_what_fails);
 }
 
 int main(void)
@@ -214,7 +263,8 @@ int main(void)
         TEST(test_chunks_do_not_change_places),
         TEST(test_a_file_that_was_cut_short_does_not_open),
         TEST(test_chunks_of_another_file_do_not_open),
-        TEST(test_a_write_that_fails_says_why),
+        TEST(test_a_write_without_room_says_so),
+        TEST(test_a_write_or_sync_that_fails_otherwise_ends_the_process),
     };
     return cmocka_run_group_tests(tests, admin_group_setup, NULL);
 }

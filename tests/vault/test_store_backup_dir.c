@@ -184,6 +184,26 @@ static void test_a_full_disk_is_said_and_the_store_goes_on(void **state)
     assert_int_equal(umount2(dir, MNT_DETACH), 0);
 }
 
+static void test_a_disk_without_room_for_it_all_is_not_begun_with(void **state)
+{
+    struct store_fixture *fixture = *state;
+    const struct vault_backup_files none = {0};
+    struct vault_backup_work *work = NULL;
+    struct kl_err err = {0};
+    char checkpoint[STORE_BACKUP_PATH_BYTES];
+    int dir = store_backup_dir_open(fixture);
+
+    store_backup_fill_tables(fixture, 'a');
+    store_backup_path(fixture, "checkpoint", checkpoint);
+    assert_int_equal(vault_store_checkpoint(fixture->store, checkpoint, NULL), KL_OK);
+    assert_int_equal(vault_backup_copy_new(checkpoint, dir, "one", &none, &work, NULL), KL_OK);
+    assert_int_equal(vault_backup_room(work, 0, &err), KL_OK);
+    assert_int_equal(vault_backup_room(work, UINT64_C(1) << 60, &err), KL_ERR_IO);
+    assert_string_equal(err.code, "backup_disk_full");
+    vault_backup_work_free(work);
+    vault_backup_dir_close(dir);
+}
+
 static void test_a_directory_that_is_not_there_is_said_and_the_store_goes_on(void **state)
 {
     struct store_fixture *fixture = *state;
@@ -248,6 +268,7 @@ int main(void)
         WITH(test_a_directory_that_others_may_write_to_is_refused),
         WITH(test_only_names_of_shared_files_are_collected),
         WITH(test_a_full_disk_is_said_and_the_store_goes_on),
+        WITH(test_a_disk_without_room_for_it_all_is_not_begun_with),
         WITH(test_a_directory_that_is_not_there_is_said_and_the_store_goes_on),
         cmocka_unit_test(test_names_that_lead_elsewhere_are_no_file_names),
     };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES ((size_t)1024 * 1024)
@@ -226,16 +227,27 @@ void vault_backup_progress(const struct vault_backup_work *work, uint64_t *ret_b
 
 /* ---- beginning a file ---- */
 
-/* A table that an earlier backup has: its hash is known, and nothing is read. */
-static bool copied_before(struct vault_backup_work *work, struct vault_backup_file *file)
+/* A table that an earlier backup has; NULL: it has not. */
+static const struct vault_backup_file *known_of(const struct vault_backup_work *work,
+                                                const struct vault_backup_file *file)
 {
     const struct vault_backup_file *known =
         file->shared ? vault_backup_files_find(work->known, file->name) : NULL;
+
+    return known == NULL || !known->shared || known->inode != file->inode ||
+                   known->bytes != file->bytes || known->mtime_ns != file->mtime_ns
+               ? NULL
+               : known;
+}
+
+/* Its hash is known, and nothing is read. */
+static bool copied_before(struct vault_backup_work *work, struct vault_backup_file *file)
+{
+    const struct vault_backup_file *known = known_of(work, file);
     char name[VAULT_BACKUP_SHARED_NAME_BYTES];
     struct stat info;
 
-    if (known == NULL || !known->shared || known->inode != file->inode ||
-        known->bytes != file->bytes || known->mtime_ns != file->mtime_ns) {
+    if (known == NULL) {
         return false;
     }
     vault_backup_shared_name(known, name);
@@ -248,6 +260,26 @@ static bool copied_before(struct vault_backup_work *work, struct vault_backup_fi
 }
 
 /* A file to be read, by its name in a folder. */
+enum kl_status vault_backup_room(const struct vault_backup_work *work, uint64_t keep_bytes,
+                                 struct kl_err *err)
+{
+    uint64_t needed = keep_bytes;
+    struct statvfs disk;
+    size_t i;
+
+    if (fstatvfs(work->inside, &disk) != 0) {
+        return vault_backup_fail_errno(err, "ask for the room of", "the directory");
+    }
+    for (i = 0; i < work->files.count; i++) {
+        needed += known_of(work, &work->files.items[i]) == NULL ? work->files.items[i].bytes : 0;
+    }
+    if ((uint64_t)disk.f_bavail * disk.f_frsize < needed) {
+        errno = ENOSPC;
+        return vault_backup_fail_errno(err, "begin", "a backup of that size");
+    }
+    return KL_OK;
+}
+
 static int source_open(int folder, const char *name)
 {
     if (folder < 0) {

@@ -85,6 +85,12 @@ KL_MUST_USE enum kl_status vault_backup_copy_new(const char *from, int dir, cons
                                                  const struct vault_backup_files *known,
                                                  struct vault_backup_work **ret_work,
                                                  struct kl_err *err);
+/*
+ * Whether the disk of DIR has room for what a copy is going to write there, and keep_bytes more: KL_ERR_IO "backup_disk_full". known is looked at. Before
+ * the first step.
+ */
+KL_MUST_USE enum kl_status vault_backup_room(const struct vault_backup_work *work,
+                                             uint64_t keep_bytes, struct kl_err *err);
 /* Read every file of DIR/<name> and compare size and hash. files are copied. */
 KL_MUST_USE enum kl_status vault_backup_check_new(int dir, const char *name,
                                                   const struct vault_backup_files *files,

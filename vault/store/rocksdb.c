@@ -35,6 +35,7 @@ struct vault_store {
     rocksdb_writeoptions_t *write_synced;
     rocksdb_writeoptions_t *write_unsynced;
     atomic_bool failed;
+    void (*on_failure)(const struct kl_err *err);
 };
 
 /* Turn RocksDB's error text into ours, and free it. It names files, never keys or values. */
@@ -74,6 +75,9 @@ static rocksdb_options_t *store_options(const struct vault_store_options *option
     rocksdb_options_set_level_compaction_dynamic_level_bytes(result, 1);
     rocksdb_options_set_avoid_unnecessary_blocking_io(result, 1);
     rocksdb_options_set_max_open_files(result, OPEN_FILES_MAX);
+    rocksdb_options_set_write_buffer_size(result, options->write_buffer_bytes != 0
+                                                      ? options->write_buffer_bytes
+                                                      : VAULT_STORE_WRITE_BUFFER_BYTES);
     /*
      * Debian 12's RocksDB is built with its assertions on, and one of them ends the process at the second write to any file that could not
      * be written before. Rows are not written again once they failed; its own log is written at the worst moment, so where the disk may go
@@ -181,6 +185,11 @@ out:
     return status;
 }
 
+void vault_store_on_failure(struct vault_store *store, void (*failed)(const struct kl_err *err))
+{
+    store->on_failure = failed;
+}
+
 void vault_store_close(struct vault_store *store)
 {
     if (store == NULL) {
@@ -276,6 +285,9 @@ enum kl_status vault_store_apply(struct vault_store *store, struct vault_batch *
     }
     struct kl_err first = {.status = KL_OK};
     status = store_fail(&first, error, "write");
+    if (store->on_failure != NULL) {
+        store->on_failure(&first);
+    }
     if (!atomic_exchange(&store->failed, true)) {
         kl_log_err(KL_LOG_ERROR, "store_failed", &first);
     }

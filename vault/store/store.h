@@ -17,6 +17,9 @@
 #define VAULT_STORE_KEY_MAX_BYTES 128
 #define VAULT_STORE_VALUE_MAX_BYTES (2 * 1024 * 1024)
 
+/* So much of the disk a store needs at most for what its log holds to become a table, at any time and when it is opened; and as much is taken for a new log. */
+#define VAULT_STORE_WRITE_BUFFER_BYTES ((size_t)64 * 1024 * 1024)
+
 struct vault_store;
 struct vault_batch;
 
@@ -25,6 +28,8 @@ struct vault_store_options {
     bool
         create; /* make it; KL_ERR_EXISTS when there is one. Else open; KL_ERR_NOT_FOUND when there is none */
     size_t cache_bytes; /* block cache; 0: 64 MiB */
+    size_t
+        write_buffer_bytes; /* what is written goes into a table when it is so much; 0: VAULT_STORE_WRITE_BUFFER_BYTES */
     bool
         read_only; /* not with create: a store at rest is read as it is, nothing in it is changed, and apply fails */
     bool
@@ -34,6 +39,8 @@ struct vault_store_options {
 KL_MUST_USE enum kl_status vault_store_open(const struct vault_store_options *options,
                                             struct vault_store **ret_store, struct kl_err *err);
 void vault_store_close(struct vault_store *store);
+/* What is called from now on where a write or sync failed, before anybody is told; it may end the process. Before other threads use the store. */
+void vault_store_on_failure(struct vault_store *store, void (*failed)(const struct kl_err *err));
 
 /*
  * A batch: one thread at a time. Its bytes are ciphertext and bookkeeping, so it does not wipe. put and remove copy. Keys are

@@ -151,7 +151,7 @@ enum vault_store_state {
 };
 const char *vault_store_state_name(enum vault_store_state state); /* "open", "away", "cut_short" */
 
-/* custodian: its text, never a PIN or passphrase. finality, generation, tenants: of one that is open. tried_us: when one that is away was tried last; 0: not since the start. */
+/* custodian: its text, never a PIN or passphrase. finality, generation, tenants, space: of one that is open. tried_us: when one that is away was tried last; 0: not since the start. */
 struct vault_store_result {
     char name[VAULT_STORE_NAME_MAX_BYTES + 1];
     char directory[VAULT_STORE_DIRECTORY_MAX_BYTES + 1];
@@ -164,6 +164,7 @@ struct vault_store_result {
     char finality[4];
     uint64_t generation;
     uint64_t tenants;
+    struct vault_space_figures space;
 };
 /* All of them, main first. */
 KL_MUST_USE enum kl_status vault_stores_list(struct vault_stores *stores, struct vault *vault,

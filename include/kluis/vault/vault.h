@@ -24,6 +24,12 @@
 
 struct vault;
 
+/*
+ * The exit status of a process whose vault could not write or sync what it had to: it ends itself, as nothing is known of the disk then (vault/fail_stop.h),
+ * and is to be started again. EX_IOERR of sysexits(3).
+ */
+#define VAULT_EXIT_DISK 74
+
 #define VAULT_STORE_NAME_MAX_BYTES 64 /* [a-z0-9][a-z0-9-]* */
 #define VAULT_STORE_MAIN "main"
 
@@ -38,6 +44,8 @@ struct vault;
  * mirrors         vault_init: mirrors of the keys, made with the vault: "DIR,country=IE", ended by NULL; NULL: none. vault_open: not
  *                 looked at, the key store knows its mirrors.
  * cache_bytes     block cache of the store; 0: 64 MiB.
+ * reserve_bytes   vault_open: how much room of each file system of the data directory is kept for erasures (below); 0: none, and nobody is told. vault_doctor:
+ *                 against what the room is held.
  * check_audit     vault_doctor: go over every entry of the audit trails, which takes as long as reading them.
  * walks_max       how many long walks (over a trail, over all people of a tenant) may be under way at once, in all stores; 0: VAULT_WALKS_MAX.
  * store, main     of one of several stores (kluis/vault/stores.h): its name, and the vault it belongs to, which outlives it; NULL, NULL: the
@@ -54,6 +62,7 @@ struct vault_options {
     bool argon2_light;
     const char *leftover_pin_file;
     size_t cache_bytes;
+    uint64_t reserve_bytes;
     bool check_audit;
     unsigned walks_max;
     const char *const *mirrors;
@@ -160,7 +169,36 @@ struct vault_readiness {
 void vault_readiness(struct vault *vault, struct vault_readiness *ret_readiness);
 
 /*
- * Figures for /metrics; counts since open. retention_runs: those that came to their end, dry ones left out; retention_erased: records that they
+ * The room that the file systems of the data directory have. low: one has less than the reserve; it is over when all have a quarter more. Then only what
+ * frees room, protects people or helps the operator is to be done. ballast_bytes: what lies in the data directory to be given up when the disk is
+ * full all the same (vault/space.h).
+ */
+enum vault_space_place {
+    VAULT_SPACE_DATA,
+    VAULT_SPACE_KEYS,
+    VAULT_SPACE_FILES,
+    VAULT_SPACE_PLACES
+};
+struct vault_space_figures {
+    uint64_t reserve_bytes;
+    uint64_t ballast_bytes;
+    bool low;
+    struct {
+        uint64_t free_bytes;
+        bool low;
+    } places[VAULT_SPACE_PLACES];
+};
+void vault_space_figures(struct vault *vault, struct vault_space_figures *ret);
+const char *vault_space_place_name(enum vault_space_place place); /* "data", "keys", "files" */
+/*
+ * Whether something may be begun: KL_ERR_UNAVAILABLE "storage_low" while there is less room than the reserve. when_low: it is something that is done all the
+ * same; the disk is looked at, so that there is room for it if that can be had. One atomic where the store is not low.
+ */
+KL_MUST_USE enum kl_status vault_space_check(struct vault *vault, bool when_low,
+                                             struct kl_err *err);
+
+/*
+ * Figures for /metrics; counts since open. commits: what was written to data/ and waited for, commit_syncs: the syncs that they shared. retention_runs: those that came to their end, dry ones left out; retention_erased: records that they
  * erased, retention_failed: what they could not erase. retention_due, _overdue, _last_s: of the last run over the whole vault that came to its
  * end, whenever that was: records it found due, those that a run of the day before should have found, and when it ended; 0: there was none.
  * alerts: by kind; webhooks_waiting: events that are not delivered yet.
@@ -171,7 +209,7 @@ struct vault_figures {
         key_slots_cached, key_mirrors, key_mirrors_out_of_step, requests_open, requests_overdue,
         retention_runs, retention_erased, retention_failed, retention_due, retention_overdue,
         retention_last_s, alerts_volume, alerts_refusals, alerts_hours, webhooks_delivered,
-        webhooks_failed, webhooks_dropped, webhooks_waiting;
+        webhooks_failed, webhooks_dropped, webhooks_waiting, commits, commit_syncs;
 };
 void vault_figures(struct vault *vault, struct vault_figures *ret_figures);
 

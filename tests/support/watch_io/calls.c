@@ -37,6 +37,10 @@ static ssize_t parts_write(int fd, const char *path, const struct iovec *parts, 
 
     watch_turn_take();
     number = watch_change_begin(path);
+    if (watch_change_fails(number, path)) {
+        watch_turn_give();
+        return -1;
+    }
     watch_note('W', path, offset < 0 ? offset_of(fd) : (uint64_t)offset, parts, count);
     done = offset < 0 ? REAL(writev)(fd, parts, count) : REAL(pwritev)(fd, parts, count, offset);
     watch_change_end(number);
@@ -447,7 +451,7 @@ int fsync(int fd)
         return REAL(fsync)(fd);
     }
     number = sync_begin(path, 0);
-    done = REAL(fsync)(fd);
+    done = watch_change_fails(number, path) ? -1 : REAL(fsync)(fd);
     sync_end(path, 0, number, done);
     return done;
 }
@@ -462,7 +466,7 @@ int fdatasync(int fd)
         return REAL(fdatasync)(fd);
     }
     number = sync_begin(path, 0);
-    done = REAL(fdatasync)(fd);
+    done = watch_change_fails(number, path) ? -1 : REAL(fdatasync)(fd);
     sync_end(path, 0, number, done);
     return done;
 }

@@ -21,10 +21,12 @@
 #define EXT4_IOC_SHUTDOWN _IOR('X', 125, uint32_t)
 #define NO_JOURNAL_FLUSH 2
 
+enum { END_BEFORE, END_AFTER, FAIL };
+
 struct control {
     volatile uint64_t count;
     volatile uint64_t end_at;
-    volatile uint64_t after;
+    volatile uint64_t how;
 };
 
 static char root[PATH_MAX];
@@ -239,7 +241,7 @@ uint64_t watch_change_begin(const char *path)
     if (!is_text_log(path)) {
         number = control->count + 1;
         control->count = number;
-        if (number == control->end_at && control->after == 0) {
+        if (number == control->end_at && control->how == END_BEFORE) {
             end_now();
         }
     }
@@ -248,9 +250,24 @@ uint64_t watch_change_begin(const char *path)
 
 void watch_change_end(uint64_t number)
 {
-    if (number != 0 && number == control->end_at) {
+    if (number != 0 && number == control->end_at && control->how == END_AFTER) {
         end_now();
     }
+}
+
+bool watch_change_fails(uint64_t number, const char *path)
+{
+    char text[PATH_MAX + 64];
+    int bytes;
+
+    if (number == 0 || number != control->end_at || control->how != FAIL) {
+        return false;
+    }
+    control->end_at = 0; /* not again after a start */
+    bytes = snprintf(text, sizeof text, "watch_io: failed %s\n", path);
+    (void)!REAL(write)(2, text, (size_t)bytes);
+    errno = EIO;
+    return true;
 }
 
 void watch_turn_take(void)
@@ -310,7 +327,9 @@ __attribute__((constructor)) static void watch_begin(void)
         char *rest = NULL;
 
         control->end_at = strtoull(end, &rest, 10);
-        control->after = strcmp(rest, ":after") == 0;
+        control->how = END_BEFORE;
+        control->how = strcmp(rest, ":after") == 0 ? END_AFTER : control->how;
+        control->how = strcmp(rest, ":fail") == 0 ? FAIL : control->how;
     }
     if (at_cut != NULL) {
         cut_fd = open(at_cut, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

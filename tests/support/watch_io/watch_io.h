@@ -1,12 +1,14 @@
 /*
  * A library for LD_PRELOAD that watches what a program writes to the files
- * below one folder, and can end the program at any of those writes.
+ * below one folder, and can end the program, or have the disk fail, at any
+ * of those writes.
  *
  *   KLUIS_IO_ROOT=DIR      what is watched; nothing else is touched
  *   KLUIS_IO_LOG=FILE      every change is appended to FILE, by every process that is started with it
  *   KLUIS_IO_CONTROL=FILE  24 bytes, shared memory of three u64 in the machine's byte order: how many changes there were (set
- *                          to 0 at the start), at which one to end (0: none), and whether after (1) or before (0) it
- *   KLUIS_IO_KILL=N[:before|:after]  the second and third of them, set at the start
+ *                          to 0 at the start), at which one to end (0: none), and whether after (1) or before (0) it; 2: no end, but a write or
+ *                          sync that fails with EIO, that one alone, and nothing of it is done; "watch_io: failed PATH" on stderr says so
+ *   KLUIS_IO_KILL=N[:before|:after|:fail]  the second and third of them, set at the start
  *   KLUIS_IO_CUT=DIR       the end is not that of the process: the ext4 file system that DIR is on is shut down, as if its power went
  *
  * A change is a write, a cut, a rename, a link, a removal, and a sync. RocksDB's text logs (LOG, LOG.old.*) are recorded but not
@@ -60,5 +62,7 @@ void watch_note_path(char op, const char *path, uint64_t number, const char *oth
 /* Around a change, with the turn held: counts it, ends the process where that was asked for. begin returns its number; 0: it does not count. */
 uint64_t watch_change_begin(const char *path);
 void watch_change_end(uint64_t number);
+/* Whether that one is to fail, after its begin; errno is set then. */
+bool watch_change_fails(uint64_t number, const char *path);
 
 #endif
