@@ -55,7 +55,7 @@ static void test_keys_are_laid_out_as_the_header_says(void **state)
     assert_key(vault_row_frontier(1), "F" TENANT, 9);
     assert_key(vault_row_postings(1, 0x102, 4, 0x11), "K" TENANT SLOT "\4\21", 19);
     assert_key(vault_row_audit_indexed(1), "Maudit-index" TENANT, 20);
-    assert_key(vault_row_audit_pruned(1), "Maudit-pruned" TENANT, 21);
+    assert_key(vault_row_audit_index_pruned(1), "Maudit-index-pruned" TENANT, 27);
     assert_key(vault_row_receipt(1, &id), "E" TENANT ID16, 25);
     assert_key(vault_row_idempotency(1, mac), "I" TENANT MAC16, 25);
     assert_key(vault_row_waiting(1, &id, 0x102), "N" TENANT ID16 SLOT, 33);
