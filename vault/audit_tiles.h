@@ -11,7 +11,7 @@
  * Row 'G' 255 n, n below 256: number8 and hash of the last leaf whose number is n modulo 256, but for lost ones. So the leaves of the tile that is
  * not full are known without the entries, and one that is edited is told from the others.
  *
- * Row 'M' "tiles" says how many entries they cover: all of the trail, but for a data/ that an older version wrote (audit_build.c).
+ * Row 'M' "tiles" says how many entries they cover: all of the trail, but for a data/ that an older version wrote (audit_stored.c).
  *
  * Threads: an edge belongs to one; the rest any.
  */

@@ -1,7 +1,7 @@
 /*
  * The index's inside, shared by index.c (tags, lookups, tenants), index_set.c
  * and index_change.c (changes), index_places.c (what an erasure holds),
- * index_stage.c (new versions of rekeyed buckets) and index_reset.c.
+ * index_stage.c (new versions of rekeyed buckets) and index_epochs.c.
  *
  * One lock guards what several threads touch: the tenants, the places held,
  * the splits under way, the state of the staging, the list to tidy. All else

@@ -41,7 +41,7 @@ def queries(bench):
 
 def methods_and_routes(bench):
     names = {"sub": SUBJECT, "rec": RECORD, "purpose": "news", "tenant": "default", "event": "survey_end", "field": "scan"}
-    for prefix in ("cred", "er", "req", "rot", "mir", "swp", "bak", "ver", "rtn", "hook"):
+    for prefix in ("cred", "er", "req", "rot", "mir", "swp", "bak", "ver", "rtn", "hook", "prn"):
         names[prefix] = prefix + "_" + "0" * 26
     allowed = {}
     for method, template in description().operations():
