@@ -185,13 +185,14 @@ bool kl_trail_line_read(struct kl_slice line, uint64_t *ret_number, struct kl_sl
                         unsigned char ret_hash[KL_MERKLE_HASH_BYTES])
 {
     const char *text = (const char *)line.bytes;
-    const char *end = text + sizeof SEQ - 1;
+    const char *end = NULL;
     uint64_t number = 0;
     size_t left = 0;
 
     if (!kl_trail_line_is(line) || text[line.size - 1] != '}') {
         return false;
     }
+    end = text + sizeof SEQ - 1;
     for (; *end >= '0' && *end <= '9' && number <= INT64_MAX / 10 - 1; end++) {
         number = number * 10 + (uint64_t)(*end - '0');
     }
