@@ -2,6 +2,7 @@
 
 #include "base/json_check.h"
 #include "base/wipe_alloc.h"
+#include "kluis/base/encode.h"
 #include "kluis/base/yaml.h"
 
 #include <stdlib.h>
@@ -164,6 +165,14 @@ const char *kl_json_text(const struct kl_json_value *value)
 size_t kl_json_text_bytes(const struct kl_json_value *value)
 {
     return yyjson_is_str(val(value)) ? yyjson_get_len(val(value)) : 0;
+}
+
+bool kl_json_bytes(const struct kl_json_value *object, const char *key, void *ret, size_t size)
+{
+    const struct kl_json_value *member = kl_json_member(object, key);
+    const char *text = kl_json_text(member);
+
+    return text != NULL && kl_base64_decode(text, kl_json_text_bytes(member), ret, size);
 }
 
 const char *kl_json_number_text(const struct kl_json_value *value, size_t *ret_bytes)

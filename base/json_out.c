@@ -236,3 +236,12 @@ void kl_json_add_time(struct kl_json_out *out, const char *key, int64_t time_us)
     kl_json_key(out, key);
     kl_json_put_time(out, time_us);
 }
+
+void kl_json_add_bytes(struct kl_json_out *out, const char *key, const void *bytes, size_t size)
+{
+    char text[KL_BASE64_CHARS(KL_JSON_ADD_BYTES_MAX) + 1];
+
+    assert(size <= KL_JSON_ADD_BYTES_MAX);
+    kl_base64(bytes, size, text);
+    kl_json_add_text(out, key, text);
+}

@@ -15,14 +15,6 @@ static enum kl_status invalid(struct kl_err *err)
 
 /* ---- helpers ---- */
 
-bool kl_receipt_bytes(const struct kl_json_value *value, const char *key, void *ret, size_t size)
-{
-    const struct kl_json_value *member = kl_json_member(value, key);
-    const char *text = kl_json_text(member);
-
-    return text != NULL && kl_base64_decode(text, kl_json_text_bytes(member), ret, size);
-}
-
 bool kl_receipt_same(const struct kl_json_value *a, const struct kl_json_value *b)
 {
     struct kl_buf texts[2];
@@ -229,9 +221,9 @@ static void check_signature(const struct kl_receipt *receipt, struct kl_receipt_
     unsigned char key[KL_TRAIL_KEY_BYTES];
     unsigned char signature[KL_TRAIL_SIGNATURE_BYTES];
 
-    if (!kl_receipt_bytes(receipt->said, "public_key", key, sizeof key)) {
+    if (!kl_json_bytes(receipt->said, "public_key", key, sizeof key)) {
         kl_receipt_say(checks, code, KL_RECEIPT_FAILED, "the receipt names no key");
-    } else if (!kl_receipt_bytes(receipt->proof, "signature", signature, sizeof signature)) {
+    } else if (!kl_json_bytes(receipt->proof, "signature", signature, sizeof signature)) {
         kl_receipt_say(checks, code, KL_RECEIPT_FAILED, "the receipt has no signature");
     } else if (crypto_sign_verify_detached(signature, receipt->text.bytes, receipt->text.size,
                                            key) != 0) {

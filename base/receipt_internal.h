@@ -14,8 +14,6 @@ struct kl_receipt {
     struct kl_buf text;                 /* the signed bytes */
 };
 
-/* size bytes in base64url under that key; false: there is no such member, or it is none. */
-bool kl_receipt_bytes(const struct kl_json_value *value, const char *key, void *ret, size_t size);
 /* Both absent, or the same JSON. */
 bool kl_receipt_same(const struct kl_json_value *a, const struct kl_json_value *b);
 bool kl_receipt_is_id(const struct kl_json_value *value, const char *prefix);

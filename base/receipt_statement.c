@@ -86,7 +86,7 @@ static const char *wrong_lines(const struct kl_json_value *said)
     while (kl_json_next(&iter, NULL, &line)) {
         if (kl_json_text(kl_json_member(line, "basis")) == NULL ||
             !is_time(kl_json_member(line, "until")) ||
-            !kl_receipt_bytes(line, "commitment", commitment, sizeof commitment)) {
+            !kl_json_bytes(line, "commitment", commitment, sizeof commitment)) {
             return "a line of what is kept lacks its basis, its end or its commitment";
         }
     }
@@ -114,7 +114,7 @@ static const char *wrong_erased(const struct kl_receipt *receipt)
             return "it does not say whom to tell";
         }
     }
-    if (!kl_receipt_bytes(said, "commitment", commitment, sizeof commitment)) {
+    if (!kl_json_bytes(said, "commitment", commitment, sizeof commitment)) {
         return "it commits to nobody";
     }
     return wrong_lines(said);
@@ -126,8 +126,8 @@ static const char *wrong_tenant(const struct kl_json_value *said)
     const struct kl_json_value *audit = kl_json_member(said, "audit");
 
     return !is_count(kl_json_member(audit, "size")) ||
-                   !kl_receipt_bytes(audit, "root_hash", bytes, sizeof bytes) ||
-                   !kl_receipt_bytes(said, "tenant_public_key", bytes, sizeof bytes)
+                   !kl_json_bytes(audit, "root_hash", bytes, sizeof bytes) ||
+                   !kl_json_bytes(said, "tenant_public_key", bytes, sizeof bytes)
                ? "it does not say how far the tenant's own trail came"
                : NULL;
 }
@@ -169,8 +169,8 @@ static const char *wrong_roots(const struct kl_json_value *said)
          kl_json_type(kl_json_member(roots, "to")) == KL_JSON_NULL)) {
         return NULL;
     }
-    if (!kl_receipt_bytes(roots, "from", from, sizeof from) ||
-        !kl_receipt_bytes(roots, "to", to, sizeof to)) {
+    if (!kl_json_bytes(roots, "from", from, sizeof from) ||
+        !kl_json_bytes(roots, "to", to, sizeof to)) {
         return "it does not say what the key tree was before and after";
     }
     return memcmp(from, to, sizeof from) == 0
@@ -288,7 +288,7 @@ static bool person_of_answer(const struct kl_receipt *receipt, struct kl_receipt
     *ret = (struct kl_receipt_person){.has_record = kl_json_type(record) != KL_JSON_ABSENT};
     if (!kl_receipt_is_id(subject, "sub") ||
         kl_id_parse("sub", kl_json_text(subject), &ret->subject, NULL) != KL_OK ||
-        !kl_receipt_bytes(receipt->answer, "subject_secret", ret->secret, sizeof ret->secret)) {
+        !kl_json_bytes(receipt->answer, "subject_secret", ret->secret, sizeof ret->secret)) {
         return false;
     }
     return !ret->has_record ||
@@ -303,7 +303,7 @@ static bool commits(const struct kl_json_value *value, const struct kl_receipt_p
     unsigned char own[KL_RECEIPT_COMMITMENT_BYTES];
 
     kl_receipt_commit(person->secret, &person->subject, record, own);
-    return kl_receipt_bytes(value, "commitment", said, sizeof said) &&
+    return kl_json_bytes(value, "commitment", said, sizeof said) &&
            sodium_memcmp(said, own, sizeof own) == 0;
 }
 

@@ -56,8 +56,8 @@ static const char *take_chain(struct chain *chain, const struct kl_json_value *k
     unsigned char last[KL_TRAIL_KEY_BYTES];
 
     if (kl_json_type(list) != KL_JSON_ARRAY || tenant == NULL ||
-        !kl_receipt_bytes(keys, "first_key", chain->first, sizeof chain->first) ||
-        !kl_receipt_bytes(keys, "public_key", last, sizeof last)) {
+        !kl_json_bytes(keys, "first_key", chain->first, sizeof chain->first) ||
+        !kl_json_bytes(keys, "public_key", last, sizeof last)) {
         return "the keys of the trail cannot be read";
     }
     while (kl_json_next(&iter, NULL, &item)) {
@@ -149,7 +149,7 @@ static void check_key(struct looking *looking)
     const unsigned char *trusted = looking->trust->key;
     unsigned char key[KL_TRAIL_KEY_BYTES];
 
-    if (!kl_receipt_bytes(looking->receipt->said, "public_key", key, sizeof key) ||
+    if (!kl_json_bytes(looking->receipt->said, "public_key", key, sizeof key) ||
         !leads(looking, key)) {
         kl_receipt_say(looking->checks, "key", KL_RECEIPT_FAILED,
                        "the key that you trust did not sign it, and no chain of signatures leads "
@@ -266,8 +266,8 @@ static const char *wrong_inclusion(struct looking *looking)
 
     if (!kl_json_int(kl_json_member(proof, "leaf_index"), &index) ||
         !kl_json_int(kl_json_member(proof, "size"), &size) || index < 0 || tenant == NULL ||
-        !kl_receipt_bytes(proof, "leaf_hash", leaf, sizeof leaf) ||
-        !kl_receipt_bytes(proof, "root_hash", root, sizeof root) ||
+        !kl_json_bytes(proof, "leaf_hash", leaf, sizeof leaf) ||
+        !kl_json_bytes(proof, "root_hash", root, sizeof root) ||
         !take_hashes(proof, hashes, &count)) {
         return "the proof of its place in the trail cannot be read";
     }
@@ -399,7 +399,7 @@ static const char *wrong_leaf(const struct looking *looking)
     if (kl_json_type(named) == KL_JSON_ABSENT) {
         return NULL;
     }
-    return kl_receipt_bytes(named, "leaf_hash", leaf, sizeof leaf) &&
+    return kl_json_bytes(named, "leaf_hash", leaf, sizeof leaf) &&
                    memcmp(leaf, looking->leaf, sizeof leaf) == 0
                ? NULL
                : "the entry that was proved is not the one that the receipt names";

@@ -19,22 +19,6 @@ static void line(struct kl_buf *ret, const void *bytes, size_t size)
     kl_buf_addf(ret, "%s\n", text);
 }
 
-static void add(struct kl_json_out *out, const char *key, const void *bytes, size_t size)
-{
-    char text[KL_BASE64_CHARS(KL_TRAIL_SIGNATURE_BYTES) + 1];
-
-    kl_base64(bytes, size, text);
-    kl_json_add_text(out, key, text);
-}
-
-static bool take(const struct kl_json_value *value, const char *key, void *ret, size_t size)
-{
-    const struct kl_json_value *member = kl_json_member(value, key);
-    const char *text = kl_json_text(member);
-
-    return text != NULL && kl_base64_decode(text, kl_json_text_bytes(member), ret, size);
-}
-
 static bool take_number(const struct kl_json_value *value, const char *key, uint64_t max,
                         uint64_t *ret)
 {
@@ -98,10 +82,10 @@ void kl_trail_head_write(const struct kl_trail_head *head, struct kl_buf *ret)
     kl_json_object_begin(&out);
     kl_json_add_text(&out, "tenant", head->tenant);
     kl_json_add_int(&out, "size", (int64_t)head->size);
-    add(&out, "root_hash", head->root, sizeof head->root);
+    kl_json_add_bytes(&out, "root_hash", head->root, sizeof head->root);
     kl_json_add_text(&out, "at", head->at);
-    add(&out, "public_key", head->key, sizeof head->key);
-    add(&out, "signature", head->signature, sizeof head->signature);
+    kl_json_add_bytes(&out, "public_key", head->key, sizeof head->key);
+    kl_json_add_bytes(&out, "signature", head->signature, sizeof head->signature);
     kl_json_object_end(&out);
 }
 
@@ -112,9 +96,10 @@ enum kl_status kl_trail_head_read(const struct kl_json_value *value, struct kl_t
 
     if (!take_tenant(kl_json_text(kl_json_member(value, "tenant")), head.tenant) ||
         !take_number(value, "size", INT64_MAX, &head.size) ||
-        !take(value, "root_hash", head.root, sizeof head.root) ||
-        !take_time(value, "at", head.at) || !take(value, "public_key", head.key, sizeof head.key) ||
-        !take(value, "signature", head.signature, sizeof head.signature)) {
+        !kl_json_bytes(value, "root_hash", head.root, sizeof head.root) ||
+        !take_time(value, "at", head.at) ||
+        !kl_json_bytes(value, "public_key", head.key, sizeof head.key) ||
+        !kl_json_bytes(value, "signature", head.signature, sizeof head.signature)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_head", "this is no head of an audit trail",
                        NULL);
     }
@@ -158,17 +143,17 @@ void kl_trail_link_write(const struct kl_trail_link *link, struct kl_buf *ret)
     kl_json_object_begin(&out);
     kl_json_add_int(&out, "number", link->number);
     kl_json_add_int(&out, "size", (int64_t)link->size);
-    add(&out, "root_hash", link->root, sizeof link->root);
+    kl_json_add_bytes(&out, "root_hash", link->root, sizeof link->root);
     kl_json_add_text(&out, "at", link->at);
-    add(&out, "old_key", link->old_key, sizeof link->old_key);
-    add(&out, "new_key", link->new_key, sizeof link->new_key);
+    kl_json_add_bytes(&out, "old_key", link->old_key, sizeof link->old_key);
+    kl_json_add_bytes(&out, "new_key", link->new_key, sizeof link->new_key);
     if (link->has_backup_key) {
-        add(&out, "backup_key", link->backup_key, sizeof link->backup_key);
+        kl_json_add_bytes(&out, "backup_key", link->backup_key, sizeof link->backup_key);
     } else {
         kl_json_add_text(&out, "backup_key", NULL);
     }
-    add(&out, "old_signature", link->old_signature, sizeof link->old_signature);
-    add(&out, "new_signature", link->new_signature, sizeof link->new_signature);
+    kl_json_add_bytes(&out, "old_signature", link->old_signature, sizeof link->old_signature);
+    kl_json_add_bytes(&out, "new_signature", link->new_signature, sizeof link->new_signature);
     kl_json_object_end(&out);
 }
 
@@ -178,7 +163,7 @@ static bool take_backup_key(const struct kl_json_value *value, struct kl_trail_l
 
     link->has_backup_key = type == KL_JSON_TEXT;
     return type == KL_JSON_NULL ||
-           take(value, "backup_key", link->backup_key, sizeof link->backup_key);
+           kl_json_bytes(value, "backup_key", link->backup_key, sizeof link->backup_key);
 }
 
 enum kl_status kl_trail_link_read(const struct kl_json_value *value, const char *tenant,
@@ -190,13 +175,13 @@ enum kl_status kl_trail_link_read(const struct kl_json_value *value, const char 
     if (!take_tenant(tenant, link.tenant) ||
         !take_number(value, "number", KL_TRAIL_LINKS_MAX, &number) || number == 0 ||
         !take_number(value, "size", INT64_MAX, &link.size) ||
-        !take(value, "root_hash", link.root, sizeof link.root) ||
+        !kl_json_bytes(value, "root_hash", link.root, sizeof link.root) ||
         !take_time(value, "at", link.at) ||
-        !take(value, "old_key", link.old_key, sizeof link.old_key) ||
-        !take(value, "new_key", link.new_key, sizeof link.new_key) ||
+        !kl_json_bytes(value, "old_key", link.old_key, sizeof link.old_key) ||
+        !kl_json_bytes(value, "new_key", link.new_key, sizeof link.new_key) ||
         !take_backup_key(value, &link) ||
-        !take(value, "old_signature", link.old_signature, sizeof link.old_signature) ||
-        !take(value, "new_signature", link.new_signature, sizeof link.new_signature)) {
+        !kl_json_bytes(value, "old_signature", link.old_signature, sizeof link.old_signature) ||
+        !kl_json_bytes(value, "new_signature", link.new_signature, sizeof link.new_signature)) {
         return kl_fail(err, KL_ERR_INVALID, "invalid_link",
                        "this is no change of the key of an audit trail", NULL);
     }

@@ -30,25 +30,17 @@ void kl_trail_pruning_text(const struct kl_trail_pruning *pruning, struct kl_buf
                 pruning->keep_text, pruning->oldest, pruning->newest, pruning->at);
 }
 
-static void add_bytes(struct kl_json_out *out, const char *key, const void *bytes, size_t size)
-{
-    char text[KL_BASE64_CHARS(KL_TRAIL_SIGNATURE_BYTES) + 1];
-
-    kl_base64(bytes, size, text);
-    kl_json_add_text(out, key, text);
-}
-
 void kl_trail_pruning_write(const struct kl_trail_pruning *pruning, struct kl_json_out *out)
 {
     kl_json_add_int(out, "from", (int64_t)pruning->from);
     kl_json_add_int(out, "until", (int64_t)pruning->until);
-    add_bytes(out, "root_hash", pruning->root, sizeof pruning->root);
+    kl_json_add_bytes(out, "root_hash", pruning->root, sizeof pruning->root);
     kl_json_add_int(out, "policy", (int64_t)pruning->policy);
     kl_json_add_text(out, "keep", pruning->keep_text);
     kl_json_add_text(out, "oldest_at", pruning->oldest);
     kl_json_add_text(out, "newest_at", pruning->newest);
-    add_bytes(out, "public_key", pruning->key, sizeof pruning->key);
-    add_bytes(out, "signature", pruning->signature, sizeof pruning->signature);
+    kl_json_add_bytes(out, "public_key", pruning->key, sizeof pruning->key);
+    kl_json_add_bytes(out, "signature", pruning->signature, sizeof pruning->signature);
 }
 
 static bool holds_text(struct kl_slice entry, const char *text)
@@ -70,14 +62,6 @@ static bool take_number(const struct kl_json_value *value, const char *key, uint
     }
     *ret = (uint64_t)number;
     return true;
-}
-
-static bool take_bytes(const struct kl_json_value *value, const char *key, void *ret, size_t size)
-{
-    const struct kl_json_value *member = kl_json_member(value, key);
-    const char *text = kl_json_text(member);
-
-    return text != NULL && kl_base64_decode(text, kl_json_text_bytes(member), ret, size);
 }
 
 static bool take_time(const struct kl_json_value *value, const char *key,
@@ -113,14 +97,14 @@ static bool pruning_take(const struct kl_json_value *root, const char *tenant,
 
     (void)snprintf(ret->tenant, sizeof ret->tenant, "%s", tenant);
     return take_number(root, "from", &ret->from) && take_number(root, "until", &ret->until) &&
-           take_bytes(root, "root_hash", ret->root, sizeof ret->root) &&
+           kl_json_bytes(root, "root_hash", ret->root, sizeof ret->root) &&
            take_number(root, "policy", &ret->policy) &&
            take_keep(root, "keep", &ret->keep, ret->keep_text) &&
            take_time(root, "oldest_at", ret->oldest, &oldest_us) &&
            take_time(root, "newest_at", ret->newest, &ret->newest_us) &&
            take_time(root, "at", ret->at, &ret->at_us) &&
-           take_bytes(root, "public_key", ret->key, sizeof ret->key) &&
-           take_bytes(root, "signature", ret->signature, sizeof ret->signature) &&
+           kl_json_bytes(root, "public_key", ret->key, sizeof ret->key) &&
+           kl_json_bytes(root, "signature", ret->signature, sizeof ret->signature) &&
            oldest_us <= ret->newest_us && ret->from < ret->until;
 }
 

@@ -48,15 +48,6 @@ void vault_receipt_add_id(struct kl_json_out *out, const char *key, const char *
     kl_json_add_text(out, key, text);
 }
 
-void vault_receipt_add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes,
-                             size_t size)
-{
-    char text[KL_BASE64_CHARS(64) + 1];
-
-    kl_base64(bytes, size, text);
-    kl_json_add_text(out, key, text);
-}
-
 void vault_receipt_copy_member(struct kl_json_out *out, const struct kl_json_value *from,
                                const char *key)
 {
@@ -119,7 +110,7 @@ static enum kl_status add_line(void *visitor, const struct vault_retained *row, 
     kl_json_object_begin(out);
     kl_json_add_text(out, "basis", row->basis);
     kl_json_add_time(out, "until", row->until_us);
-    vault_receipt_add_bytes(out, "commitment", row->commitment, VAULT_COMMITMENT_BYTES);
+    kl_json_add_bytes(out, "commitment", row->commitment, VAULT_COMMITMENT_BYTES);
     kl_json_object_end(out);
     return KL_OK;
 }
@@ -151,10 +142,9 @@ static enum kl_status add_tenant(struct vault *vault, const struct vault_note *n
         kl_json_key(out, "audit");
         kl_json_object_begin(out);
         kl_json_add_int(out, "size", (int64_t)size);
-        vault_receipt_add_bytes(out, "root_hash", root, sizeof root);
+        kl_json_add_bytes(out, "root_hash", root, sizeof root);
         kl_json_object_end(out);
-        vault_receipt_add_bytes(out, "tenant_public_key", note->public_key,
-                                sizeof note->public_key);
+        kl_json_add_bytes(out, "tenant_public_key", note->public_key, sizeof note->public_key);
     }
     return status;
 }
@@ -216,8 +206,8 @@ static enum kl_status add_root_hashes(struct vault *vault, uint64_t generation,
     kl_json_key(out, "key_tree_root");
     kl_json_object_begin(out);
     if (status == KL_OK) {
-        vault_receipt_add_bytes(out, "from", hashes.from, sizeof hashes.from);
-        vault_receipt_add_bytes(out, "to", hashes.to, sizeof hashes.to);
+        kl_json_add_bytes(out, "from", hashes.from, sizeof hashes.from);
+        kl_json_add_bytes(out, "to", hashes.to, sizeof hashes.to);
     } else {
         kl_json_add_text(out, "from", NULL);
         kl_json_add_text(out, "to", NULL);
@@ -231,7 +221,7 @@ static void add_entry(const struct vault_audit_entry *entry, struct kl_json_out 
     kl_json_key(out, "entry");
     kl_json_object_begin(out);
     vault_receipt_add_id(out, "id", "aud", &entry->id);
-    vault_receipt_add_bytes(out, "leaf_hash", entry->hash, sizeof entry->hash);
+    kl_json_add_bytes(out, "leaf_hash", entry->hash, sizeof entry->hash);
     kl_json_object_end(out);
 }
 
@@ -282,7 +272,7 @@ static enum kl_status write_body(const struct writing *writing, struct kl_json_o
     }
     add_entry(writing->entry, out);
     if (!of_tenant) {
-        vault_receipt_add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
+        kl_json_add_bytes(out, "commitment", note->commitment, sizeof note->commitment);
     }
     kl_json_add_text(out, "algorithm", "Ed25519");
     return status;
@@ -319,7 +309,7 @@ static enum kl_status write_with(void *context, const struct vault_signer *signe
     out = kl_json_out(&text);
     kl_json_object_begin(&out);
     status = write_body(writing, &out, err);
-    vault_receipt_add_bytes(&out, "public_key", signer->public_key, sizeof signer->public_key);
+    kl_json_add_bytes(&out, "public_key", signer->public_key, sizeof signer->public_key);
     kl_json_object_end(&out);
     if (status == KL_OK) {
         status = kl_buf_status(&text, err);
@@ -368,7 +358,7 @@ static void write_anew(const struct kl_json_value *stored, const struct vault_mi
         } else if (strcmp(name, "mirrors") == 0) {
             vault_mirrors_add(out, of);
         } else if (strcmp(name, "public_key") == 0) {
-            vault_receipt_add_bytes(out, name, signer->public_key, sizeof signer->public_key);
+            kl_json_add_bytes(out, name, signer->public_key, sizeof signer->public_key);
         } else if (strcmp(name, "signature") != 0) {
             vault_receipt_copy_member(out, stored, name);
         }

@@ -69,7 +69,7 @@ static void write_answer(const struct kl_json_value *stored, const struct kl_buf
     }
     answer_retained(stored, retained, retained_count, out);
     if (secret != NULL) {
-        vault_receipt_add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
+        kl_json_add_bytes(out, "subject_secret", secret, VAULT_SUBJECT_SECRET_BYTES);
     }
     kl_json_key(out, "proof");
     kl_json_object_begin(out);

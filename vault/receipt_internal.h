@@ -9,9 +9,6 @@
 
 void vault_receipt_add_id(struct kl_json_out *out, const char *key, const char *prefix,
                           const struct kl_id *id);
-/* At most 64 bytes, in base64url. */
-void vault_receipt_add_bytes(struct kl_json_out *out, const char *key, const unsigned char *bytes,
-                             size_t size);
 void vault_receipt_copy_member(struct kl_json_out *out, const struct kl_json_value *from,
                                const char *key);
 /* The signed text, appended, and the signature. KL_ERR_INVALID "invalid_receipt". */

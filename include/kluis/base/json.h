@@ -70,6 +70,8 @@ bool kl_json_bool(const struct kl_json_value *value); /* false when it is none *
 const char *kl_json_text(
     const struct kl_json_value *value); /* 0-terminated, no 0 inside; NULL when it is no string */
 size_t kl_json_text_bytes(const struct kl_json_value *value);
+/* A member that is so many bytes as base64url (encode.h). False, ret undefined: there is none, or it is not that many. */
+bool kl_json_bytes(const struct kl_json_value *object, const char *key, void *ret, size_t size);
 /* An integer in int64_t; false when it is none or outside. */
 bool kl_json_int(const struct kl_json_value *value, int64_t *ret_number);
 /*
@@ -123,5 +125,8 @@ void kl_json_add_text(struct kl_json_out *out, const char *key, const char *text
 void kl_json_add_int(struct kl_json_out *out, const char *key, int64_t number);
 void kl_json_add_bool(struct kl_json_out *out, const char *key, bool value);
 void kl_json_add_time(struct kl_json_out *out, const char *key, int64_t time_us);
+/* As base64url; at most KL_JSON_ADD_BYTES_MAX (asserted). */
+#define KL_JSON_ADD_BYTES_MAX 64
+void kl_json_add_bytes(struct kl_json_out *out, const char *key, const void *bytes, size_t size);
 
 #endif
