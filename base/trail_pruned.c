@@ -45,7 +45,7 @@ void kl_trail_pruning_write(const struct kl_trail_pruning *pruning, struct kl_js
 
 static bool holds_text(struct kl_slice entry, const char *text)
 {
-    return memmem(entry.bytes, entry.size, text, strlen(text)) != NULL;
+    return entry.size > 0 && memmem(entry.bytes, entry.size, text, strlen(text)) != NULL;
 }
 
 bool kl_trail_pruning_is(struct kl_slice entry)
